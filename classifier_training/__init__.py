@@ -1,0 +1,1 @@
+"""Data, training, evaluation, calibration, ONNX export and promotion of the prompt classifier."""
