@@ -86,7 +86,7 @@ class ArtifactMetadata:
             ContractError: no metadata, an unknown contract version, or other labels or sizes than this build serves.
         """
         if _METADATA_KEY not in props:
-            raise ContractError(f"{where}: no '{_METADATA_KEY}' metadata in the ONNX file; export it with `llm-router train`")
+            raise ContractError(f"{where}: no '{_METADATA_KEY}' metadata; export the file with `llm-router train`")
         fields = json.loads(props[_METADATA_KEY])
         if fields.get("contract_version") != CONTRACT_VERSION:
             raise ContractError(
@@ -95,7 +95,7 @@ class ArtifactMetadata:
             )
         metadata = cls(**{**{name: fields[name] for name in cls.__slots__}, "tasks": tuple(fields["tasks"])})
         if metadata.tasks != TASKS or metadata.embedding_dim != EMBEDDING_DIM or metadata.max_tokens > MAX_TOKENS:
-            raise ContractError(f"{where}: labels or sizes differ from the contract; retrain it with `llm-router train`")
+            raise ContractError(f"{where}: labels or sizes differ from the contract; retrain with `llm-router train`")
         return metadata
 
 
@@ -115,7 +115,7 @@ def check_artifact(folder: Path, props: Mapping[str, str]) -> ArtifactMetadata:
     if not tokenizer.is_file():
         raise ContractError(f"{tokenizer}: missing; an artifact is {MODEL_FILE}, {TOKENIZER_FILE} and {CARD_FILE}")
     if sha256_of(tokenizer) != metadata.tokenizer_sha256:
-        raise ContractError(f"{tokenizer}: not the tokenizer that {MODEL_FILE} was trained with; copy the whole artifact")
+        raise ContractError(f"{tokenizer}: not the one that {MODEL_FILE} was trained with; copy the whole artifact")
     return metadata
 
 
