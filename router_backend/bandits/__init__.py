@@ -1,0 +1,1 @@
+"""Bandits: policies, their sufficient statistics, and the propensities of their choices."""

@@ -1,0 +1,56 @@
+"""Time limits, retries, circuit breaking, request limits."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from router_backend.config.base import Section
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Timeouts(Section):
+    """Seconds. An answer that isn't streamed knows only `connect` and `total`."""
+
+    connect: Seconds = 2
+    first_token: Seconds = 30
+    idle: Seconds = 30
+    total: Seconds = 600
+
+
+class Retries(Section):
+    """Retries and fallbacks happen only before the first byte."""
+
+    attempts: Annotated[int, Field(ge=1, description="calls of one arm, the first included")] = 2
+    backoff: Annotated[float, Field(ge=0, description="seconds before the first retry; doubled, with full jitter")] = (
+        0.1
+    )
+    max_backoff: Seconds = 2.0
+    budget: Annotated[
+        float, Field(ge=0, le=1, description="retries as a share of requests over the last ten seconds")
+    ] = 0.2
+    fallbacks: Annotated[int, Field(ge=0, description="further arms tried for a routed request")] = 2
+
+
+class Breaker(Section):
+    """Opens an upstream after consecutive failures, then lets single probes through."""
+
+    failures: Annotated[int, Field(ge=1)] = 5
+    open_seconds: Seconds = 10
+    probes: Annotated[int, Field(ge=1, description="successes that close it again")] = 2
+
+
+class RoutingLimits(Section):
+    """Of the decision, not of the answer."""
+
+    deadline_ms: Annotated[float, Field(gt=0, description="a slower decision is replaced by the default model")] = 50.0
+
+
+class GatewayConfig(Section):
+    """The HTTP surface."""
+
+    max_body_bytes: Annotated[int, Field(gt=0)] = 8 * 1024 * 1024
+    playground: Annotated[bool, Field(description="serve the playground page")] = True
+    drain_seconds: Annotated[float, Field(ge=0, description="how long running answers may go on after SIGTERM")] = 30.0

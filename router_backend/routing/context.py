@@ -1,0 +1,44 @@
+"""The bandit's context: the embedding and a few features beside it, in one fixed layout.
+
+What is logged is the full layout; a policy reads a view of it (a prefix of the embedding, the features, a bias), so that
+a policy with fewer components can be replayed on, or learn from, what another one logged.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_backend.contract import EMBEDDING_DIM, TASKS
+
+# Behind the embedding: task probabilities, complexity, log length, Japanese, code.
+FEATURES = len(TASKS) + 4
+CONTEXT_DIM = EMBEDDING_DIM + FEATURES
+_LONG = np.log1p(8192.0)
+
+
+def build_context(
+    embedding: NDArray[np.float32],
+    task_probabilities: NDArray[np.float32],
+    complexity: float,
+    prompt_tokens: int,
+    japanese: bool,
+    code: bool,
+) -> NDArray[np.float32]:
+    """FP32 [CONTEXT_DIM] from the classifier's outputs ([EMBEDDING_DIM], [tasks]) and the prompt's features."""
+    context = np.empty(CONTEXT_DIM, np.float32)
+    context[:EMBEDDING_DIM] = embedding
+    context[EMBEDDING_DIM : EMBEDDING_DIM + len(TASKS)] = task_probabilities
+    context[-4:] = complexity, min(1.0, np.log1p(prompt_tokens) / _LONG), japanese, code
+    return context
+
+
+def view_indices(components: int) -> NDArray[np.intp]:
+    """Positions of the full layout that a policy with `components` reads; its bias is appended by `view`."""
+    return np.concatenate([np.arange(components), np.arange(EMBEDDING_DIM, CONTEXT_DIM)])
+
+
+def view(context: NDArray[np.float32], indices: NDArray[np.intp]) -> NDArray[np.float64]:
+    """FP64 [len(indices) + 1] for one context, [n, len(indices) + 1] for n: the selected positions and a bias of 1."""
+    selected = context[..., indices].astype(np.float64)
+    return np.concatenate([selected, np.ones((*selected.shape[:-1], 1))], axis=-1)

@@ -1,0 +1,39 @@
+"""The decision, as it leaves `route` and as gateway and forwarder read it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutedDecision:
+    """The output of the router model. `decision` of `route` is this as JSON; the other outputs repeat its parts."""
+
+    decision_id: str
+    model: str
+    reason: str  # "policy:linucb", "explore", "low_confidence", "sticky", "only_candidate", "fallback:<cause>"
+    task: str = ""
+    task_probabilities: list[float] = field(default_factory=list)
+    complexity: float = 0.0
+    ranking: list[str] = field(
+        default_factory=list
+    )  # candidates, best first, the chosen one in front: the order of fallback
+    scores: dict[str, float] = field(default_factory=dict)
+    means: dict[str, float] = field(default_factory=dict)  # expected reward by arm
+    bonuses: dict[str, float] = field(default_factory=dict)  # exploration bonus by arm
+    expected_cost: dict[str, float] = field(default_factory=dict)  # USD by arm
+    propensity: float | None = None
+    policy: str = ""
+    policy_version: str = ""
+    experiment: str = ""
+    switched: bool = False  # the session's model changed
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        return orjson.dumps(asdict(self), option=orjson.OPT_SERIALIZE_NUMPY)
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> RoutedDecision:
+        return cls(**orjson.loads(data))

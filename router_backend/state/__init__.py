@@ -1,0 +1,1 @@
+"""The state store: decisions, outcomes and feedback, and the ordered log of what was learned from them."""

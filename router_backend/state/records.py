@@ -1,0 +1,108 @@
+"""What the store keeps. Plain immutable values; times are Unix seconds, money is USD, ids are UUIDv7 strings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["routed", "named", "fallback"]
+"""`routed`: chosen by a policy. `named`: the client named the model. `fallback`: routing failed and the default was taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One choice of an arm, as it was made: all that an off-policy estimate needs."""
+
+    decision_id: str
+    created: float
+    kind: Kind
+    model: str  # the arm chosen
+    reason: str
+    policy: str = ""
+    policy_version: str = ""
+    experiment: str = ""
+    task: str = ""
+    task_probabilities: tuple[float, ...] = ()
+    complexity: float = 0.0
+    embedding_space: int = 0
+    context: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))  # routing.context layout
+    candidates: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()  # of `candidates`
+    propensity: float | None = None  # of `model`, given `candidates`; None: no policy chose, unusable off-policy
+    expected_cost: tuple[float, ...] = ()  # USD, of `candidates`
+    shadows: tuple[tuple[str, str], ...] = ()  # (shadow policy, the arm it would have chosen)
+    session: str = ""  # keyed hash of the session id
+    prompt: str = ""  # keyed hash of the prompt, to notice that it is asked again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one answer, as the upstream counted them."""
+
+    prompt: int = 0
+    cached: int = 0  # of `prompt`
+    completion: int = 0
+    reasoning: int = 0  # of `completion`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a decision: who answered, at what cost and how fast."""
+
+    decision_id: str
+    completed: float
+    served: str  # the arm that answered; differs from the decision's model after a fallback
+    status: int  # HTTP status, or 499 when the client left
+    finish_reason: str = ""
+    usage: Usage = Usage()
+    usage_known: bool = False
+    cost: float | None = None
+    latency: float = 0.0  # seconds, whole answer
+    first_token: float | None = None  # seconds
+    upstream: float | None = None  # seconds spent in the upstream
+    streamed: bool = False
+    key: str = ""  # name of the API key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """A score that somebody, or a configured signal, gave an answer."""
+
+    decision_id: str
+    received: float
+    score: float  # [0, 1]
+    cost: float | None = None  # overrides the outcome's
+    task: str = ""  # the right label, where the giver knows it
+    tags: str = ""  # JSON object
+    implicit: str = ""  # name of the signal; empty for a person's or a program's score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearningEvent:
+    """One observation for the bandit. The log of these is the state; statistics are sums over it."""
+
+    sequence: int  # position in the store's log
+    decision_id: str
+    arm: str  # the arm that answered
+    at: float  # time of the decision: discounting by it keeps the sum independent of order
+    embedding_space: int
+    context: NDArray[np.float32]
+    task: str
+    quality: float
+    cost: float
+    output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackResult:
+    """What became of a feedback: `duplicate` if the decision had one already (the first is kept)."""
+
+    decision: Decision
+    outcome: Outcome | None
+    arm: str
+    quality: float
+    cost: float
+    duplicate: bool = False

@@ -1,0 +1,60 @@
+"""The protocol of a state store; `sqlite` and `redis` implement it.
+
+Only Triton's models open a store; gateways report through the `feedback` model. Calls block: the hot path never makes one.
+The store is an append-only log of learning events, which every router folds into its own statistics. Statistics are sums,
+so routers that have read the same events hold the same statistics, whatever the order of arrival, and an event (0.7 KB)
+is cheaper to exchange than a matrix (128 KB).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from router_backend.state.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome
+
+
+class StoreError(RuntimeError):
+    """The store can't be used now (down, full, locked): nothing was written; try again later."""
+
+
+class StoreMisconfigured(StoreError):
+    """The store must not be used as it is (Redis without its append-only file, a newer schema); says what to change."""
+
+
+class UnknownDecision(KeyError):
+    """No decision of that id: never made, or past its retention."""
+
+
+class Store(Protocol):
+    """Thread-safe; every method may raise StoreError."""
+
+    def append(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome]) -> None:
+        """Write a group durably, all or nothing. Writing an id again changes nothing."""
+        ...
+
+    def add_feedback(self, feedback: Feedback) -> FeedbackResult:
+        """Write a feedback and its learning event in one durable step; durable when this returns.
+
+        Raises:
+            UnknownDecision: no such decision.
+        """
+        ...
+
+    def decision(self, decision_id: str) -> Decision | None: ...
+
+    def outcome(self, decision_id: str) -> Outcome | None: ...
+
+    def events(self, after: int, limit: int = 1000) -> list[LearningEvent]:
+        """Events with `sequence > after`, in order. A sequence seen once never gains a predecessor later."""
+        ...
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """`{arm: {"decisions": n, "feedback": n}}`."""
+        ...
+
+    def prune(self, before: float) -> int:
+        """Remove decisions, outcomes and feedback created before a time; learning events stay. Returns how many."""
+        ...
+
+    def close(self) -> None: ...
