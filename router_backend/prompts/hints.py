@@ -1,0 +1,36 @@
+"""What travels from the tokenizer to the router beside the tokens: the request's features, needs and routing hints."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutingHints:
+    """One JSON value between two models of the ensemble; `degraded` names a cause that makes routing fall back."""
+
+    prompt_tokens: int = 0
+    japanese: bool = False
+    code: bool = False
+    turns: int = 1
+    truncated: bool = False
+    needs: list[str] = field(default_factory=list)  # capabilities
+    max_tokens: int | None = None  # of the answer, as the client asked
+    candidates: list[str] | None = None  # arms allowed; None: all
+    policy: str = ""
+    session: str = ""
+    prompt: str = ""  # the prompt's hash
+    previous_model: str = ""
+    max_cost: float | None = None  # USD
+    min_quality: float | None = None  # expected quality, 0..1
+    received: float = 0.0  # time.monotonic() when the tokenizer got it: processes of one machine share this clock
+    degraded: str = ""
+
+    def to_json(self) -> bytes:
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> RoutingHints:
+        return cls(**orjson.loads(data))
