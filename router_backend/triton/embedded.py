@@ -118,12 +118,15 @@ def arguments(settings: TritonSettings) -> list[str]:
 
 def environment(extra: dict[str, str]) -> dict[str, str]:
     """The server's environment: its libraries, this interpreter's, and our packages for its Python models."""
-    site = installation().parent.parent
-    libraries = [str(site / "nvidia_pytriton.libs"), str(sysconfig.get_config_var("LIBDIR"))]
+    libraries = [str(installation().parent.parent / "nvidia_pytriton.libs"), str(sysconfig.get_config_var("LIBDIR"))]
+    return {**python_environment(extra), "LD_LIBRARY_PATH": ":".join(libraries)}
+
+
+def python_environment(extra: dict[str, str]) -> dict[str, str]:
+    """The environment of a Python process beside others: this interpreter and these packages, one thread each."""
     paths = [str(PROJECT), *(path for path in sys.path if path.endswith("site-packages"))]
     return {
         **os.environ,
-        "LD_LIBRARY_PATH": ":".join(libraries),
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
         "PYTHONPATH": ":".join(paths),
         # Each model is a process: threads of its own for numpy would only fight for the same cores.

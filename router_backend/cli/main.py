@@ -1,0 +1,77 @@
+"""Finds the commands and turns known failures into one line and a non-zero exit.
+
+Packages register commands under the entry point group `llm_router.commands`, so that this one imports none of them and
+`llm-router --help` needs no training libraries.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from typing import Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+GROUP = "llm_router.commands"
+
+
+class UserError(Exception):
+    """A failure that the message explains to a user in one line; commands raise it, or exceptions of their own."""
+
+
+class _Commands(TyperGroup):
+    """Loads a command when it is named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(point.name for point in importlib.metadata.entry_points(group=GROUP))
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        points = importlib.metadata.entry_points(group=GROUP, name=name)
+        return _as_click(name, next(iter(points)).load()) if points else None
+
+
+def _as_click(name: str, target: Any) -> click.Command:
+    if isinstance(target, typer.Typer):
+        return typer.main.get_command(target)
+    single = typer.Typer(add_completion=False)
+    single.command(name)(target)
+    return typer.main.get_command(single)
+
+
+app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True)
+
+
+@app.callback()
+def _root() -> None:
+    """Routes each LLM request to the model with the best quality for its cost, on NVIDIA Triton."""
+
+
+def run() -> None:
+    """The console script. Exit codes: 0 done, 1 failed (one line on standard error says why), 2 wrong usage."""
+    try:
+        app(standalone_mode=True)
+    except (KeyboardInterrupt, BrokenPipeError):
+        sys.exit(130)
+    except Exception as error:  # the whole point: no stack trace for what a user can mend
+        if _debug():
+            raise
+        typer.secho(f"llm-router: {_one_line(error)}", err=True, fg="red")
+        sys.exit(1)
+
+
+def _one_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    known = isinstance(error, (UserError, OSError, RuntimeError, ValueError, LookupError))
+    return text if known else f"{type(error).__name__}: {text} (set LLM_ROUTER_DEBUG=1 for the stack trace)"
+
+
+def _debug() -> bool:
+    import os
+
+    return bool(os.environ.get("LLM_ROUTER_DEBUG"))
+
+
+if __name__ == "__main__":
+    run()

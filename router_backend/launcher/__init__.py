@@ -1,0 +1,1 @@
+"""`llm-router up`: starts, watches and stops the processes of one machine."""

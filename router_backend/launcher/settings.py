@@ -1,0 +1,92 @@
+"""What `llm-router up` may be told, and the checks that come before anything starts."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from router_backend.config import RouterConfig, load_config
+from router_backend.launcher.ports import claim, is_loopback
+from router_backend.triton.embedded import MODEL_REPOSITORY, installation
+from router_backend.triton.models.artifact import newest_artifact
+
+ADMIN_KEY_FILE = "triton-admin.key"
+
+
+class NotStarted(RuntimeError):
+    """Something is missing or forbidden; says what to do. Nothing was started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpSettings:
+    """Addresses and folders of one machine's system. Port 0 takes a free one."""
+
+    config: Path
+    state_dir: Path
+    host: str = "127.0.0.1"
+    triton_host: str = "127.0.0.1"
+    http_port: int = 8000
+    grpc_port: int = 8001
+    metrics_port: int = 8002
+    gateway_port: int = 8080
+    local_port: int = 0
+    model_repository: Path = MODEL_REPOSITORY
+    allow_unauthenticated: bool = False
+    ready_seconds: float = 120.0
+
+
+def check(settings: UpSettings) -> tuple[UpSettings, RouterConfig]:
+    """Settings with every port resolved, and the configuration.
+
+    Raises:
+        NotStarted, ConfigError, PortTaken, EmbeddedTritonMissing, LocalModelMissing: each says what to do.
+    """
+    config = load_config(settings.config)
+    if not is_loopback(settings.host) and not config.security.api_keys and not settings.allow_unauthenticated:
+        raise NotStarted(
+            f"--host {settings.host} is reachable from outside and no API keys are configured: make one with"
+            " `llm-router keys new NAME` and put it under security.api_keys, or pass --allow-unauthenticated"
+        )
+    if not is_loopback(settings.triton_host) and not settings.allow_unauthenticated:
+        raise NotStarted(
+            f"--triton-host {settings.triton_host} is reachable from outside and Triton's inference endpoints know no"
+            " keys: keep it on loopback behind the gateway, or pass --allow-unauthenticated"
+        )
+    installation()
+    if any(model.upstream.kind == "local" for model in config.models):
+        from router_backend.launcher.local_model import weights
+
+        weights()
+    try:
+        newest_artifact(settings.model_repository / "classifier")
+    except FileNotFoundError as error:
+        raise NotStarted(str(error)) from error
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    return _with_ports(settings), config
+
+
+def _with_ports(settings: UpSettings) -> UpSettings:
+    triton = settings.triton_host
+    claimed = replace(
+        settings,
+        http_port=claim(triton, settings.http_port, "--http-port"),
+        grpc_port=claim(triton, settings.grpc_port, "--grpc-port"),
+        metrics_port=claim(triton, settings.metrics_port, "--metrics-port"),
+        gateway_port=claim(settings.host, settings.gateway_port, "--gateway-port"),
+        local_port=claim("127.0.0.1", settings.local_port, "--local-port"),
+    )
+    ports = (claimed.http_port, claimed.grpc_port, claimed.metrics_port, claimed.gateway_port, claimed.local_port)
+    if len(set(ports)) < len(ports):
+        raise NotStarted("two of the ports are the same; give each its own")
+    return claimed
+
+
+def admin_key(state_dir: Path) -> str:
+    """A new key for Triton's admin APIs, kept in a file of the state folder that only its owner reads."""
+    key = secrets.token_urlsafe(32)
+    file = state_dir / ADMIN_KEY_FILE
+    file.touch(mode=0o600, exist_ok=True)
+    file.chmod(0o600)
+    file.write_text(key)
+    return key

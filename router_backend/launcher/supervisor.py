@@ -1,0 +1,170 @@
+"""Runs processes together: all start, each is restarted when it dies, none is left behind.
+
+Each service leads its own process group, so that its children (Triton's model processes) are stopped with it, and is
+killed by the kernel when the launcher itself is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+_PR_SET_PDEATHSIG = 1
+_GROUP_CHECKS = 100
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class StartFailed(RuntimeError):
+    """A service ended, or wasn't ready in time; says which log to read."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Service:
+    """A process to keep running."""
+
+    name: str
+    command: Sequence[str]
+    environment: dict[str, str]
+    log_file: Path
+    ready: Callable[[], Awaitable[bool]]
+    on_ready: Callable[[int], None] | None = None  # told the process id, once per start
+    stop_seconds: float = 15.0  # between SIGTERM and SIGKILL
+    process: asyncio.subprocess.Process | None = field(default=None, init=False)
+    restarts: int = field(default=0, init=False)
+
+
+class Supervisor:
+    """Owns the services from `start` to `stop`."""
+
+    def __init__(self, services: Sequence[Service]) -> None:
+        self._services = list(services)
+        self._watchers: list[asyncio.Task[None]] = []
+        self._stopping = False
+
+    async def start(self, within: float) -> None:
+        """Start all services at once; return when all are ready.
+
+        Raises:
+            StartFailed: one ended or wasn't ready in `within` seconds. Everything has been stopped by then.
+        """
+        try:
+            for service in self._services:
+                await self._spawn(service)
+            async with asyncio.timeout(within):
+                async with asyncio.TaskGroup() as group:
+                    for service in self._services:
+                        group.create_task(self._until_ready(service))
+        except* StartFailed as failures:
+            await self.stop()
+            raise failures.exceptions[0] from None
+        except* TimeoutError:
+            late = ", ".join(f"{s.name} (log: {s.log_file})" for s in self._services)
+            await self.stop()
+            raise StartFailed(f"not ready after {within:.0f} s: {late}") from None
+        except* BaseException:
+            await self.stop()
+            raise
+        self._watchers = [asyncio.create_task(self._watch(service)) for service in self._services]
+
+    async def stop(self) -> None:
+        """Stop all services, the last started first, and wait until their process groups are gone."""
+        self._stopping = True
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
+        for service in reversed(self._services):
+            await _terminate(service)
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to one service, if it runs."""
+        for service in self._services:
+            if service.name == name and service.process is not None and service.process.returncode is None:
+                service.process.send_signal(number)
+
+    async def _spawn(self, service: Service) -> None:
+        service.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with service.log_file.open("ab") as output:
+            service.process = await asyncio.create_subprocess_exec(
+                *service.command,
+                env=service.environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                preexec_fn=_lead_group,
+            )
+
+    async def _until_ready(self, service: Service) -> None:
+        process = service.process
+        assert process is not None
+        while not await service.ready():
+            if process.returncode is not None:
+                raise StartFailed(
+                    f"{service.name} ended with code {process.returncode} while starting: {_last_line(service.log_file)}"
+                    f" (log: {service.log_file})"
+                )
+            await asyncio.sleep(0.05)
+        if service.on_ready is not None:
+            service.on_ready(process.pid)
+
+    async def _watch(self, service: Service) -> None:
+        pause = 0.2
+        while not self._stopping:
+            assert service.process is not None
+            code = await service.process.wait()
+            log.warning("%s ended with code %s; starting it again in %.1f s", service.name, code, pause)
+            _signal_group(service.process.pid, signal.SIGKILL)  # children that outlived it hold its ports
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 10.0)
+            service.restarts += 1
+            await self._spawn(service)
+            try:
+                await self._until_ready(service)
+                pause = 0.2
+            except StartFailed as error:
+                log.error("%s", error)
+
+
+def _lead_group() -> None:
+    os.setpgid(0, 0)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+async def _terminate(service: Service) -> None:
+    process = service.process
+    if process is None:
+        return
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(service.stop_seconds):
+                await process.wait()
+        except TimeoutError:
+            log.warning("%s did not stop within %.0f s and is killed", service.name, service.stop_seconds)
+    # Triton's model processes end by themselves, or here. A zombie whose init doesn't reap it stays in the group: bounded.
+    for _ in range(_GROUP_CHECKS):
+        if not _signal_group(process.pid, signal.SIGKILL):
+            return
+        await asyncio.sleep(0.02)
+
+
+def _signal_group(group: int, number: signal.Signals) -> bool:
+    """False if no process of the group is left."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _last_line(file: Path) -> str:
+    lines = [line for line in file.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "no output"

@@ -1,0 +1,165 @@
+"""Starts Triton, the local model and the gateway, says where they are, and stops them cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from router_backend.config import RouterConfig, runtime
+from router_backend.launcher.settings import UpSettings, admin_key
+from router_backend.launcher.supervisor import Service, Supervisor
+from router_backend.triton import embedded
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One line of the table that a user sees."""
+
+    name: str
+    url: str
+    use: str
+
+
+def endpoints(settings: UpSettings, config: RouterConfig) -> list[Endpoint]:
+    """Where the parts of the system answer."""
+    gateway = f"http://{settings.host}:{settings.gateway_port}"
+    triton = f"http://{settings.triton_host}:{settings.http_port}"
+    rows = [
+        Endpoint("OpenAI API", f"{gateway}/v1", 'POST /chat/completions with "model": "auto"'),
+        Endpoint("Triton HTTP", triton, "/v2/models/llm_router/generate"),
+        Endpoint("Triton gRPC", f"{settings.triton_host}:{settings.grpc_port}", "models route, llm_router, feedback"),
+        Endpoint("Metrics", f"{gateway}/metrics", f"and http://{settings.triton_host}:{settings.metrics_port}/metrics"),
+    ]
+    if config.gateway.playground:
+        rows.insert(1, Endpoint("Playground", f"{gateway}/", "in a browser"))
+    if _is_local(config):
+        url = f"http://127.0.0.1:{settings.local_port}/v1"
+        rows.append(Endpoint("Local model", url, "SmolLM2-135M behind every local model name"))
+    return rows
+
+
+async def run(settings: UpSettings, config: RouterConfig, announce: Callable[[], None]) -> None:
+    """Start everything, call `announce` when a routed request would succeed, and run until SIGINT or SIGTERM.
+
+    SIGHUP is passed to the gateway, which reads the configuration again.
+
+    Raises:
+        StartFailed: a part did not start; nothing is left running.
+    """
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with aiohttp.ClientSession() as session:
+        supervisor = Supervisor(_services(settings, config, session))
+        loop.add_signal_handler(signal.SIGHUP, supervisor.send, "gateway", signal.SIGHUP)
+        starting = asyncio.create_task(supervisor.start(settings.ready_seconds))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait({starting})
+            return
+        await starting
+        announce()
+        await stop.wait()
+        await supervisor.stop()
+
+
+def _services(settings: UpSettings, config: RouterConfig, session: aiohttp.ClientSession) -> list[Service]:
+    local_url = f"http://127.0.0.1:{settings.local_port}"
+    environment = {
+        runtime.CONFIG: str(settings.config.resolve()),
+        runtime.STATE_DIR: str(settings.state_dir.resolve()),
+        runtime.LOCAL_UPSTREAM: f"{local_url}/v1",
+    }
+    logs = settings.state_dir / "logs"
+    services = [_triton(settings, environment, logs, session)]
+    if _is_local(config):
+        services.append(_local_model(settings, local_url, logs, session))
+    services.append(_gateway(settings, config, environment, logs, session))
+    return services
+
+
+def _triton(settings: UpSettings, environment: dict[str, str], logs: Path, session: aiohttp.ClientSession) -> Service:
+    key = admin_key(settings.state_dir)
+    server = embedded.TritonSettings(
+        host=settings.triton_host,
+        http_port=settings.http_port,
+        grpc_port=settings.grpc_port,
+        metrics_port=settings.metrics_port,
+        model_repository=settings.model_repository.resolve(),
+        work_dir=settings.state_dir / "triton",
+        admin_key=key,
+    )
+    return Service(
+        name="triton",
+        command=embedded.command(server),
+        environment=embedded.environment(environment),
+        log_file=logs / "triton.log",
+        ready=_answers(session, f"http://{settings.triton_host}:{settings.http_port}/v2/health/ready"),
+        on_ready=lambda pid: embedded.hide_key(pid, key),
+    )
+
+
+def _local_model(settings: UpSettings, url: str, logs: Path, session: aiohttp.ClientSession) -> Service:
+    module = "router_backend.launcher.local_model"
+    return Service(
+        name="local model",
+        command=[sys.executable, "-m", module, "--port", str(settings.local_port)],
+        environment=embedded.python_environment({}),
+        log_file=logs / "local-model.log",
+        ready=_answers(session, f"{url}/health"),
+        stop_seconds=5,
+    )
+
+
+def _gateway(
+    settings: UpSettings,
+    config: RouterConfig,
+    environment: dict[str, str],
+    logs: Path,
+    session: aiohttp.ClientSession,
+) -> Service:
+    scheme = "https" if config.security.tls else "http"
+    return Service(
+        name="gateway",
+        command=[
+            *(sys.executable, "-m", "router_backend.gateway"),
+            *(
+                "--config",
+                str(settings.config.resolve()),
+                "--host",
+                settings.host,
+                "--port",
+                str(settings.gateway_port),
+            ),
+            *("--triton-url", f"{settings.triton_host}:{settings.grpc_port}"),
+            *(("--allow-unauthenticated",) if settings.allow_unauthenticated else ()),
+        ],
+        environment=embedded.python_environment(environment),
+        log_file=logs / "gateway.log",
+        ready=_answers(session, f"{scheme}://{settings.host}:{settings.gateway_port}/health/ready"),
+        stop_seconds=config.gateway.drain_seconds + 5,
+    )
+
+
+def _is_local(config: RouterConfig) -> bool:
+    return any(model.upstream.kind == "local" for model in config.models)
+
+
+def _answers(session: aiohttp.ClientSession, url: str) -> Callable[[], asyncio.Future[bool]]:
+    async def ask() -> bool:
+        try:
+            async with session.get(url, timeout=aiohttp.ClientTimeout(total=2), ssl=False) as response:
+                return response.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    return lambda: asyncio.ensure_future(ask())

@@ -1,0 +1,121 @@
+"""Tensors of the public contract to Python values and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
+
+# Inputs of TensorRT-LLM's `ensemble` dialect, as OpenAI request fields.
+_SAMPLING = {
+    "max_tokens": "max_tokens",
+    "temperature": "temperature",
+    "stream": "stream",
+    "top_p": "top_p",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "seed": "seed",
+    "stop_words": "stop",
+}
+# Those that no OpenAI field stands for; a value that changes nothing is accepted.
+_NEUTRAL: dict[str, Sequence[float]] = {
+    "repetition_penalty": (1,),
+    "top_k": (0,),
+    "beam_width": (0, 1),
+    "min_tokens": (0, 1),
+    "end_id": (),
+    "pad_id": (),
+    "bad_words": (),
+}
+
+
+class InvalidInput(ValueError):
+    """An input that can't be honoured; the message names it and says what to do."""
+
+
+def rows(request: Any) -> Iterator[dict[str, Any]]:
+    """Each row of a request's batch as `{input name: value}`; strings decoded, missing optional inputs left out."""
+    tensors = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+    count = max((len(array) for array in tensors.values()), default=0)
+    for row in range(count):
+        yield {name: _value(name, array[row]) for name, array in tensors.items() if array[row].size}
+
+
+def _value(name: str, row: NDArray[Any]) -> Any:
+    if row.dtype != object:
+        return row.item() if row.size == 1 else row
+    try:
+        texts = [item.decode("utf-8") if isinstance(item, bytes) else str(item) for item in row.reshape(-1)]
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"input {name} isn't UTF-8 ({error.reason} at byte {error.start}); send UTF-8") from error
+    return texts if name in ("stop_words", "bad_words") else texts[0]
+
+
+def parameters(request: Any) -> dict[str, Any]:
+    """Request parameters: with the generate endpoints, JSON fields that are no inputs."""
+    text = request.parameters()
+    return dict(orjson.loads(text)) if text else {}
+
+
+def chat_body(row: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAI chat-completions body that a row of inputs stands for. `request` wins over the others.
+
+    Raises:
+        InvalidInput: no prompt, JSON that isn't, or a value of the TensorRT-LLM dialect that can't be honoured.
+    """
+    if row.get("request"):
+        body = _json("request", row["request"], dict)
+        return {**body, "stream": bool(body.get("stream", row.get("stream", False)))}
+    if row.get("messages"):
+        messages = _json("messages", row["messages"], list)
+    elif "text_input" in row:
+        messages = [{"role": "user", "content": row["text_input"]}]
+    else:
+        raise InvalidInput(
+            "no prompt: send text_input (a prompt), messages (JSON array) or request (OpenAI body as JSON)"
+        )
+    for name, neutral in _NEUTRAL.items():
+        value = row.get(name)
+        if value is not None and neutral and value not in neutral:
+            raise InvalidInput(
+                f"input {name}={value} has no counterpart at the models behind this router; leave it out"
+            )
+    if any(row.get("bad_words") or []):
+        raise InvalidInput("input bad_words has no counterpart at the models behind this router; leave it out")
+    body = {field: row[name] for name, field in _SAMPLING.items() if row.get(name) is not None}
+    if "stop" in body:
+        body["stop"] = [word for word in body["stop"] if word]
+        if not body["stop"]:
+            del body["stop"]
+    return {"model": "auto", "messages": messages, **body}
+
+
+def _json(name: str, text: str, kind: type) -> Any:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"input {name} isn't JSON: {error}") from error
+    if not isinstance(value, kind):
+        raise InvalidInput(f"input {name} must be a JSON {'object' if kind is dict else 'array'}")
+    return value
+
+
+def text(name: str, values: Sequence[str | bytes]) -> Any:
+    """STRING tensor [n, 1]."""
+    encoded = [value.encode("utf-8", "replace") if isinstance(value, str) else value for value in values]
+    return pb_utils.Tensor(name, np.array(encoded, object).reshape(-1, 1))
+
+
+def numbers(name: str, values: Any, dtype: type) -> Any:
+    """Numeric tensor [n, m] from n rows."""
+    array: NDArray[Any] = np.asarray(values, dtype)
+    return pb_utils.Tensor(name, array.reshape(len(array), -1))
+
+
+def failure(message: str, code: int | None = None) -> Any:
+    """An error response; the code defaults to INVALID_ARG."""
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code or pb_utils.TritonError.INVALID_ARG))

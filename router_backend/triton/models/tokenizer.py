@@ -1,0 +1,132 @@
+"""`tokenizer`: a chat request to token ids and routing hints."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from router_backend.config.runtime import state_dir
+from router_backend.contract import LENGTH_BUCKETS, MODEL_FILE, TOKENIZER_FILE, check_artifact
+from router_backend.forwarding.capabilities import required_capabilities
+from router_backend.prompts import BadRequest, PromptEncoder, describe, routing_text
+from router_backend.prompts.hints import RoutingHints
+from router_backend.state.hashing import Hasher
+from router_backend.triton.models import process, tensors
+from router_backend.triton.models.artifact import newest_artifact
+from router_backend.triton.models.tensors import InvalidInput
+
+log = logging.getLogger(__name__)
+
+
+class TritonPythonModel:
+    def initialize(self, args: dict[str, str]) -> None:
+        process.begin("tokenizer")
+        artifact = newest_artifact(Path(args["model_repository"]).parent / "classifier")
+        metadata = check_artifact(artifact, _props(artifact / MODEL_FILE))
+        self._encoder = PromptEncoder(artifact / TOKENIZER_FILE, metadata.prefix, metadata.max_tokens)
+        self._hasher = Hasher.of(state_dir())
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Any) -> Any:
+        import triton_python_backend_utils as pb_utils
+
+        received = time.monotonic()
+        try:
+            parameters = tensors.parameters(request)
+            encoded = [self._encode(row, parameters, received) for row in tensors.rows(request)]
+        except (InvalidInput, BadRequest) as error:
+            return tensors.failure(str(error))
+        width = max(len(ids) for ids, _, _ in encoded)
+        outputs = [
+            tensors.numbers("input_ids", [np.pad(ids, (0, width - len(ids))) for ids, _, _ in encoded], np.int64),
+            tensors.numbers(
+                "attention_mask", [np.pad(mask, (0, width - len(mask))) for _, mask, _ in encoded], np.int64
+            ),
+            tensors.text("hints", [hints.to_json() for _, _, hints in encoded]),
+        ]
+        return pb_utils.InferenceResponse(outputs)
+
+    def _encode(
+        self, row: dict[str, Any], parameters: dict[str, Any], received: float
+    ) -> tuple[Any, Any, RoutingHints]:
+        body = tensors.chat_body(row)
+        messages = body.get("messages")
+        if not isinstance(messages, list):
+            raise BadRequest("request.messages must be a non-empty array of message objects")
+        text = routing_text(messages)
+        hints = self._hints(row, parameters, body, text, received)
+        try:
+            encoded = self._encoder.encode(text)
+        except Exception:  # a step that fails fails the ensemble: the router answers with the default model instead
+            log.exception("a prompt could not be tokenised")
+            width = LENGTH_BUCKETS[0]
+            return np.zeros(width, np.int64), np.ones(width, np.int64), _degrade(hints, "tokenizer")
+        return encoded.input_ids, encoded.attention_mask, hints
+
+    def _hints(
+        self, row: dict[str, Any], parameters: dict[str, Any], body: dict[str, Any], text: str, received: float
+    ) -> RoutingHints:
+        features = describe(text, body["messages"])
+        session = row.get("session_id", "")
+        return RoutingHints(
+            prompt_tokens=features.prompt_tokens,
+            japanese=features.japanese,
+            code=features.code,
+            turns=features.turns,
+            needs=sorted(required_capabilities(body)),
+            max_tokens=_whole(body.get("max_completion_tokens") or body.get("max_tokens")),
+            candidates=_names(row.get("candidates", "")),
+            policy=row.get("policy", ""),
+            session=self._hasher.hash(session) if session else "",
+            prompt=self._hasher.hash(text),
+            previous_model=row.get("previous_model", ""),
+            max_cost=_number(parameters, "max_cost"),
+            min_quality=_number(parameters, "min_quality"),
+            received=received,
+        )
+
+
+def _degrade(hints: RoutingHints, cause: str) -> RoutingHints:
+    return RoutingHints.from_json(orjson.dumps({**orjson.loads(hints.to_json()), "degraded": cause}))
+
+
+def _props(model: Path) -> dict[str, str]:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    return dict(session.get_modelmeta().custom_metadata_map)
+
+
+def _names(text: str) -> list[str] | None:
+    if not text:
+        return None
+    try:
+        names = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"input candidates isn't JSON: {error}") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InvalidInput('input candidates must be a JSON array of model names, such as ["llama3-8b"]')
+    return names
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _number(parameters: dict[str, Any], name: str) -> float | None:
+    value = parameters.get(name)
+    if value is None:
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"parameter {name} must be a number") from error
