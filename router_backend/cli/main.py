@@ -10,7 +10,6 @@ import importlib.metadata
 import sys
 from typing import Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -24,15 +23,15 @@ class UserError(Exception):
 class _Commands(TyperGroup):
     """Loads a command when it is named."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return sorted(point.name for point in importlib.metadata.entry_points(group=GROUP))
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, name: str) -> Any:
         points = importlib.metadata.entry_points(group=GROUP, name=name)
         return _as_click(name, next(iter(points)).load()) if points else None
 
 
-def _as_click(name: str, target: Any) -> click.Command:
+def _as_click(name: str, target: Any) -> Any:
     if isinstance(target, typer.Typer):
         return typer.main.get_command(target)
     single = typer.Typer(add_completion=False)

@@ -27,5 +27,7 @@ StateDir = Annotated[
     typer.Option("--state-dir", envvar=runtime.STATE_DIR, help="Folder of the state, the logs and Triton's files."),
 ]
 
+DEFAULT_CONFIG = runtime.config_path()
+DEFAULT_STATE_DIR = runtime.state_dir()
 DEFAULT_URL = "http://127.0.0.1:8080"
 DEFAULT_TRITON = "127.0.0.1:8001"

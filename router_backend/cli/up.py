@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from router_backend.cli.options import Config, StateDir
-from router_backend.config import RouterConfig, runtime
+from router_backend.cli.options import DEFAULT_CONFIG, DEFAULT_STATE_DIR, Config, StateDir
+from router_backend.config import RouterConfig
 
 
 def up(
-    config: Config = runtime.config_path(),
-    state_dir: StateDir = runtime.state_dir(),
+    config: Config = DEFAULT_CONFIG,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
     host: Annotated[str, typer.Option(envvar="LLM_ROUTER_HOST", help="Address of the gateway.")] = "127.0.0.1",
     triton_host: Annotated[str, typer.Option(envvar="LLM_ROUTER_TRITON_HOST", help="Address of Triton.")] = "127.0.0.1",
     http_port: Annotated[int, typer.Option(envvar="LLM_ROUTER_HTTP_PORT", help="Triton, HTTP.", max=65535)] = 8000,
@@ -39,8 +39,9 @@ def up(
 
     Example: llm-router up --config router.yaml --gateway-port 9000
     """
-    from router_backend.launcher.settings import MODEL_REPOSITORY, UpSettings, check
+    from router_backend.launcher.settings import UpSettings, check
     from router_backend.launcher.up import run
+    from router_backend.triton.embedded import MODEL_REPOSITORY
 
     wanted = UpSettings(
         config=config,
