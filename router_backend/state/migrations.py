@@ -31,10 +31,10 @@ CREATE TABLE events (
 CREATE TABLE counters (arm TEXT PRIMARY KEY, decisions INTEGER NOT NULL DEFAULT 0, feedback INTEGER NOT NULL DEFAULT 0);
 """
 
-# An explicit score takes an implicit one back: an event of weight −1, and the mark of what may be taken back.
+# An implicit signal waits for an explicit score before it teaches.
 _V2 = """
-ALTER TABLE events ADD COLUMN weight REAL NOT NULL DEFAULT 1;
-ALTER TABLE feedback ADD COLUMN implicit TEXT NOT NULL DEFAULT '';
+ALTER TABLE feedback ADD COLUMN pending INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX feedback_pending ON feedback (received) WHERE pending = 1;
 """
 
 STEPS: tuple[str, ...] = (_V1, _V2)

@@ -82,11 +82,7 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearningEvent:
-    """One observation for the bandit. The log of these is the state; statistics are sums of `weight` times these.
-
-    `weight` is 1, or −1 in the event that takes an implicit signal back when an explicit score supersedes it: it
-    repeats the first event in all else, so that the sum of the two is zero.
-    """
+    """One observation for the bandit. The log of these is the state; statistics are sums over it."""
 
     sequence: int  # position in the store's log
     decision_id: str
@@ -98,7 +94,6 @@ class LearningEvent:
     quality: float
     cost: float
     output_tokens: int | None = None
-    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,9 @@ from router_backend.state.records import Decision, Feedback, FeedbackResult, Lea
 from router_backend.state.store import StoreError, UnknownDecision
 
 _PRUNE_BATCH = 2000  # rows a transaction deletes, so that writers get in between
+_SETTLE_BATCH = 500
 _EVENT_COLUMNS = (
-    "decision_id, arm, at, embedding_space, context, task, quality, cost, output_tokens, weight"  # in LearningEvent
+    "decision_id, arm, at, embedding_space, context, task, quality, cost, output_tokens"  # of LearningEvent
 )
 
 
@@ -75,25 +76,20 @@ class SQLiteStore:
             return UnknownDecision(feedback.decision_id)
         outcome = _outcome(connection, feedback.decision_id)
         kept = connection.execute(
-            "SELECT arm, quality, cost, implicit, sequence FROM feedback WHERE decision_id = ?", (feedback.decision_id,)
+            "SELECT arm, quality, cost, pending FROM feedback WHERE decision_id = ?", (feedback.decision_id,)
         ).fetchone()
-        if kept is not None:
-            arm, quality, cost, implicit, sequence = kept
-            if feedback.implicit or not implicit:
-                return FeedbackResult(
-                    decision=decision, outcome=outcome, arm=arm, quality=quality, cost=cost, duplicate=True
-                )
-            connection.execute(
-                f"INSERT INTO events ({_EVENT_COLUMNS}) SELECT {_EVENT_COLUMNS.replace('weight', '-weight')}"
-                " FROM events WHERE sequence = ?",
-                (sequence,),
+        if kept is not None and (feedback.implicit or not kept[3]):
+            arm, quality, cost, _ = kept
+            return FeedbackResult(
+                decision=decision, outcome=outcome, arm=arm, quality=quality, cost=cost, duplicate=True
             )
-        else:
-            _count(connection, "feedback", outcome.served if outcome is not None else decision.model)
         result = credit(decision, outcome, feedback)
+        if kept is None:
+            _count(connection, "feedback", result.arm)
         event = learning_event(result, feedback)
+        pending = bool(feedback.implicit) and event is not None
         connection.execute(
-            "INSERT OR REPLACE INTO feedback (decision_id, received, arm, quality, cost, sequence, implicit, body)"
+            "INSERT OR REPLACE INTO feedback (decision_id, received, arm, quality, cost, sequence, pending, body)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 feedback.decision_id,
@@ -101,12 +97,41 @@ class SQLiteStore:
                 result.arm,
                 result.quality,
                 result.cost,
-                _insert_event(connection, event) if event is not None else None,
-                feedback.implicit,
+                _insert_event(connection, event) if event is not None and not pending else None,
+                pending,
                 encode(feedback),
             ),
         )
         return result
+
+    def settle_implicit(self, before: float) -> int:
+        settled = 0
+        while self._any_pending(before):
+            with self._transaction() as connection:
+                rows = connection.execute(
+                    "SELECT decision_id, body FROM feedback WHERE pending = 1 AND received < ? LIMIT ?",
+                    (before, _SETTLE_BATCH),
+                ).fetchall()
+                for decision_id, body in rows:
+                    decision, feedback = _decision(connection, decision_id), decode(Feedback, body)
+                    sequence = None
+                    if decision is not None:  # else pruned meanwhile
+                        result = credit(decision, _outcome(connection, decision_id), feedback)
+                        event = learning_event(result, feedback)
+                        sequence = _insert_event(connection, event) if event is not None else None
+                    connection.execute(
+                        "UPDATE feedback SET pending = 0, sequence = ? WHERE decision_id = ?", (sequence, decision_id)
+                    )
+                    settled += sequence is not None
+        return settled
+
+    def _any_pending(self, before: float) -> bool:
+        with self._reading() as connection:
+            return bool(
+                connection.execute(
+                    "SELECT EXISTS (SELECT 1 FROM feedback WHERE pending = 1 AND received < ?)", (before,)
+                ).fetchone()[0]
+            )
 
     def decision(self, decision_id: str) -> Decision | None:
         with self._reading() as connection:
@@ -236,7 +261,7 @@ def _count(connection: sqlite3.Connection, column: str, arm: str) -> None:
 
 def _insert_event(connection: sqlite3.Connection, event: LearningEvent) -> int | None:
     return connection.execute(
-        f"INSERT INTO events ({_EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO events ({_EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             event.decision_id,
             event.arm,
@@ -247,7 +272,6 @@ def _insert_event(connection: sqlite3.Connection, event: LearningEvent) -> int |
             event.quality,
             event.cost,
             event.output_tokens,
-            event.weight,
         ),
     ).lastrowid
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.state.examples import make_decision, make_outcome
 
 from router_backend.routing.recorder import Recorder
 from router_backend.state.sqlite import SQLiteStore
+from tests.state.examples import make_decision, make_outcome
 
 
-@pytest.fixture()
+@pytest.fixture
 def store(tmp_path: Path) -> Iterator[SQLiteStore]:
     store = SQLiteStore(tmp_path / "state.db", busy_seconds=0.05)
     yield store

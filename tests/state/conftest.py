@@ -11,7 +11,7 @@ from router_backend.state.open import open_store
 from router_backend.state.store import Store
 
 
-@pytest.fixture()
+@pytest.fixture
 def sqlite_url() -> str:
     return "sqlite:///state.db"
 
@@ -23,7 +23,7 @@ def store_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
-@pytest.fixture()
+@pytest.fixture
 def open_replica(store_url: str, tmp_path: Path) -> Iterator[Callable[[], Store]]:
     """Opens the test's store anew, as another process would."""
     opened: list[Store] = []
@@ -37,6 +37,6 @@ def open_replica(store_url: str, tmp_path: Path) -> Iterator[Callable[[], Store]
         store.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def store(open_replica: Callable[[], Store]) -> Store:
     return open_replica()

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.state.examples import make_decision, make_feedback, make_outcome
 
 from router_backend.state.ids import new_decision_id
 from router_backend.state.records import Decision, Feedback
 from router_backend.state.store import Store, UnknownDecision
+from tests.state.examples import make_decision, make_feedback, make_outcome
 
 
 def same(left: Decision | None, right: Decision) -> bool:
@@ -59,7 +59,7 @@ def test_feedback_makes_one_event_with_the_decisions_context_and_the_outcomes_co
         "small",
         decision.created,
     )
-    assert (event.quality, event.cost, event.weight, event.output_tokens) == (0.75, 0.0005, 1.0, 20)
+    assert (event.quality, event.cost, event.output_tokens) == (0.75, 0.0005, 20)
     assert (event.task, event.embedding_space) == ("math", 7)
     assert np.array_equal(event.context, decision.context)
     assert store.counts()["small"] == {"decisions": 1, "feedback": 1}
@@ -92,18 +92,31 @@ def test_a_second_feedback_is_answered_with_the_first(store: Store) -> None:
     assert store.counts()["small"]["feedback"] == 1
 
 
-def test_an_explicit_score_supersedes_an_implicit_one_once_and_sums_agree(store: Store) -> None:
+def test_an_explicit_score_replaces_a_pending_implicit_one(store: Store) -> None:
     decision = make_decision(0)
     store.append([decision], [make_outcome(decision)])
     store.add_feedback(make_feedback(decision, 0.0, implicit="upstream_error"))
-    assert store.add_feedback(make_feedback(decision, 0.0, implicit="asked_again")).duplicate
+    assert store.events(0) == []
+    assert store.add_feedback(make_feedback(decision, 0.25, implicit="asked_again")).duplicate
     assert not store.add_feedback(make_feedback(decision, 1.0)).duplicate
     assert store.add_feedback(make_feedback(decision, 0.5)).duplicate
-    assert store.add_feedback(make_feedback(decision, 0.0, implicit="asked_again")).duplicate
-    events = store.events(0)
-    assert [(e.sequence, e.weight, e.quality) for e in events] == [(1, 1.0, 0.0), (2, -1.0, 0.0), (3, 1.0, 1.0)]
-    assert all(np.array_equal(e.context, decision.context) and e.at == decision.created for e in events)
+    assert store.settle_implicit(before=decision.created + 1000.0) == 0
+    assert [event.quality for event in store.events(0)] == [1.0]
     assert store.counts()["small"]["feedback"] == 1
+
+
+def test_an_implicit_signal_teaches_once_it_is_settled(open_replica: Callable[[], Store]) -> None:
+    store, other = open_replica(), open_replica()
+    decision = make_decision(0)
+    store.append([decision], [make_outcome(decision)])
+    store.add_feedback(make_feedback(decision, 0.0, implicit="truncated"))
+    assert store.settle_implicit(before=decision.created) == 0
+    assert store.settle_implicit(before=decision.created + 1000.0) + other.settle_implicit(before=1e12) == 1
+    (event,) = other.events(0)
+    assert (event.quality, event.arm, event.cost) == (0.0, "small", 0.0005)
+    late = store.add_feedback(make_feedback(decision, 1.0))
+    assert (late.duplicate, late.quality) == (True, 0.0)
+    assert len(store.events(0)) == 1
 
 
 def test_an_unknown_decision_fails_only_its_own_feedback_of_a_group(store: Store) -> None:
