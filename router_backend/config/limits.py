@@ -31,6 +31,9 @@ class Retries(Section):
     budget: Annotated[
         float, Field(ge=0, le=1, description="retries as a share of requests over the last ten seconds")
     ] = 0.2
+    budget_minimum: Annotated[
+        int, Field(ge=0, description="retries that ten seconds always allow, for a quiet router; none if budget is 0")
+    ] = 10
     fallbacks: Annotated[int, Field(ge=0, description="further arms tried for a routed request")] = 2
 
 

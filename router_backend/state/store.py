@@ -36,9 +36,22 @@ class Store(Protocol):
     def add_feedback(self, feedback: Feedback) -> FeedbackResult:
         """Write a feedback and its learning event in one durable step; durable when this returns.
 
+        The first feedback is kept and later ones are duplicates, with one exception: an implicit one is pending until
+        `settle_implicit`, and an explicit one replaces it meanwhile. So the log holds final observations only, and a
+        sum never has to be taken back. A decision without context (a named model, a degraded one) is counted and
+        teaches nothing.
+
         Raises:
             UnknownDecision: no such decision.
         """
+        ...
+
+    def add_feedback_many(self, feedbacks: Sequence[Feedback]) -> list[FeedbackResult | UnknownDecision]:
+        """As `add_feedback`, for a group in one durable step; an unknown decision fails only its own feedback."""
+        ...
+
+    def settle_implicit(self, before: float) -> int:
+        """Turn pending implicit feedback received before a time into learning events; returns how many, once each."""
         ...
 
     def decision(self, decision_id: str) -> Decision | None: ...

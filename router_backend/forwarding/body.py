@@ -1,0 +1,50 @@
+"""The body that an arm's upstream gets: the client's fields, the arm's defaults and caps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from router_backend.config.models import ModelConfig
+from router_backend.forwarding.api import ForwardRequest
+
+_LIMITS = ("max_completion_tokens", "max_tokens")
+
+
+def arm_body(model: ModelConfig, request: ForwardRequest) -> dict[str, Any]:
+    """A new body; the client's is left as it is. The upstream's name of the model is filled in by the upstream."""
+    body = filled(request.body, model.defaults)
+    if request.endpoint == "embeddings":
+        return body
+    cap = None if request.named else model.max_tokens_by_task.get(request.task)
+    if cap is not None:
+        given = [name for name in _LIMITS if isinstance(body.get(name), int)]
+        for name in given or ["max_tokens"]:
+            body[name] = min(body.get(name) or cap, cap)
+    if body.get("stream"):
+        # Without it most servers count nothing; the chunk is taken out again if the client didn't ask for it.
+        options = body.get("stream_options")
+        body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
+    return body
+
+
+def usage_asked(body: Mapping[str, Any]) -> bool:
+    """Whether the client wants the trailing usage chunk."""
+    options = body.get("stream_options")
+    return isinstance(options, dict) and bool(options.get("include_usage"))
+
+
+def filled(body: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """`body` with what it leaves out taken from `defaults`, within nested objects too."""
+    merged = dict(body)
+    for key, value in defaults.items():
+        ours = merged.get(key)
+        if key not in merged:
+            merged[key] = value
+        elif isinstance(ours, Mapping) and isinstance(value, Mapping):
+            merged[key] = filled(ours, value)
+    if "max_completion_tokens" in body and "max_tokens" in defaults and "max_tokens" not in body:
+        del merged["max_tokens"]  # two names of one limit: the client's stands
+    elif "max_tokens" in body and "max_completion_tokens" in defaults and "max_completion_tokens" not in body:
+        del merged["max_completion_tokens"]
+    return merged

@@ -1,0 +1,284 @@
+"""The one engine behind gateway and Triton's forwarder: candidates in order, until one answers.
+
+For each candidate: its breaker lets the call through, its limiter has a slot, its upstream answers. A failure is tried
+again on the same arm (backoff, retry budget) and then on the next arm (no budget: another server carries the load).
+Both end with the first content, which is handed out only then; from there on a failure is the answer's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+from router_backend.config.models import LocalUpstream, ModelConfig, OpenAIUpstream
+from router_backend.config.schema import RouterConfig
+from router_backend.forwarding.answers import Lease, StreamedAnswer, WholeAnswer
+from router_backend.forwarding.api import Answer, ForwardError, ForwardRequest, Progress
+from router_backend.forwarding.body import arm_body, usage_asked
+from router_backend.forwarding.breaker import CircuitBreaker
+from router_backend.forwarding.chunks import ChunkReader, read_body
+from router_backend.forwarding.failure import Failure, timed_out
+from router_backend.forwarding.limits import Limiter, QueueFull, Slot
+from router_backend.forwarding.observer import Observer
+from router_backend.forwarding.openai import OpenAIServer, new_session
+from router_backend.forwarding.retries import RetryBudget, backoff
+from router_backend.forwarding.secrets import key_reader
+from router_backend.forwarding.upstream import Call, Upstream
+
+LOCAL_URL_ENV = "LLM_ROUTER_LOCAL_URL"
+"""Where the launcher says that the packaged model listens: a base URL up to and including /v1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One arm with what guards it."""
+
+    config: ModelConfig
+    upstream: Upstream
+    breaker: CircuitBreaker
+    limiter: Limiter
+
+
+def build_engine(config: RouterConfig, *, observer: Observer | None = None, local_url: str | None = None) -> Engine:
+    """An engine for the arms of `config`; connections are opened at the first call, on the running loop.
+
+    `local_url` is where `local` upstreams listen; default: the environment variable LLM_ROUTER_LOCAL_URL.
+
+    Raises:
+        ValueError: a key, a tokenizer or the local model's address is missing; says which and what to do.
+    """
+    return Engine(config, observer or Observer(), local_url or os.environ.get(LOCAL_URL_ENV))
+
+
+class Engine:
+    """See `api.Engine`. One per process and event loop."""
+
+    def __init__(self, config: RouterConfig, observer: Observer, local_url: str | None) -> None:
+        self._config, self._observer = config, observer
+        self._session: aiohttp.ClientSession | None = None
+        self._budget = RetryBudget(config.retries.budget, config.retries.budget_minimum)
+        self._rng = random.Random()
+        self._arms = {model.name: self._arm(model, local_url) for model in config.models}
+
+    def _arm(self, model: ModelConfig, local_url: str | None) -> Arm:
+        name, observer = model.name, self._observer
+        return Arm(
+            model,
+            self._upstream(model, local_url),
+            CircuitBreaker(self._config.breaker, lambda state: observer.breaker(name, state)),
+            Limiter(
+                model.max_concurrency,
+                model.max_queue,
+                lambda running, queued: observer.load(name, running, queued),
+            ),
+        )
+
+    def _upstream(self, model: ModelConfig, local_url: str | None) -> Upstream:
+        upstream, connect = model.upstream, self._config.timeouts.connect
+        if isinstance(upstream, OpenAIUpstream):
+            return OpenAIServer(
+                model.name,
+                self._http,
+                upstream.base_url,
+                upstream.model or model.name,
+                key_reader(upstream),
+                upstream.headers,
+                connect,
+            )
+        if isinstance(upstream, LocalUpstream):
+            if not local_url:
+                raise ValueError(
+                    f"model {model.name!r} is the packaged local model, which is not running; "
+                    f"start with `llm-router up`, or set {LOCAL_URL_ENV}"
+                )
+            return OpenAIServer(model.name, self._http, local_url, model.name, connect=connect)
+        raise ValueError(f"model {model.name!r}: upstream kind {upstream.kind!r} is not supported")
+
+    def _http(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = new_session(self._config.timeouts.connect)
+        return self._session
+
+    async def forward(self, request: ForwardRequest) -> Answer:
+        """See `api.Engine.forward`."""
+        self._budget.request()
+        started = time.monotonic()
+        trail: list[str] = []
+        failures: list[Failure] = []
+        calls = 1 if request.named else 1 + self._config.retries.fallbacks
+        window = 0  # an arm must have a larger one, after a prompt that was too long
+        for name in request.arms:
+            arm = self._known(name)
+            if calls == 0:
+                break
+            if arm.config.context_window <= window:
+                trail.append(f"{name}:context_length")
+                continue
+            try:
+                return await self._with_retries(arm, request, started, trail)
+            except Failure as failure:
+                failures.append(failure)
+                trail.append(f"{name}:{failure.cause}")
+                if not failure.fallback or request.named:
+                    break
+                calls -= failure.cause != "breaker_open"  # such an arm was passed over, not tried
+                if failure.cause == "context_length":
+                    window = max(window, arm.config.context_window)
+                self._observer.fallback(name, failure.cause)
+        raise _final(failures, request, tuple(trail))
+
+    def _known(self, name: str) -> Arm:
+        try:
+            return self._arms[name]
+        except KeyError:
+            raise ForwardError(
+                f"the model {name!r} does not exist; the models are {', '.join(self._arms)}",
+                status=404,
+                type="invalid_request_error",
+                code="model_not_found",
+                param="model",
+            ) from None
+
+    async def _with_retries(self, arm: Arm, request: ForwardRequest, started: float, trail: list[str]) -> Answer:
+        """One arm, with retries.
+
+        Raises:
+            Failure: the arm's last.
+        """
+        retries = self._config.retries
+        attempt = 1
+        while True:
+            try:
+                return await self._attempt(arm, request, started, trail, attempt)
+            except Failure as failure:
+                if not failure.retry or attempt >= retries.attempts:
+                    raise
+                delay = backoff(retries, attempt - 1, failure.retry_after, self._rng)
+                left = started + self._config.timeouts.total - time.monotonic()
+                if delay is None or delay >= left or not self._budget.spend():
+                    raise
+                self._observer.retry(arm.config.name, failure.cause)
+                await asyncio.sleep(delay)
+                attempt += 1
+
+    async def _attempt(
+        self, arm: Arm, request: ForwardRequest, started: float, trail: list[str], attempt: int
+    ) -> Answer:
+        """One call of one arm.
+
+        Raises:
+            Failure: it failed before anything was handed out.
+        """
+        name, timeouts = arm.config.name, self._config.timeouts
+        streamed = request.endpoint != "embeddings" and bool(request.body.get("stream"))
+        progress = Progress(arm=name, started=started, attempts=attempt, fallbacks=tuple(trail))
+        left = max(0.0, started + timeouts.total - time.monotonic())
+        limit = "first_token" if streamed and timeouts.first_token < left else "total"
+        slot = lease = None
+        try:
+            async with asyncio.timeout(min(left, timeouts.first_token) if streamed else left):
+                slot = await self._admit(arm)
+                permit = arm.breaker.enter()
+                if permit is None:
+                    raise _resting(arm)
+                lease = Lease(progress, slot, permit, self._observer, streamed)
+                self._observer.attempt(name)
+                call = Call(request.endpoint, arm_body(arm.config, request), streamed, request.request_id)
+                lease.reply = await arm.upstream.start(call)
+                if streamed:
+                    reader = ChunkReader(progress, usage_asked(request.body))
+                    answer = StreamedAnswer(lease, reader, timeouts)
+                    await answer.prime()
+                    return answer
+                body = read_body(await lease.reply.body(), progress, request.endpoint)
+                lease.end(True)
+                return WholeAnswer(progress, body)
+        except TimeoutError as error:
+            failure = timed_out(limit, getattr(timeouts, limit), name)
+            self._failed(slot, lease, failure)
+            raise failure from error
+        except Failure as failure:
+            self._failed(slot, lease, failure)
+            raise
+        except BaseException:
+            self._failed(slot, lease, None)
+            raise
+
+    async def _admit(self, arm: Arm) -> Slot:
+        if arm.breaker.blocked:
+            raise _resting(arm)
+        try:
+            return await arm.limiter.acquire()
+        except QueueFull as full:
+            raise Failure(
+                "queue_full",
+                f"{arm.config.name} has {arm.limiter.running} calls running and {arm.limiter.queued} waiting; "
+                f"try again in {full.retry_after:g} s",
+                status=429,
+                type="rate_limit_error",
+                code="rate_limit_exceeded",
+                retry_after=full.retry_after,
+                retry=False,
+                broken=False,
+            ) from full
+
+    def _failed(self, slot: Slot | None, lease: Lease | None, failure: Failure | None) -> None:
+        """Give back what the call held. No failure: it was cancelled, which says nothing about the upstream."""
+        if lease:
+            if failure:
+                self._observer.failed(lease.progress.arm, failure.cause)
+            answered = failure is not None and failure.status < 429 and not failure.broken
+            lease.drop(True if answered else False if failure and failure.broken else None)
+        elif slot:
+            slot.release()
+
+    def health(self) -> Mapping[str, str]:
+        """See `api.Engine.health`."""
+        return {name: arm.breaker.state for name, arm in self._arms.items()}
+
+    async def aclose(self) -> None:
+        """See `api.Engine.aclose`."""
+        for arm in self._arms.values():
+            await arm.upstream.aclose()
+        if self._session:
+            await self._session.close()
+
+
+def _resting(arm: Arm) -> Failure:
+    return Failure(
+        "breaker_open",
+        f"{arm.config.name} is unavailable: its last calls failed, and it is tried again in a moment",
+        status=503,
+        type="overloaded_error",
+        retry_after=arm.breaker.retry_after,
+        retry=False,
+        broken=False,
+    )
+
+
+def _final(failures: list[Failure], request: ForwardRequest, trail: tuple[str, ...]) -> ForwardError:
+    """The error for the caller: a rate limit stays one, with the longest wait; otherwise the last failure counts."""
+    if not failures:
+        return ForwardError("no model can take this request", status=503, type="overloaded_error", code="no_candidates")
+    limited = [failure for failure in failures if failure.status == 429]
+    told = limited[-1] if limited else failures[-1]
+    if not limited and told.cause in ("breaker_open", "context_length"):
+        told = next((failure for failure in failures if failure.cause not in ("breaker_open",)), told)
+    waits = [failure.retry_after for failure in limited or failures if failure.retry_after is not None]
+    wait = None if not waits else max(waits) if limited else min(waits)
+    return ForwardError(
+        told.message,
+        status=told.status,
+        type=told.type,
+        code=told.code,
+        param=told.param,
+        retry_after=wait if told.status in (429, 503) else None,
+        arm=trail[-1].split(":")[0] if trail else "",
+        fallbacks=trail,
+    )

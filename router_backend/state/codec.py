@@ -1,0 +1,109 @@
+"""Records to bytes and back: what the stores keep, what an export holds and what gateways report.
+
+A record is a JSON object of its fields, a context in it is base64 of little-endian FP32; the stores keep the context
+beside the object, as raw bytes. Fields that this build doesn't know are passed over, so that an older router reads
+what a newer one wrote during a rolling upgrade.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from router_backend.state.records import Decision, Feedback, LearningEvent, Outcome
+
+_FP32 = np.dtype("<f4")
+_EMPTY = np.zeros(0, np.float32)
+
+Record = TypeVar("Record", Decision, Outcome, Feedback, LearningEvent)
+
+
+class RecordError(ValueError):
+    """Bytes that aren't the record they should be; says what is wrong with which field."""
+
+
+def _from_array(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return binascii.b2a_base64(pack_context(value), newline=False).decode()
+    raise NotImplementedError(f"{type(value).__name__} is no part of a record")
+
+
+def _to_array(kind: Any, value: Any) -> NDArray[np.float32]:
+    if not isinstance(value, str):
+        raise ValueError("a context is base64 of FP32 values")
+    return unpack_context(binascii.a2b_base64(value))
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_from_array)
+_decoders: dict[type, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind, dec_hook=_to_array) for kind in (Decision, Outcome, Feedback, LearningEvent)
+}
+
+
+def pack_context(context: NDArray[np.float32]) -> bytes:
+    return context.astype(_FP32, copy=False).tobytes()
+
+
+def unpack_context(data: bytes | None) -> NDArray[np.float32]:
+    return np.frombuffer(data, _FP32) if data else _EMPTY
+
+
+def encode(record: Decision | Outcome | Feedback | LearningEvent) -> bytes:
+    """One line of JSON, the context in it."""
+    return _encoder.encode(record)
+
+
+def decode(kind: type[Record], data: bytes | str) -> Record:
+    """The inverse of `encode`.
+
+    Raises:
+        RecordError: not JSON, or a field that is missing or of the wrong type.
+    """
+    try:
+        record: Record = _decoders[kind].decode(data)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise RecordError(f"not a {kind.__name__}: {error}") from error
+    return record
+
+
+def split_decision(decision: Decision) -> tuple[bytes, bytes]:
+    """(JSON without the context, the context's bytes)."""
+    return encode(replace(decision, context=_EMPTY)), pack_context(decision.context)
+
+
+def join_decision(body: bytes | str, context: bytes | None) -> Decision:
+    """The inverse of `split_decision`."""
+    return replace(decode(Decision, body), context=unpack_context(context))
+
+
+def encode_records(decisions: Sequence[Decision] = (), outcomes: Sequence[Outcome] = ()) -> bytes:
+    """The `records` input of the `feedback` model; contexts are left out."""
+    stripped = [replace(decision, context=_EMPTY) for decision in decisions]
+    return _encoder.encode({"decisions": stripped, "outcomes": list(outcomes)})
+
+
+class _Records(msgspec.Struct, forbid_unknown_fields=True):
+    decisions: list[Decision] = []
+    outcomes: list[Outcome] = []
+
+
+_records_decoder = msgspec.json.Decoder(_Records, dec_hook=_to_array)
+
+
+def decode_records(data: bytes | str) -> tuple[list[Decision], list[Outcome]]:
+    """The inverse of `encode_records`.
+
+    Raises:
+        RecordError: not `{"decisions": [...], "outcomes": [...]}` with the fields of state.records.
+    """
+    try:
+        records = _records_decoder.decode(data)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise RecordError(f"records: {error}") from error
+    return records.decisions, records.outcomes

@@ -1,0 +1,77 @@
+"""The SQLite schema, as the steps that lead to it. `PRAGMA user_version` holds the number of steps taken.
+
+A step is never changed once released; a change of the schema is a further step.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from router_backend.state.store import StoreMisconfigured
+
+APPLICATION_ID = 0x4C4C4D52  # "LLMR": tells a state file from any other SQLite database
+
+_V1 = """
+CREATE TABLE decisions (
+    decision_id TEXT PRIMARY KEY, created REAL NOT NULL, model TEXT NOT NULL, body BLOB NOT NULL, context BLOB NOT NULL
+);
+CREATE INDEX decisions_created ON decisions (created);
+CREATE TABLE outcomes (decision_id TEXT PRIMARY KEY, completed REAL NOT NULL, served TEXT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX outcomes_completed ON outcomes (completed);
+CREATE TABLE feedback (
+    decision_id TEXT PRIMARY KEY, received REAL NOT NULL, arm TEXT NOT NULL, quality REAL NOT NULL, cost REAL NOT NULL,
+    sequence INTEGER, body BLOB NOT NULL
+);
+CREATE INDEX feedback_received ON feedback (received);
+CREATE TABLE events (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, decision_id TEXT NOT NULL, arm TEXT NOT NULL, at REAL NOT NULL,
+    embedding_space INTEGER NOT NULL, context BLOB NOT NULL, task TEXT NOT NULL, quality REAL NOT NULL,
+    cost REAL NOT NULL, output_tokens INTEGER
+);
+CREATE TABLE counters (arm TEXT PRIMARY KEY, decisions INTEGER NOT NULL DEFAULT 0, feedback INTEGER NOT NULL DEFAULT 0);
+"""
+
+# An implicit signal waits for an explicit score before it teaches.
+_V2 = """
+ALTER TABLE feedback ADD COLUMN pending INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX feedback_pending ON feedback (received) WHERE pending = 1;
+"""
+
+STEPS: tuple[str, ...] = (_V1, _V2)
+VERSION = len(STEPS)
+
+
+def schema_version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def migrate(connection: sqlite3.Connection, where: str) -> None:
+    """Bring a database (in autocommit mode) to `VERSION` in one transaction; nothing happens if it is there.
+
+    Raises:
+        StoreMisconfigured: the file belongs to something else, or to a newer llm-router.
+        sqlite3.Error: as SQLite does; the file is as it was.
+    """
+    if schema_version(connection) == VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")  # several processes may open a new file at once
+    try:
+        version = schema_version(connection)
+        if version > VERSION:
+            raise StoreMisconfigured(
+                f"{where}: written by a newer llm-router (state schema {version}, this build knows {VERSION});"
+                " upgrade this one, or `llm-router state export` with the newer and import here into an empty folder"
+            )
+        if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise StoreMisconfigured(f"{where}: an SQLite file, but not llm-router's; name another file in `state:`")
+        for step in STEPS[version:]:
+            for statement in filter(str.strip, step.split(";")):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

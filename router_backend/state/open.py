@@ -1,0 +1,22 @@
+"""From `state:` in `router.yaml` to a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from router_backend.state.sqlite import SQLiteStore
+from router_backend.state.store import Store, StoreMisconfigured
+
+_SQLITE = "sqlite:///"
+
+
+def open_store(url: str, state_dir: Path, retention_days: float = 90.0) -> Store:
+    """Open the store that `url` names; a relative SQLite path lies in `state_dir`.
+
+    Raises:
+        StoreError: it can't be reached or opened now.
+        StoreMisconfigured: it must not be used as it is; the message says what to change.
+    """
+    if url.startswith(_SQLITE):
+        return SQLiteStore(state_dir / url.removeprefix(_SQLITE))
+    raise StoreMisconfigured(f"state: {url!r} is neither sqlite:///FILE nor redis://, rediss:// or unix://")

@@ -1,0 +1,195 @@
+"""What every store promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from router_backend.state.ids import new_decision_id
+from router_backend.state.records import Decision, Feedback
+from router_backend.state.store import Store, UnknownDecision
+from tests.state.examples import make_decision, make_feedback, make_outcome
+
+
+def same(left: Decision | None, right: Decision) -> bool:
+    assert left is not None
+    empty = np.zeros(0, np.float32)
+    return np.array_equal(left.context, right.context) and replace(left, context=empty) == replace(right, context=empty)
+
+
+def test_decisions_and_outcomes_come_back_as_they_were_written(store: Store) -> None:
+    decision = make_decision(
+        1,
+        task_probabilities=(0.25, 0.75),
+        shadows=(("ucb1", "small"),),
+        scores=(0.1, 0.2, 0.3),
+        session="s",
+        prompt="p",
+    )
+    outcome = make_outcome(decision, first_token=0.1, streamed=True)
+    store.append([decision], [outcome])
+    assert same(store.decision(decision.decision_id), decision)
+    assert store.outcome(decision.decision_id) == outcome
+
+
+def test_writing_an_id_again_changes_nothing(store: Store) -> None:
+    decision = make_decision(0)
+    store.append([decision], [make_outcome(decision)])
+    store.append([replace(decision, model="large")], [make_outcome(decision, served="large")])
+    assert same(store.decision(decision.decision_id), decision)
+    outcome = store.outcome(decision.decision_id)
+    assert outcome is not None
+    assert outcome.served == "small"
+    assert store.counts() == {"small": {"decisions": 1, "feedback": 0}}
+
+
+def test_feedback_makes_one_event_with_the_decisions_context_and_the_outcomes_cost(store: Store) -> None:
+    decision = make_decision(0)
+    store.append([decision], [make_outcome(decision)])
+    result = store.add_feedback(make_feedback(decision))
+    assert (result.arm, result.quality, result.cost, result.duplicate) == ("small", 0.75, 0.0005, False)
+    (event,) = store.events(0)
+    assert (event.sequence, event.decision_id, event.arm, event.at) == (
+        1,
+        decision.decision_id,
+        "small",
+        decision.created,
+    )
+    assert (event.quality, event.cost, event.output_tokens) == (0.75, 0.0005, 20)
+    assert (event.task, event.embedding_space) == ("math", 7)
+    assert np.array_equal(event.context, decision.context)
+    assert store.counts()["small"] == {"decisions": 1, "feedback": 1}
+
+
+def test_the_arm_that_answered_is_credited_not_the_one_chosen(store: Store) -> None:
+    decision = make_decision(0)
+    store.append([decision], [make_outcome(decision, served="large", cost=None)])
+    result = store.add_feedback(make_feedback(decision))
+    assert (result.arm, result.cost) == ("large", 0.003)  # its expected cost, since the outcome has none
+    assert store.events(0)[0].arm == "large"
+    assert store.counts() == {"large": {"decisions": 0, "feedback": 1}, "small": {"decisions": 1, "feedback": 0}}
+
+
+def test_the_givers_cost_and_label_win(store: Store) -> None:
+    decision = make_decision(0)
+    store.append([decision], [make_outcome(decision)])
+    assert store.add_feedback(make_feedback(decision, cost=0.25, task="rewrite")).cost == 0.25
+    assert (store.events(0)[0].cost, store.events(0)[0].task) == (0.25, "rewrite")
+
+
+def test_a_second_feedback_is_answered_with_the_first(store: Store) -> None:
+    decision = make_decision(0)
+    store.append([decision], [make_outcome(decision)])
+    first = store.add_feedback(make_feedback(decision, 1.0))
+    second = store.add_feedback(make_feedback(decision, 0.0))
+    assert second.duplicate
+    assert (second.arm, second.quality, second.cost) == (first.arm, first.quality, first.cost)
+    assert len(store.events(0)) == 1
+    assert store.counts()["small"]["feedback"] == 1
+
+
+def test_an_explicit_score_replaces_a_pending_implicit_one(store: Store) -> None:
+    decision = make_decision(0)
+    store.append([decision], [make_outcome(decision)])
+    store.add_feedback(make_feedback(decision, 0.0, implicit="upstream_error"))
+    assert store.events(0) == []
+    assert store.add_feedback(make_feedback(decision, 0.25, implicit="asked_again")).duplicate
+    assert not store.add_feedback(make_feedback(decision, 1.0)).duplicate
+    assert store.add_feedback(make_feedback(decision, 0.5)).duplicate
+    assert store.settle_implicit(before=decision.created + 1000.0) == 0
+    assert [event.quality for event in store.events(0)] == [1.0]
+    assert store.counts()["small"]["feedback"] == 1
+
+
+def test_an_implicit_signal_teaches_once_it_is_settled(open_replica: Callable[[], Store]) -> None:
+    store, other = open_replica(), open_replica()
+    decision = make_decision(0)
+    store.append([decision], [make_outcome(decision)])
+    store.add_feedback(make_feedback(decision, 0.0, implicit="truncated"))
+    assert store.settle_implicit(before=decision.created) == 0
+    assert store.settle_implicit(before=decision.created + 1000.0) + other.settle_implicit(before=1e12) == 1
+    (event,) = other.events(0)
+    assert (event.quality, event.arm, event.cost) == (0.0, "small", 0.0005)
+    late = store.add_feedback(make_feedback(decision, 1.0))
+    assert (late.duplicate, late.quality) == (True, 0.0)
+    assert len(store.events(0)) == 1
+
+
+def test_an_unknown_decision_fails_only_its_own_feedback_of_a_group(store: Store) -> None:
+    decision = make_decision(0)
+    store.append([decision], [])
+    unknown = Feedback(decision_id=new_decision_id(), received=0.0, score=1.0)
+    with pytest.raises(UnknownDecision):
+        store.add_feedback(unknown)
+    first, second = store.add_feedback_many([unknown, make_feedback(decision)])
+    assert isinstance(first, UnknownDecision)
+    assert not isinstance(second, UnknownDecision)
+    assert len(store.events(0)) == 1
+
+
+def test_a_named_decision_counts_and_teaches_nothing(store: Store) -> None:
+    decision = make_decision(0, kind="named", context=np.zeros(0, np.float32), propensity=None)
+    store.append([decision], [make_outcome(decision)])
+    assert store.add_feedback(make_feedback(decision)).quality == 0.75
+    assert store.add_feedback(make_feedback(decision)).duplicate
+    assert store.events(0) == []
+    assert store.counts()["small"] == {"decisions": 1, "feedback": 1}
+
+
+@pytest.mark.parametrize("change", [{"score": 1.5}, {"score": float("nan")}, {"cost": float("inf")}, {"cost": -1.0}])
+def test_what_would_spoil_a_sum_is_refused(store: Store, change: dict[str, float]) -> None:
+    decision = make_decision(0)
+    store.append([decision], [])
+    with pytest.raises(ValueError, match=r"score must|cost_usd must"):
+        store.add_feedback(make_feedback(decision, **change))
+    assert store.events(0) == []
+
+
+def test_events_are_read_in_pages_without_gaps(store: Store) -> None:
+    decisions = [make_decision(number) for number in range(25)]
+    store.append(decisions, [])
+    store.add_feedback_many([make_feedback(decision) for decision in decisions])
+    pages = [store.events(0, 10), store.events(10, 10), store.events(20, 10), store.events(25, 10)]
+    assert [len(page) for page in pages] == [10, 10, 5, 0]
+    assert [event.sequence for page in pages for event in page] == list(range(1, 26))
+
+
+def test_concurrent_writers_in_and_across_stores_number_events_without_gaps(open_replica: Callable[[], Store]) -> None:
+    stores = [open_replica(), open_replica()]
+    decisions = [make_decision(number) for number in range(200)]
+    stores[0].append(decisions, [])
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: stores[n % 2].add_feedback(make_feedback(decisions[n])), range(200)))
+    events = stores[1].events(0)
+    assert [event.sequence for event in events] == list(range(1, 201))
+    assert {event.decision_id for event in events} == {decision.decision_id for decision in decisions}
+
+
+def test_pruning_removes_old_decisions_and_keeps_what_was_learned(store: Store) -> None:
+    old, young = make_decision(0, created=1000.0), make_decision(1)
+    store.append([old, young], [make_outcome(old), make_outcome(young)])
+    store.add_feedback_many([make_feedback(old), make_feedback(young)])
+    assert store.prune(before=2000.0) == 1
+    assert store.decision(old.decision_id) is None
+    assert store.outcome(old.decision_id) is None
+    assert store.decision(young.decision_id) is not None
+    assert len(store.events(0)) == 2
+    assert store.counts()["small"] == {"decisions": 1, "feedback": 1}
+    with pytest.raises(UnknownDecision):
+        store.add_feedback(make_feedback(old))
+
+
+def test_everything_is_there_after_reopening(open_replica: Callable[[], Store]) -> None:
+    first = open_replica()
+    decision = make_decision(0)
+    first.append([decision], [])
+    first.add_feedback(make_feedback(decision))
+    first.close()
+    again = open_replica()
+    assert same(again.decision(decision.decision_id), decision)
+    assert len(again.events(0)) == 1
+    assert again.add_feedback(make_feedback(decision)).duplicate
