@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +15,8 @@ class NoCandidate(ValueError):
     """No arm may answer; the message says what excluded them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """Arm indices (in the configuration's order), and what narrowed them, if anything had to give way."""
-
-    arms: NDArray[np.intp]
-    reason: str = ""
-
-
-def candidates(config: RouterConfig, hints: RoutingHints, expected_cost: NDArray[np.float64]) -> Candidates:
-    """Candidates of one request; `expected_cost` FP64 [arms] in USD.
+def candidates(config: RouterConfig, hints: RoutingHints, expected_cost: NDArray[np.float64]) -> tuple[int, ...]:
+    """Arms that may answer one request, ascending; `expected_cost` FP64 [arms] in USD.
 
     Raises:
         NoCandidate: none is both allowed and capable.
@@ -38,18 +28,13 @@ def candidates(config: RouterConfig, hints: RoutingHints, expected_cost: NDArray
     if not capable:
         needs = ", ".join(hints.needs) or f"{hints.prompt_tokens} prompt tokens"
         raise NoCandidate(f"no allowed model can take this request (needs {needs}); allow another model or shorten it")
-    within = [i for i in capable if expected_cost[i] <= _ceiling(config.models[i], hints)]
+    within = [i for i in capable if hints.max_cost is None or expected_cost[i] <= hints.max_cost]
     if within:
-        return Candidates(np.array(within, np.intp))
+        return tuple(within)
     # A ceiling that nothing meets is a wish, not a refusal: the cheapest that can answer is taken.
-    return Candidates(np.array([min(capable, key=lambda i: expected_cost[i])], np.intp), "max_cost")
+    return (min(capable, key=lambda i: float(expected_cost[i])),)
 
 
 def _fits(model: ModelConfig, hints: RoutingHints) -> bool:
     room = hints.prompt_tokens + (hints.max_tokens or 1) <= model.context_window
     return room and model.capabilities.issuperset(hints.needs)
-
-
-def _ceiling(model: ModelConfig, hints: RoutingHints) -> float:
-    limits: Sequence[float | None] = (model.max_cost_usd, hints.max_cost)
-    return min((limit for limit in limits if limit is not None), default=float("inf"))

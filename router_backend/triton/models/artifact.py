@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from router_backend.contract import MODEL_FILE
+from router_backend.contract import MODEL_FILE, ArtifactMetadata, check_artifact
 
 
 def newest_artifact(classifier: Path) -> Path:
@@ -18,3 +18,17 @@ def newest_artifact(classifier: Path) -> Path:
     if not versions:
         raise FileNotFoundError(f"{classifier}: no version folder with {MODEL_FILE}; make one with `llm-router train`")
     return max(versions, key=lambda folder: int(folder.name))
+
+
+def artifact_metadata(folder: Path) -> ArtifactMetadata:
+    """The checked metadata of an artifact.
+
+    Raises:
+        ContractError: it doesn't fulfil the contract.
+    """
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(str(folder / MODEL_FILE), options, providers=["CPUExecutionProvider"])
+    return check_artifact(folder, session.get_modelmeta().custom_metadata_map)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
+import triton_python_backend_utils as pb_utils
 
 from router_backend.config.runtime import state_dir
-from router_backend.contract import LENGTH_BUCKETS, MODEL_FILE, TOKENIZER_FILE, check_artifact
+from router_backend.contract import LENGTH_BUCKETS, TOKENIZER_FILE
 from router_backend.forwarding.capabilities import required_capabilities
 from router_backend.prompts import BadRequest, PromptEncoder, describe, routing_text
 from router_backend.prompts.hints import RoutingHints
 from router_backend.state.hashing import Hasher
 from router_backend.triton.models import process, tensors
-from router_backend.triton.models.artifact import newest_artifact
+from router_backend.triton.models.artifact import artifact_metadata, newest_artifact
 from router_backend.triton.models.tensors import InvalidInput
 
 log = logging.getLogger(__name__)
@@ -27,7 +29,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         process.begin("tokenizer")
         artifact = newest_artifact(Path(args["model_repository"]).parent / "classifier")
-        metadata = check_artifact(artifact, _props(artifact / MODEL_FILE))
+        metadata = artifact_metadata(artifact)
         self._encoder = PromptEncoder(artifact / TOKENIZER_FILE, metadata.prefix, metadata.max_tokens)
         self._hasher = Hasher.of(state_dir())
 
@@ -35,8 +37,6 @@ class TritonPythonModel:
         return [self._answer(request) for request in requests]
 
     def _answer(self, request: Any) -> Any:
-        import triton_python_backend_utils as pb_utils
-
         received = time.monotonic()
         try:
             parameters = tensors.parameters(request)
@@ -67,7 +67,7 @@ class TritonPythonModel:
         except Exception:  # a step that fails fails the ensemble: the router answers with the default model instead
             log.exception("a prompt could not be tokenised")
             width = LENGTH_BUCKETS[0]
-            return np.zeros(width, np.int64), np.ones(width, np.int64), _degrade(hints, "tokenizer")
+            return np.zeros(width, np.int64), np.ones(width, np.int64), replace(hints, degraded="tokenizer")
         return encoded.input_ids, encoded.attention_mask, hints
 
     def _hints(
@@ -91,19 +91,6 @@ class TritonPythonModel:
             min_quality=_number(parameters, "min_quality"),
             received=received,
         )
-
-
-def _degrade(hints: RoutingHints, cause: str) -> RoutingHints:
-    return RoutingHints.from_json(orjson.dumps({**orjson.loads(hints.to_json()), "degraded": cause}))
-
-
-def _props(model: Path) -> dict[str, str]:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    return dict(session.get_modelmeta().custom_metadata_map)
 
 
 def _names(text: str) -> list[str] | None:

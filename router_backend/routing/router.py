@@ -1,0 +1,222 @@
+"""One classified prompt to one decision. Nothing here waits: policies are read from a view, the log is written behind."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_backend.bandits.protocol import Choice, Query, Reader
+from router_backend.bandits.selection import greedy, select
+from router_backend.contract import TASKS
+from router_backend.prompts.hints import RoutingHints
+from router_backend.routing.candidates import NoCandidate, candidates
+from router_backend.routing.context import build_context
+from router_backend.routing.decision import RoutedDecision
+from router_backend.routing.experiments import Assignment, assign
+from router_backend.routing.fold import View
+from router_backend.state.ids import new_decision_id
+from router_backend.state.records import Decision
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """One row of the classifier's outputs."""
+
+    task_probabilities: NDArray[np.float32]  # [tasks]
+    complexity: float
+    embedding: NDArray[np.float32]  # [EMBEDDING_DIM]
+    embedding_space: int
+
+    @property
+    def usable(self) -> bool:
+        """False for what a broken classifier answers (numbers that aren't finite)."""
+        return bool(np.isfinite(self.task_probabilities).all() and np.isfinite(self.embedding).all())
+
+
+class Views(Protocol):
+    """Where a router reads what has been learned: the learner, or a replay."""
+
+    def view(self, space: int) -> View: ...
+
+
+class UnknownPolicy(ValueError):
+    """The request names a policy that isn't configured; the message lists those that are."""
+
+
+class Router:
+    """Decides; hands each decision to `record`, which must return at once."""
+
+    def __init__(self, views: Views, record: Callable[[Decision], object], rng: np.random.Generator | None = None) -> None:
+        self._views = views
+        self._record = record
+        self._rng = rng or np.random.default_rng()
+
+    def decide(self, classified: Classified, hints: RoutingHints) -> RoutedDecision:
+        """Choose an arm. A failure of ours is a decision for the default model, `reason` says why.
+
+        Raises:
+            NoCandidate: no arm may take this request.
+            UnknownPolicy: the request asks for a policy that isn't configured.
+        """
+        started = time.perf_counter()
+        view = self._views.view(classified.embedding_space)
+        if not hints.degraded and not classified.usable:
+            hints = replace(hints, degraded="classifier")
+        if hints.degraded:
+            return self._fallback(view, hints, hints.degraded)
+        try:
+            return self._decide(view, classified, hints, started)
+        except (NoCandidate, UnknownPolicy):
+            raise
+        except Exception:  # routing trouble is never the user's: the default model answers
+            log.exception("a decision failed; the default model is taken")
+            return self._fallback(view, hints, "router")
+
+    def _decide(self, view: View, classified: Classified, hints: RoutingHints, started: float) -> RoutedDecision:
+        config, now = view.config, time.time()
+        probabilities = classified.task_probabilities
+        task_index = int(probabilities.argmax())
+        task = TASKS[task_index]
+        assignment = self._assignment(view, hints)
+        policy = view.policies[assignment.policy]
+        expected = view.costs.expected(hints.prompt_tokens, task, hints.max_tokens)
+        context = build_context(
+            classified.embedding,
+            probabilities,
+            classified.complexity,
+            hints.prompt_tokens,
+            hints.japanese,
+            hints.code,
+        )
+        query = Query(
+            context=context,
+            candidates=candidates(config, hints, expected),
+            expected_cost=expected,
+            task=task,
+            task_probabilities=probabilities,
+            complexity=classified.complexity,
+            confidence=float(probabilities[task_index]),
+            previous=_position(config.names, hints.previous_model),
+        )
+        query = _hold_quality(policy, query, hints.min_quality)
+        choice = select(policy, query, self._rng)
+        names = [config.names[arm] for arm in choice.candidates]
+        decision = RoutedDecision(
+            decision_id=new_decision_id(now),
+            model=config.names[choice.arm],
+            reason=choice.reason,
+            task=task,
+            task_probabilities=probabilities.tolist(),
+            complexity=float(classified.complexity),
+            ranking=[config.names[arm] for arm in choice.ranking],
+            scores=dict(zip(names, choice.scores, strict=True)),
+            means=dict(zip(names, choice.means, strict=True)),
+            bonuses=dict(zip(names, choice.bonuses, strict=True)),
+            expected_cost={config.names[arm]: float(expected[arm]) for arm in choice.candidates},
+            propensity=choice.propensity,
+            policy=assignment.policy or policy.name,
+            policy_version=policy.version,
+            experiment=assignment.experiment,
+            switched=bool(hints.previous_model) and hints.previous_model != config.names[choice.arm],
+            timings_ms={"decision": 1e3 * (time.perf_counter() - started), "routing": _since(hints)},
+        )
+        self._record(_logged(view, query, choice, decision, now, hints, classified))
+        return decision
+
+    def _assignment(self, view: View, hints: RoutingHints) -> Assignment:
+        if not hints.policy:
+            return assign(view.config, hints.session)
+        if hints.policy not in view.policies:
+            known = ", ".join(sorted(name for name in view.policies if name))
+            raise UnknownPolicy(f"policy {hints.policy!r} isn't configured; this deployment has {known}")
+        return Assignment(policy=hints.policy, experiment="")
+
+    def _fallback(self, view: View, hints: RoutingHints, cause: str) -> RoutedDecision:
+        names = view.config.names
+        allowed = [name for name in names if hints.candidates is None or name in hints.candidates]
+        default = view.config.default_model
+        model = default if default in allowed or not allowed else allowed[0]
+        decision = RoutedDecision(
+            decision_id=new_decision_id(),
+            model=model,
+            reason=f"fallback:{cause}",
+            ranking=[model, *(name for name in allowed if name != model)],
+            timings_ms={"routing": _since(hints)},
+        )
+        self._record(
+            Decision(
+                decision_id=decision.decision_id,
+                created=time.time(),
+                kind="fallback",
+                model=model,
+                reason=decision.reason,
+                session=hints.session,
+                prompt=hints.prompt,
+            )
+        )
+        return decision
+
+
+def _hold_quality(policy: Reader, query: Query, floor: float | None) -> Query:
+    """Leave out arms whose expected quality is under the request's floor; the best one stays whatever it is."""
+    if floor is None or len(query.candidates) == 1:
+        return query
+    qualities = policy.qualities(query)
+    kept = tuple(arm for arm, quality in zip(query.candidates, qualities, strict=True) if quality >= floor)
+    if not kept:
+        best = max(range(len(qualities)), key=qualities.__getitem__)
+        kept = (query.candidates[best],)
+    query.candidates = kept
+    return query
+
+
+def _logged(
+    view: View,
+    query: Query,
+    choice: Choice,
+    decision: RoutedDecision,
+    now: float,
+    hints: RoutingHints,
+    classified: Classified,
+) -> Decision:
+    names = view.config.names
+    shadows = tuple((shadow.name, names[greedy(view.policies[shadow.name], query)]) for shadow in view.config.shadows)
+    return Decision(
+        decision_id=decision.decision_id,
+        created=now,
+        kind="routed",
+        model=decision.model,
+        reason=decision.reason,
+        policy=decision.policy,
+        policy_version=decision.policy_version,
+        experiment=decision.experiment,
+        task=decision.task,
+        task_probabilities=tuple(decision.task_probabilities),
+        complexity=decision.complexity,
+        embedding_space=classified.embedding_space,
+        context=query.context,
+        candidates=tuple(names[arm] for arm in choice.candidates),
+        scores=tuple(choice.scores),
+        propensity=choice.propensity,
+        expected_cost=tuple(float(query.expected_cost[arm]) for arm in choice.candidates),
+        shadows=shadows,
+        session=hints.session,
+        prompt=hints.prompt,
+    )
+
+
+def _position(names: tuple[str, ...], name: str) -> int | None:
+    return names.index(name) if name in names else None
+
+
+def _since(hints: RoutingHints) -> float:
+    return 1e3 * (time.monotonic() - hints.received) if hints.received else 0.0
+

@@ -1,0 +1,101 @@
+"""`router`: classifier outputs and hints to a decision."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from router_backend.config import RouterConfig
+from router_backend.config.runtime import config_path, runtime_config, state_dir
+from router_backend.config.watch import ConfigWatcher
+from router_backend.contract import COMPLEXITY, EMBEDDING, EMBEDDING_SPACE, TASK_PROBABILITIES
+from router_backend.prompts.hints import RoutingHints
+from router_backend.routing.candidates import NoCandidate
+from router_backend.routing.decision import RoutedDecision
+from router_backend.routing.learner import Learner
+from router_backend.routing.recorder import Recorder
+from router_backend.routing.router import Classified, Router, UnknownPolicy
+from router_backend.routing.space import load_space_map
+from router_backend.state.open import open_store
+from router_backend.triton.models import metrics, process, tensors
+from router_backend.triton.models.artifact import artifact_metadata, newest_artifact
+
+log = logging.getLogger(__name__)
+_CATCH_UP_SECONDS = 20.0
+
+
+class TritonPythonModel:
+    def initialize(self, args: dict[str, str]) -> None:
+        process.begin("router")
+        config = runtime_config()
+        artifact = newest_artifact(Path(args["model_repository"]).parent / "classifier")
+        self._store = open_store(config.state, state_dir(), config.retention_days)
+        self._metrics = metrics.RouterMetrics()
+        self._recorder = Recorder(self._store, on_drop=self._metrics.dropped)
+        self._learner = Learner(
+            self._store,
+            config,
+            artifact_metadata(artifact).embedding_space,
+            load_space_map(artifact),
+            on_poll=self._metrics.store_answered,
+        )
+        self._learner.start()
+        self._router = Router(self._learner, self._recorder.decision)
+        self._watcher = ConfigWatcher(config_path(), self._reload)
+        self._watcher.start()
+        if not self._learner.wait_until_current(_CATCH_UP_SECONDS):
+            log.warning("serving before the whole log of learning has been read")
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        return [self._answer(request) for request in requests]
+
+    def finalize(self) -> None:
+        self._watcher.stop()
+        self._recorder.close()
+        self._learner.close()
+        self._store.close()
+
+    def _reload(self, config: RouterConfig) -> None:
+        self._learner.reload(config)
+        log.info("router.yaml was read again: models %s", ", ".join(config.names))
+
+    def _answer(self, request: Any) -> Any:
+        arrays = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+        decisions = []
+        try:
+            for row, hints in enumerate(arrays["hints"].reshape(-1)):
+                classified = Classified(
+                    arrays[TASK_PROBABILITIES][row],
+                    float(arrays[COMPLEXITY][row, 0]),
+                    arrays[EMBEDDING][row],
+                    int(arrays[EMBEDDING_SPACE][row, 0]),
+                )
+                decisions.append(self._router.decide(classified, RoutingHints.from_json(hints)))
+        except (NoCandidate, UnknownPolicy) as error:
+            return tensors.failure(str(error))
+        for decision in decisions:
+            self._metrics.decided(decision)
+        return pb_utils.InferenceResponse(_outputs(decisions))
+
+
+def _outputs(decisions: list[RoutedDecision]) -> list[Any]:
+    scores = [list(decision.scores.values()) for decision in decisions]
+    width = max(1, *(len(row) for row in scores))
+    nan = float("nan")
+    tasks = [decision.task_probabilities or [nan] * 12 for decision in decisions]
+    return [
+        tensors.text("model", [decision.model for decision in decisions]),
+        tensors.text("task", [decision.task for decision in decisions]),
+        tensors.numbers("task_probabilities", tasks, np.float32),
+        tensors.numbers("complexity", [decision.complexity for decision in decisions], np.float32),
+        tensors.numbers("scores", [row + [nan] * (width - len(row)) for row in scores], np.float32),
+        tensors.numbers("propensity", [nan if d.propensity is None else d.propensity for d in decisions], np.float32),
+        tensors.text("decision_id", [decision.decision_id for decision in decisions]),
+        tensors.text("reason", [decision.reason for decision in decisions]),
+        tensors.text("policy_version", [decision.policy_version for decision in decisions]),
+        tensors.text("decision", [decision.to_json() for decision in decisions]),
+    ]
