@@ -121,3 +121,6 @@ class ImplicitSignals(Section):
     upstream_error: Annotated[float | None, Field(ge=0, le=1)] = 0.0
     truncated: Annotated[float | None, Field(ge=0, le=1)] = None
     asked_again: Annotated[float | None, Field(ge=0, le=1, description="the same prompt again in a session")] = None
+    grace_seconds: Annotated[
+        float, Field(ge=0, description="a signal teaches after this long, unless somebody has given a score by then")
+    ] = 3600.0
