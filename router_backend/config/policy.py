@@ -65,6 +65,13 @@ class PolicyConfig(Section):
         float, Field(ge=0, le=1, description="floor: each candidate gets at least epsilon/candidates")
     ] = 0.02
     components: Annotated[int, Field(description="components of the embedding in the context")] = EMBEDDING_DIM
+    new_share: Annotated[
+        float, Field(ge=0, le=1, description="floor that the new arms have together, if that is more than epsilon's")
+    ] = 0.05
+    new_until: Annotated[float, Field(ge=0, description="observations after which an arm isn't new")] = 30.0
+    initial_quality: Annotated[
+        float, Field(ge=0, le=1, description="quality expected of an arm before anything is known of it")
+    ] = 0.5
     ridge: Annotated[float, Field(gt=0, description="weight of the prior (the ridge penalty)")] = 1.0
     discount_per_day: Annotated[float, Field(gt=0, le=1, description="weight that evidence keeps after a day")] = 1.0
     prior: Annotated[str | None, Field(description="a file written by `llm-router bootstrap`")] = None
@@ -121,3 +128,6 @@ class ImplicitSignals(Section):
     upstream_error: Annotated[float | None, Field(ge=0, le=1)] = 0.0
     truncated: Annotated[float | None, Field(ge=0, le=1)] = None
     asked_again: Annotated[float | None, Field(ge=0, le=1, description="the same prompt again in a session")] = None
+    grace_seconds: Annotated[
+        float, Field(ge=0, description="a signal teaches after this long, unless somebody has given a score by then")
+    ] = 3600.0

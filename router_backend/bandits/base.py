@@ -1,0 +1,144 @@
+"""What the policies share: identity, rules, reward, and the two kinds of learned state behind them."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_backend.bandits import selection
+from router_backend.bandits.discount import Discount
+from router_backend.bandits.prior import Prior
+from router_backend.bandits.protocol import Query, Scores
+from router_backend.bandits.rewards import build_reward
+from router_backend.bandits.rules import Rules
+from router_backend.bandits.shares import Shares
+from router_backend.config.models import ModelConfig
+from router_backend.config.policy import PolicyConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a policy is built from."""
+
+    config: PolicyConfig
+    models: Sequence[ModelConfig]
+    default: int
+    prior: Prior | None = None
+
+    def by_price(self) -> list[int]:
+        """Arms, cheapest first, at three prompt tokens for one of answer; equal prices keep the file's order."""
+        prices = [3 * model.price.input + model.price.output for model in self.models]
+        return sorted(range(len(prices)), key=prices.__getitem__)
+
+
+class BasePolicy(ABC):
+    """A policy and, after `snapshot`, its own reader: a shallow copy around statistics that stay as they are."""
+
+    stochastic = False
+
+    def __init__(self, setup: Setup) -> None:
+        self.name: str = setup.config.name
+        self.reason = f"policy:{self.name}"
+        self.arms = tuple(model.name for model in setup.models)
+        self.version = f"{self.name}-{_fingerprint(setup)}"
+        self.rules = Rules.of(setup.config, setup.models, setup.default)
+        self.reward = build_reward(setup.config.reward)
+        self.shares = Shares.of(setup.models)
+        self._discount = Discount(setup.config.discount_per_day)
+
+    @property
+    @abstractmethod
+    def counts(self) -> NDArray[np.float64]: ...
+
+    @abstractmethod
+    def scores(self, query: Query) -> Scores: ...
+
+    def draw(self, query: Query, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
+        return np.tile(np.array(self.scores(query).values), (size, 1))
+
+    def probabilities(self, query: Query, rng: np.random.Generator | None = None) -> NDArray[np.float64]:
+        return selection.probabilities(self, query, rng)
+
+    def update(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, at: float) -> None:
+        if not np.isfinite(quality + cost + at) or not np.isfinite(context.sum()):
+            return
+        factor = self._discount.advance(at)
+        if factor != 1.0:
+            self._decay(factor)
+        self._fold(context, arm, quality, cost, self._discount.weight(at))
+
+    def update_many(
+        self,
+        contexts: NDArray[np.float32],
+        arms: NDArray[np.intp],
+        qualities: NDArray[np.float64],
+        costs: NDArray[np.float64],
+        at: NDArray[np.float64],
+    ) -> None:
+        finite = np.isfinite(qualities) & np.isfinite(costs) & np.isfinite(at) & np.isfinite(contexts).all(axis=1)
+        if not finite.all():
+            contexts, arms, qualities, costs, at = (v[finite] for v in (contexts, arms, qualities, costs, at))
+        if len(at) == 0:
+            return
+        factor = self._discount.advance(float(at.max()))
+        if factor != 1.0:
+            self._decay(factor)
+        weights = self._discount.weights(at)
+        for arm in np.unique(arms):
+            rows = arms == arm
+            self._fold_many(contexts[rows], int(arm), qualities[rows], costs[rows], weights[rows])
+
+    def snapshot(self) -> Self:
+        reader = copy.copy(self)
+        reader._freeze(self)
+        return reader
+
+    def adopt(self, other: BasePolicy) -> bool:
+        if type(other) is not type(self) or not self._discount.follow(other._discount):
+            return False
+        return self._take(other, [(self.arms.index(arm), i) for i, arm in enumerate(other.arms) if arm in self.arms])
+
+    @abstractmethod
+    def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> None:
+        """Fold in one observation of a given weight."""
+
+    @abstractmethod
+    def _fold_many(
+        self,
+        contexts: NDArray[np.float32],
+        arm: int,
+        qualities: NDArray[np.float64],
+        costs: NDArray[np.float64],
+        weights: NDArray[np.float64],
+    ) -> None:
+        """Fold in n observations of one arm."""
+
+    @abstractmethod
+    def _decay(self, factor: float) -> None:
+        """Multiply the evidence so far."""
+
+    @abstractmethod
+    def _freeze(self, source: Self) -> None:
+        """Make this shallow copy of `source` independent of its later updates."""
+
+    @abstractmethod
+    def _take(self, other: Self, pairs: list[tuple[int, int]]) -> bool:
+        """Take over evidence of arms, as (own, other's) pairs; False if it doesn't fit."""
+
+
+def _fingerprint(setup: Setup) -> str:
+    """Eight hex digits of what decides how the policy chooses."""
+    models = [
+        (model.name, model.price.model_dump(), model.share.model_dump(), model.max_cost_usd, model.explore)
+        for model in setup.models
+    ]
+    text = json.dumps([setup.config.model_dump(mode="json"), models, setup.default], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

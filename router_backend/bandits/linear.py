@@ -1,0 +1,98 @@
+"""Base of the policies that learn a ridge regression per arm on the context."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_backend.bandits.base import BasePolicy, Setup
+from router_backend.bandits.protocol import Query
+from router_backend.bandits.ridge import RidgeArms
+from router_backend.contract import EMBEDDING_DIM
+from router_backend.routing.context import CONTEXT_DIM, view, view_indices
+
+
+class LinearPolicy(BasePolicy):
+    """Holds the regressions; subclasses say how estimates and widths become scores.
+
+    Cost at the moment of the choice is `Query.expected_cost` (the prompt's tokens at list price and the arm's usual length
+    of answer for the task): it is exact in what is known beforehand and right from the first request. The learned regression of cost
+    stands in where it is unknown (NaN), as in logs without token counts.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        config = setup.config
+        self.alpha = config.alpha
+        self._components = config.components
+        self._positions = view_indices(config.components)
+        self.dim = len(self._positions) + 1
+        self._ridge = RidgeArms(len(self.arms), self.dim, config.ridge, config.initial_quality)
+        self._space = setup.prior.space if setup.prior else 0
+        if setup.prior is not None:
+            bias_included = np.append(self._positions, CONTEXT_DIM)
+            for arm, name in enumerate(self.arms):
+                prior = setup.prior.arm(name, bias_included, config.prior_weight)
+                if prior is not None:
+                    self._ridge.set_prior(arm, prior.precision, prior.means, prior.count)
+        self._blocks: Sequence[NDArray[np.float64]] = self._ridge.blocks
+        self._counts = self._ridge.counts
+
+    @property
+    def counts(self) -> NDArray[np.float64]:
+        return self._counts
+
+    def estimates(self, query: Query) -> tuple[list[float], list[float], list[float]]:
+        """(quality, its standard width √xᵀA⁻¹x, cost in USD) by candidate."""
+        x = self._view(query.context)
+        dim, blocks = self.dim, self._blocks
+        costs = query.expected_cost.tolist()
+        quality, width, cost = [], [], []
+        for arm in query.candidates:
+            v = blocks[arm].dot(x)
+            quality.append(v.item(dim))
+            width.append(max(v[:dim].dot(x), 0.0) ** 0.5)
+            known = costs[arm]
+            cost.append(known if known == known else max(v.item(dim + 1), 0.0))
+        return quality, width, cost
+
+    def _view(self, context: NDArray[np.float32]) -> NDArray[np.float64]:
+        # `routing.context.view` for one context, by slices: it is on the hot path.
+        x = np.empty(self.dim)
+        if self._components == EMBEDDING_DIM:
+            x[:-1] = context
+        else:
+            x[: self._components] = context[: self._components]
+            x[self._components : -1] = context[EMBEDDING_DIM:]
+        x[-1] = 1.0
+        return x
+
+    def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> None:
+        self._ridge.update(arm, self._view(context), quality, cost, weight)
+
+    def _fold_many(
+        self,
+        contexts: NDArray[np.float32],
+        arm: int,
+        qualities: NDArray[np.float64],
+        costs: NDArray[np.float64],
+        weights: NDArray[np.float64],
+    ) -> None:
+        self._ridge.update_many(arm, view(contexts, self._positions), qualities, costs, weights)
+
+    def _decay(self, factor: float) -> None:
+        self._ridge.decay(factor)
+
+    def _freeze(self, source: Self) -> None:
+        self._blocks = source._ridge.share()
+        self._counts = source._ridge.counts.copy()
+
+    def _take(self, other: Self, pairs: list[tuple[int, int]]) -> bool:
+        if other._components != self._components:
+            return False
+        for own, others in pairs:
+            self._ridge.take(own, other._ridge, others)
+        return True

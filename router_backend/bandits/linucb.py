@@ -1,0 +1,16 @@
+"""LinUCB with disjoint arms (Li et al. 2010, algorithm 1)."""
+
+from __future__ import annotations
+
+from router_backend.bandits.linear import LinearPolicy
+from router_backend.bandits.protocol import Query, Scores
+
+
+class LinUCB(LinearPolicy):
+    """Reward of the upper confidence bound of quality, xᵀθ + α·√(xᵀA⁻¹x)."""
+
+    def scores(self, query: Query) -> Scores:
+        quality, width, cost = self.estimates(query)
+        alpha = self.alpha
+        means, bonuses = self.reward.score(quality, [alpha * value for value in width], cost)
+        return Scores([mean + bonus for mean, bonus in zip(means, bonuses, strict=True)], means, bonuses)

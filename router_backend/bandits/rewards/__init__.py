@@ -1,0 +1,24 @@
+"""Rewards: how quality and cost make one number. Also what an answer costs, before and after it is given."""
+
+from __future__ import annotations
+
+from router_backend.bandits.rewards.budget import Budget
+from router_backend.bandits.rewards.difference import Difference
+from router_backend.bandits.rewards.protocol import Reward
+from router_backend.bandits.rewards.quality_floor import QualityFloor
+from router_backend.bandits.rewards.ratio import Ratio
+from router_backend.config.policy import RewardConfig
+
+__all__ = ["Budget", "Difference", "QualityFloor", "Ratio", "Reward", "build_reward"]
+
+
+def build_reward(config: RewardConfig) -> Reward:
+    """The reward that `policy.reward` asks for."""
+    if config.name == "ratio":
+        return Ratio()
+    if config.name == "budget":
+        assert config.usd_per_1000 is not None  # the schema requires it
+        return Budget(config.usd_per_1000, config.lambda_)
+    if config.name == "quality_floor":
+        return QualityFloor(config.floor)
+    return Difference(config.lambda_)

@@ -1,0 +1,147 @@
+"""Per-arm ridge regressions of quality and cost on the context, kept current by rank-one updates.
+
+For arm a, with weights w, precision A = P + Σ w x xᵀ (P: the prior's, at least ridge·I), b = P·m + Σ w y x, estimate
+θ = A⁻¹ b (Li et al. 2010, "A contextual-bandit approach to personalized news article recommendation", algorithm 1,
+with one A and two b: quality and cost). A block [dim + 2, dim] holds A⁻¹ and, as its last two rows, θ of quality and of
+cost: one matrix–vector product gives all that a score needs. Sherman–Morrison's formula for A⁻¹ and recursive least squares
+for θ are then one rank-one update of the block:
+
+    v = block·x − (0, …, 0, quality, cost),   k = A⁻¹x / (1/w + xᵀA⁻¹x),   block ← block − v kᵀ
+
+Sums are kept apart, and each arm is factorised anew from them after `REFACTOR` updates: rounding can't build up.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+# Updates between two factorisations. At 128 components one costs as much as 40 updates.
+REFACTOR = 256
+
+
+class RidgeArms:
+    """Statistics of all arms. Not thread-safe; `share` gives blocks that later updates leave alone."""
+
+    def __init__(self, arms: int, dim: int, ridge: float, initial_quality: float = 0.0) -> None:
+        """`initial_quality` is the prior mean of quality; the last component of a context must then be the bias, 1."""
+        self.dim = dim
+        self.counts = np.zeros(arms)  # Σ w, and what the priors count for
+        self._prior_counts = np.zeros(arms)
+        self._prior = [
+            _isotropic(dim, ridge, initial_quality) for _ in range(arms)
+        ]  # [dim + 2, dim]: P and, below, P·m (twice)
+        self._sums: list[Array | None] = [None] * arms  # [dim + 2, dim]: Σ w (x, quality, cost) xᵀ
+        self._recent: list[Array | None] = [None] * arms  # [REFACTOR, dim + 2]: √w (x, quality, cost), not in `_sums`
+        self._filled = [0] * arms
+        self._shared = [False] * arms
+        self._outer = np.empty((dim + 2, dim))
+        self.blocks: list[Array] = [_solve(prior, dim) for prior in self._prior]
+
+    def set_prior(self, arm: int, precision: Array, means: Array, count: float) -> None:
+        """Put a prior under an arm: `precision` [dim, dim] is added to the ridge penalty, `means` is [2, dim]."""
+        prior = self._prior[arm]
+        prior[: self.dim] += precision
+        prior[self.dim :] = means @ prior[: self.dim]
+        self._prior_counts[arm] += count
+        self.counts[arm] += count
+        self._factorise(arm)
+
+    def update(self, arm: int, x: Array, quality: float, cost: float, weight: float = 1.0) -> None:
+        """Fold in one observation of context `x` [dim]."""
+        dim, block = self.dim, self.blocks[arm]
+        if self._shared[arm]:
+            block = self.blocks[arm] = block.copy()
+            self._shared[arm] = False
+        recent = self._recent[arm]
+        if recent is None:
+            recent = self._recent[arm] = np.empty((REFACTOR, dim + 2))
+        row = recent[self._filled[arm]]
+        row[:dim] = x
+        row[dim] = quality
+        row[dim + 1] = cost
+        if weight != 1.0:
+            row *= weight**0.5
+        v = block.dot(x)
+        u = v[:dim]
+        gain = u / (1.0 / weight + u.dot(x))
+        v[dim] -= quality
+        v[dim + 1] -= cost
+        np.dot(v[:, None], gain[None, :], out=self._outer)
+        np.subtract(block, self._outer, out=block)
+        self.counts[arm] += weight
+        self._filled[arm] += 1
+        if self._filled[arm] == REFACTOR:
+            self._factorise(arm)
+
+    def update_many(self, arm: int, xs: Array, qualities: Array, costs: Array, weights: Array) -> None:
+        """Fold in n observations of one arm, contexts [n, dim]; many at once cost one factorisation."""
+        if len(xs) * 4 < self.dim:
+            for x, quality, cost, weight in zip(xs, qualities, costs, weights, strict=True):
+                self.update(arm, x, float(quality), float(cost), float(weight))
+            return
+        rows = np.column_stack([xs, qualities, costs]) * np.sqrt(weights)[:, None]
+        self._add(arm, rows)
+        self.counts[arm] += weights.sum()
+        self._factorise(arm)
+
+    def decay(self, factor: float) -> None:
+        """Multiply all evidence, not the priors, by `factor`."""
+        for arm in range(len(self.blocks)):
+            self._flush(arm)
+            sums = self._sums[arm]
+            if sums is not None:
+                sums *= factor
+                self._factorise(arm)
+        self.counts += (factor - 1.0) * (self.counts - self._prior_counts)
+
+    def share(self) -> tuple[Array, ...]:
+        """The blocks as they are now; the next update of an arm copies its block first."""
+        self._shared = [True] * len(self.blocks)
+        return tuple(self.blocks)
+
+    def sums(self, arm: int) -> Array:
+        """[dim + 2, dim]: Σ w x xᵀ, Σ w quality·x, Σ w cost·x of the evidence, without the prior."""
+        self._flush(arm)
+        sums = self._sums[arm]
+        return np.zeros((self.dim + 2, self.dim)) if sums is None else sums.copy()
+
+    def take(self, arm: int, other: RidgeArms, other_arm: int) -> None:
+        """Replace an arm's evidence by that of another's arm; the prior stays."""
+        self._filled[arm] = 0
+        self._sums[arm] = other.sums(other_arm)
+        self.counts[arm] = self._prior_counts[arm] + other.counts[other_arm] - other._prior_counts[other_arm]
+        self._factorise(arm)
+
+    def _flush(self, arm: int) -> None:
+        recent, filled = self._recent[arm], self._filled[arm]
+        if recent is not None and filled:
+            self._add(arm, recent[:filled])
+            self._filled[arm] = 0
+
+    def _add(self, arm: int, rows: Array) -> None:
+        added = rows.T @ rows[:, : self.dim]
+        sums = self._sums[arm]
+        self._sums[arm] = added if sums is None else np.add(sums, added, out=sums)
+
+    def _factorise(self, arm: int) -> None:
+        self._flush(arm)
+        sums = self._sums[arm]
+        self.blocks[arm] = _solve(self._prior[arm] if sums is None else self._prior[arm] + sums, self.dim)
+        self._shared[arm] = False
+
+
+def _isotropic(dim: int, ridge: float, initial_quality: float) -> Array:
+    prior = np.zeros((dim + 2, dim))
+    np.fill_diagonal(prior, ridge)
+    prior[dim, -1] = ridge * initial_quality
+    return prior
+
+
+def _solve(total: Array, dim: int) -> Array:
+    """The block of a precision matrix with its two b below."""
+    inverse = np.linalg.inv(total[:dim])
+    inverse = (inverse + inverse.T) / 2
+    return np.vstack([inverse, total[dim:] @ inverse])

@@ -1,0 +1,72 @@
+"""What bounds a policy's choice whatever its scores: exploration floor, ceilings, stickiness, confidence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_backend.config.models import ModelConfig
+from router_backend.config.policy import PolicyConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Immutable; sequences are by arm."""
+
+    epsilon: float  # each candidate with `explore` is chosen with at least epsilon / candidates
+    explore: tuple[bool, ...]
+    ceilings: tuple[float, ...] | None  # USD of the estimate; None: no arm has one
+    max_share: tuple[float, ...]
+    switch_penalty: float
+    min_confidence: float
+    default: int  # taken when the task is unsure or no score is a number
+    new_share: float  # probability that the new arms have together
+    new_until: float  # observations after which an arm isn't new any more
+
+    @classmethod
+    def of(cls, config: PolicyConfig, models: Sequence[ModelConfig], default: int) -> Rules:
+        ceilings = tuple(math.inf if m.max_cost_usd is None else m.max_cost_usd for m in models)
+        return cls(
+            epsilon=config.epsilon,
+            explore=tuple(model.explore for model in models),
+            ceilings=ceilings if min(ceilings) < math.inf else None,
+            max_share=tuple(model.share.max for model in models),
+            switch_penalty=config.switch_penalty,
+            min_confidence=config.min_confidence,
+            default=default,
+            new_share=config.new_share,
+            new_until=config.new_until,
+        )
+
+    def within_ceilings(self, candidates: tuple[int, ...], costs: Sequence[float]) -> tuple[int, ...]:
+        """Candidates whose estimate is under their ceiling; the cheapest if none is. `costs` is by arm."""
+        if self.ceilings is None:
+            return candidates
+        # An unknown cost (NaN) is under every ceiling.
+        kept = tuple(arm for arm in candidates if not costs[arm] > self.ceilings[arm])
+        return kept or (min(candidates, key=lambda arm: costs[arm]),)
+
+    def floors(self, candidates: tuple[int, ...], counts: NDArray[np.float64]) -> list[float]:
+        """Probability that each candidate has whatever its score; their sum is at most 1.
+
+        `epsilon / candidates` each. While an arm is new, the new ones share `new_share` if that is more. A maximum share
+        under the floor wins over it.
+        """
+        explore = self.explore
+        base = self.epsilon / len(candidates)
+        floors = [base if explore[arm] else 0.0 for arm in candidates]
+        if self.new_share > 0:
+            new = [i for i, arm in enumerate(candidates) if counts[arm] < self.new_until and explore[arm]]
+            if new and len(new) < len(candidates):
+                share = self.new_share / len(new)
+                for i in new:
+                    floors[i] = max(base, share)
+                # Both at their largest could exceed 1.
+                total = sum(floors)
+                if total > 1:
+                    floors = [floor / total for floor in floors]
+        return [min(floor, self.max_share[arm]) for floor, arm in zip(floors, candidates, strict=True)]

@@ -1,0 +1,179 @@
+"""From scores to a choice whose probability is known: ceilings, stickiness, shares, and the exploration floor.
+
+    P(arm) = floor(arm) + (1 − Σ floors) · P(arm is the policy's own pick)
+
+The second factor is 0 or 1 for a policy that takes its best score, so the logged propensity is exact. For one that draws
+(Thompson) it is estimated by Monte Carlo, when somebody asks for it (`Choice.resolve`), not while the request waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_backend.bandits.protocol import Choice, Query, Reader
+
+# The standard error of an estimated propensity of 0.5 is then 0.008.
+DRAWS = 4096
+_WORST = float("-inf")
+
+
+def select(policy: Reader, query: Query, rng: np.random.Generator) -> Choice:
+    """Choose an arm of `query.candidates` and count the choice in the policy's shares and budget."""
+    rules = policy.rules
+    candidates = query.candidates
+    if rules.ceilings is not None:
+        candidates = rules.within_ceilings(candidates, query.expected_cost.tolist())
+        if candidates is not query.candidates:
+            query = replace(query, candidates=candidates)
+    if len(candidates) == 1:
+        return _only(policy, query)
+    values, means, bonuses = policy.scores(query)
+    offsets = _offsets(policy, query)
+    if not policy.stochastic:
+        pick, reason = _pick(policy, query, values, offsets)
+    else:
+        drawn = policy.draw(query, rng, 1)[0].tolist()
+        pick, reason = _pick(policy, query, drawn, offsets)
+    if offsets is not None:
+        values = [value + offset for value, offset in zip(values, offsets, strict=True)]
+
+    floors = rules.floors(candidates, policy.counts)
+    total = sum(floors)
+    point = rng.random()
+    chosen = pick
+    if point < total:
+        chosen = _at(floors, point)
+        if chosen != pick:
+            reason = "explore"
+    arm = candidates[chosen]
+    choice = Choice(arm, candidates, values, means, bonuses, None, chosen != pick, reason)
+    if policy.stochastic and not reason.startswith(("low_confidence", "fallback")):
+        choice.estimate = _Estimate(policy, query, offsets, floors, chosen)
+    else:
+        choice.propensity = floors[chosen] + (1.0 - total if chosen == pick else 0.0)
+    if policy.shares is not None:
+        policy.shares.observe(candidates, arm)
+    _spend(policy, query, arm)
+    return choice
+
+
+def greedy(policy: Reader, query: Query) -> int:
+    """The arm that the policy prefers, without exploration and without counting: what a shadow policy would do."""
+    candidates = _allowed(policy, query)
+    query = replace(query, candidates=candidates)
+    pick, _ = _pick(policy, query, policy.scores(query).values, _offsets(policy, query))
+    return candidates[pick]
+
+
+def probabilities(policy: Reader, query: Query, rng: np.random.Generator | None = None) -> NDArray[np.float64]:
+    """P(`select` chooses arm), FP64 [len(query.candidates)], as shares and budget stand now; sums to 1.
+
+    Exact, but for a policy that draws: there the pick is drawn `DRAWS` times (`rng` makes that repeatable).
+    """
+    candidates = _allowed(policy, query)
+    result = np.zeros(len(query.candidates))
+    positions = [query.candidates.index(arm) for arm in candidates]
+    query = replace(query, candidates=candidates)
+    if len(candidates) == 1:
+        result[positions] = 1.0
+        return result
+    result[positions] = _mix(policy, query, _offsets(policy, query), rng or np.random.default_rng())
+    return result
+
+
+class _Estimate:
+    """A propensity still to be estimated, with all that it depends on as it was when the arm was chosen."""
+
+    __slots__ = ("_arguments", "_chosen", "_floors")
+
+    def __init__(
+        self, policy: Reader, query: Query, offsets: list[float] | None, floors: list[float], chosen: int
+    ) -> None:
+        self._arguments, self._floors, self._chosen = (policy, query, offsets), floors, chosen
+
+    def __call__(self) -> float:
+        mixed = _mix(*self._arguments, np.random.default_rng(), self._floors)
+        # A pick that no draw repeats still had a probability: half a draw, rather than none.
+        least = (1.0 - sum(self._floors)) / (2 * DRAWS)
+        return float(max(mixed[self._chosen], self._floors[self._chosen] + least))
+
+
+def _mix(
+    policy: Reader,
+    query: Query,
+    offsets: list[float] | None,
+    rng: np.random.Generator,
+    floors: Sequence[float] | None = None,
+) -> NDArray[np.float64]:
+    mixed = np.array(policy.rules.floors(query.candidates, policy.counts) if floors is None else floors)
+    rest = 1.0 - float(mixed.sum())
+    pick, reason = _pick(policy, query, policy.scores(query).values, offsets)
+    if policy.stochastic and not reason.startswith(("low_confidence", "fallback")):
+        drawn = policy.draw(query, rng, DRAWS) + (0.0 if offsets is None else np.array(offsets))
+        mixed += rest * np.bincount(drawn.argmax(axis=1), minlength=len(mixed)) / DRAWS
+    else:
+        mixed[pick] += rest
+    return mixed
+
+
+def _allowed(policy: Reader, query: Query) -> tuple[int, ...]:
+    if policy.rules.ceilings is None:
+        return query.candidates
+    return policy.rules.within_ceilings(query.candidates, query.expected_cost.tolist())
+
+
+def _only(policy: Reader, query: Query) -> Choice:
+    arm = query.candidates[0]
+    _spend(policy, query, arm)
+    return Choice(arm, query.candidates, [0.0], [0.0], [0.0], 1.0, False, "only_candidate")
+
+
+def _spend(policy: Reader, query: Query, arm: int) -> None:
+    if policy.reward.follows_spending:
+        costs = query.expected_cost.tolist()
+        policy.reward.observe(costs[arm], [costs[candidate] for candidate in query.candidates])
+
+
+def _offsets(policy: Reader, query: Query) -> list[float] | None:
+    """What stickiness and shares add to the candidates' values; None: nothing."""
+    rules, shares, previous = policy.rules, policy.shares, query.previous
+    sticky = rules.switch_penalty > 0 and previous is not None and previous in query.candidates
+    if not sticky and shares is None:
+        return None
+    offsets = [0.0 if shares is None else shares.offset(arm) for arm in query.candidates]
+    if sticky:
+        for i, arm in enumerate(query.candidates):
+            if arm != previous:
+                offsets[i] -= rules.switch_penalty
+    return offsets
+
+
+def _pick(policy: Reader, query: Query, values: list[float], offsets: list[float] | None) -> tuple[int, str]:
+    """Position of the best candidate, and why it is that one. Equal values go to the first."""
+    rules = policy.rules
+    if query.confidence < rules.min_confidence and rules.default in query.candidates:
+        return query.candidates.index(rules.default), "low_confidence"
+    best, best_value = -1, _WORST
+    for i, value in enumerate(values):
+        if offsets is not None:
+            value += offsets[i]
+        if value > best_value:  # false for NaN
+            best, best_value = i, value
+    if best >= 0:
+        return best, policy.reason
+    fallback = query.candidates.index(rules.default) if rules.default in query.candidates else 0
+    return fallback, "fallback:scores"
+
+
+def _at(floors: Sequence[float], point: float) -> int:
+    """Position that `point`, uniform in [0, Σ floors), falls on."""
+    for i, floor in enumerate(floors):
+        if point < floor:
+            return i
+        point -= floor
+    # Rounding of the sum: the last one that has a floor.
+    return max(i for i, floor in enumerate(floors) if floor > 0)

@@ -1,0 +1,107 @@
+"""Learning events to statistics: one fold per embedding space holds every configured policy and the output lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from router_backend.bandits.factory import build_policy
+from router_backend.bandits.protocol import Policy, Reader
+from router_backend.bandits.rewards.costs import CostModel, OutputLengths
+from router_backend.config import RouterConfig
+from router_backend.config.policy import PolicyConfig
+from router_backend.routing.context import CONTEXT_DIM
+from router_backend.routing.space import SpaceMap
+from router_backend.state.records import LearningEvent
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the hot path reads: immutable, swapped as a whole, so that policies and configuration belong together."""
+
+    config: RouterConfig
+    space: int
+    sequence: int  # of the last event in it
+    policies: Mapping[str, Reader]
+    costs: CostModel  # its length estimates go on running
+
+    @property
+    def main(self) -> Reader:
+        """The policy under `policy:`."""
+        return self.policies[""]
+
+
+def named_policies(config: RouterConfig) -> dict[str, PolicyConfig]:
+    """Every configured policy by name: "" and its own name for `policy:`, an experiment's or a shadow's name else."""
+    named = {item.name: item.policy for item in (*config.shadows, *config.experiments)}
+    return {"": config.policy, config.policy.name: config.policy, **named}
+
+
+class Fold:
+    """Statistics of one embedding space under one configuration. One thread folds; others read views."""
+
+    def __init__(self, config: RouterConfig, space: int, space_map: SpaceMap | None = None) -> None:
+        self.config = config
+        self.space = space
+        self.sequence = 0
+        self._map = space_map if space_map is not None and space_map.target == space else None
+        self._arms = {name: index for index, name in enumerate(config.names)}
+        self._named = named_policies(config)
+        built: dict[int, Policy] = {}
+        for policy in self._named.values():
+            if id(policy) not in built:
+                built[id(policy)] = build_policy(policy, config.models)
+        self._policies = {name: built[id(policy)] for name, policy in self._named.items()}
+        self._distinct = tuple(built.values())
+        self._costs = CostModel(config.models, OutputLengths(config.names))
+
+    def fold(self, events: Sequence[LearningEvent]) -> None:
+        """Take in the next events of the log, in order. Those of other spaces and of removed arms are passed over."""
+        if not events:
+            return
+        self.sequence = events[-1].sequence
+        kept = [event for event in events if event.arm in self._arms and self._usable(event)]
+        if not kept:
+            return
+        contexts = np.stack([event.context for event in kept])
+        if self._map is not None:
+            foreign = np.array([event.embedding_space == self._map.source for event in kept])
+            if foreign.any():
+                contexts[foreign] = self._map.apply(contexts[foreign])
+        arms = np.array([self._arms[event.arm] for event in kept], np.intp)
+        qualities, costs, at = (
+            np.array([getattr(event, name) for event in kept], np.float64) for name in ("quality", "cost", "at")
+        )
+        for policy in self._distinct:
+            policy.update_many(contexts, arms, qualities, costs, at)
+        for event in kept:
+            self._costs.lengths.observe(event.arm, event.task, event.output_tokens)
+
+    def adopt(self, other: Fold) -> bool:
+        """Take over what `other` has learned; False if the log has more to tell (a new arm or policy)."""
+        self.sequence = other.sequence
+        self._costs.lengths.adopt(other._costs.lengths)
+        complete = other.space == self.space and set(self.config.names) <= set(other.config.names)
+        for name, policy in self._policies.items():
+            before = other._policies.get(name)
+            complete &= before is not None and policy.adopt(before)
+        return complete
+
+    def view(self) -> View:
+        snapshots = {id(policy): policy.snapshot() for policy in self._distinct}
+        return View(
+            config=self.config,
+            space=self.space,
+            sequence=self.sequence,
+            policies=MappingProxyType({name: snapshots[id(policy)] for name, policy in self._policies.items()}),
+            costs=self._costs,
+        )
+
+    def _usable(self, event: LearningEvent) -> bool:
+        known = event.embedding_space == self.space or (
+            self._map is not None and event.embedding_space == self._map.source
+        )
+        return known and len(event.context) == CONTEXT_DIM
