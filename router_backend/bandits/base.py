@@ -61,6 +61,9 @@ class BasePolicy(ABC):
     @abstractmethod
     def scores(self, query: Query) -> Scores: ...
 
+    def qualities(self, query: Query) -> list[float]:
+        return self.scores(query).means
+
     def draw(self, query: Query, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
         return np.tile(np.array(self.scores(query).values), (size, 1))
 

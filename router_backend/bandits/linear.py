@@ -59,6 +59,9 @@ class LinearPolicy(BasePolicy):
             cost.append(known if known == known else max(v.item(dim + 1), 0.0))
         return quality, width, cost
 
+    def qualities(self, query: Query) -> list[float]:
+        return self.estimates(query)[0]
+
     def _view(self, context: NDArray[np.float32]) -> NDArray[np.float64]:
         # `routing.context.view` for one context, by slices: it is on the hot path.
         x = np.empty(self.dim)

@@ -118,6 +118,10 @@ class Reader(Protocol):
         """Scores of `query.candidates`; without randomness."""
         ...
 
+    def qualities(self, query: Query) -> list[float]:
+        """Expected quality of `query.candidates`, cost aside; a policy that doesn't tell them apart gives its means."""
+        ...
+
     def draw(self, query: Query, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
         """Sampled values [size, candidates] of a stochastic policy; others repeat `scores(query).values`."""
         ...

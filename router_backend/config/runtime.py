@@ -1,4 +1,4 @@
-"""The configuration of a running process: named by the environment, with the launcher's local upstream filled in."""
+"""Where a running process finds its configuration and its state: named by the environment."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import os
 from pathlib import Path
 
 from router_backend.config.load import load_config
-from router_backend.config.models import OpenAIUpstream
 from router_backend.config.schema import RouterConfig
 
 CONFIG = "LLM_ROUTER_CONFIG"
 STATE_DIR = "LLM_ROUTER_STATE_DIR"
-LOCAL_UPSTREAM = "LLM_ROUTER_LOCAL_UPSTREAM"
 
 LOCAL_PROFILE = Path(__file__).parent / "local.yaml"
 
@@ -27,20 +25,9 @@ def state_dir() -> Path:
 
 
 def runtime_config() -> RouterConfig:
-    """The configuration, with each `local` upstream replaced by the server that the launcher started.
+    """The configuration in force.
 
     Raises:
         ConfigError: the file is wrong.
     """
-    return with_local_upstream(load_config(config_path()), os.environ.get(LOCAL_UPSTREAM, ""))
-
-
-def with_local_upstream(config: RouterConfig, base_url: str) -> RouterConfig:
-    """Copy of `config` in which models with `kind: local` are served at `base_url`."""
-    models = [
-        model.model_copy(update={"upstream": OpenAIUpstream(kind="openai", base_url=base_url, model=model.name)})
-        if model.upstream.kind == "local"
-        else model
-        for model in config.models
-    ]
-    return config.model_copy(update={"models": models})
+    return load_config(config_path())

@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 
 from router_backend.config import RouterConfig, runtime
+from router_backend.forwarding.engine import LOCAL_URL_ENV
 from router_backend.launcher.settings import UpSettings, admin_key
 from router_backend.launcher.supervisor import Service, Supervisor
 from router_backend.triton import embedded
@@ -77,7 +78,7 @@ def _services(settings: UpSettings, config: RouterConfig, session: aiohttp.Clien
     environment = {
         runtime.CONFIG: str(settings.config.resolve()),
         runtime.STATE_DIR: str(settings.state_dir.resolve()),
-        runtime.LOCAL_UPSTREAM: f"{local_url}/v1",
+        LOCAL_URL_ENV: f"{local_url}/v1",
     }
     logs = settings.state_dir / "logs"
     services = [_triton(settings, environment, logs, session)]

@@ -54,7 +54,9 @@ class UnknownPolicy(ValueError):
 class Router:
     """Decides; hands each decision to `record`, which must return at once."""
 
-    def __init__(self, views: Views, record: Callable[[Decision], object], rng: np.random.Generator | None = None) -> None:
+    def __init__(
+        self, views: Views, record: Callable[[Decision], object], rng: np.random.Generator | None = None
+    ) -> None:
         self._views = views
         self._record = record
         self._rng = rng or np.random.default_rng()
@@ -133,7 +135,7 @@ class Router:
 
     def _assignment(self, view: View, hints: RoutingHints) -> Assignment:
         if not hints.policy:
-            return assign(view.config, hints.session)
+            return assign(view.config, hints.session or hints.prompt)
         if hints.policy not in view.policies:
             known = ", ".join(sorted(name for name in view.policies if name))
             raise UnknownPolicy(f"policy {hints.policy!r} isn't configured; this deployment has {known}")
@@ -219,4 +221,3 @@ def _position(names: tuple[str, ...], name: str) -> int | None:
 
 def _since(hints: RoutingHints) -> float:
     return 1e3 * (time.monotonic() - hints.received) if hints.received else 0.0
-

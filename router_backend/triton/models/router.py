@@ -19,7 +19,7 @@ from router_backend.routing.decision import RoutedDecision
 from router_backend.routing.learner import Learner
 from router_backend.routing.recorder import Recorder
 from router_backend.routing.router import Classified, Router, UnknownPolicy
-from router_backend.routing.space import load_space_map
+from router_backend.routing.space import SPACE_MAP_FILE, SpaceMap
 from router_backend.state.open import open_store
 from router_backend.triton.models import metrics, process, tensors
 from router_backend.triton.models.artifact import artifact_metadata, newest_artifact
@@ -40,7 +40,7 @@ class TritonPythonModel:
             self._store,
             config,
             artifact_metadata(artifact).embedding_space,
-            load_space_map(artifact),
+            SpaceMap.load(artifact / SPACE_MAP_FILE) if (artifact / SPACE_MAP_FILE).is_file() else None,
             on_poll=self._metrics.store_answered,
         )
         self._learner.start()

@@ -1,0 +1,204 @@
+"""An answer from the forwarding engine to the responses of a decoupled model. `forwarder` and `llm_router_bls` share it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+import numpy as np
+import orjson
+import triton_python_backend_utils as pb_utils
+
+from router_backend.bandits.rewards.costs import answer_cost
+from router_backend.config import RouterConfig
+from router_backend.config.runtime import config_path, runtime_config, state_dir
+from router_backend.config.watch import ConfigWatcher
+from router_backend.forwarding.api import Answer, ForwardError, ForwardRequest
+from router_backend.forwarding.engine import Engine, build_engine
+from router_backend.routing.decision import RoutedDecision
+from router_backend.routing.recorder import Recorder
+from router_backend.state.open import open_store
+from router_backend.state.records import Outcome
+from router_backend.triton.models import tensors
+
+log = logging.getLogger(__name__)
+_POLL_SECONDS = 0.02  # how soon a cancelled request is noticed
+_DURABLE_SECONDS = 2.0
+_FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+
+
+class Answering:
+    """One event loop in a thread, the engine on it, and the record of what was answered."""
+
+    def __init__(self) -> None:
+        config = runtime_config()
+        self._config = config
+        self._store = open_store(config.state, state_dir(), config.retention_days)
+        self._recorder = Recorder(self._store)
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, name="answers", daemon=True).start()
+        self._engine = build_engine(config)
+        self._watcher = ConfigWatcher(config_path(), self._apply)
+        self._watcher.start()
+        self._running: set[Any] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run an answer on the loop, from Triton's thread."""
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        self._running.add(future)
+        future.add_done_callback(self._running.discard)
+
+    def close(self) -> None:
+        self._watcher.stop()
+        for future in tuple(self._running):
+            future.cancel()
+        asyncio.run_coroutine_threadsafe(self._engine.aclose(), self.loop).result(5)
+        self._recorder.close()
+        self._store.close()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+    async def answer(self, decision: RoutedDecision, body: dict[str, Any], sender: Any, cancellable: bool) -> None:
+        """Forward and send; every way out ends the response stream."""
+        task = asyncio.current_task()
+        watch = asyncio.create_task(_cancel_when_asked(sender, task)) if cancellable else None
+        try:
+            await self._forward(decision, body, sender)
+        except ForwardError as error:
+            fail(sender, f"{error.status}: {error.message}", error.status)
+        except asyncio.CancelledError:
+            fail(sender, "the request was cancelled", 499)
+        except Exception as error:
+            log.exception("an answer failed")
+            fail(sender, f"internal error in the forwarder ({type(error).__name__}); see the server's log", 500)
+        finally:
+            if watch is not None:
+                watch.cancel()
+
+    async def _forward(self, decision: RoutedDecision, body: dict[str, Any], sender: Any) -> None:
+        request = ForwardRequest(
+            body=body, arms=decision.ranking or [decision.model], task=decision.task, request_id=decision.decision_id
+        )
+        answer = await self._engine.forward(request)
+        status = 499
+        try:
+            if answer.streamed:
+                await self._stream(decision, answer, sender)
+            else:
+                _send(sender, decision, answer, _texts([await answer.body()]), last=True)
+            status = answer.progress.status
+        finally:
+            await answer.aclose()
+            outcome = self._outcome(decision, answer, status)
+            self._recorder.outcome(outcome)
+        if not await asyncio.to_thread(self._recorder.flush, decision.decision_id, _DURABLE_SECONDS):
+            log.warning("the outcome of decision %s isn't durable yet: the store is slow or down", decision.decision_id)
+        if answer.progress.error:
+            fail(sender, f"the answer broke off: {answer.progress.error}", 502)
+        else:
+            sender.send(flags=_FINAL)
+
+    async def _stream(self, decision: RoutedDecision, answer: Answer, sender: Any) -> None:
+        """Send what is there as one response: a message between processes costs more than a token."""
+        ready: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+        async def read() -> None:
+            try:
+                async for chunk in answer.chunks():
+                    ready.put_nowait(chunk)
+            finally:
+                ready.put_nowait(None)
+
+        reader = asyncio.create_task(read())
+        try:
+            ended = False
+            while not ended:
+                group = [await ready.get()]
+                while not ready.empty():
+                    group.append(ready.get_nowait())
+                ended = group[-1] is None
+                chunks = [chunk for chunk in group if chunk is not None]
+                if chunks:
+                    _send(sender, decision, answer, _texts(chunks), last=False)
+            await reader
+        finally:
+            reader.cancel()
+
+    def _outcome(self, decision: RoutedDecision, answer: Answer, status: int) -> Outcome:
+        progress = answer.progress
+        price = self._config.model(progress.arm).price if progress.arm in self._config.names else None
+        return Outcome(
+            decision_id=decision.decision_id,
+            completed=time.time(),
+            served=progress.arm,
+            status=status,
+            finish_reason=progress.finish_reason,
+            usage=progress.usage,
+            usage_known=progress.usage_known,
+            cost=answer_cost(price, progress.usage) if price and progress.usage_known else None,
+            latency=progress.latency or time.monotonic() - progress.started,
+            first_token=progress.first_token,
+            streamed=answer.streamed,
+        )
+
+    def _apply(self, config: RouterConfig) -> None:
+        """Requests that are running keep the engine that they began with."""
+
+        async def swap() -> Engine:
+            before, self._engine, self._config = self._engine, build_engine(config), config
+            return before
+
+        before = asyncio.run_coroutine_threadsafe(swap(), self.loop).result(5)
+        self.loop.call_soon_threadsafe(
+            self.loop.call_later, config.timeouts.total, lambda: asyncio.ensure_future(before.aclose())
+        )
+
+
+async def _cancel_when_asked(sender: Any, task: asyncio.Task[Any] | None) -> None:
+    """Triton tells a Python model of a client that left only when it is asked."""
+    while task is not None and not task.done():
+        if sender.is_cancelled():
+            task.cancel()
+            return
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def _texts(chunks: list[bytes]) -> tuple[str, str, bytes]:
+    """(text, finish reason, the chunks as lines) of OpenAI chunks or of a whole answer."""
+    text, finish = [], ""
+    for chunk in chunks:
+        for choice in orjson.loads(chunk).get("choices") or ():
+            part = choice.get("delta") or choice.get("message") or {}
+            if choice.get("index", 0) == 0 and isinstance(part.get("content"), str):
+                text.append(part["content"])
+            finish = choice.get("finish_reason") or finish
+    return "".join(text), finish, b"\n".join(chunks)
+
+
+def _send(sender: Any, decision: RoutedDecision, answer: Answer, texts: tuple[str, str, bytes], last: bool) -> None:
+    text, finish, chunk = texts
+    usage = answer.progress.usage
+    sender.send(
+        pb_utils.InferenceResponse(
+            [
+                tensors.text("text_output", [text]),
+                tensors.text("model", [answer.progress.arm]),
+                tensors.text("decision_id", [decision.decision_id]),
+                tensors.text("finish_reason", [finish]),
+                tensors.numbers("num_input_tokens", [usage.prompt], np.int32),
+                tensors.numbers("num_output_tokens", [usage.completion], np.int32),
+                tensors.text("chunk", [chunk]),
+            ]
+        )
+    )
+
+
+def fail(sender: Any, message: str, status: int) -> None:
+    codes = pb_utils.TritonError
+    code = {429: codes.UNAVAILABLE, 499: codes.CANCELLED, 503: codes.UNAVAILABLE}.get(status)
+    if code is None:
+        code = codes.INVALID_ARG if 400 <= status < 500 else codes.INTERNAL
+    sender.send(tensors.failure(message, code), flags=_FINAL)
