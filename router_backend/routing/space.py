@@ -37,12 +37,12 @@ class SpaceMap:
             with np.load(path, allow_pickle=False) as data:
                 return cls.checked(int(data["source"]), int(data["target"]), data["matrix"], data["offset"])
         except (OSError, KeyError, TypeError, ValueError) as error:
-            raise SpaceMapError(f"{path}: not a map of embedding spaces ({error}); write it again or remove it") from error
+            raise SpaceMapError(
+                f"{path}: not a map of embedding spaces ({error}); write it again or remove it"
+            ) from error
 
     @classmethod
-    def checked(
-        cls, source: int, target: int, matrix: NDArray[np.float32], offset: NDArray[np.float32]
-    ) -> SpaceMap:
+    def checked(cls, source: int, target: int, matrix: NDArray[np.float32], offset: NDArray[np.float32]) -> SpaceMap:
         """A map whose shapes and numbers are right; ValueError otherwise."""
         if matrix.shape != (EMBEDDING_DIM, EMBEDDING_DIM) or offset.shape != (EMBEDDING_DIM,):
             raise ValueError(f"matrix is [{EMBEDDING_DIM}, {EMBEDDING_DIM}] and offset [{EMBEDDING_DIM}]")
