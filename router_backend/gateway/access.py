@@ -12,15 +12,15 @@ from router_backend.gateway.exchange import Exchange
 logger = logging.getLogger("llm_router.access")
 
 
-def log_access(exchange: Exchange) -> None:
-    """Write the line of a request that has ended."""
+def log_access(exchange: Exchange, route: str) -> None:
+    """Write the line of a request that has ended. `route` is our own pattern: a path may hold anything."""
     if not logger.isEnabledFor(logging.INFO):
         return
     line = {
         "time": round(time.time(), 3),
         "request_id": exchange.request_id,
         "method": exchange.method,
-        "path": exchange.path[:200],
+        "route": route,
         "status": exchange.status,
         "ms": round((time.monotonic() - exchange.started) * 1000, 2),
         "key": exchange.key or None,

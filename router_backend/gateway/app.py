@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from router_backend.config import ConfigError, RouterConfig, load_config
+from router_backend.forwarding.api import Engine
 from router_backend.forwarding.engine import build_engine
 from router_backend.gateway import admin, feedback, health, models, playground
 from router_backend.gateway.access import log_access
@@ -124,7 +125,7 @@ class Gateway:
         finally:
             self.metrics.responses.labels(route, exchange.status).inc()
             if self.runtime.config.gateway.access_log:
-                log_access(exchange)
+                log_access(exchange, route)
 
     def _find(self, method: str, path: str) -> tuple[str, Handler]:
         methods = self._routes.get(path)
@@ -151,7 +152,7 @@ class Gateway:
                 table.setdefault(path, {})[method] = handler
         return table
 
-    def _engine(self, config: RouterConfig):  # type: ignore[no-untyped-def]
+    def _engine(self, config: RouterConfig) -> Engine:
         return build_engine(config, observer=EngineMetrics(self.metrics), local_url=self.settings.local_url)
 
     def _background(self, work: Awaitable[None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
 from router_backend.config.security import ApiKey
 from router_backend.forwarding.api import Answer, Endpoint, ForwardError, ForwardRequest, Progress

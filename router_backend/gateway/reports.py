@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import OrderedDict
@@ -15,6 +16,8 @@ from router_backend.state.records import Decision, Outcome
 
 _GROUP = 256
 _CALL_SECONDS = 5.0
+_PAUSE = 0.05  # seconds between tries, doubled up to the next
+_MAX_PAUSE = 2.0
 _log = logging.getLogger("llm_router.gateway")
 
 
@@ -68,12 +71,14 @@ class Reporter:
         return True
 
     async def aclose(self, seconds: float = 2.0) -> None:
-        """Send what waits, as far as `seconds` reach, and stop."""
-        until = time.monotonic() + seconds
-        while self.depth and time.monotonic() < until:
-            await asyncio.sleep(0.01)
+        """Send what waits, if Triton takes it at once, and stop."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        self._keep()  # written twice, should the cancelled call have come through: the store knows each id once
+        with contextlib.suppress(TritonError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._waiting:
+                    await self._send_group()
         if self.depth:
             _log.warning("stopped with %d outcomes unreported: Triton did not take them", self.depth)
 
@@ -93,31 +98,54 @@ class Reporter:
             report.durable.cancel()
 
     async def _run(self) -> None:
-        pause = 0.05
+        pause = _PAUSE
         while True:
             await self._wake.wait()
             while self._waiting:
-                self._sending = {key: self._waiting.pop(key) for key in list(self._waiting)[:_GROUP]}
                 try:
-                    await self._send(list(self._sending.values()))
-                    pause = 0.05
+                    await self._send_group()
+                    pause = _PAUSE
                 except TritonError as error:
-                    if error.code == "INVALID_ARGUMENT":
-                        _log.error("Triton refuses a group of reports: %s", error.message)
-                        self._drop(self._sending.values())
-                    else:
-                        self._keep()
-                        await asyncio.sleep(pause)
-                        pause = min(2.0, pause * 2)
-                self._sending = {}
+                    _log.debug("reports wait: %s", error)
+                    await asyncio.sleep(pause)
+                    pause = min(_MAX_PAUSE, pause * 2)
             self._wake.clear()
+
+    async def _send_group(self) -> None:
+        """One call with the oldest reports; a group that is refused for its content goes again one by one.
+
+        Raises:
+            TritonError: Triton can't take them now; they wait again.
+        """
+        self._sending = {key: self._waiting.pop(key) for key in list(self._waiting)[:_GROUP]}
+        try:
+            await self._send(list(self._sending.values()))
+        except TritonError as error:
+            if error.code != "INVALID_ARGUMENT":
+                self._keep()
+                raise
+            _log.error("Triton refuses reports: %s", error.message)
+            await self._send_singly()
+        self._sending = {}
+
+    async def _send_singly(self) -> None:
+        for key, report in list(self._sending.items()):
+            try:
+                await self._send([report])
+            except TritonError as error:
+                if error.code != "INVALID_ARGUMENT":
+                    self._keep()
+                    raise
+                self._drop([report])
+            del self._sending[key]
 
     async def _send(self, reports: list[_Report]) -> None:
         decisions = [_plain(report.decision) for report in reports if report.decision]
         outcomes = [_plain(report.outcome) for report in reports if report.outcome]
         await self._triton.report(decisions, outcomes, _CALL_SECONDS)
         for report in reports:
-            report.durable.set_result(None)
+            if not report.durable.done():
+                report.durable.set_result(None)
 
     def _keep(self) -> None:
         """Put an unsent group back in front, joined with what was said of the same decisions in the meantime."""
@@ -130,6 +158,7 @@ class Reporter:
             else:
                 self._waiting[key] = report
             self._waiting.move_to_end(key, last=False)
+        self._sending = {}
         while len(self._waiting) > self._kept:
             self._drop([self._waiting.popitem(last=False)[1]])
 

@@ -10,7 +10,7 @@ import sys
 import uvicorn
 import uvloop
 
-from router_backend.gateway.app import GatewaySettings, create_app
+from router_backend.gateway.app import Gateway, GatewaySettings, create_app
 from router_backend.gateway.auth import is_loopback
 from router_backend.gateway.protocol import limited_protocol
 
@@ -28,11 +28,10 @@ def check_address(settings: GatewaySettings, host: str, allow_insecure: bool) ->
         )
 
 
-def run(settings: GatewaySettings, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT; running answers may then go on for `gateway.drain_seconds`. SIGHUP reloads."""
-    limits, tls = settings.config.gateway, settings.config.security.tls
-    app = create_app(settings)
-    server = uvicorn.Server(
+def build_server(app: Gateway, host: str, port: int) -> uvicorn.Server:
+    """uvicorn around an application, with the limits of its configuration."""
+    limits, tls = app.settings.config.gateway, app.settings.config.security.tls
+    return uvicorn.Server(
         uvicorn.Config(
             app,
             host=host,
@@ -51,6 +50,12 @@ def run(settings: GatewaySettings, host: str, port: int) -> None:
             backlog=2048,
         )
     )
+
+
+def run(settings: GatewaySettings, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT; running answers may then go on for `gateway.drain_seconds`. SIGHUP reloads."""
+    app = create_app(settings)
+    server = build_server(app, host, port)
 
     async def serve() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.reload_or_log)
