@@ -55,5 +55,16 @@ class GatewayConfig(Section):
     """The HTTP surface."""
 
     max_body_bytes: Annotated[int, Field(gt=0)] = 8 * 1024 * 1024
+    body_seconds: Annotated[float, Field(gt=0, description="a body that isn't complete by then is refused")] = 60.0
+    max_header_bytes: Annotated[int, Field(gt=0, description="all headers of a request together")] = 32 * 1024
+    header_seconds: Annotated[float, Field(gt=0, description="a head that isn't complete by then is refused")] = 10.0
+    keep_alive_seconds: Annotated[float, Field(gt=0, description="an idle connection is closed after that")] = 75.0
+    access_log: Annotated[bool, Field(description="one JSON line per request, without any content")] = True
+    decisions_kept: Annotated[int, Field(ge=0, description="recent decisions for /v1/decisions/{id}")] = 1000
+    sessions_kept: Annotated[int, Field(gt=0, description="sessions whose last model is remembered")] = 10_000
+    reports_kept: Annotated[int, Field(gt=0, description="outcomes that wait while Triton is down")] = 10_000
+    report_wait_ms: Annotated[
+        float, Field(ge=0, description="how long the end of a routed answer waits until its outcome is durable")
+    ] = 100.0
     playground: Annotated[bool, Field(description="serve the playground page")] = True
     drain_seconds: Annotated[float, Field(ge=0, description="how long running answers may go on after SIGTERM")] = 30.0

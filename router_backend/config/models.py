@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from router_backend.config.base import Section
 
-Capability = Literal["tools", "vision", "json", "logprobs"]
+Capability = Literal["tools", "vision", "json", "logprobs", "embeddings"]
 
 
 class OpenAIUpstream(Section):

@@ -20,7 +20,8 @@ from router_backend.state.store import Store, StoreError
 _log = logging.getLogger(__name__)
 _PAGE = 5000  # events; a fold of many costs one factorisation an arm
 _SPACES = 2  # that are kept at once: the encoder in use and the one it replaces or is replaced by
-_HOUSEKEEPING_SECONDS = 10.0
+_SETTLE_SECONDS = 10.0
+_PRUNE_SECONDS = 3600.0
 
 
 class Learner:
@@ -45,7 +46,7 @@ class Learner:
         self._wanted: set[int] = {space}
         self._stopping = False
         self._caught_up = threading.Event()
-        self._tidied = 0.0
+        self._settle_at = self._prune_at = 0.0  # monotonic
         self._folds: dict[int, Fold] = {}
         self._cold = Fold(config, space=0).view()  # before anything is learned: the priors
         self._views: dict[int, View] = {}
@@ -153,9 +154,10 @@ class Learner:
 
     def _tidy(self) -> None:
         """Settle implicit feedback and remove what is past its retention; several routers may do so at once."""
-        if time.monotonic() - self._tidied < _HOUSEKEEPING_SECONDS:
-            return
-        now = time.time()
-        self._store.settle_implicit(now - self._config.implicit.grace_seconds)
-        self._store.prune(now - self._config.retention_days * 86_400)
-        self._tidied = time.monotonic()
+        now, monotonic = time.time(), time.monotonic()
+        if monotonic >= self._settle_at:
+            self._store.settle_implicit(now - self._config.implicit.grace_seconds)
+            self._settle_at = monotonic + _SETTLE_SECONDS
+        if monotonic >= self._prune_at:
+            self._store.prune(now - self._config.retention_days * 86_400)
+            self._prune_at = monotonic + _PRUNE_SECONDS

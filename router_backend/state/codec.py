@@ -72,9 +72,16 @@ def decode(kind: type[Record], data: bytes | str) -> Record:
     return record
 
 
+Contextual = TypeVar("Contextual", Decision, LearningEvent)
+
+
+def without_context(record: Contextual) -> Contextual:
+    return replace(record, context=_EMPTY)
+
+
 def split_decision(decision: Decision) -> tuple[bytes, bytes]:
     """(JSON without the context, the context's bytes)."""
-    return encode(replace(decision, context=_EMPTY)), pack_context(decision.context)
+    return encode(without_context(decision)), pack_context(decision.context)
 
 
 def join_decision(body: bytes | str, context: bytes | None) -> Decision:
@@ -84,7 +91,7 @@ def join_decision(body: bytes | str, context: bytes | None) -> Decision:
 
 def encode_records(decisions: Sequence[Decision] = (), outcomes: Sequence[Outcome] = ()) -> bytes:
     """The `records` input of the `feedback` model; contexts are left out."""
-    stripped = [replace(decision, context=_EMPTY) for decision in decisions]
+    stripped = [without_context(decision) for decision in decisions]
     return _encoder.encode({"decisions": stripped, "outcomes": list(outcomes)})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from router_backend.state.open import open_store
 from router_backend.state.store import Store
+from tests.support.redis_server import RedisServer
 
 
 @pytest.fixture
@@ -16,7 +18,20 @@ def sqlite_url() -> str:
     return "sqlite:///state.db"
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One server for all tests that only use it; each has its own key prefix."""
+    server = RedisServer(tmp_path_factory.mktemp("redis")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    return f"{redis_server.url}?prefix={{{uuid.uuid4().hex}}}"
+
+
+@pytest.fixture(params=["sqlite", "redis"])
 def store_url(request: pytest.FixtureRequest) -> str:
     """The same tests for each kind of store."""
     url: str = request.getfixturevalue(f"{request.param}_url")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,6 +14,8 @@ from router_backend.state.ids import new_decision_id
 from router_backend.state.records import Decision, Feedback
 from router_backend.state.store import Store, UnknownDecision
 from tests.state.examples import make_decision, make_feedback, make_outcome
+
+DAY = 86_400.0
 
 
 def same(left: Decision | None, right: Decision) -> bool:
@@ -170,10 +173,11 @@ def test_concurrent_writers_in_and_across_stores_number_events_without_gaps(open
 
 
 def test_pruning_removes_old_decisions_and_keeps_what_was_learned(store: Store) -> None:
-    old, young = make_decision(0, created=1000.0), make_decision(1)
+    now = time.time()
+    old, young = make_decision(0, created=now - 30 * DAY), make_decision(1)
     store.append([old, young], [make_outcome(old), make_outcome(young)])
     store.add_feedback_many([make_feedback(old), make_feedback(young)])
-    assert store.prune(before=2000.0) == 1
+    assert store.prune(before=now - 7 * DAY) == 1
     assert store.decision(old.decision_id) is None
     assert store.outcome(old.decision_id) is None
     assert store.decision(young.decision_id) is not None

@@ -1,0 +1,109 @@
+"""What a completion leaves behind: its outcome in the store, metrics, the key's spending, the session's model, the log."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from router_backend.forwarding.api import Endpoint, ForwardError, Progress
+from router_backend.gateway.costs import answer_cost, dearest_cost
+from router_backend.gateway.exchange import Exchange
+from router_backend.gateway.memory import Remembered
+from router_backend.gateway.routing import Plan
+from router_backend.gateway.runtime import Runtime
+from router_backend.state.records import Outcome
+
+if TYPE_CHECKING:
+    from router_backend.gateway.app import Gateway
+
+
+class Account:
+    """Of one request, from its decision to the end of its answer. It is closed once; later calls change nothing."""
+
+    def __init__(
+        self, gateway: Gateway, exchange: Exchange, runtime: Runtime, plan: Plan, session: str, endpoint: Endpoint
+    ) -> None:
+        self._gateway, self._exchange, self._runtime = gateway, exchange, runtime
+        self._plan, self._session = plan, session
+        self._kept = endpoint != "embeddings"  # nobody scores an embedding, so no decision is kept of one
+        self._closed = False
+        decision = plan.decision
+        exchange.log |= {
+            "decision_id": decision.decision_id,
+            "model": plan.arms[0],
+            "task": decision.task,
+            "reason": decision.reason,
+        }
+        if self._kept:
+            if plan.ours:
+                gateway.reporter.decision(plan.record())
+            self._remembered = Remembered(exchange.key, decision)
+            gateway.decisions.put(decision.decision_id, self._remembered)
+        if plan.seconds:
+            gateway.metrics.decision.observe(plan.seconds)
+        if decision.reason.startswith("fallback:"):
+            gateway.metrics.routing_fallbacks.labels(decision.reason.removeprefix("fallback:")).inc()
+
+    async def ended(self, progress: Progress) -> None:
+        """The answer is complete (or has failed in its middle), its last bytes not yet sent.
+
+        Waits a little until a routed answer's outcome is durable, so that feedback can't come before it. A named
+        answer does not wait: it teaches only through feedback, and /v1/feedback waits for what is still on its way.
+        """
+        self._close(progress, 502 if progress.error else progress.status)
+        wait = self._runtime.config.gateway.report_wait_ms / 1000
+        if self._plan.kind == "routed" and wait:
+            await self._gateway.reporter.settled(self._plan.decision.decision_id, wait)
+
+    def failed(self, error: ForwardError) -> None:
+        """No model answered."""
+        progress = Progress(arm=error.arm or self._plan.arms[0], started=self._exchange.started)
+        progress.fallbacks = error.fallbacks
+        self._close(progress, error.status)
+
+    def left(self, progress: Progress) -> None:
+        """The client went away; what its answer had cost by then is kept."""
+        self._close(progress, 499)
+
+    def _close(self, progress: Progress, status: int) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        gateway, config, usage = self._gateway, self._runtime.config, progress.usage
+        total = time.monotonic() - self._exchange.started
+        priced = progress.usage_known or usage.completion > 0 or usage.prompt > 0
+        cost = answer_cost(config.model(progress.arm).price, usage) if priced else None
+        savings = dearest_cost(config.models, usage) - cost if cost is not None else None
+        outcome = Outcome(
+            decision_id=self._plan.decision.decision_id,
+            completed=time.time(),
+            served=progress.arm,
+            status=status,
+            finish_reason=progress.finish_reason,
+            usage=usage,
+            usage_known=progress.usage_known,
+            cost=cost,
+            latency=total,
+            first_token=progress.first_token,
+            upstream=progress.latency,
+            streamed=progress.first_token is not None,
+            key=self._exchange.key,
+        )
+        if cost is not None and self._exchange.key:
+            gateway.ledger.spend(self._exchange.key, cost)
+        if self._session and status == 200:
+            gateway.sessions.put((self._exchange.key, self._session), progress.arm)
+        if self._kept:
+            gateway.reporter.outcome(outcome)
+            self._remembered.outcome, self._remembered.savings = outcome, savings
+        gateway.metrics.completion(self._plan.decision, outcome, savings)
+        self._exchange.log |= {
+            "model": progress.arm,
+            "prompt_tokens": usage.prompt,
+            "completion_tokens": usage.completion,
+            "cost_usd": cost,
+            "attempts": progress.attempts,
+            "fallbacks": list(progress.fallbacks),
+            "error": progress.error or None,
+            "upstream_ms": None if progress.latency is None else round(progress.latency * 1000, 2),
+        }

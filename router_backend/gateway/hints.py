@@ -1,0 +1,82 @@
+"""Routing hints: what a client may say about the choice, in headers or in `metadata`. Ours are never forwarded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from router_backend.config.policy import PolicyName
+from router_backend.gateway.errors import ApiError
+from router_backend.gateway.exchange import Exchange
+
+# Header and metadata key of each hint; the header wins.
+NAMES = {
+    "policy": (b"x-router-policy", "router_policy"),
+    "session": (b"x-router-session", "router_session"),
+    "max_cost": (b"x-router-max-cost", "router_max_cost"),
+    "min_quality": (b"x-router-min-quality", "router_min_quality"),
+    "models": (b"x-router-models", "router_models"),
+}
+_POLICIES = get_args(PolicyName)
+_MAX_LENGTH = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """All optional; `session` falls back to OpenAI's `user`."""
+
+    policy: str = ""
+    session: str = ""
+    max_cost: float | None = None  # USD for the answer
+    min_quality: float | None = None  # [0, 1]
+    models: tuple[str, ...] = ()  # allowed arms; empty: all
+
+
+def take_hints(exchange: Exchange, body: dict[str, Any], known: Sequence[str]) -> Hints:
+    """Read the hints and remove ours from `body` (its `metadata` goes altogether when nothing else is in it).
+
+    Raises:
+        ApiError: 400, a hint has no meaning.
+    """
+    metadata = body.get("metadata")
+    found: dict[str, str] = {}
+    for name, (header, key) in NAMES.items():
+        value = metadata.pop(key, None) if metadata else None
+        value = exchange.header(header) or value
+        if value:
+            if len(value) > _MAX_LENGTH:
+                raise _bad(name, f"is longer than {_MAX_LENGTH} characters")
+            found[name] = value
+    if metadata is not None and not metadata:
+        del body["metadata"]
+    session = found.get("session") or body.get("user") or ""
+    if not found:
+        return Hints(session=session)
+    policy = found.get("policy", "")
+    if policy and policy not in _POLICIES:
+        raise _bad("policy", f"is none of {', '.join(_POLICIES)}")
+    models = tuple(name.strip() for name in found.get("models", "").split(",") if name.strip())
+    for model in models:
+        if model not in known:
+            raise _bad("models", f"names a model that is none of {', '.join(known)}")
+    return Hints(policy, session, _number(found, "max_cost", math.inf), _number(found, "min_quality", 1.0), models)
+
+
+def _number(found: dict[str, str], name: str, highest: float) -> float | None:
+    if name not in found:
+        return None
+    try:
+        value = float(found[name])
+    except ValueError:
+        raise _bad(name, "is not a number") from None
+    if not 0 <= value <= highest or not math.isfinite(value):
+        raise _bad(name, "is out of range")
+    return value
+
+
+def _bad(name: str, what: str) -> ApiError:
+    header, key = NAMES[name]
+    where = f"{header.decode()} (or metadata.{key})"
+    return ApiError(400, f"{where} {what}", code="invalid_value", param=header.decode())

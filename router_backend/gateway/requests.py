@@ -1,0 +1,190 @@
+"""What a request must look like. Only types are checked, unknown fields are let through: the raw body is forwarded.
+
+Values are the upstream's to judge (a temperature of 3 is fine for some servers); a wrong type is nobody's.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+import orjson
+
+from router_backend.forwarding.api import Endpoint
+from router_backend.gateway.errors import ApiError
+
+MAX_DEPTH = 100  # orjson writes at most 254 levels; nothing that is meant comes near
+
+
+class StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class Chat(msgspec.Struct):
+    """POST /v1/chat/completions (https://platform.openai.com/docs/api-reference/chat/create)."""
+
+    model: str
+    messages: list[ChatMessage]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    n: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    logit_bias: dict[str, float] | None = None
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+    tools: list[Tool] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: dict[str, Any] | None = None
+    reasoning_effort: str | None = None
+
+
+class ChatMessage(msgspec.Struct):
+    """Content is text, any list of parts, or null (beside tool calls)."""
+
+    role: Literal["developer", "system", "user", "assistant", "tool", "function"]
+    content: str | list[ContentPart] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+
+
+class ContentPart(msgspec.Struct):
+    """A part of any type; of text parts the text must be text."""
+
+    type: str
+    text: str | None = None
+
+
+class ToolCall(msgspec.Struct):
+    id: str | None = None
+    type: str | None = None
+    function: dict[str, Any] | None = None
+
+
+class Tool(msgspec.Struct):
+    type: str
+    function: dict[str, Any] | None = None
+
+
+class Completion(msgspec.Struct):
+    """POST /v1/completions."""
+
+    model: str
+    prompt: str | list[str] | list[int] | list[list[int]]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = None
+    n: int | None = None
+    best_of: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    echo: bool | None = None
+    suffix: str | None = None
+    logprobs: int | None = None
+    logit_bias: dict[str, float] | None = None
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+
+
+class Embedding(msgspec.Struct):
+    """POST /v1/embeddings."""
+
+    model: str
+    input: str | list[str] | list[int] | list[list[int]]
+    dimensions: int | None = None
+    encoding_format: Literal["float", "base64"] | None = None
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+
+
+class Route(msgspec.Struct):
+    """POST /v1/route: the parts of a chat request that a decision depends on."""
+
+    messages: list[ChatMessage]
+    model: Literal["auto"] | None = None
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+    tools: list[Tool] | None = None
+    response_format: dict[str, Any] | None = None
+
+
+class FeedbackBody(msgspec.Struct):
+    """POST /v1/feedback."""
+
+    decision_id: str
+    score: float
+    cost_usd: float | None = None
+    task: str | None = None
+    tags: dict[str, Any] | None = None
+
+
+SHAPES: dict[Endpoint, type[msgspec.Struct]] = {
+    "chat/completions": Chat,
+    "completions": Completion,
+    "embeddings": Embedding,
+}
+
+
+def parse(raw: bytes, shape: type[msgspec.Struct]) -> dict[str, Any]:
+    """The body as it was sent, once it has been seen to be JSON of that shape.
+
+    Raises:
+        ApiError: 400 with the place of the mistake in `param`; no value of the body is repeated in the message.
+    """
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        reason = f"{error.msg}: line {error.lineno} column {error.colno}"
+        raise ApiError(400, f"The request body is not valid JSON ({reason})", code="invalid_json") from None
+    if not isinstance(body, dict):
+        raise ApiError(400, "The request body must be a JSON object", code="invalid_type")
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _deeper_than(body, MAX_DEPTH):
+        raise ApiError(400, f"The request body is nested more than {MAX_DEPTH} levels deep", code="invalid_json")
+    try:
+        msgspec.convert(body, shape)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+    if not body.get("messages", True):
+        raise ApiError(400, "'messages' must hold at least one message", code="invalid_value", param="messages")
+    return body
+
+
+def _invalid(message: str) -> ApiError:
+    """msgspec's "Expected `int`, got `str` - at `$.max_tokens`" as OpenAI's error: the path goes into `param`."""
+    text, _, path = message.partition(" - at `$")
+    param = path.rstrip("`").lstrip(".") or None
+    if text.startswith("Object missing required field"):
+        field = text.split("`")[1]
+        param = f"{param}.{field}" if param else field
+        return ApiError(400, f"Missing required parameter: {param!r}", code="missing_required_parameter", param=param)
+    if text.startswith("Invalid enum value"):
+        text = "Invalid value"
+    return ApiError(400, f"{text} in {param!r}" if param else text, code="invalid_type", param=param)
+
+
+def _deeper_than(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True

@@ -1,0 +1,74 @@
+"""Runs the gateway on uvicorn (uvloop, httptools)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+
+import uvicorn
+import uvloop
+
+from router_backend.gateway.app import Gateway, GatewaySettings, create_app
+from router_backend.gateway.auth import is_loopback
+from router_backend.gateway.protocol import limited_protocol
+
+
+class UnsafeAddress(ValueError):
+    """The gateway would serve strangers without keys."""
+
+
+def check_address(settings: GatewaySettings, host: str, allow_insecure: bool) -> None:
+    """Raises UnsafeAddress when `host` is not loopback, there are no API keys, and nobody said that this is meant."""
+    if not (is_loopback(host) or settings.config.security.api_keys or allow_insecure):
+        raise UnsafeAddress(
+            f"refusing to listen on {host} without API keys: add one to security.api_keys (llm-router keys new NAME), "
+            "listen on 127.0.0.1, or pass --allow-insecure if something in front checks who calls"
+        )
+
+
+def build_server(app: Gateway, host: str, port: int) -> uvicorn.Server:
+    """uvicorn around an application, with the limits of its configuration."""
+    limits, tls = app.settings.config.gateway, app.settings.config.security.tls
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            http=limited_protocol(limits.max_header_bytes, limits.header_seconds),
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            timeout_keep_alive=int(limits.keep_alive_seconds),
+            timeout_graceful_shutdown=int(limits.drain_seconds),
+            ssl_certfile=tls.certificate if tls else None,
+            ssl_keyfile=tls.key if tls else None,
+            backlog=2048,
+        )
+    )
+
+
+def run(settings: GatewaySettings, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT; running answers may then go on for `gateway.drain_seconds`. SIGHUP reloads."""
+    app = create_app(settings)
+    server = build_server(app, host, port)
+
+    async def serve() -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.reload_or_log)
+        await server.serve()
+
+    uvloop.run(serve())
+
+
+def log_to_stderr() -> None:
+    """The access log's lines as they are; everything else with time and level."""
+    plain, lines = logging.StreamHandler(sys.stderr), logging.StreamHandler(sys.stderr)
+    plain.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[plain])
+    access = logging.getLogger("llm_router.access")
+    access.addHandler(lines)
+    access.propagate = False

@@ -1,0 +1,77 @@
+"""The Lua scripts of the Redis store. Redis runs a script as one step and logs it as one transaction.
+
+Each entry of a batch is a run of ARGV; the keys that it names are passed in KEYS, as Redis Cluster asks. Numbers
+travel as text, so that Lua's conversions don't touch them.
+"""
+
+# KEYS: counter, then one per decision, then one per outcome. ARGV: number of decisions, then (value, seconds to live,
+# arm) per decision, then (value, seconds to live) per outcome.
+APPEND = """
+local decisions, arg = tonumber(ARGV[1]), 2
+for i = 2, #KEYS do
+  local new = redis.call('SET', KEYS[i], ARGV[arg], 'NX', 'EX', ARGV[arg + 1])
+  arg = arg + 2
+  if i <= decisions + 1 then
+    if new then redis.call('HINCRBY', KEYS[1], ARGV[arg], 1) end
+    arg = arg + 1
+  end
+end
+"""
+
+# The position in the log is the stream's entry id: it grows by one, inside the script.
+_EMIT = """
+local function emit(event, context)
+  local sequence = redis.call('INCR', KEYS[2])
+  redis.call('XADD', KEYS[1], sequence .. '-0', 'e', event, 'c', context)
+end
+"""
+
+# KEYS: events, sequence, counter, pending, then one per feedback. ARGV, per feedback: decision id, received, seconds to
+# live, '1' if implicit, arm, quality, cost, body, event ('' for none), context. Returns, per feedback, '' if it was
+# taken, else the {arm, quality, cost} that were kept.
+FEEDBACK = (
+    _EMIT
+    + """
+local results = {}
+for i = 5, #KEYS do
+  local a = (i - 5) * 10
+  local id, implicit, event = ARGV[a + 1], ARGV[a + 4] == '1', ARGV[a + 9]
+  local kept = redis.call('HMGET', KEYS[i], 'arm', 'quality', 'cost', 'pending')
+  if kept[1] and (implicit or kept[4] ~= '1') then
+    results[i - 4] = {kept[1], kept[2], kept[3]}
+  else
+    if not kept[1] then redis.call('HINCRBY', KEYS[3], ARGV[a + 5], 1) end
+    local pending = implicit and event ~= ''
+    redis.call('HSET', KEYS[i], 'arm', ARGV[a + 5], 'quality', ARGV[a + 6], 'cost', ARGV[a + 7], 'body', ARGV[a + 8],
+      'pending', pending and '1' or '0')
+    redis.call('EXPIRE', KEYS[i], ARGV[a + 3])
+    if pending then
+      redis.call('ZADD', KEYS[4], ARGV[a + 2], id)
+    else
+      redis.call('ZREM', KEYS[4], id)
+      if event ~= '' then emit(event, ARGV[a + 10]) end
+    end
+    results[i - 4] = ''
+  end
+end
+return results
+"""
+)
+
+# KEYS: events, sequence, counter, pending, then one per feedback. ARGV, per feedback: decision id, arm, cost, event
+# ('' if its decision is past its retention), context. Returns how many became events.
+SETTLE = (
+    _EMIT
+    + """
+local settled = 0
+for i = 5, #KEYS do
+  local a = (i - 5) * 5
+  if redis.call('ZREM', KEYS[4], ARGV[a + 1]) == 1 and ARGV[a + 4] ~= '' then
+    redis.call('HSET', KEYS[i], 'arm', ARGV[a + 2], 'cost', ARGV[a + 3], 'pending', '0')
+    emit(ARGV[a + 4], ARGV[a + 5])
+    settled = settled + 1
+  end
+end
+return settled
+"""
+)

@@ -1,0 +1,129 @@
+"""A real gRPC server with KServe's protocol whose `route` and `feedback` do what a test says.
+
+It stands in where a test needs Triton to be slow, wrong or gone at a chosen moment; tests/system has the real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import orjson
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from router_backend.gateway.ids import uuid7
+from router_backend.routing.decision import RoutedDecision
+
+
+@dataclass
+class Refusal(Exception):
+    """Answered as Triton answers a model's error."""
+
+    code: grpc.StatusCode
+    details: str
+
+
+@dataclass
+class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """Counts and keeps what it was asked; `models` are ranked in order unless `decide` says otherwise."""
+
+    models: list[str]
+    task: str = "open_qa"
+    delay: float = 0.0
+    refuse: Refusal | None = None  # of every model
+    decide: Callable[[dict[str, Any]], RoutedDecision | bytes] | None = None
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    decisions: dict[str, dict[str, Any]] = field(default_factory=dict)  # that became durable
+    outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    scores: list[tuple[str, float]] = field(default_factory=list)
+    report_delay: float = 0.0
+
+    async def start(self, port: int = 0) -> None:
+        self._server = grpc.aio.server()
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
+        self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
+        await self._server.start()
+
+    @property
+    def url(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    async def stop(self) -> None:
+        await self._server.stop(0)
+
+    async def ModelReady(self, request: Any, context: Any) -> service_pb2.ModelReadyResponse:  # noqa: N802
+        return service_pb2.ModelReadyResponse(ready=self.refuse is None)
+
+    async def ModelInfer(self, request: Any, context: Any) -> service_pb2.ModelInferResponse:  # noqa: N802
+        inputs = {
+            tensor.name: _value(tensor.datatype, data)
+            for tensor, data in zip(request.inputs, request.raw_input_contents, strict=True)
+        }
+        try:
+            if self.refuse:
+                raise self.refuse
+            handler = self._route if request.model_name == "route" else self._feedback
+            outputs = await handler(inputs | {key: _parameter(value) for key, value in request.parameters.items()})
+        except Refusal as refusal:
+            await context.abort(refusal.code, refusal.details)
+        response = service_pb2.ModelInferResponse(model_name=request.model_name)
+        for name, data in outputs.items():
+            response.outputs.add(name=name, shape=[1, 1])
+            response.raw_output_contents.append(data)
+        return response
+
+    async def _route(self, inputs: dict[str, Any]) -> dict[str, bytes]:
+        inputs["request"] = orjson.loads(inputs["request"])
+        inputs["candidates"] = orjson.loads(inputs["candidates"])
+        self.asked.append(inputs)
+        await asyncio.sleep(self.delay)
+        made = self.decide(inputs) if self.decide else self._decision(inputs)
+        data = made if isinstance(made, bytes) else made.to_json()
+        if isinstance(made, RoutedDecision):
+            self.decisions[made.decision_id] = {"model": made.model, "kind": "routed"}
+        return {"decision": struct.pack("<I", len(data)) + data}
+
+    def _decision(self, inputs: dict[str, Any]) -> RoutedDecision:
+        ranking = [model for model in self.models if model in inputs["candidates"]]
+        return RoutedDecision(
+            decision_id=uuid7(),
+            model=ranking[0],
+            reason="policy:linucb",
+            task=self.task,
+            task_probabilities=[1 / 12] * 12,
+            complexity=0.25,
+            ranking=ranking,
+            scores=dict.fromkeys(ranking, 0.5),
+            means=dict.fromkeys(ranking, 0.4),
+            bonuses=dict.fromkeys(ranking, 0.1),
+            expected_cost=dict.fromkeys(ranking, 0.001),
+            propensity=0.9,
+            policy="linucb",
+            policy_version="v1",
+        )
+
+    async def _feedback(self, inputs: dict[str, Any]) -> dict[str, bytes]:
+        if "records" in inputs:
+            await asyncio.sleep(self.report_delay)
+            records = orjson.loads(inputs["records"])
+            self.decisions |= {record["decision_id"]: record for record in records["decisions"]}
+            self.outcomes |= {record["decision_id"]: record for record in records["outcomes"]}
+            return {"accepted": b"\x01", "reward": struct.pack("<f", 0)}
+        if inputs["decision_id"] not in self.decisions:
+            raise Refusal(grpc.StatusCode.INTERNAL, f"in ensemble: NOT_FOUND: no decision {inputs['decision_id']}")
+        if inputs.get("task") == "other":
+            raise Refusal(grpc.StatusCode.INTERNAL, "INVALID_ARGUMENT: task 'other' teaches nothing")
+        self.scores.append((inputs["decision_id"], inputs["score"]))
+        return {"accepted": b"\x01", "reward": struct.pack("<f", inputs["score"] - 0.125)}
+
+
+def _value(datatype: str, data: bytes) -> Any:
+    return struct.unpack("<f", data)[0] if datatype == "FP32" else data[4:].decode()
+
+
+def _parameter(value: Any) -> Any:
+    return getattr(value, value.WhichOneof("parameter_choice"))
