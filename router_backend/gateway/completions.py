@@ -102,5 +102,3 @@ def _headers(made: Plan, served: str) -> list[Header]:
     if made.previous and made.previous != served:
         headers.append((b"x-router-switched", b"true"))
     return headers
-
-

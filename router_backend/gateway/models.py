@@ -59,8 +59,11 @@ def routes(gateway: Gateway) -> dict[tuple[str, str], Handler]:
                 decision = await ask(body, hints, previous or "", runtime, gateway.triton, _ROUTE_SECONDS)
             except TritonError as error:
                 raise ApiError(
-                    503, f"Triton's router is not available ({error.cause})", type="server_error",
-                    code="routing_unavailable", retry_after=1,
+                    503,
+                    f"Triton's router is not available ({error.cause})",
+                    type="server_error",
+                    code="routing_unavailable",
+                    retry_after=1,
                 ) from None
             remembered = Remembered(exchange.key, decision)
             gateway.decisions.put(decision.decision_id, remembered)

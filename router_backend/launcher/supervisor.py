@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import logging
 import os
+import re
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
 _GROUP_CHECKS = 100
+_REASON_CHARACTERS = 600
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -35,6 +37,7 @@ class Service:
     environment: dict[str, str]
     log_file: Path
     ready: Callable[[], Awaitable[bool]]
+    failure: re.Pattern[str] | None = None  # of a line in the log that says best why a start failed
     on_ready: Callable[[int], None] | None = None  # told the process id, once per start
     stop_seconds: float = 15.0  # between SIGTERM and SIGKILL
     process: asyncio.subprocess.Process | None = field(default=None, init=False)
@@ -57,7 +60,7 @@ class Supervisor:
         """
         try:
             for service in self._services:
-                await self._spawn(service)
+                await self._spawn(service, first=True)
             async with asyncio.timeout(within):
                 async with asyncio.TaskGroup() as group:
                     for service in self._services:
@@ -89,9 +92,9 @@ class Supervisor:
             if service.name == name and service.process is not None and service.process.returncode is None:
                 service.process.send_signal(number)
 
-    async def _spawn(self, service: Service) -> None:
+    async def _spawn(self, service: Service, first: bool = False) -> None:
         service.log_file.parent.mkdir(parents=True, exist_ok=True)
-        with service.log_file.open("ab") as output:
+        with service.log_file.open("wb" if first else "ab") as output:
             service.process = await asyncio.create_subprocess_exec(
                 *service.command,
                 env=service.environment,
@@ -107,7 +110,7 @@ class Supervisor:
         while not await service.ready():
             if process.returncode is not None:
                 raise StartFailed(
-                    f"{service.name} ended with code {process.returncode} while starting: {_last_line(service.log_file)}"
+                    f"{service.name} ended with code {process.returncode} while starting: {_reason(service)}"
                     f" (log: {service.log_file})"
                 )
             await asyncio.sleep(0.05)
@@ -165,6 +168,7 @@ def _signal_group(group: int, number: signal.Signals) -> bool:
     return True
 
 
-def _last_line(file: Path) -> str:
-    lines = [line for line in file.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "no output"
+def _reason(service: Service) -> str:
+    lines = [line.strip() for line in service.log_file.read_text(errors="replace").splitlines() if line.strip()]
+    telling = [line for line in lines if service.failure and service.failure.search(line)] or lines[-1:]
+    return telling[0][:_REASON_CHARACTERS] if telling else "no output"

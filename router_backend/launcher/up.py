@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -16,6 +17,10 @@ from router_backend.forwarding.engine import LOCAL_URL_ENV
 from router_backend.launcher.settings import UpSettings, admin_key
 from router_backend.launcher.supervisor import Service, Supervisor
 from router_backend.triton import embedded
+
+
+# Triton's last line only says that some model didn't load.
+_LOAD_FAILURE = re.compile(r"failed to load '\w+'|Invalid argument: ensemble")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,7 @@ def _triton(settings: UpSettings, environment: dict[str, str], logs: Path, sessi
         environment=embedded.environment(environment),
         log_file=logs / "triton.log",
         ready=_answers(session, f"http://{settings.triton_host}:{settings.http_port}/v2/health/ready"),
+        failure=_LOAD_FAILURE,
         on_ready=lambda pid: embedded.hide_key(pid, key),
     )
 

