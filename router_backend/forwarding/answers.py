@@ -63,7 +63,8 @@ class WholeAnswer:
 
     async def frames(self) -> AsyncIterator[bytes]:
         """Not streamed: there are none; see `body`."""
-        for piece in ():
+        nothing: tuple[bytes, ...] = ()
+        for piece in nothing:
             yield piece
 
     chunks = frames
@@ -83,6 +84,7 @@ class StreamedAnswer:
         loop_now = asyncio.get_running_loop().time()
         self._total = loop_now + timeouts.total - (time.monotonic() - self.progress.started)
         self._held: list[bytes] | None = []
+        self._failure: Failure | None = None
         self._ended = False
 
     async def prime(self) -> None:
@@ -132,6 +134,7 @@ class StreamedAnswer:
     async def aclose(self) -> None:
         """See `Answer.aclose`. What is known of the usage is kept."""
         if self._lease.open:
+            self._held = None
             self.progress.status = 499
             self._estimate()
             self._lease.end(None)
@@ -177,6 +180,8 @@ class StreamedAnswer:
         """
         reply, reader = self._lease.reply, self._reader
         assert reply is not None
+        if self._failure:
+            raise self._failure
         events = await reply.events()
         if not events:
             if not reader.complete:
@@ -186,7 +191,11 @@ class StreamedAnswer:
         self._lease.observer.chunks(self.progress.arm, len(events))
         payloads = []
         for event in events:
-            payload = reader.take(event)
+            try:
+                payload = reader.take(event)
+            except Failure as failure:
+                self._failure = failure  # what came before it is the client's
+                break
             if payload is not None:
                 payloads.append(payload)
             elif reader.done:

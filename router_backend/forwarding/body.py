@@ -13,7 +13,7 @@ _LIMITS = ("max_completion_tokens", "max_tokens")
 
 def arm_body(model: ModelConfig, request: ForwardRequest) -> dict[str, Any]:
     """A new body; the client's is left as it is. The upstream's name of the model is filled in by the upstream."""
-    body = filled(request.body, model.defaults)
+    body = filled(request.body, {name: value for name, value in model.defaults.items() if name != "stream"})
     if request.endpoint == "embeddings":
         return body
     cap = None if request.named else model.max_tokens_by_task.get(request.task)

@@ -53,7 +53,9 @@ class ChunkReader:
         if isinstance(usage, dict):
             self._progress.usage = read_usage(usage)
             self._progress.usage_known = True
-        choices = chunk.get("choices")
+        choices = chunk.get("choices", [])
+        if not isinstance(choices, list | None):
+            raise unusable(self._arm, "choices is no list")
         if choices:
             rewritten |= self._choices(choices)
         elif usage is not None and not self._usage_asked:
@@ -75,11 +77,9 @@ class ChunkReader:
                 rewritten = True
         return dump(chunk) if rewritten else data
 
-    def _choices(self, choices: Any) -> bool:
+    def _choices(self, choices: list[Any]) -> bool:
         """Returns whether the parsed chunk was changed."""
         changed = False
-        if not isinstance(choices, list):
-            raise unusable(self._arm, "choices is no list")
         for choice in choices:
             if not isinstance(choice, dict):
                 raise unusable(self._arm, "a choice is no object")

@@ -8,7 +8,6 @@ Both end with the first content, which is handed out only then; from there on a 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from router_backend.config.models import LocalUpstream, ModelConfig, OpenAIUpstream
+from router_backend.config.models import ModelConfig, OpenAIUpstream
 from router_backend.config.schema import RouterConfig
 from router_backend.forwarding.answers import Lease, StreamedAnswer, WholeAnswer
 from router_backend.forwarding.api import Answer, ForwardError, ForwardRequest, Progress
@@ -31,9 +30,6 @@ from router_backend.forwarding.retries import RetryBudget, backoff
 from router_backend.forwarding.secrets import key_reader
 from router_backend.forwarding.upstream import Call, Upstream
 
-LOCAL_URL_ENV = "LLM_ROUTER_LOCAL_URL"
-"""Where the launcher says that the packaged model listens: a base URL up to and including /v1."""
-
 
 @dataclass(frozen=True, slots=True)
 class Arm:
@@ -45,32 +41,32 @@ class Arm:
     limiter: Limiter
 
 
-def build_engine(config: RouterConfig, *, observer: Observer | None = None, local_url: str | None = None) -> Engine:
+def build_engine(config: RouterConfig, *, observer: Observer | None = None) -> Engine:
     """An engine for the arms of `config`; connections are opened at the first call, on the running loop.
 
-    `local_url` is where `local` upstreams listen; default: the environment variable LLM_ROUTER_LOCAL_URL.
+    `local` upstreams must have been replaced by the running server (`config.runtime.runtime_config` does it).
 
     Raises:
-        ValueError: a key, a tokenizer or the local model's address is missing; says which and what to do.
+        ValueError: a key or a tokenizer is missing; says which and what to do.
     """
-    return Engine(config, observer or Observer(), local_url or os.environ.get(LOCAL_URL_ENV))
+    return Engine(config, observer or Observer())
 
 
 class Engine:
     """See `api.Engine`. One per process and event loop."""
 
-    def __init__(self, config: RouterConfig, observer: Observer, local_url: str | None) -> None:
+    def __init__(self, config: RouterConfig, observer: Observer) -> None:
         self._config, self._observer = config, observer
         self._session: aiohttp.ClientSession | None = None
         self._budget = RetryBudget(config.retries.budget, config.retries.budget_minimum)
         self._rng = random.Random()
-        self._arms = {model.name: self._arm(model, local_url) for model in config.models}
+        self._arms = {model.name: self._arm(model) for model in config.models}
 
-    def _arm(self, model: ModelConfig, local_url: str | None) -> Arm:
+    def _arm(self, model: ModelConfig) -> Arm:
         name, observer = model.name, self._observer
         return Arm(
             model,
-            self._upstream(model, local_url),
+            self._upstream(model),
             CircuitBreaker(self._config.breaker, lambda state: observer.breaker(name, state)),
             Limiter(
                 model.max_concurrency,
@@ -79,7 +75,7 @@ class Engine:
             ),
         )
 
-    def _upstream(self, model: ModelConfig, local_url: str | None) -> Upstream:
+    def _upstream(self, model: ModelConfig) -> Upstream:
         upstream, connect = model.upstream, self._config.timeouts.connect
         if isinstance(upstream, OpenAIUpstream):
             return OpenAIServer(
@@ -91,14 +87,7 @@ class Engine:
                 upstream.headers,
                 connect,
             )
-        if isinstance(upstream, LocalUpstream):
-            if not local_url:
-                raise ValueError(
-                    f"model {model.name!r} is the packaged local model, which is not running; "
-                    f"start with `llm-router up`, or set {LOCAL_URL_ENV}"
-                )
-            return OpenAIServer(model.name, self._http, local_url, model.name, connect=connect)
-        raise ValueError(f"model {model.name!r}: upstream kind {upstream.kind!r} is not supported")
+        raise ValueError(f"model {model.name!r}: the packaged local model is not running; start with `llm-router up`")
 
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -62,9 +62,9 @@ class Limiter:
         try:
             await waiter
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
+            if not waiter.cancelled():
                 self._free()  # the slot was handed over in the same moment
-            else:
+            elif waiter in self._waiters:
                 self._waiters.remove(waiter)
                 self._on_change(self._running, len(self._waiters))
             raise
@@ -74,8 +74,11 @@ class Limiter:
         self._free()
 
     def _free(self) -> None:
-        if self._waiters:
-            self._waiters.popleft().set_result(None)  # the slot changes hands and stays counted
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():  # else it was cancelled, and its task hasn't run since
+                waiter.set_result(None)  # the slot changes hands and stays counted
+                break
         else:
             self._running -= 1
         self._on_change(self._running, len(self._waiters))

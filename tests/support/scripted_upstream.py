@@ -118,7 +118,7 @@ class ScriptedUpstream:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.requests.append(body)
-        self.request_headers.append(dict(request.headers))
+        self.request_headers.append(request.headers)  # names in any case
         assert request.transport is not None
         self.clients.add(request.transport.get_extra_info("peername")[:2])
         if self._choose:

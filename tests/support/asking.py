@@ -1,0 +1,38 @@
+"""Requests for the engine, and what came back of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from router_backend.forwarding.api import Answer, Endpoint, ForwardRequest
+
+
+def ask(
+    *arms: str,
+    stream: bool = False,
+    named: bool = False,
+    task: str = "",
+    endpoint: Endpoint = "chat/completions",
+    **body: Any,
+) -> ForwardRequest:
+    """A chat request for `arms`, best first."""
+    fields = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}], **body}
+    if stream:
+        fields["stream"] = True
+    return ForwardRequest(body=fields, arms=arms, named=named, task=task, endpoint=endpoint, request_id="req-1")
+
+
+async def payloads(answer: Answer) -> list[Any]:
+    """All data of a stream's frames, parsed; [DONE] stays a string."""
+    raw = b"".join([piece async for piece in answer.frames()])
+    assert raw.endswith(b"\n\n")
+    data = [frame.removeprefix(b"data: ") for frame in raw[:-2].split(b"\n\n")]
+    return ["[DONE]" if item == b"[DONE]" else orjson.loads(item) for item in data]
+
+
+def text_of(chunks: list[Any]) -> str:
+    """The content of all chunks."""
+    choices = [choice for chunk in chunks if isinstance(chunk, dict) for choice in chunk.get("choices", [])]
+    return "".join(choice["delta"].get("content") or "" for choice in choices)
