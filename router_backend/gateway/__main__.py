@@ -18,13 +18,13 @@ def main(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
     triton_url: Annotated[str, typer.Option(help="host:port of Triton's gRPC endpoint.")] = "127.0.0.1:8001",
     local_url: Annotated[str | None, typer.Option(help="Base URL of the packaged local model.")] = None,
-    allow_insecure: Annotated[bool, typer.Option(help="Serve other machines without API keys.")] = False,
+    allow_unauthenticated: Annotated[bool, typer.Option(help="Serve other machines without API keys.")] = False,
 ) -> None:
     """Serve the OpenAI API in front of Triton's router."""
     log_to_stderr()
     try:
         settings = GatewaySettings(load_config(config), triton_url, config, local_url)
-        check_address(settings, host, allow_insecure)
+        check_address(settings, host, allow_unauthenticated)
         run(settings, host, port)
     except (ConfigError, UnsafeAddress, ValueError) as error:
         typer.echo(f"gateway: {error}", err=True)

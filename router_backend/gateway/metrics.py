@@ -88,9 +88,7 @@ class Metrics:
             buckets=_TOKEN,
             registry=registry,
         )
-        self.in_flight = Gauge(
-            "llm_router_in_flight_requests", "Requests that are being answered.", registry=registry
-        )
+        self.in_flight = Gauge("llm_router_in_flight_requests", "Requests that are being answered.", registry=registry)
         self.routing_fallbacks = Counter(
             "llm_router_routing_fallbacks",
             "Requests that took the default model because routing failed or was late.",

@@ -58,9 +58,14 @@ def routes(gateway: Gateway) -> dict[tuple[str, str], Handler]:
             try:
                 decision = await ask(body, hints, previous or "", runtime, gateway.triton, _ROUTE_SECONDS)
             except TritonError as error:
+                if error.code == "INVALID_ARGUMENT":
+                    raise ApiError(400, error.message, code="unroutable") from None
                 raise ApiError(
-                    503, f"Triton's router is not available ({error.cause})", type="server_error",
-                    code="routing_unavailable", retry_after=1,
+                    503,
+                    f"Triton's router is not available ({error.cause})",
+                    type="server_error",
+                    code="routing_unavailable",
+                    retry_after=1,
                 ) from None
             remembered = Remembered(exchange.key, decision)
             gateway.decisions.put(decision.decision_id, remembered)

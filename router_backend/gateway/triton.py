@@ -83,7 +83,9 @@ class TritonClient:
         (reward,) = struct.unpack("<f", _output(response, "reward"))
         return float(reward)
 
-    async def report(self, decisions: list[dict[str, object]], outcomes: list[dict[str, object]], seconds: float) -> None:
+    async def report(
+        self, decisions: list[dict[str, object]], outcomes: list[dict[str, object]], seconds: float
+    ) -> None:
         """Write decisions and outcomes; they are durable when this returns."""
         request = service_pb2.ModelInferRequest(model_name="feedback")
         records = orjson.dumps({"decisions": decisions, "outcomes": outcomes})
