@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from router_backend.bandits.rewards.costs import answer_cost
 from router_backend.forwarding.api import Endpoint, ForwardError, Progress
-from router_backend.gateway.costs import answer_cost, dearest_cost
 from router_backend.gateway.exchange import Exchange
 from router_backend.gateway.memory import Remembered
 from router_backend.gateway.routing import Plan
@@ -73,7 +73,9 @@ class Account:
         total = time.monotonic() - self._exchange.started
         priced = progress.usage_known or usage.completion > 0 or usage.prompt > 0
         cost = answer_cost(config.model(progress.arm).price, usage) if priced else None
-        savings = dearest_cost(config.models, usage) - cost if cost is not None else None
+        savings = None
+        if cost is not None:
+            savings = max(answer_cost(model.price, usage) for model in config.models) - cost  # against always-best
         outcome = Outcome(
             decision_id=self._plan.decision.decision_id,
             completed=time.time(),

@@ -66,7 +66,6 @@ class Completions:
         except BaseException:
             account.left(Progress(arm=made.arms[0], started=exchange.started))
             raise
-        account.progress = answer.progress
         try:
             await (self._stream if answer.streamed else self._whole)(exchange, answer, made, account)
         finally:

@@ -10,6 +10,7 @@ import orjson
 from router_backend.forwarding.api import ForwardError
 
 Header = tuple[bytes, bytes]
+_NOT_TRIED = frozenset({"queue_full", "breaker_open", "context_length"})  # the engine's causes without a call
 
 
 class ApiError(Exception):
@@ -44,10 +45,10 @@ class ClientGone(Exception):
 def from_forwarding(error: ForwardError) -> ApiError:
     """An engine's failure as the client sees it.
 
-    The engine has retried what could be retried: a client that retried too would multiply the load (`x-should-retry`
-    is what OpenAI's SDKs obey). Where a time to come back is known, it is given, and the client may.
+    Where the engine has called upstreams, a client that retried as well would multiply the load: OpenAI's SDKs obey
+    `x-should-retry`. A request that was turned away before any call (a full queue, an open breaker) may come again.
     """
-    final = error.retry_after is None and (error.status >= 500 or error.status in (408, 409, 429))
+    tried = any(arm.rpartition(":")[2] not in _NOT_TRIED for arm in error.fallbacks)
     return ApiError(
         error.status,
         error.message,
@@ -55,7 +56,7 @@ def from_forwarding(error: ForwardError) -> ApiError:
         code=error.code,
         param=error.param,
         retry_after=error.retry_after,
-        headers=[(b"x-should-retry", b"false")] if final or error.fallbacks else [],
+        headers=[(b"x-should-retry", b"false")] if tried else [],
     )
 
 

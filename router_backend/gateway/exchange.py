@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import orjson
 
 from router_backend.gateway.errors import ApiError, ClientGone, Header
-from router_backend.gateway.ids import uuid7
+from router_backend.state.ids import new_decision_id
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -32,7 +32,7 @@ class Exchange:
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         given = self.headers.get(b"x-request-id", b"")
-        self.request_id = given.decode() if _REQUEST_ID.fullmatch(given) else uuid7()
+        self.request_id = given.decode() if _REQUEST_ID.fullmatch(given) else new_decision_id()
         self.status = 0  # of the response; 499: the client left first
         self.key = ""  # name of the API key
         self.log: dict[str, Any] = {}  # further fields of the access log

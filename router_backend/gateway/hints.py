@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
-from router_backend.config.policy import PolicyName
 from router_backend.gateway.errors import ApiError
 from router_backend.gateway.exchange import Exchange
 
@@ -19,7 +18,6 @@ NAMES = {
     "min_quality": (b"x-router-min-quality", "router_min_quality"),
     "models": (b"x-router-models", "router_models"),
 }
-_POLICIES = get_args(PolicyName)
 _MAX_LENGTH = 512
 
 
@@ -27,7 +25,7 @@ _MAX_LENGTH = 512
 class Hints:
     """All optional; `session` falls back to OpenAI's `user`."""
 
-    policy: str = ""
+    policy: str = ""  # `route` knows which there are
     session: str = ""
     max_cost: float | None = None  # USD for the answer
     min_quality: float | None = None  # [0, 1]
@@ -54,13 +52,11 @@ def take_hints(exchange: Exchange, body: dict[str, Any], known: Sequence[str]) -
     session = found.get("session") or body.get("user") or ""
     if not found:
         return Hints(session=session)
-    policy = found.get("policy", "")
-    if policy and policy not in _POLICIES:
-        raise _bad("policy", f"is none of {', '.join(_POLICIES)}")
     models = tuple(name.strip() for name in found.get("models", "").split(",") if name.strip())
     for model in models:
         if model not in known:
             raise _bad("models", f"names a model that is none of {', '.join(known)}")
+    policy = found.get("policy", "")
     return Hints(policy, session, _number(found, "max_cost", math.inf), _number(found, "min_quality", 1.0), models)
 
 

@@ -58,6 +58,8 @@ def routes(gateway: Gateway) -> dict[tuple[str, str], Handler]:
             try:
                 decision = await ask(body, hints, previous or "", runtime, gateway.triton, _ROUTE_SECONDS)
             except TritonError as error:
+                if error.code == "INVALID_ARGUMENT":
+                    raise ApiError(400, error.message, code="unroutable") from None
                 raise ApiError(
                     503,
                     f"Triton's router is not available ({error.cause})",

@@ -8,7 +8,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from router_backend.gateway.errors import ApiError
-from router_backend.gateway.ids import uuid7
+from router_backend.state.ids import new_decision_id
 
 
 def limited_protocol(max_header_bytes: int, header_seconds: float) -> type[HttpToolsProtocol]:
@@ -83,6 +83,6 @@ def _raw(error: ApiError) -> bytes:
     reason: dict[int, Any] = {400: "Bad Request", 431: "Request Header Fields Too Large"}
     head = (
         f"HTTP/1.1 {error.status} {reason[error.status]}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\nx-request-id: {uuid7()}\r\nconnection: close\r\n\r\n"
+        f"content-length: {len(body)}\r\nx-request-id: {new_decision_id()}\r\nconnection: close\r\n\r\n"
     )
     return head.encode() + body

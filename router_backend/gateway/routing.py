@@ -10,12 +10,12 @@ import orjson
 
 from router_backend.config.schema import RouterConfig
 from router_backend.forwarding.api import Endpoint
-from router_backend.gateway.errors import unknown_model
+from router_backend.gateway.errors import ApiError, unknown_model
 from router_backend.gateway.hints import Hints
-from router_backend.gateway.ids import uuid7
 from router_backend.gateway.runtime import Runtime
 from router_backend.gateway.triton import TritonClient, TritonError
 from router_backend.routing.decision import RoutedDecision
+from router_backend.state.ids import new_decision_id
 from router_backend.state.records import Decision, Kind
 
 AUTO = "auto"
@@ -56,7 +56,7 @@ async def plan(
     """Decide about a request; never fails for routing's sake.
 
     Raises:
-        ApiError: 404, the body names a model that does not exist.
+        ApiError: 404, the body names a model that does not exist; 400, no model could ever take the request.
     """
     config, name = runtime.config, body["model"]
     if name != AUTO:
@@ -73,6 +73,8 @@ async def plan(
         kind: Kind = "fallback" if decision.reason.startswith("fallback") else "routed"
         ours = False
     except TritonError as error:
+        if error.code == "INVALID_ARGUMENT":  # an unknown policy, or no model for what the request needs
+            raise ApiError(400, error.message, code="unroutable") from None
         arms = _defaults(config, hints)
         decision, kind, ours = _own(arms[0], f"fallback:{error.cause}"), "fallback", True
     return Plan(decision, arms, kind, ours, previous, time.monotonic() - started)
@@ -95,14 +97,22 @@ async def ask(
             inputs[key] = value.encode()
     limits = {"max_cost": hints.max_cost, "min_quality": hints.min_quality}
     parameters = {key: value for key, value in limits.items() if value is not None}
-    decision = await triton.route(inputs, parameters, seconds)
+    until = time.monotonic() + seconds
+    try:
+        decision = await triton.route(inputs, parameters, seconds)
+    except TritonError as error:
+        if error.code != "INVALID_ARGUMENT" or len(candidates) == len(allowed):
+            raise
+        # What can take it may only be resting: then it is the engine that says so, and when to come back.
+        inputs["candidates"] = orjson.dumps(list(allowed))
+        decision = await triton.route(inputs, parameters, max(0.001, until - time.monotonic()))
     if decision.model not in runtime.config.names:
         raise TritonError("unknown_model", message="Triton's router has another configuration than the gateway")
     return decision
 
 
 def _own(model: str, reason: str) -> RoutedDecision:
-    return RoutedDecision(decision_id=uuid7(), model=model, reason=reason)
+    return RoutedDecision(decision_id=new_decision_id(), model=model, reason=reason)
 
 
 def _defaults(config: RouterConfig, hints: Hints) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from router_backend.config.schema import RouterConfig
 from router_backend.forwarding.api import Engine
@@ -31,8 +32,6 @@ class Runtime:
 
     async def retire(self, seconds: float) -> None:
         """Close the engine when nobody uses it any more, after `seconds` at the latest."""
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._unused.wait(), seconds)
-        except TimeoutError:
-            pass
         await self.engine.aclose()

@@ -19,12 +19,12 @@ class UnsafeAddress(ValueError):
     """The gateway would serve strangers without keys."""
 
 
-def check_address(settings: GatewaySettings, host: str, allow_insecure: bool) -> None:
+def check_address(settings: GatewaySettings, host: str, allow_unauthenticated: bool) -> None:
     """Raises UnsafeAddress when `host` is not loopback, there are no API keys, and nobody said that this is meant."""
-    if not (is_loopback(host) or settings.config.security.api_keys or allow_insecure):
+    if not (is_loopback(host) or settings.config.security.api_keys or allow_unauthenticated):
         raise UnsafeAddress(
             f"refusing to listen on {host} without API keys: add one to security.api_keys (llm-router keys new NAME), "
-            "listen on 127.0.0.1, or pass --allow-insecure if something in front checks who calls"
+            "listen on 127.0.0.1, or pass --allow-unauthenticated if something in front checks who calls"
         )
 
 

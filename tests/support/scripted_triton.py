@@ -15,8 +15,8 @@ import grpc
 import orjson
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from router_backend.gateway.ids import uuid7
 from router_backend.routing.decision import RoutedDecision
+from router_backend.state.ids import new_decision_id
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Refusal(Exception):
 
 
 @dataclass
-class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
+class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # untyped stubs
     """Counts and keeps what it was asked; `models` are ranked in order unless `decide` says otherwise."""
 
     models: list[str]
@@ -90,7 +90,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     def _decision(self, inputs: dict[str, Any]) -> RoutedDecision:
         ranking = [model for model in self.models if model in inputs["candidates"]]
         return RoutedDecision(
-            decision_id=uuid7(),
+            decision_id=new_decision_id(),
             model=ranking[0],
             reason="policy:linucb",
             task=self.task,

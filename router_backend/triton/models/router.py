@@ -76,7 +76,7 @@ class TritonPythonModel:
                 )
                 decisions.append(self._router.decide(classified, RoutingHints.from_json(hints)))
         except (NoCandidate, UnknownPolicy) as error:
-            return tensors.failure(str(error))
+            return tensors.failure(f"INVALID_ARGUMENT: {error}")
         for decision in decisions:
             self._metrics.decided(decision)
         return pb_utils.InferenceResponse(_outputs(decisions))
