@@ -8,8 +8,9 @@ from types import MappingProxyType
 
 import numpy as np
 
+from router_backend.bandits.base import BasePolicy
 from router_backend.bandits.factory import build_policy
-from router_backend.bandits.protocol import Policy, Reader
+from router_backend.bandits.protocol import Reader
 from router_backend.bandits.rewards.costs import CostModel, OutputLengths
 from router_backend.config import RouterConfig
 from router_backend.config.policy import PolicyConfig
@@ -36,8 +37,9 @@ class View:
 
 def named_policies(config: RouterConfig) -> dict[str, PolicyConfig]:
     """Every configured policy by name: "" and its own name for `policy:`, an experiment's or a shadow's name else."""
-    named = {item.name: item.policy for item in (*config.shadows, *config.experiments)}
-    return {"": config.policy, config.policy.name: config.policy, **named}
+    shadows = {shadow.name: shadow.policy for shadow in config.shadows}
+    experiments = {experiment.name: experiment.policy for experiment in config.experiments}
+    return {"": config.policy, config.policy.name: config.policy, **shadows, **experiments}
 
 
 class Fold:
@@ -50,10 +52,10 @@ class Fold:
         self._map = space_map if space_map is not None and space_map.target == space else None
         self._arms = {name: index for index, name in enumerate(config.names)}
         self._named = named_policies(config)
-        built: dict[int, Policy] = {}
+        built: dict[int, BasePolicy] = {}
         for policy in self._named.values():
             if id(policy) not in built:
-                built[id(policy)] = build_policy(policy, config.models)
+                built[id(policy)] = build_policy(policy, config.models, default=config.default_model)
         self._policies = {name: built[id(policy)] for name, policy in self._named.items()}
         self._distinct = tuple(built.values())
         self._costs = CostModel(config.models, OutputLengths(config.names))
@@ -89,6 +91,11 @@ class Fold:
             before = other._policies.get(name)
             complete &= before is not None and policy.adopt(before)
         return complete
+
+    def keep_controls(self, other: Fold) -> None:
+        """Go on with the budget and the shares so far of a fold of the same configuration: the log doesn't hold them."""
+        for name, policy in self._policies.items():
+            policy.reward, policy.shares = other._policies[name].reward, other._policies[name].shares
 
     def view(self) -> View:
         snapshots = {id(policy): policy.snapshot() for policy in self._distinct}

@@ -148,6 +148,8 @@ class Learner:
             if self._config is not config:
                 return  # reloaded meanwhile; the space is still wanted
             self._wanted.discard(space)
+            if space in self._folds:
+                fold.keep_controls(self._folds[space])
             others = [(key, value) for key, value in self._folds.items() if key != space][-(_SPACES - 1) :]
             self._folds = {**dict(others), space: fold}
             self._views = {key: self._views[key] for key, _ in others} | {space: fold.view()}

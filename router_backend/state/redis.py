@@ -7,7 +7,7 @@ written by one script, which Redis runs, and writes to its append-only file, as 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -160,11 +160,7 @@ class RedisStore:
         if before <= time.time() - self._retention:
             return 0
         removed = 0
-        for kind, time_of in (
-            ("decision", lambda value: cast(Decision, _decision(value)).created),
-            ("outcome", lambda value: cast(Outcome, _outcome(value)).completed),
-            ("feedback", lambda value: decode(Feedback, value).received),
-        ):
+        for kind, time_of in _TIMES.items():
             with store_errors(self._shown):
                 for keys in self._scan(kind):
                     command = ("HGET", "body") if kind == "feedback" else ("GET",)
@@ -176,7 +172,7 @@ class RedisStore:
         return removed
 
     def close(self) -> None:
-        self._client.close()  # type: ignore[no-untyped-call]
+        self._client.close()
 
     def _key(self, *parts: str) -> str:
         return ":".join((self._prefix, *parts))
@@ -246,6 +242,14 @@ def _decision(value: Any) -> Decision | None:
 
 def _outcome(value: Any) -> Outcome | None:
     return None if value is None else decode(Outcome, value)
+
+
+# When a kept value began to age, by the kind of its key.
+_TIMES: dict[str, Callable[[bytes], float]] = {
+    "decision": lambda value: decode(Decision, value.partition(b"\n")[0]).created,
+    "outcome": lambda value: decode(Outcome, value).completed,
+    "feedback": lambda value: decode(Feedback, value).received,
+}
 
 
 def _split_event(event: LearningEvent | None) -> tuple[bytes, bytes]:
