@@ -111,7 +111,11 @@ class Reader(Protocol):
 
     @property
     def counts(self) -> NDArray[np.float64]:
-        """Observations by arm, discounted, the prior's included."""
+        """FP64 [arms]: observations, discounted, the prior's included."""
+        ...
+
+    def floors(self, candidates: tuple[int, ...]) -> tuple[list[float], float]:
+        """Probability that each candidate has whatever its score (`Rules.floors`), and the sum."""
         ...
 
     def scores(self, query: Query) -> Scores:

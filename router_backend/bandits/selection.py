@@ -41,8 +41,7 @@ def select(policy: Reader, query: Query, rng: np.random.Generator) -> Choice:
     if offsets is not None:
         values = [value + offset for value, offset in zip(values, offsets, strict=True)]
 
-    floors = rules.floors(candidates, policy.counts)
-    total = sum(floors)
+    floors, total = policy.floors(candidates)
     point = rng.random()
     chosen = pick
     if point < total:
@@ -109,7 +108,7 @@ def _mix(
     rng: np.random.Generator,
     floors: Sequence[float] | None = None,
 ) -> NDArray[np.float64]:
-    mixed = np.array(policy.rules.floors(query.candidates, policy.counts) if floors is None else floors)
+    mixed = np.array(policy.floors(query.candidates)[0] if floors is None else floors)
     rest = 1.0 - float(mixed.sum())
     pick, reason = _pick(policy, query, policy.scores(query).values, offsets)
     if policy.stochastic and not reason.startswith(("low_confidence", "fallback")):

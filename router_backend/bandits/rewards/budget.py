@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from router_backend.bandits.rewards.protocol import AffineReward
+from router_backend.bandits.rewards.protocol import PricedReward
 
 # Share of a typical request's dearest cost by which the price is corrected for each request off target.
 STEP = 0.05
@@ -12,7 +12,7 @@ STEP = 0.05
 _SCALE_RATE = 0.01
 
 
-class Budget(AffineReward):
+class Budget(PricedReward):
     """quality − λ · cost / scale, with λ adapted online so that the mean cost meets the target.
 
     Dual (sub)gradient ascent on the budget's multiplier (Balseiro and Gur 2019, "Learning in repeated auctions with
@@ -29,14 +29,9 @@ class Budget(AffineReward):
         self.price = price  # λ, as it starts and as it stands
         self._scale = 0.0
 
-    def terms(self, costs: Sequence[float]) -> tuple[list[float], list[float]]:
+    def dollar(self, costs: Sequence[float]) -> float:
         scale = self._scale or max(costs)
-        slope = -self.price / scale if scale > 0 else 0.0
-        return [1.0] * len(costs), [slope * cost for cost in costs]
-
-    def realised(self, quality: float, cost: float, costs: Sequence[float]) -> float:
-        scale = self._scale or max(costs, default=cost)
-        return quality - (self.price * cost / scale if scale > 0 else 0.0)
+        return self.price / scale if scale > 0 else 0.0
 
     def observe(self, cost: float, costs: Sequence[float]) -> None:
         largest = max(costs)

@@ -15,7 +15,7 @@ class Reward(Protocol):
     follows_spending: bool  # whether `observe` does anything
 
     def score(
-        self, quality: Sequence[float], width: Sequence[float], costs: Sequence[float]
+        self, quality: Sequence[float], width: list[float], costs: Sequence[float]
     ) -> tuple[list[float], list[float]]:
         """(expected rewards, exploration bonuses), given estimates of quality and their confidence widths."""
         ...
@@ -33,25 +33,26 @@ class Reward(Protocol):
         ...
 
 
-class AffineReward:
-    """Base of rewards that are gain · quality + offset, with both depending on costs alone."""
+class PricedReward:
+    """Base of the rewards quality − price · cost; subclasses say what a dollar is worth."""
 
     follows_spending = False
 
-    def terms(self, costs: Sequence[float]) -> tuple[list[float], list[float]]:
-        """(gains, offsets) by candidate."""
+    def dollar(self, costs: Sequence[float]) -> float:
+        """Quality that one USD is worth, given the candidates' expected costs."""
         raise NotImplementedError
 
     def score(
-        self, quality: Sequence[float], width: Sequence[float], costs: Sequence[float]
+        self, quality: Sequence[float], width: list[float], costs: Sequence[float]
     ) -> tuple[list[float], list[float]]:
-        gains, offsets = self.terms(costs)
-        means = [gain * value + offset for gain, value, offset in zip(gains, quality, offsets, strict=True)]
-        return means, [gain * value for gain, value in zip(gains, width, strict=True)]
+        dollar = self.dollar(costs)
+        return [mean - dollar * cost for mean, cost in zip(quality, costs, strict=True)], width
 
     def sampled(self, quality: NDArray[np.float64], costs: NDArray[np.float64]) -> NDArray[np.float64]:
-        gains, offsets = self.terms(costs.tolist())
-        return np.asarray(quality * np.array(gains) + np.array(offsets))
+        return np.asarray(quality - self.dollar(costs.tolist()) * costs)
+
+    def realised(self, quality: float, cost: float, costs: Sequence[float]) -> float:
+        return quality - self.dollar(costs or [cost]) * cost
 
     def observe(self, cost: float, costs: Sequence[float]) -> None:
         """What was spent doesn't change a reward, unless it is a budget's."""

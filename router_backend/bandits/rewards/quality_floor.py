@@ -21,7 +21,7 @@ class QualityFloor:
         self.floor = floor
 
     def score(
-        self, quality: Sequence[float], width: Sequence[float], costs: Sequence[float]
+        self, quality: Sequence[float], width: list[float], costs: Sequence[float]
     ) -> tuple[list[float], list[float]]:
         largest = max(costs)
         values = []
