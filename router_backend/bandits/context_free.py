@@ -32,7 +32,7 @@ class ContextFreePolicy(BasePolicy):
 
     @property
     def counts(self) -> NDArray[np.float64]:
-        return self._evidence[0] + self._prior[0]
+        return np.asarray(self._evidence[0] + self._prior[0])
 
     def totals(self, query: Query) -> tuple[NDArray[np.float64], NDArray[np.float64], list[float]]:
         """(observations, sum of quality) FP64 [candidates], and expected cost in USD by candidate."""
