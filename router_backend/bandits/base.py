@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from router_backend.bandits import selection
 from router_backend.bandits.discount import Discount
 from router_backend.bandits.prior import Prior
-from router_backend.bandits.protocol import Query, Scores
+from router_backend.bandits.protocol import Policy, Query, Scores
 from router_backend.bandits.rewards import build_reward
 from router_backend.bandits.rules import Rules
 from router_backend.bandits.shares import Shares
@@ -116,10 +116,15 @@ class BasePolicy(ABC):
         reader._freeze(self)
         return reader
 
-    def adopt(self, other: BasePolicy) -> bool:
-        if type(other) is not type(self) or not self._discount.follow(other._discount):
+    def adopt(self, other: Policy) -> bool:
+        if not isinstance(other, type(self)) or not self._discount.follow(other._discount):
             return False
-        return self._take(other, [(self.arms.index(arm), i) for i, arm in enumerate(other.arms) if arm in self.arms])
+        pairs = [(self.arms.index(arm), i) for i, arm in enumerate(other.arms) if arm in self.arms]
+        self.reward.adopt(other.reward)
+        if self.shares is not None and other.shares is not None:
+            self.shares.adopt(other.shares, pairs)
+        self._floors = None
+        return self._take(other, pairs)
 
     @abstractmethod
     def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> None:

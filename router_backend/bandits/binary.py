@@ -25,14 +25,14 @@ class Binary(LinearPolicy):
 
     def scores(self, query: Query) -> Scores:
         """Of strong the win probability less the threshold, of weak 0, of others below both."""
-        quality, _, _ = self.estimates(query)
+        quality, _, cost = self.estimates(query)
         of = dict(zip(query.candidates, quality, strict=True))
         if self._strong in of and self._weak in of:
             margin = win_probability(of[self._strong], of[self._weak]) - self._threshold
         else:
             margin = 0.0
         values = [self._value(arm, margin) for arm in query.candidates]
-        return Scores(values, quality, [0.0] * len(values))
+        return Scores(values, quality, [0.0] * len(values), cost)
 
     def _value(self, arm: int, margin: float) -> float:
         if arm == self._strong:

@@ -12,4 +12,4 @@ class EpsilonGreedy(ContextFreePolicy):
     def scores(self, query: Query) -> Scores:
         counts, quality, cost = self.totals(query)
         means, bonuses = self.reward.score(self.means(counts, quality), [0.0] * len(cost), cost)
-        return Scores(means, means, bonuses)
+        return Scores(means, means, bonuses, cost)

@@ -18,7 +18,7 @@ class LinTS(LinearPolicy):
         """Expected rewards, as values and as means; the bonus is one standard deviation's."""
         quality, width, cost = self.estimates(query)
         means, bonuses = self.reward.score(quality, [self.alpha * value for value in width], cost)
-        return Scores(means, means, bonuses)
+        return Scores(means, means, bonuses, cost)
 
     def draw(self, query: Query, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
         quality, width, cost = self.estimates(query)

@@ -41,6 +41,7 @@ class Scores(NamedTuple):
     values: list[float]
     means: list[float]  # expected reward
     bonuses: list[float]  # of exploration (optimism), in units of reward; `values` is the sum where a policy has one
+    costs: list[float]  # USD that the policy expected; `Query.expected_cost` where that is known
 
 
 @dataclass(slots=True)

@@ -45,7 +45,7 @@ class RuleBasedPolicy(BasePolicy):
     def scores(self, query: Query) -> Scores:
         aim = self._rank[self.arm(query)]
         values = [_closeness(self._rank[arm] - aim) for arm in query.candidates]
-        return Scores(values, values, [0.0] * len(values))
+        return _plain(query, values)
 
     def _ranked(self, share: float) -> int:
         """The arm at a share of the way from the cheapest to the dearest, rounded down."""
@@ -143,7 +143,7 @@ class Cascade(RuleBasedPolicy):
 
     def scores(self, query: Query) -> Scores:
         values = [-float(self._position[arm]) for arm in query.candidates]
-        return Scores(values, values, [0.0] * len(values))
+        return _plain(query, values)
 
 
 class Fixed(RuleBasedPolicy):
@@ -169,8 +169,12 @@ class Random(RuleBasedPolicy):
         return query.candidates[0]
 
     def scores(self, query: Query) -> Scores:
-        equal = [0.0] * len(query.candidates)
-        return Scores(equal, equal, equal)
+        return _plain(query, [0.0] * len(query.candidates))
+
+
+def _plain(query: Query, values: list[float]) -> Scores:
+    costs = query.expected_cost.tolist()
+    return Scores(values, values, [0.0] * len(values), [costs[arm] for arm in query.candidates])
 
 
 def _closeness(step: int) -> float:

@@ -31,7 +31,7 @@ def select(policy: Reader, query: Query, rng: np.random.Generator) -> Choice:
             query = replace(query, candidates=candidates)
     if len(candidates) == 1:
         return _only(policy, query)
-    values, means, bonuses = policy.scores(query)
+    values, means, bonuses, costs = policy.scores(query)
     offsets = _offsets(policy, query)
     if not policy.stochastic:
         pick, reason = _pick(policy, query, values, offsets)
@@ -56,7 +56,8 @@ def select(policy: Reader, query: Query, rng: np.random.Generator) -> Choice:
         choice.propensity = floors[chosen] + (1.0 - total if chosen == pick else 0.0)
     if policy.shares is not None:
         policy.shares.observe(candidates, arm)
-    _spend(policy, query, arm)
+    if policy.reward.follows_spending:
+        policy.reward.observe(costs[chosen], costs)
     return choice
 
 
@@ -127,14 +128,10 @@ def _allowed(policy: Reader, query: Query) -> tuple[int, ...]:
 
 def _only(policy: Reader, query: Query) -> Choice:
     arm = query.candidates[0]
-    _spend(policy, query, arm)
-    return Choice(arm, query.candidates, [0.0], [0.0], [0.0], 1.0, False, "only_candidate")
-
-
-def _spend(policy: Reader, query: Query, arm: int) -> None:
     if policy.reward.follows_spending:
-        costs = query.expected_cost.tolist()
-        policy.reward.observe(costs[arm], [costs[candidate] for candidate in query.candidates])
+        costs = policy.scores(query).costs
+        policy.reward.observe(costs[0], costs)
+    return Choice(arm, query.candidates, [0.0], [0.0], [0.0], 1.0, False, "only_candidate")
 
 
 def _offsets(policy: Reader, query: Query) -> list[float] | None:

@@ -25,7 +25,7 @@ class Thompson(ContextFreePolicy):
         quality = successes / total
         deviation = np.sqrt(quality * (1.0 - quality) / (total + 1.0))
         means, bonuses = self.reward.score(quality.tolist(), deviation.tolist(), cost)
-        return Scores(means, means, bonuses)
+        return Scores(means, means, bonuses, cost)
 
     def draw(self, query: Query, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
         successes, failures, cost = self._posterior(query)

@@ -22,4 +22,4 @@ class UCB1(ContextFreePolicy):
         everything = max(float(self.counts.sum()), 1.0)
         widths = self.alpha * np.sqrt(2.0 * math.log(everything) / np.maximum(counts, 1.0))
         means, bonuses = self.reward.score(self.means(counts, quality), widths.tolist(), cost)
-        return Scores([mean + bonus for mean, bonus in zip(means, bonuses, strict=True)], means, bonuses)
+        return Scores([mean + bonus for mean, bonus in zip(means, bonuses, strict=True)], means, bonuses, cost)

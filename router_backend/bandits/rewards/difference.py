@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from router_backend.bandits.rewards.protocol import PricedReward
+from router_backend.bandits.rewards.priced import PricedReward
 
 
 class Difference(PricedReward):
-    """quality − λ · cost / (largest cost among the candidates).
+    """quality − λ · cost / scale, with one scale for all requests: what the dearest arm's answers cost on average.
 
-    Cost is relative to the request's own dearest candidate, so λ means the same for short and long prompts:
-    how much quality the step from free to dearest must bring to be worth it.
+    λ is how much quality the step from free to the dearest arm's typical answer must bring. A scale of each request's own
+    would make the dearest arm equally dear for a one-line and a ten-page answer, and lose the saving of
+    sending only the long ones elsewhere.
     """
-
-    def __init__(self, price: float) -> None:
-        self.price = price  # λ
-
-    def dollar(self, costs: Sequence[float]) -> float:
-        largest = max(costs)
-        # Where nothing costs anything, cost decides nothing.
-        return self.price / largest if largest > 0 else 0.0

@@ -32,27 +32,6 @@ class Reward(Protocol):
         """A request was sent to an arm, at this expected cost of these (a budget's price follows it)."""
         ...
 
-
-class PricedReward:
-    """Base of the rewards quality − price · cost; subclasses say what a dollar is worth."""
-
-    follows_spending = False
-
-    def dollar(self, costs: Sequence[float]) -> float:
-        """Quality that one USD is worth, given the candidates' expected costs."""
-        raise NotImplementedError
-
-    def score(
-        self, quality: Sequence[float], width: list[float], costs: Sequence[float]
-    ) -> tuple[list[float], list[float]]:
-        dollar = self.dollar(costs)
-        return [mean - dollar * cost for mean, cost in zip(quality, costs, strict=True)], width
-
-    def sampled(self, quality: NDArray[np.float64], costs: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(quality - self.dollar(costs.tolist()) * costs)
-
-    def realised(self, quality: float, cost: float, costs: Sequence[float]) -> float:
-        return quality - self.dollar(costs or [cost]) * cost
-
-    def observe(self, cost: float, costs: Sequence[float]) -> None:
-        """What was spent doesn't change a reward, unless it is a budget's."""
+    def adopt(self, other: Reward) -> None:
+        """Take over what another one of the same kind has observed."""
+        ...

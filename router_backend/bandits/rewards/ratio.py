@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from router_backend.bandits.rewards.protocol import Reward
+
 
 class Ratio:
     """quality / (cost / cheapest cost). On real data it sends nearly everything to the cheapest model."""
@@ -28,6 +30,9 @@ class Ratio:
 
     def observe(self, cost: float, costs: Sequence[float]) -> None:
         """What was spent doesn't change this reward."""
+
+    def adopt(self, other: Reward) -> None:
+        """Nothing was observed."""
 
 
 def _gains(costs: Sequence[float]) -> list[float]:
