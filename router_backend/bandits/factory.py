@@ -17,7 +17,7 @@ from router_backend.bandits.ucb1 import UCB1
 from router_backend.config.models import ModelConfig
 from router_backend.config.policy import PolicyConfig, PolicyName
 
-_POLICIES: dict[PolicyName, type[BasePolicy]] = {
+POLICIES: dict[PolicyName, type[BasePolicy]] = {
     "linucb": LinUCB,
     "lints": LinTS,
     "ucb1": UCB1,
@@ -52,4 +52,4 @@ def build_policy(
     setup = Setup(config, models, 0, prior)
     names = [model.name for model in models]
     chosen = setup.by_price()[0] if default is None else names.index(default)
-    return _POLICIES[config.name](Setup(config, models, chosen, prior))
+    return POLICIES[config.name](Setup(config, models, chosen, prior))
