@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from router_backend.bandits import selection
 from router_backend.bandits.discount import Discount
 from router_backend.bandits.prior import Prior
-from router_backend.bandits.protocol import Query, Scores
+from router_backend.bandits.protocol import Policy, Query, Scores
 from router_backend.bandits.rewards import build_reward
 from router_backend.bandits.rules import Rules
 from router_backend.bandits.shares import Shares
@@ -53,6 +54,7 @@ class BasePolicy(ABC):
         self.reward = build_reward(setup.config.reward)
         self.shares = Shares.of(setup.models)
         self._discount = Discount(setup.config.discount_per_day)
+        self._floors: tuple[tuple[int, ...], list[float], float] | None = None  # of the last candidates asked for
 
     @property
     @abstractmethod
@@ -64,6 +66,13 @@ class BasePolicy(ABC):
     def qualities(self, query: Query) -> list[float]:
         return self.scores(query).means
 
+    def floors(self, candidates: tuple[int, ...]) -> tuple[list[float], float]:
+        known = self._floors
+        if known is None or known[0] != candidates:
+            floors = self.rules.floors(candidates, self.counts)
+            known = self._floors = candidates, floors, sum(floors)
+        return known[1], known[2]
+
     def draw(self, query: Query, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
         return np.tile(np.array(self.scores(query).values), (size, 1))
 
@@ -71,12 +80,14 @@ class BasePolicy(ABC):
         return selection.probabilities(self, query, rng)
 
     def update(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, at: float) -> None:
-        if not np.isfinite(quality + cost + at) or not np.isfinite(context.sum()):
+        # An overflow of the sum would leave the observation out; no embedding comes near it.
+        if not math.isfinite(quality + cost + at + context.sum()):
             return
         factor = self._discount.advance(at)
         if factor != 1.0:
             self._decay(factor)
         self._fold(context, arm, quality, cost, self._discount.weight(at))
+        self._floors = None
 
     def update_many(
         self,
@@ -95,6 +106,7 @@ class BasePolicy(ABC):
         if factor != 1.0:
             self._decay(factor)
         weights = self._discount.weights(at)
+        self._floors = None
         for arm in np.unique(arms):
             rows = arms == arm
             self._fold_many(contexts[rows], int(arm), qualities[rows], costs[rows], weights[rows])
@@ -104,10 +116,15 @@ class BasePolicy(ABC):
         reader._freeze(self)
         return reader
 
-    def adopt(self, other: BasePolicy) -> bool:
-        if type(other) is not type(self) or not self._discount.follow(other._discount):
+    def adopt(self, other: Policy) -> bool:
+        if not isinstance(other, type(self)) or not self._discount.follow(other._discount):
             return False
-        return self._take(other, [(self.arms.index(arm), i) for i, arm in enumerate(other.arms) if arm in self.arms])
+        pairs = [(self.arms.index(arm), i) for i, arm in enumerate(other.arms) if arm in self.arms]
+        self.reward.adopt(other.reward)
+        if self.shares is not None and other.shares is not None:
+            self.shares.adopt(other.shares, pairs)
+        self._floors = None
+        return self._take(other, pairs)
 
     @abstractmethod
     def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> None:

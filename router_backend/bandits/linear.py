@@ -14,6 +14,9 @@ from router_backend.bandits.ridge import RidgeArms
 from router_backend.contract import EMBEDDING_DIM
 from router_backend.routing.context import CONTEXT_DIM, view, view_indices
 
+# With at most so many arms a snapshot joins their blocks, so that one product serves all. More would cost too much to copy.
+_STACKED = 8
+
 
 class LinearPolicy(BasePolicy):
     """Holds the regressions; subclasses say how estimates and widths become scores.
@@ -40,6 +43,7 @@ class LinearPolicy(BasePolicy):
                     self._ridge.set_prior(arm, prior.precision, prior.means, prior.count)
         self._blocks: Sequence[NDArray[np.float64]] = self._ridge.blocks
         self._counts = self._ridge.counts
+        self._stack: NDArray[np.float64] | None = None  # [arms · (dim + 2), dim], a snapshot's blocks in one piece
 
     @property
     def counts(self) -> NDArray[np.float64]:
@@ -48,16 +52,22 @@ class LinearPolicy(BasePolicy):
     def estimates(self, query: Query) -> tuple[list[float], list[float], list[float]]:
         """(quality, its standard width √xᵀA⁻¹x, cost in USD) by candidate."""
         x = self._view(query.context)
-        dim, blocks = self.dim, self._blocks
-        costs = query.expected_cost.tolist()
-        quality, width, cost = [], [], []
-        for arm in query.candidates:
-            v = blocks[arm].dot(x)
-            quality.append(v.item(dim))
-            width.append(max(v[:dim].dot(x), 0.0) ** 0.5)
-            known = costs[arm]
-            cost.append(known if known == known else max(v.item(dim + 1), 0.0))
-        return quality, width, cost
+        dim, candidates = self.dim, query.candidates
+        if self._stack is not None and len(candidates) == len(self._blocks):
+            products = self._stack.dot(x).reshape(-1, dim + 2)
+            squares = products[:, :dim].dot(x).tolist()
+            means = products[:, dim:].tolist()
+        else:
+            vectors = [self._blocks[arm].dot(x) for arm in candidates]
+            squares = [vector[:dim].dot(x) for vector in vectors]
+            means = [vector[dim:].tolist() for vector in vectors]
+        costs: list[float] = query.expected_cost.tolist()
+        if len(candidates) < len(costs):
+            costs = [costs[arm] for arm in candidates]
+        if sum(costs) != sum(costs):  # some are NaN
+            costs = [known if known == known else max(mean[1], 0.0) for known, mean in zip(costs, means, strict=True)]
+        # Rounding may leave a tiny negative square.
+        return [mean[0] for mean in means], [abs(square) ** 0.5 for square in squares], costs
 
     def qualities(self, query: Query) -> list[float]:
         return self.estimates(query)[0]
@@ -92,6 +102,7 @@ class LinearPolicy(BasePolicy):
     def _freeze(self, source: Self) -> None:
         self._blocks = source._ridge.share()
         self._counts = source._ridge.counts.copy()
+        self._stack = np.concatenate(self._blocks) if len(self._blocks) <= _STACKED else None
 
     def _take(self, other: Self, pairs: list[tuple[int, int]]) -> bool:
         if other._components != self._components:

@@ -13,4 +13,4 @@ class LinUCB(LinearPolicy):
         quality, width, cost = self.estimates(query)
         alpha = self.alpha
         means, bonuses = self.reward.score(quality, [alpha * value for value in width], cost)
-        return Scores([mean + bonus for mean, bonus in zip(means, bonuses, strict=True)], means, bonuses)
+        return Scores([mean + bonus for mean, bonus in zip(means, bonuses, strict=True)], means, bonuses, cost)

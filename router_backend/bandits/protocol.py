@@ -41,6 +41,7 @@ class Scores(NamedTuple):
     values: list[float]
     means: list[float]  # expected reward
     bonuses: list[float]  # of exploration (optimism), in units of reward; `values` is the sum where a policy has one
+    costs: list[float]  # USD that the policy expected; `Query.expected_cost` where that is known
 
 
 @dataclass(slots=True)
@@ -111,7 +112,11 @@ class Reader(Protocol):
 
     @property
     def counts(self) -> NDArray[np.float64]:
-        """Observations by arm, discounted, the prior's included."""
+        """FP64 [arms]: observations, discounted, the prior's included."""
+        ...
+
+    def floors(self, candidates: tuple[int, ...]) -> tuple[list[float], float]:
+        """Probability that each candidate has whatever its score (`Rules.floors`), and the sum."""
         ...
 
     def scores(self, query: Query) -> Scores:

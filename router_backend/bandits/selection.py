@@ -31,7 +31,7 @@ def select(policy: Reader, query: Query, rng: np.random.Generator) -> Choice:
             query = replace(query, candidates=candidates)
     if len(candidates) == 1:
         return _only(policy, query)
-    values, means, bonuses = policy.scores(query)
+    values, means, bonuses, costs = policy.scores(query)
     offsets = _offsets(policy, query)
     if not policy.stochastic:
         pick, reason = _pick(policy, query, values, offsets)
@@ -41,8 +41,7 @@ def select(policy: Reader, query: Query, rng: np.random.Generator) -> Choice:
     if offsets is not None:
         values = [value + offset for value, offset in zip(values, offsets, strict=True)]
 
-    floors = rules.floors(candidates, policy.counts)
-    total = sum(floors)
+    floors, total = policy.floors(candidates)
     point = rng.random()
     chosen = pick
     if point < total:
@@ -57,7 +56,8 @@ def select(policy: Reader, query: Query, rng: np.random.Generator) -> Choice:
         choice.propensity = floors[chosen] + (1.0 - total if chosen == pick else 0.0)
     if policy.shares is not None:
         policy.shares.observe(candidates, arm)
-    _spend(policy, query, arm)
+    if policy.reward.follows_spending:
+        policy.reward.observe(costs[chosen], costs)
     return choice
 
 
@@ -109,7 +109,7 @@ def _mix(
     rng: np.random.Generator,
     floors: Sequence[float] | None = None,
 ) -> NDArray[np.float64]:
-    mixed = np.array(policy.rules.floors(query.candidates, policy.counts) if floors is None else floors)
+    mixed = np.array(policy.floors(query.candidates)[0] if floors is None else floors)
     rest = 1.0 - float(mixed.sum())
     pick, reason = _pick(policy, query, policy.scores(query).values, offsets)
     if policy.stochastic and not reason.startswith(("low_confidence", "fallback")):
@@ -128,14 +128,10 @@ def _allowed(policy: Reader, query: Query) -> tuple[int, ...]:
 
 def _only(policy: Reader, query: Query) -> Choice:
     arm = query.candidates[0]
-    _spend(policy, query, arm)
-    return Choice(arm, query.candidates, [0.0], [0.0], [0.0], 1.0, False, "only_candidate")
-
-
-def _spend(policy: Reader, query: Query, arm: int) -> None:
     if policy.reward.follows_spending:
-        costs = query.expected_cost.tolist()
-        policy.reward.observe(costs[arm], [costs[candidate] for candidate in query.candidates])
+        costs = policy.scores(query).costs
+        policy.reward.observe(costs[0], costs)
+    return Choice(arm, query.candidates, [0.0], [0.0], [0.0], 1.0, False, "only_candidate")
 
 
 def _offsets(policy: Reader, query: Query) -> list[float] | None:

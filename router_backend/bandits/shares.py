@@ -35,6 +35,11 @@ class Shares:
         """What is added to the arm's score."""
         return self._raise[arm] - self._lower[arm]
 
+    def adopt(self, other: Shares, pairs: Sequence[tuple[int, int]]) -> None:
+        """Take over multipliers, as (own arm, other's arm) pairs."""
+        for own, others in pairs:
+            self._raise[own], self._lower[own] = other._raise[others], other._lower[others]
+
     def observe(self, candidates: Sequence[int], chosen: int) -> None:
         """Count a choice. Arms that couldn't be chosen keep their multipliers."""
         for arm in candidates:

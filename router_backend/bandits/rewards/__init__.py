@@ -18,7 +18,7 @@ def build_reward(config: RewardConfig) -> Reward:
         return Ratio()
     if config.name == "budget":
         assert config.usd_per_1000 is not None  # the schema requires it
-        return Budget(config.usd_per_1000, config.lambda_)
+        return Budget(config.usd_per_1000, config.lambda_, config.cost_scale_usd)
     if config.name == "quality_floor":
         return QualityFloor(config.floor)
-    return Difference(config.lambda_)
+    return Difference(config.lambda_, config.cost_scale_usd)

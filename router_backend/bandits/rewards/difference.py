@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from router_backend.bandits.rewards.protocol import AffineReward
+from router_backend.bandits.rewards.priced import PricedReward
 
 
-class Difference(AffineReward):
-    """quality − λ · cost / (largest cost among the candidates).
+class Difference(PricedReward):
+    """quality − λ · cost / scale, with one scale for all requests: what the dearest arm's answers cost on average.
 
-    Cost is relative to the request's own dearest candidate, so λ means the same for short and long prompts:
-    how much quality the step from free to dearest must bring to be worth it.
+    λ is how much quality the step from free to the dearest arm's typical answer must bring. A scale of each request's own
+    would make the dearest arm equally dear for a one-line and a ten-page answer, and lose the saving of
+    sending only the long ones elsewhere.
     """
-
-    def __init__(self, price: float) -> None:
-        self.price = price  # λ
-
-    def terms(self, costs: Sequence[float]) -> tuple[list[float], list[float]]:
-        largest = max(costs)
-        # Nothing costs anything: cost decides nothing. Written so that a NaN ends here too.
-        slope = -self.price / largest if largest > 0 else 0.0
-        return [1.0] * len(costs), [slope * cost for cost in costs]
-
-    def realised(self, quality: float, cost: float, costs: Sequence[float]) -> float:
-        # An answer that came out dearer than any estimate costs λ at most once per estimate: no clipping, it did.
-        largest = max(costs, default=cost)
-        return quality - (self.price * cost / largest if largest > 0 else 0.0)

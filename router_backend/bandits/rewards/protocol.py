@@ -15,7 +15,7 @@ class Reward(Protocol):
     follows_spending: bool  # whether `observe` does anything
 
     def score(
-        self, quality: Sequence[float], width: Sequence[float], costs: Sequence[float]
+        self, quality: Sequence[float], width: list[float], costs: Sequence[float]
     ) -> tuple[list[float], list[float]]:
         """(expected rewards, exploration bonuses), given estimates of quality and their confidence widths."""
         ...
@@ -32,26 +32,6 @@ class Reward(Protocol):
         """A request was sent to an arm, at this expected cost of these (a budget's price follows it)."""
         ...
 
-
-class AffineReward:
-    """Base of rewards that are gain · quality + offset, with both depending on costs alone."""
-
-    follows_spending = False
-
-    def terms(self, costs: Sequence[float]) -> tuple[list[float], list[float]]:
-        """(gains, offsets) by candidate."""
-        raise NotImplementedError
-
-    def score(
-        self, quality: Sequence[float], width: Sequence[float], costs: Sequence[float]
-    ) -> tuple[list[float], list[float]]:
-        gains, offsets = self.terms(costs)
-        means = [gain * value + offset for gain, value, offset in zip(gains, quality, offsets, strict=True)]
-        return means, [gain * value for gain, value in zip(gains, width, strict=True)]
-
-    def sampled(self, quality: NDArray[np.float64], costs: NDArray[np.float64]) -> NDArray[np.float64]:
-        gains, offsets = self.terms(costs.tolist())
-        return np.asarray(quality * np.array(gains) + np.array(offsets))
-
-    def observe(self, cost: float, costs: Sequence[float]) -> None:
-        """What was spent doesn't change a reward, unless it is a budget's."""
+    def adopt(self, other: Reward) -> None:
+        """Take over what another one of the same kind has observed."""
+        ...

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from router_backend.bandits.rewards.protocol import Reward
+
 
 class QualityFloor:
     """The cheapest candidate whose lower confidence bound of quality clears the floor; if none does, the highest bound.
@@ -21,7 +23,7 @@ class QualityFloor:
         self.floor = floor
 
     def score(
-        self, quality: Sequence[float], width: Sequence[float], costs: Sequence[float]
+        self, quality: Sequence[float], width: list[float], costs: Sequence[float]
     ) -> tuple[list[float], list[float]]:
         largest = max(costs)
         values = []
@@ -42,3 +44,6 @@ class QualityFloor:
 
     def observe(self, cost: float, costs: Sequence[float]) -> None:
         """What was spent doesn't change this reward."""
+
+    def adopt(self, other: Reward) -> None:
+        """Nothing was observed."""
