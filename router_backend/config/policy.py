@@ -28,7 +28,9 @@ class RewardConfig(Section):
     """Quality and cost to one number; both are kept apart in the state, so a change here needs no new learning."""
 
     name: Literal["difference", "ratio", "budget", "quality_floor"] = "difference"
-    lambda_: Annotated[float, Field(alias="lambda", ge=0, description="price of cost in `difference`; where `budget` starts")] = 0.2
+    lambda_: Annotated[
+        float, Field(alias="lambda", ge=0, description="price of cost in `difference`; where `budget` starts")
+    ] = 0.2
     cost_scale_usd: Annotated[
         float | None,
         Field(gt=0, description="cost of a request that λ is the price of; default: the dearest arm's mean"),

@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 
 from router_backend.config.load import load_config
+from router_backend.config.models import OpenAIUpstream
 from router_backend.config.schema import RouterConfig
 
 CONFIG = "LLM_ROUTER_CONFIG"
 STATE_DIR = "LLM_ROUTER_STATE_DIR"
+LOCAL_URL = "LLM_ROUTER_LOCAL_URL"  # of the packaged model, up to and including /v1
 
 LOCAL_PROFILE = Path(__file__).parent / "local.yaml"
 
@@ -24,10 +26,23 @@ def state_dir() -> Path:
     return Path(os.environ.get(STATE_DIR) or Path.home() / ".local/share/llm-router")
 
 
-def runtime_config() -> RouterConfig:
-    """The configuration in force.
+def runtime_config(path: Path | None = None) -> RouterConfig:
+    """The configuration in force, with each `local` upstream replaced by the server that the launcher started.
 
     Raises:
         ConfigError: the file is wrong.
     """
-    return load_config(config_path())
+    config = load_config(path or config_path())
+    base_url = os.environ.get(LOCAL_URL)
+    return with_local_upstream(config, base_url) if base_url else config
+
+
+def with_local_upstream(config: RouterConfig, base_url: str) -> RouterConfig:
+    """Copy of `config` in which models with `kind: local` are served at `base_url`."""
+    models = [
+        model.model_copy(update={"upstream": OpenAIUpstream(kind="openai", base_url=base_url, model=model.name)})
+        if model.upstream.kind == "local"
+        else model
+        for model in config.models
+    ]
+    return config.model_copy(update={"models": models})

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from router_backend.config import ConfigError, load_config
+from router_backend.config import ConfigError
+from router_backend.config.runtime import runtime_config
 from router_backend.gateway.app import GatewaySettings
 from router_backend.gateway.server import UnsafeAddress, check_address, log_to_stderr, run
 
@@ -17,13 +18,12 @@ def main(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
     triton_url: Annotated[str, typer.Option(help="host:port of Triton's gRPC endpoint.")] = "127.0.0.1:8001",
-    local_url: Annotated[str | None, typer.Option(help="Base URL of the packaged local model.")] = None,
     allow_unauthenticated: Annotated[bool, typer.Option(help="Serve other machines without API keys.")] = False,
 ) -> None:
     """Serve the OpenAI API in front of Triton's router."""
     log_to_stderr()
     try:
-        settings = GatewaySettings(load_config(config), triton_url, config, local_url)
+        settings = GatewaySettings(runtime_config(config), triton_url, config)
         check_address(settings, host, allow_unauthenticated)
         run(settings, host, port)
     except (ConfigError, UnsafeAddress, ValueError) as error:

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from router_backend.config import ConfigError, RouterConfig, load_config
+from router_backend.config import ConfigError, RouterConfig
+from router_backend.config.runtime import runtime_config
 from router_backend.forwarding.api import Engine
 from router_backend.forwarding.engine import build_engine
 from router_backend.gateway import admin, feedback, health, models, playground
@@ -35,7 +36,6 @@ class GatewaySettings:
     config: RouterConfig
     triton_url: str = "127.0.0.1:8001"  # Triton's gRPC endpoint
     config_path: Path | None = None  # read again by a reload; None: there is nothing to reload
-    local_url: str | None = None  # where `local` upstreams listen
 
 
 class Gateway:
@@ -83,7 +83,7 @@ class Gateway:
         path = self.settings.config_path
         if path is None:
             raise ConfigError("the gateway was started without a configuration file; restart it instead")
-        config = load_config(path)
+        config = runtime_config(path)
         try:
             engine = self._engine(config)
         except ValueError as error:
@@ -153,7 +153,7 @@ class Gateway:
         return table
 
     def _engine(self, config: RouterConfig) -> Engine:
-        return build_engine(config, observer=EngineMetrics(self.metrics), local_url=self.settings.local_url)
+        return build_engine(config, observer=EngineMetrics(self.metrics))
 
     def _background(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

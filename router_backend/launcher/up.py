@@ -13,11 +13,9 @@ from pathlib import Path
 import aiohttp
 
 from router_backend.config import RouterConfig, runtime
-from router_backend.forwarding.engine import LOCAL_URL_ENV
 from router_backend.launcher.settings import UpSettings, admin_key
 from router_backend.launcher.supervisor import Service, Supervisor
 from router_backend.triton import embedded
-
 
 # Triton's last line only says that some model didn't load.
 _LOAD_FAILURE = re.compile(r"failed to load '\w+'|Invalid argument: ensemble")
@@ -83,7 +81,7 @@ def _services(settings: UpSettings, config: RouterConfig, session: aiohttp.Clien
     environment = {
         runtime.CONFIG: str(settings.config.resolve()),
         runtime.STATE_DIR: str(settings.state_dir.resolve()),
-        LOCAL_URL_ENV: f"{local_url}/v1",
+        runtime.LOCAL_URL: f"{local_url}/v1",
     }
     logs = settings.state_dir / "logs"
     services = [_triton(settings, environment, logs, session)]

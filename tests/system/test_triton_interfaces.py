@@ -30,7 +30,9 @@ def text(result: Any, name: str) -> str:
 
 @pytest.mark.parametrize("module", [triton_grpc, triton_http], ids=["grpc", "http"])
 def test_route_gives_the_decision_alone(system: RunningSystem, module: Any) -> None:
-    client = module.InferenceServerClient(system.grpc if module is triton_grpc else system.triton.removeprefix("http://"))
+    client = module.InferenceServerClient(
+        system.grpc if module is triton_grpc else system.triton.removeprefix("http://")
+    )
     result = client.infer("route", [tensor(module, "text_input", "Write a function that reverses a list in Python")])
     decision = json.loads(text(result, "decision"))
     assert text(result, "model") in ("nemotron-49b", "llama3-70b", "llama3-8b")
