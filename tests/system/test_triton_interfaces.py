@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -202,15 +203,17 @@ def test_our_metrics_stand_on_tritons_own_page(system: RunningSystem) -> None:
     decision_id = text(client.infer("route", [tensor(triton_grpc, "text_input", "Good morning")]), "decision_id")
     inputs = [tensor(triton_grpc, "decision_id", decision_id), tensor(triton_grpc, "score", np.float32(1), "FP32")]
     client.infer("feedback", inputs)
-    page = httpx.get(system.metrics).text
-    for name in (
+    wanted = (
         "llm_router_decisions_total{",
         "llm_router_decision_seconds_bucket{",
         "llm_router_reward_bucket{",
         "llm_router_feedback_total{",
         "llm_router_task_share{",
-    ):
-        assert name in page
+    )
+    deadline = time.monotonic() + 10  # they are passed on twice a second
+    while missing := [name for name in wanted if name not in httpx.get(system.metrics).text]:
+        assert time.monotonic() < deadline, missing
+        time.sleep(0.1)
 
 
 def test_a_repeated_prompt_is_classified_once(system: RunningSystem) -> None:

@@ -40,7 +40,7 @@ class TritonPythonModel:
         config = runtime_config()
         self._apply(config)
         self._store = open_store(config.state, state_dir(), config.retention_days)
-        self._metrics = metrics.FeedbackMetrics(args["model_instance_name"])
+        self._metrics = metrics.FeedbackMetrics()
         self._watcher = ConfigWatcher(config_path(), self._apply)
         self._watcher.start()
 

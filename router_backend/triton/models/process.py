@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import threading
 import time
+
+_STUCK_SECONDS = 10
 
 
 def begin(name: str) -> None:
@@ -15,6 +18,9 @@ def begin(name: str) -> None:
 
     def watch() -> None:
         while os.getppid() == parent:
+            # A call into Triton holds the interpreter's lock until the server answers, which a killed one never does.
+            # This timer needs no lock; as long as this thread runs, it is put off.
+            faulthandler.dump_traceback_later(_STUCK_SECONDS, exit=True)
             time.sleep(0.5)
         os._exit(1)
 

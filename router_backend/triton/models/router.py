@@ -21,6 +21,7 @@ from router_backend.routing.recorder import Recorder
 from router_backend.routing.router import Classified, Router, UnknownPolicy
 from router_backend.routing.space import SPACE_MAP_FILE, SpaceMap
 from router_backend.state.open import open_store
+from router_backend.state.records import Decision
 from router_backend.triton.models import metrics, process, tensors
 from router_backend.triton.models.artifact import artifact_metadata, newest_artifact
 
@@ -44,7 +45,7 @@ class TritonPythonModel:
             on_poll=self._metrics.store_answered,
         )
         self._learner.start()
-        self._router = Router(self._learner, self._recorder.decision)
+        self._router = Router(self._learner, self._record)
         self._watcher = ConfigWatcher(config_path(), self._reload)
         self._watcher.start()
         if not self._learner.wait_until_current(_CATCH_UP_SECONDS):
@@ -58,6 +59,11 @@ class TritonPythonModel:
         self._recorder.close()
         self._learner.close()
         self._store.close()
+
+    def _record(self, decision: Decision) -> None:
+        self._recorder.decision(decision)
+        if decision.shadows:
+            self._metrics.shadowed(dict(decision.shadows))
 
     def _reload(self, config: RouterConfig) -> None:
         self._learner.reload(config)

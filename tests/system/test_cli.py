@@ -1,0 +1,94 @@
+"""The command line as a new user types it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from router_backend.contract import TASKS
+from tests.support.running import RunningSystem, clean_environment, llm_router
+
+
+def call(system: RunningSystem | None, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    environment = system.environment if system else clean_environment()
+    return subprocess.run(
+        [*llm_router(), *arguments],
+        env=environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_route_prints_the_decision_as_json_alone(system: RunningSystem) -> None:
+    done = call(system, "route", "Summarise this: the meeting is moved to Friday.", "--json")
+    decision = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert decision["model"] in decision["scores"]
+    assert decision["task"] in TASKS
+    assert set(decision) >= {"task_probabilities", "complexity", "propensity", "decision_id", "reason", "timings_ms"}
+
+
+def test_chat_answers_and_feedback_scores_it(system: RunningSystem) -> None:
+    done = call(system, "chat", "Say hello", "--stream", "--max-tokens", "8")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    found = re.search(r"decision-id=(\S+)", done.stderr)
+    assert found is not None
+    scored = call(system, "feedback", found[1], "--score", "1")
+    assert scored.returncode == 0, scored.stderr
+    assert "accepted, reward" in scored.stdout
+
+
+def test_chat_reads_standard_input(system: RunningSystem) -> None:
+    done = call(system, "chat", "-", "--max-tokens", "4", stdin="こんにちは")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("feedback", "01938c2e-7d5a-7cc3-9f4e-0a1b2c3d4e5f", "--score", "1"), "404"),
+        (("chat", "Hi", "--model", "nobody"), "nobody"),
+        (("chat", "Hi", "--url", "http://127.0.0.1:9"), "llm-router up"),
+        (("route", "Hi", "--triton", "127.0.0.1:9"), "llm-router up"),
+        (("route", ""), "empty"),
+    ],
+)
+def test_a_failure_is_one_line_and_a_non_zero_exit(
+    system: RunningSystem, arguments: tuple[str, ...], said: str
+) -> None:
+    done = call(system, *arguments)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    listed = call(None, "--help").stdout
+    names = re.findall(r"^\W+([a-z][a-z-]+) ", listed.partition("Commands")[2], re.MULTILINE)
+    assert set(names) >= {"up", "route", "chat", "feedback", "state", "doctor"}
+    for name in names:
+        done = call(None, name, "--help")
+        assert done.returncode == 0, name
+        assert "Example" in done.stdout or "Commands" in done.stdout, name
+
+
+def test_doctor_finds_this_machine_ready(tmp_path: pytest.TempPathFactory) -> None:
+    ports = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0", "--gateway-port", "0")
+    done = call(None, "doctor", "--state-dir", str(tmp_path), *ports)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "wrong" not in done.stdout
+
+
+def test_doctor_says_what_is_missing(tmp_path: pytest.TempPathFactory) -> None:
+    done = call(None, "doctor", "--state-dir", str(tmp_path), "--model-repository", str(tmp_path))
+    assert done.returncode == 1
+    assert "llm-router train" in done.stdout
