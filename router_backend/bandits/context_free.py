@@ -34,6 +34,10 @@ class ContextFreePolicy(BasePolicy):
     def counts(self) -> NDArray[np.float64]:
         return np.asarray(self._evidence[0] + self._prior[0])
 
+    def qualities(self, query: Query) -> list[float]:
+        counts, quality, _ = self.totals(query)
+        return self.means(counts, quality)
+
     def totals(self, query: Query) -> tuple[NDArray[np.float64], NDArray[np.float64], list[float]]:
         """(observations, sum of quality) FP64 [candidates], and expected cost in USD by candidate."""
         candidates = list(query.candidates)

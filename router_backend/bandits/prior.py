@@ -20,6 +20,7 @@ min(1, prior_weight / n) · precision: capping the weight makes the prior quicke
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,9 +124,11 @@ class Prior:
             PriorError: not readable, not a prior, of another version or context layout, or with numbers that aren't finite.
         """
         try:
-            with np.load(path, allow_pickle=False) as data:
-                fields = {name: data[name] for name in data.files}
-        except (OSError, ValueError, EOFError) as error:
+            with path.open("rb") as file, zipfile.ZipFile(file):  # `np.load` would also read other kinds of file
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as data:
+                    fields = {name: data[name] for name in data.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise PriorError(f"{path}: can't be read ({error}); write it with `llm-router bootstrap`") from error
         missing = {"version", "space", "ridge", "arms", "precision", "quality", "cost"} - fields.keys()
         if missing:

@@ -52,16 +52,12 @@ def logprob(logprobs: Sequence[float]) -> float:
     return math.exp(min(0.0, sum(known) / len(known))) if known else 0.0
 
 
-JUDGE_PROMPT = (
-    "Rate how well the answer serves the request, from 0 (wrong or useless) to 10 (right and complete)."
-    " Reply with the number alone.\n\n<request>\n{prompt}\n</request>\n\n<answer>\n{answer}\n</answer>\n\nRating:"
-)
-
-
 def judge_request(prompt: str, answer: str) -> list[dict[str, str]]:
     """Messages that ask the judge for its rating; `judged` reads the reply."""
-    # `replace`, not `format`: both texts may hold braces.
-    content = JUDGE_PROMPT.replace("{prompt}", prompt, 1).replace("{answer}", answer, 1)
+    content = (
+        "Rate how well the answer serves the request, from 0 (wrong or useless) to 10 (right and complete). "
+        f"Reply with the number alone.\n\n<request>\n{prompt}\n</request>\n\n<answer>\n{answer}\n</answer>\n\nRating:"
+    )
     return [{"role": "user", "content": content}]
 
 

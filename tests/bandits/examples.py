@@ -54,7 +54,7 @@ def make_context(rng: np.random.Generator) -> NDArray[np.float32]:
 def make_query(
     context: NDArray[np.float32] | None = None,
     candidates: Sequence[int] = (0, 1, 2),
-    costs: Sequence[float] = (1.0, 2.0, 3.0),
+    costs: Sequence[float] | NDArray[np.float64] = (1.0, 2.0, 3.0),
     **fields: Any,
 ) -> Query:
     return Query(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from mabwiser.mab import MAB, LearningPolicy
@@ -21,7 +23,7 @@ def _data() -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.float64]]
     return contexts, rng.integers(0, ARMS, ROWS), rng.integers(0, 2, ROWS).astype(np.float64)
 
 
-def _ours(name: str, **fields: object) -> BasePolicy:
+def _ours(name: str, **fields: Any) -> BasePolicy:
     """A policy whose reward is the quality, taught the data: half in a batch, half one by one."""
     policy = make_policy(name, make_models(1, 1, 1), reward={"lambda": 0.0}, initial_quality=0.0, **fields)
     contexts, arms, quality = _data()

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from router_backend.bandits.rewards.protocol import Reward
 
-# How fast the scale of costs follows the requests.
-_SCALE_RATE = 0.01
+# Requests over which the scale of costs is a mean.
+_MEMORY = 1000
+# USD under which costs count as nothing: no token is that cheap.
+_NOTHING = 1e-12
 
 
 class PricedReward:
@@ -24,13 +26,14 @@ class PricedReward:
         self.price = price  # λ
         self.scale = scale or 0.0  # USD
         self._running = scale is None
+        self._seen = 0
         self.follows_spending = self._running
 
     def dollar(self, costs: Sequence[float]) -> float:
         """Quality that one USD is worth, given the candidates' expected costs."""
         scale = self.scale or max(costs)
         # Where nothing costs anything, cost decides nothing.
-        return self.price / scale if scale > 0 else 0.0
+        return self.price / scale if scale > _NOTHING else 0.0
 
     def score(
         self, quality: Sequence[float], width: list[float], costs: Sequence[float]
@@ -47,9 +50,10 @@ class PricedReward:
     def observe(self, cost: float, costs: Sequence[float]) -> None:
         if self._running:
             largest = max(costs)
-            if largest > 0:  # false for NaN
-                self.scale += (largest - self.scale) * (_SCALE_RATE if self.scale > 0 else 1.0)
+            if largest > _NOTHING:  # false for NaN
+                self._seen = min(self._seen + 1, _MEMORY)
+                self.scale += (largest - self.scale) / self._seen
 
     def adopt(self, other: Reward) -> None:
         if isinstance(other, PricedReward) and self._running and other._running:
-            self.scale = other.scale
+            self.scale, self._seen = other.scale, other._seen

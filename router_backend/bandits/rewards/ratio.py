@@ -26,7 +26,7 @@ class Ratio:
         return np.asarray(quality * np.array(_gains(costs.tolist())))
 
     def realised(self, quality: float, cost: float, costs: Sequence[float]) -> float:
-        return quality * min(costs, default=cost) / cost if cost > 0 else quality
+        return quality * (min(costs, default=cost) / cost) if cost > 0 else quality
 
     def observe(self, cost: float, costs: Sequence[float]) -> None:
         """What was spent doesn't change this reward."""

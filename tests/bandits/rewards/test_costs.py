@@ -1,0 +1,89 @@
+"""Money: usage to USD, and the estimate before there is usage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router_backend.bandits.rewards.costs import PRIOR_TOKENS, CostModel, OutputLengths, answer_cost
+from router_backend.config.models import Price
+from router_backend.contract import TASKS
+from router_backend.state.records import Usage
+from tests.bandits.examples import make_models
+
+tokens = st.integers(0, 1_000_000)
+
+
+def test_cached_and_reasoning_tokens_have_their_own_prices() -> None:
+    price = Price(input=2.0, output=10.0, cached_input=0.5, reasoning=4.0)
+    usage = Usage(prompt=1000, cached=400, completion=300, reasoning=100)
+    assert answer_cost(price, usage) == pytest.approx((600 * 2 + 400 * 0.5 + 200 * 10 + 100 * 4) / 1e6)
+
+
+def test_without_prices_of_their_own_they_cost_what_the_others_cost() -> None:
+    usage = Usage(prompt=1000, cached=400, completion=300, reasoning=100)
+    assert answer_cost(Price(input=2.0, output=10.0), usage) == pytest.approx((1000 * 2 + 300 * 10) / 1e6)
+    # A price of zero is a price.
+    assert answer_cost(Price(input=2.0, output=10.0, cached_input=0), usage) == pytest.approx((600 * 2 + 3000) / 1e6)
+
+
+@given(prompt=tokens, cached=st.integers(-5, 2_000_000), completion=tokens, reasoning=st.integers(-5, 2_000_000))
+def test_odd_usage_never_makes_a_cost_negative(prompt: int, cached: int, completion: int, reasoning: int) -> None:
+    usage = Usage(prompt=prompt, cached=cached, completion=completion, reasoning=reasoning)
+    price = Price(input=2.0, output=10.0, cached_input=0.5, reasoning=4.0)
+    assert 0 <= answer_cost(price, usage) <= (2 * prompt + 10 * completion) / 1e6 + 1e-12
+
+
+def test_estimates_start_with_the_prior_and_follow_arm_and_task() -> None:
+    models = make_models(1, 10)
+    lengths = OutputLengths([model.name for model in models])
+    costs = CostModel(models, lengths)
+    np.testing.assert_allclose(costs.expected(100, "math"), (100 + PRIOR_TOKENS) * np.array([1, 10]) / 1e6)
+    for _ in range(300):
+        lengths.observe("m0", "math", 1000)
+        lengths.observe("m0", "chatbot", 50)
+    assert costs.expected(0, "math")[0] == pytest.approx(1000e-6, rel=0.05)
+    assert costs.expected(0, "chatbot")[0] == pytest.approx(50e-6, rel=0.2)
+    # A task not seen yet has the arm's mean; an arm not seen yet the prior.
+    assert costs.expected(0, "rewrite")[0] == pytest.approx(525e-6, rel=0.05)
+    assert costs.expected(0, "math")[1] == pytest.approx(PRIOR_TOKENS * 1e-5)
+
+
+def test_the_requests_limit_caps_the_estimate() -> None:
+    models = make_models(1, 10)
+    costs = CostModel(models, OutputLengths([model.name for model in models]))
+    np.testing.assert_allclose(costs.expected(100, "math", max_tokens=16), 116 * np.array([1, 10]) / 1e6)
+
+
+def test_estimates_follow_a_model_that_changes() -> None:
+    lengths = OutputLengths(["a"])
+    for _ in range(10_000):
+        lengths.observe("a", "math", 1000)
+    for _ in range(6000):
+        lengths.observe("a", "math", 100)
+    assert lengths.means[0, TASKS.index("math")] < 160
+
+
+def test_what_cannot_be_counted_changes_nothing() -> None:
+    lengths = OutputLengths(["a"])
+    before = lengths.means.copy()
+    lengths.observe("removed", "math", 10)
+    lengths.observe("a", "math", None)
+    lengths.observe("a", "math", -1)
+    np.testing.assert_array_equal(lengths.means, before)
+    lengths.observe("a", "a task of a later version", 10)
+    assert lengths.means[0, TASKS.index("other")] < PRIOR_TOKENS
+
+
+def test_a_reload_keeps_the_lengths_of_the_arms_that_stay() -> None:
+    before, after = OutputLengths(["a", "b"]), OutputLengths(["new", "b"])
+    for _ in range(50):
+        before.observe("b", "math", 900)
+    after.adopt(before)
+    np.testing.assert_array_equal(after.means[1], before.means[1])
+    assert after.means[0, 0] == PRIOR_TOKENS
+    after.observe("b", "math", 900)
+    before.observe("b", "math", 900)
+    np.testing.assert_array_equal(after.means[1], before.means[1])
