@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import time
 
 from router_backend.state.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome
+
+# An older decision's outcome has been written, or never will be. Longer than `timeouts.total`'s default.
+_OUTCOME_SECONDS = 900.0
 
 
 def check_feedback(feedback: Feedback) -> None:
@@ -30,6 +34,19 @@ def credit(decision: Decision, outcome: Outcome | None, feedback: Feedback, dupl
         cost=_cost(decision, outcome, feedback, arm),
         duplicate=duplicate,
     )
+
+
+def pending_kind(decision: Decision, outcome: Outcome | None, feedback: Feedback) -> str:
+    """Why a feedback waits before it teaches ("": it doesn't).
+
+    "implicit": an explicit score may still come and replace it. "unanswered": the outcome may still come, and say
+    that another arm answered. Waiting is done in the log's favour, not the giver's: the feedback itself is durable.
+    """
+    if not decision.context.size:
+        return ""
+    if feedback.implicit:
+        return "implicit"
+    return "unanswered" if outcome is None and time.time() - decision.created < _OUTCOME_SECONDS else ""
 
 
 def learning_event(result: FeedbackResult, feedback: Feedback, sequence: int = 0) -> LearningEvent | None:

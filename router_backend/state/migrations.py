@@ -31,10 +31,10 @@ CREATE TABLE events (
 CREATE TABLE counters (arm TEXT PRIMARY KEY, decisions INTEGER NOT NULL DEFAULT 0, feedback INTEGER NOT NULL DEFAULT 0);
 """
 
-# An implicit signal waits for an explicit score before it teaches.
+# Feedback that waits before it teaches: '' (it doesn't), 'implicit' or 'unanswered' (state.credit).
 _V2 = """
-ALTER TABLE feedback ADD COLUMN pending INTEGER NOT NULL DEFAULT 0;
-CREATE INDEX feedback_pending ON feedback (received) WHERE pending = 1;
+ALTER TABLE feedback ADD COLUMN pending TEXT NOT NULL DEFAULT '';
+CREATE INDEX feedback_pending ON feedback (pending, received) WHERE pending <> '';
 """
 
 STEPS: tuple[str, ...] = (_V1, _V2)

@@ -6,8 +6,10 @@ written by one script, which Redis runs, and writes to its append-only file, as 
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -21,11 +23,13 @@ from router_backend.state.codec import (
     unpack_context,
     without_context,
 )
-from router_backend.state.credit import check_feedback, credit, learning_event
+from router_backend.state.credit import check_feedback, credit, learning_event, pending_kind
 from router_backend.state.group import GroupCommit
 from router_backend.state.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome
 from router_backend.state.redis_client import connect, needs_waitaof, parse_address, store_errors
 from router_backend.state.store import StoreError, StoreMisconfigured, UnknownDecision
+
+_log = logging.getLogger(__name__)
 
 SCHEMA = 1
 _BATCH = 500  # entries of a script, so that it holds the server for a few milliseconds at most
@@ -36,15 +40,25 @@ class RedisStore:
     """A `Store` in Redis. Thread-safe. Decisions, outcomes and feedback expire by themselves after the retention."""
 
     def __init__(self, url: str, retention_days: float = 90.0, timeout: float = 1.0) -> None:
-        """Connect, and check that the server keeps what it acknowledges. `timeout`: seconds for each reply."""
+        """Connect, and check that the server keeps what it acknowledges. `timeout`: seconds for each reply.
+
+        A server that doesn't answer now is tried, and checked, again with each call: a router starts without it.
+
+        Raises:
+            StoreMisconfigured: it answers, and must not be used as it is.
+        """
         address = parse_address(url)
         self._shown, self._prefix = address.shown, address.prefix
         self._retention = retention_days * 86_400
         self._timeout = timeout
         self._client = connect(address, timeout)
-        with store_errors(self._shown):
-            self._waitaof = needs_waitaof(self._client, self._shown)
-            self._check_schema()
+        self._waitaof: bool | None = None  # unknown until checked
+        try:
+            self._check()
+        except StoreMisconfigured:
+            raise
+        except StoreError as error:
+            _log.warning("starting without the state store: %s", error)
         self._feedback: GroupCommit[Feedback, FeedbackResult | UnknownDecision] = GroupCommit(
             self._commit_feedback, limit=_BATCH
         )
@@ -76,18 +90,19 @@ class RedisStore:
 
     def _commit_feedback(self, feedbacks: Sequence[Feedback]) -> list[FeedbackResult | UnknownDecision]:
         results: list[FeedbackResult | UnknownDecision] = []
-        keys, written = self._log_keys(), []
+        keys = [*self._log_keys(), self._key("pending", "implicit"), self._key("pending", "unanswered")]
+        written = []
         arguments: list[Any] = []
         for index, (feedback, known) in enumerate(zip(feedbacks, self._known(feedbacks), strict=True)):
             if known is None:
                 results.append(UnknownDecision(feedback.decision_id))
                 continue
             result = credit(*known, feedback)
-            event, context = _split_event(learning_event(result, feedback))
+            pending = pending_kind(*known, feedback)
             keys.append(self._key("feedback", feedback.decision_id))
             arguments += [feedback.decision_id, feedback.received, self._seconds_left(feedback.received)]
-            arguments += ["1" if feedback.implicit else "0", result.arm, result.quality, result.cost, encode(feedback)]
-            arguments += [event, context]
+            arguments += ["1" if feedback.implicit else "0", pending, result.arm, result.quality, result.cost]
+            arguments += [encode(feedback), *_split_event(None if pending else learning_event(result, feedback))]
             results.append(result)
             written.append(index)
         if written:
@@ -100,21 +115,21 @@ class RedisStore:
                     )
         return results
 
-    def settle_implicit(self, before: float) -> int:
-        settled = 0
+    def settle(self, implicit_before: float, unanswered_before: float) -> int:
+        return self._settle("implicit", implicit_before) + self._settle("unanswered", unanswered_before)
+
+    def _settle(self, kind: str, before: float) -> int:
+        pending_key, settled = self._key("pending", kind), 0
         while True:
-            with store_errors(self._shown):
-                pending = cast(
-                    "list[bytes]",
-                    self._client.zrangebyscore(self._key("pending"), "-inf", f"({before}", start=0, num=_BATCH),
-                )
-                if not pending:
+            with self._errors():
+                members = self._client.zrangebyscore(pending_key, "-inf", f"({before}", start=0, num=_BATCH)
+                ids = [member.decode() for member in cast("list[bytes]", members)]
+                if not ids:
                     return settled
-                ids = [decision_id.decode() for decision_id in pending]
                 bodies = self._pipelined(("HGET", self._key("feedback", decision_id), "body") for decision_id in ids)
             feedbacks = [decode(Feedback, body) if body else None for body in bodies]
             known = iter(self._known([feedback for feedback in feedbacks if feedback is not None]))
-            keys = self._log_keys()
+            keys = [*self._log_keys(), pending_key]
             arguments: list[Any] = []
             for decision_id, feedback in zip(ids, feedbacks, strict=True):
                 found = next(known) if feedback is not None else None
@@ -128,15 +143,15 @@ class RedisStore:
             settled += int(self._write(scripts.SETTLE, keys, arguments))
 
     def decision(self, decision_id: str) -> Decision | None:
-        with store_errors(self._shown):
+        with self._errors():
             return _decision(self._client.get(self._key("decision", decision_id)))
 
     def outcome(self, decision_id: str) -> Outcome | None:
-        with store_errors(self._shown):
+        with self._errors():
             return _outcome(self._client.get(self._key("outcome", decision_id)))
 
     def events(self, after: int, limit: int = 1000) -> list[LearningEvent]:
-        with store_errors(self._shown):
+        with self._errors():
             entries = cast("Any", self._client.xrange(self._key("events"), min=f"{after + 1}-0", count=limit))
         return [
             replace(
@@ -148,7 +163,7 @@ class RedisStore:
         ]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        with store_errors(self._shown):
+        with self._errors():
             decided, judged = self._pipelined(("HGETALL", self._key(kind)) for kind in ("decisions", "feedbacks"))
         return {
             arm.decode(): {"decisions": int(decided.get(arm, 0)), "feedback": int(judged.get(arm, 0))}
@@ -161,7 +176,7 @@ class RedisStore:
             return 0
         removed = 0
         for kind, time_of in _TIMES.items():
-            with store_errors(self._shown):
+            with self._errors():
                 for keys in self._scan(kind):
                     command = ("HGET", "body") if kind == "feedback" else ("GET",)
                     values = self._pipelined((command[0], key, *command[1:]) for key in keys)
@@ -178,7 +193,7 @@ class RedisStore:
         return ":".join((self._prefix, *parts))
 
     def _log_keys(self) -> list[str]:
-        return [self._key(name) for name in ("events", "sequence", "feedbacks", "pending")]
+        return [self._key(name) for name in ("events", "sequence", "feedbacks")]
 
     def _seconds_left(self, since: float) -> int:
         return max(1, int(since + self._retention - time.time()))
@@ -205,7 +220,7 @@ class RedisStore:
         if not feedbacks:
             return []
         keys = [self._key(kind, feedback.decision_id) for feedback in feedbacks for kind in ("decision", "outcome")]
-        with store_errors(self._shown):
+        with self._errors():
             values = cast("list[bytes | None]", self._client.mget(keys))
         found = []
         for decision, outcome in zip(map(_decision, values[::2]), values[1::2], strict=True):
@@ -214,14 +229,33 @@ class RedisStore:
 
     def _write(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         """Run a script; durable when this returns."""
-        with store_errors(self._shown):
-            if not self._waitaof:
+        waitaof = self._check()
+        with self._errors():
+            if not waitaof:
                 return self._client.eval(script, len(keys), *keys, *arguments)
             wait = int(self._timeout * 800)  # milliseconds, so that the answer comes before the socket's time limit
             result, synced = self._pipelined((("EVAL", script, len(keys), *keys, *arguments), ("WAITAOF", 1, 0, wait)))
         if synced[0] < 1:
             raise StoreError(f"{self._shown}: Redis didn't sync its append-only file in time; send the feedback again")
         return result
+
+    def _check(self) -> bool:
+        """Whether writes must wait for WAITAOF. The server is examined once, and again after it didn't answer."""
+        if self._waitaof is None:
+            with self._errors():
+                waitaof = needs_waitaof(self._client, self._shown)
+                self._check_schema()
+            self._waitaof = waitaof
+        return self._waitaof
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            with store_errors(self._shown):
+                yield
+        except StoreError:
+            self._waitaof = None  # what answers next may be another server
+            raise
 
     def _check_schema(self) -> None:
         self._client.setnx(self._key("schema"), SCHEMA)

@@ -26,40 +26,39 @@ local function emit(event, context)
 end
 """
 
-# KEYS: events, sequence, counter, pending, then one per feedback. ARGV, per feedback: decision id, received, seconds to
-# live, '1' if implicit, arm, quality, cost, body, event ('' for none), context. Returns, per feedback, '' if it was
-# taken, else the {arm, quality, cost} that were kept.
+# KEYS: events, sequence, counter, the two sets of pending feedback, then one per feedback. ARGV, per feedback: decision
+# id, received, seconds to live, '1' if implicit, kind of pending ('' for none), arm, quality, cost, body, event ('' for
+# none), context. Returns, per feedback, '' if it was taken, else the {arm, quality, cost} that were kept.
 FEEDBACK = (
     _EMIT
     + """
-local results = {}
-for i = 5, #KEYS do
-  local a = (i - 5) * 10
-  local id, implicit, event = ARGV[a + 1], ARGV[a + 4] == '1', ARGV[a + 9]
+local sets, results = {implicit = KEYS[4], unanswered = KEYS[5]}, {}
+for i = 6, #KEYS do
+  local a = (i - 6) * 11
+  local id, pending, event = ARGV[a + 1], ARGV[a + 5], ARGV[a + 10]
   local kept = redis.call('HMGET', KEYS[i], 'arm', 'quality', 'cost', 'pending')
-  if kept[1] and (implicit or kept[4] ~= '1') then
-    results[i - 4] = {kept[1], kept[2], kept[3]}
+  if kept[1] and (ARGV[a + 4] == '1' or kept[4] ~= 'implicit') then
+    results[i - 5] = {kept[1], kept[2], kept[3]}
   else
-    if not kept[1] then redis.call('HINCRBY', KEYS[3], ARGV[a + 5], 1) end
-    local pending = implicit and event ~= ''
-    redis.call('HSET', KEYS[i], 'arm', ARGV[a + 5], 'quality', ARGV[a + 6], 'cost', ARGV[a + 7], 'body', ARGV[a + 8],
-      'pending', pending and '1' or '0')
+    if not kept[1] then redis.call('HINCRBY', KEYS[3], ARGV[a + 6], 1) end
+    redis.call('HSET', KEYS[i], 'arm', ARGV[a + 6], 'quality', ARGV[a + 7], 'cost', ARGV[a + 8], 'body', ARGV[a + 9],
+      'pending', pending)
     redis.call('EXPIRE', KEYS[i], ARGV[a + 3])
-    if pending then
-      redis.call('ZADD', KEYS[4], ARGV[a + 2], id)
-    else
-      redis.call('ZREM', KEYS[4], id)
-      if event ~= '' then emit(event, ARGV[a + 10]) end
+    redis.call('ZREM', KEYS[4], id)
+    if pending ~= '' then
+      redis.call('ZADD', sets[pending], ARGV[a + 2], id)
+    elseif event ~= '' then
+      emit(event, ARGV[a + 11])
     end
-    results[i - 4] = ''
+    results[i - 5] = ''
   end
 end
 return results
 """
 )
 
-# KEYS: events, sequence, counter, pending, then one per feedback. ARGV, per feedback: decision id, arm, cost, event
-# ('' if its decision is past its retention), context. Returns how many became events.
+# KEYS: events, sequence, counter, the set of pending feedback, then one per feedback. ARGV, per feedback: decision id,
+# arm, cost, event ('' if its decision is past its retention), context. Returns how many became events.
 SETTLE = (
     _EMIT
     + """
@@ -67,7 +66,7 @@ local settled = 0
 for i = 5, #KEYS do
   local a = (i - 5) * 5
   if redis.call('ZREM', KEYS[4], ARGV[a + 1]) == 1 and ARGV[a + 4] ~= '' then
-    redis.call('HSET', KEYS[i], 'arm', ARGV[a + 2], 'cost', ARGV[a + 3], 'pending', '0')
+    redis.call('HSET', KEYS[i], 'arm', ARGV[a + 2], 'cost', ARGV[a + 3], 'pending', '')
     emit(ARGV[a + 4], ARGV[a + 5])
     settled = settled + 1
   end

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from router_backend.state.codec import decode, encode, join_decision, pack_context, split_decision, unpack_context
-from router_backend.state.credit import check_feedback, credit, learning_event
+from router_backend.state.credit import check_feedback, credit, learning_event, pending_kind
 from router_backend.state.group import GroupCommit
 from router_backend.state.migrations import migrate
 from router_backend.state.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome
@@ -24,6 +24,7 @@ from router_backend.state.store import StoreError, UnknownDecision
 
 _PRUNE_BATCH = 2000  # rows a transaction deletes, so that writers get in between
 _SETTLE_BATCH = 500
+_DUE = "SELECT decision_id, body FROM feedback WHERE pending = ? AND received < ? LIMIT ?"
 _EVENT_COLUMNS = (
     "decision_id, arm, at, embedding_space, context, task, quality, cost, output_tokens"  # of LearningEvent
 )
@@ -78,7 +79,7 @@ class SQLiteStore:
         kept = connection.execute(
             "SELECT arm, quality, cost, pending FROM feedback WHERE decision_id = ?", (feedback.decision_id,)
         ).fetchone()
-        if kept is not None and (feedback.implicit or not kept[3]):
+        if kept is not None and (feedback.implicit or kept[3] != "implicit"):
             arm, quality, cost, _ = kept
             return FeedbackResult(
                 decision=decision, outcome=outcome, arm=arm, quality=quality, cost=cost, duplicate=True
@@ -86,8 +87,8 @@ class SQLiteStore:
         result = credit(decision, outcome, feedback)
         if kept is None:
             _count(connection, "feedback", result.arm)
-        event = learning_event(result, feedback)
-        pending = bool(feedback.implicit) and event is not None
+        pending = pending_kind(decision, outcome, feedback)
+        event = None if pending else learning_event(result, feedback)
         connection.execute(
             "INSERT OR REPLACE INTO feedback (decision_id, received, arm, quality, cost, sequence, pending, body)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -97,41 +98,26 @@ class SQLiteStore:
                 result.arm,
                 result.quality,
                 result.cost,
-                _insert_event(connection, event) if event is not None and not pending else None,
+                _insert_event(connection, event),
                 pending,
                 encode(feedback),
             ),
         )
         return result
 
-    def settle_implicit(self, before: float) -> int:
+    def settle(self, implicit_before: float, unanswered_before: float) -> int:
         settled = 0
-        while self._any_pending(before):
-            with self._transaction() as connection:
-                rows = connection.execute(
-                    "SELECT decision_id, body FROM feedback WHERE pending = 1 AND received < ? LIMIT ?",
-                    (before, _SETTLE_BATCH),
-                ).fetchall()
-                for decision_id, body in rows:
-                    decision, feedback = _decision(connection, decision_id), decode(Feedback, body)
-                    sequence = None
-                    if decision is not None:  # else pruned meanwhile
-                        result = credit(decision, _outcome(connection, decision_id), feedback)
-                        event = learning_event(result, feedback)
-                        sequence = _insert_event(connection, event) if event is not None else None
-                    connection.execute(
-                        "UPDATE feedback SET pending = 0, sequence = ? WHERE decision_id = ?", (sequence, decision_id)
-                    )
-                    settled += sequence is not None
+        for pending in (("implicit", implicit_before), ("unanswered", unanswered_before)):
+            while self._any_due(*pending):
+                with self._transaction() as connection:
+                    for decision_id, body in connection.execute(_DUE, (*pending, _SETTLE_BATCH)).fetchall():
+                        settled += _settle(connection, decision_id, decode(Feedback, body))
         return settled
 
-    def _any_pending(self, before: float) -> bool:
+    def _any_due(self, pending: str, before: float) -> bool:
+        """A look without the write lock: mostly there is nothing to settle."""
         with self._reading() as connection:
-            return bool(
-                connection.execute(
-                    "SELECT EXISTS (SELECT 1 FROM feedback WHERE pending = 1 AND received < ?)", (before,)
-                ).fetchone()[0]
-            )
+            return connection.execute(_DUE, (pending, before, 1)).fetchone() is not None
 
     def decision(self, decision_id: str) -> Decision | None:
         with self._reading() as connection:
@@ -259,7 +245,23 @@ def _count(connection: sqlite3.Connection, column: str, arm: str) -> None:
     )
 
 
-def _insert_event(connection: sqlite3.Connection, event: LearningEvent) -> int | None:
+def _settle(connection: sqlite3.Connection, decision_id: str, feedback: Feedback) -> bool:
+    """Let a pending feedback teach; False if its decision was pruned meanwhile."""
+    decision = _decision(connection, decision_id)
+    if decision is None:
+        connection.execute("UPDATE feedback SET pending = '' WHERE decision_id = ?", (decision_id,))
+        return False
+    result = credit(decision, _outcome(connection, decision_id), feedback)
+    connection.execute(
+        "UPDATE feedback SET pending = '', arm = ?, cost = ?, sequence = ? WHERE decision_id = ?",
+        (result.arm, result.cost, _insert_event(connection, learning_event(result, feedback)), decision_id),
+    )
+    return True
+
+
+def _insert_event(connection: sqlite3.Connection, event: LearningEvent | None) -> int | None:
+    if event is None:
+        return None
     return connection.execute(
         f"INSERT INTO events ({_EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (

@@ -37,9 +37,10 @@ class Store(Protocol):
         """Write a feedback and its learning event in one durable step; durable when this returns.
 
         The first feedback is kept and later ones are duplicates, with one exception: an implicit one is pending until
-        `settle_implicit`, and an explicit one replaces it meanwhile. So the log holds final observations only, and a
-        sum never has to be taken back. A decision without context (a named model, a degraded one) is counted and
-        teaches nothing.
+        `settle`, and an explicit one replaces it meanwhile. One that comes before the outcome of a recent decision is
+        pending, too, so that the arm that answered is credited. So the log holds final observations only, and a sum
+        never has to be taken back. A decision without context (a named model, a degraded one) is counted and teaches
+        nothing.
 
         Raises:
             UnknownDecision: no such decision.
@@ -50,8 +51,8 @@ class Store(Protocol):
         """As `add_feedback`, for a group in one durable step; an unknown decision fails only its own feedback."""
         ...
 
-    def settle_implicit(self, before: float) -> int:
-        """Turn pending implicit feedback received before a time into learning events; returns how many, once each."""
+    def settle(self, implicit_before: float, unanswered_before: float) -> int:
+        """Turn pending feedback received before these times into learning events, once each; returns how many."""
         ...
 
     def decision(self, decision_id: str) -> Decision | None: ...

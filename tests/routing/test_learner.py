@@ -169,7 +169,7 @@ def test_a_map_carries_old_embeddings_over(store: SQLiteStore) -> None:
     carry = SpaceMap.checked(6, SPACE, rotation.astype(np.float32), np.zeros(EMBEDDING_DIM, np.float32))
     config = config_of("small", "middle", "large")
     decisions = [make_decision(number, embedding_space=6) for number in range(60)]
-    store.append(decisions, [])
+    store.append(decisions, [make_outcome(decision) for decision in decisions])
     store.add_feedback_many([make_feedback(decision) for decision in decisions])
     with running(store, config, space_map=carry) as learner:
         carried = scores(learner.view(SPACE))
@@ -179,7 +179,7 @@ def test_a_map_carries_old_embeddings_over(store: SQLiteStore) -> None:
         make_decision(number, context=context, created=decision.created)
         for number, (decision, context) in enumerate(zip(decisions, mapped, strict=True))
     ]
-    store.append(again, [])
+    store.append(again, [make_outcome(decision) for decision in again])
     store.add_feedback_many([make_feedback(decision) for decision in again])
     with running(store, config) as learner:
         assert scores(learner.view(SPACE)) == pytest.approx(carried, abs=1e-6)

@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from router_backend.state.open import open_store
+from router_backend.state.records import LearningEvent
 from router_backend.state.store import Store
 from tests.support.redis_server import RedisServer
 
+ROOT = Path(__file__).parents[2]
 WRITERS = 2
 
 
@@ -25,7 +27,7 @@ class Writer:
 
     def __init__(self, url: str, state_dir: Path, seed: int) -> None:
         command = [sys.executable, "-m", "tests.support.acknowledging_writer", url, str(state_dir), str(seed)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         self.acknowledged: list[str] = []
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -60,7 +62,7 @@ def writers(url: str, state_dir: Path, round_number: int) -> Iterator[list[Write
 
 def check(store: Store, acknowledged: set[str]) -> None:
     """Every acknowledged id has its decision, outcome, one event and its count, and the log has no gap."""
-    events = []
+    events: list[LearningEvent] = []
     while page := store.events(events[-1].sequence if events else 0):
         events += page
     learned = [event.decision_id for event in events]

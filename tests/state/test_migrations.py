@@ -52,6 +52,7 @@ def test_a_version_1_database_is_brought_up_with_all_that_it_holds(tmp_path: Pat
     assert np.array_equal(event.context, judged.context)
     assert store.outcome(judged.decision_id) == outcome
     assert store.add_feedback(make_feedback(judged)).duplicate
+    store.append([], [make_outcome(fresh)])
     store.add_feedback(make_feedback(fresh))
     assert [event.sequence for event in store.events(0)] == [1, 2]
     store.close()

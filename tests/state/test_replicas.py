@@ -35,7 +35,7 @@ def config() -> RouterConfig:
 
 CONFIG = config()
 
-# A replica gives feedback (perhaps an implicit signal), settles implicit signals, or reads a page of the log.
+# A replica gives feedback (perhaps an implicit signal), settles what is pending, or reads a page of the log.
 steps = st.lists(
     st.one_of(
         st.tuples(
@@ -76,7 +76,7 @@ def act(step: tuple, stores: list[Store], folds: list[Fold], decisions: list[Dec
             Feedback(decision_id=decision.decision_id, received=time.time(), score=score, implicit=implicit)
         )
     elif kind == "settle":
-        stores[replica].settle_implicit(before=time.time() + 1)
+        stores[replica].settle(time.time() + 1, time.time() + 1)
     else:
         read(stores[replica], folds[replica], rest[0])
 
@@ -93,12 +93,12 @@ def test_replicas_agree_after_any_interleaving(steps: list[tuple], fresh_urls: I
     folds = [Fold(CONFIG, SPACE) for _ in range(REPLICAS)]
     now = time.time()
     decisions = [make_decision(number, created=now - 40_000 * number) for number in range(DECISIONS)]
-    stores[0].append(decisions, [make_outcome(decision) for decision in decisions])
+    stores[0].append(decisions, [make_outcome(decision) for decision in decisions[::2]])  # half are in flight
     for step in steps:
         act(step, stores, folds, decisions)
 
     judged = {step[2] for step in steps if step[0] == "feedback"}
-    stores[0].settle_implicit(before=time.time() + 1)
+    stores[0].settle(time.time() + 1, time.time() + 1)
     for store, fold in zip(stores, folds, strict=True):
         while read(store, fold, 5):
             pass

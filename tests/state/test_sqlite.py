@@ -11,13 +11,13 @@ import pytest
 
 from router_backend.state.sqlite import SQLiteStore
 from router_backend.state.store import StoreError
-from tests.state.examples import make_decision, make_feedback
+from tests.state.examples import make_decision, make_feedback, make_outcome
 
 
 def test_a_full_disk_loses_nothing_that_was_there(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "state.db")
     decision = make_decision(0)
-    store.append([decision], [])
+    store.append([decision], [make_outcome(decision)])
     pages = store._writer.execute("PRAGMA page_count").fetchone()[0]
     store._writer.execute(f"PRAGMA max_page_count = {pages}")  # as SQLite sees a disk without space
     with pytest.raises(StoreError, match="disk is full; free space"):
@@ -53,9 +53,13 @@ def test_a_damaged_file_is_an_error_that_names_the_way_back(tmp_path: Path) -> N
     data[8192:] = b"\xff" * (len(data) - 8192)
     (tmp_path / "state.db").write_bytes(data)
     with pytest.raises(StoreError, match=r"damaged; .*state import"):
-        damaged = SQLiteStore(tmp_path / "state.db")
-        for decision in decisions:
-            damaged.decision(decision.decision_id)
+        read_all(tmp_path / "state.db", [decision.decision_id for decision in decisions])
+
+
+def read_all(path: Path, decision_ids: list[str]) -> None:
+    store = SQLiteStore(path)
+    for decision_id in decision_ids:
+        store.decision(decision_id)
 
 
 def test_a_read_only_file_is_an_error_that_says_so(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_an_explicit_score_replaces_a_pending_implicit_one(store: Store) -> None
     assert store.add_feedback(make_feedback(decision, 0.25, implicit="asked_again")).duplicate
     assert not store.add_feedback(make_feedback(decision, 1.0)).duplicate
     assert store.add_feedback(make_feedback(decision, 0.5)).duplicate
-    assert store.settle_implicit(before=decision.created + 1000.0) == 0
+    assert store.settle(decision.created + 1000.0, 0.0) == 0
     assert [event.quality for event in store.events(0)] == [1.0]
     assert store.counts()["small"]["feedback"] == 1
 
@@ -113,8 +113,8 @@ def test_an_implicit_signal_teaches_once_it_is_settled(open_replica: Callable[[]
     decision = make_decision(0)
     store.append([decision], [make_outcome(decision)])
     store.add_feedback(make_feedback(decision, 0.0, implicit="truncated"))
-    assert store.settle_implicit(before=decision.created) == 0
-    assert store.settle_implicit(before=decision.created + 1000.0) + other.settle_implicit(before=1e12) == 1
+    assert store.settle(decision.created, 1e12) == 0
+    assert store.settle(decision.created + 1000.0, 0.0) + other.settle(1e12, 0.0) == 1
     (event,) = other.events(0)
     assert (event.quality, event.arm, event.cost) == (0.0, "small", 0.0005)
     late = store.add_feedback(make_feedback(decision, 1.0))
@@ -122,9 +122,32 @@ def test_an_implicit_signal_teaches_once_it_is_settled(open_replica: Callable[[]
     assert len(store.events(0)) == 1
 
 
-def test_an_unknown_decision_fails_only_its_own_feedback_of_a_group(store: Store) -> None:
+def test_feedback_before_the_outcome_waits_for_it_and_credits_the_arm_that_answered(store: Store) -> None:
     decision = make_decision(0)
     store.append([decision], [])
+    assert not store.add_feedback(make_feedback(decision)).duplicate
+    assert store.add_feedback(make_feedback(decision, 0.0)).duplicate
+    assert store.events(0) == []
+    store.append([], [make_outcome(decision, served="large", cost=0.25)])
+    assert store.settle(0.0, 1e12) == 1
+    (event,) = store.events(0)
+    assert (event.arm, event.quality, event.cost) == ("large", 0.75, 0.25)
+    late = store.add_feedback(make_feedback(decision))
+    assert (late.duplicate, late.arm, late.cost) == (True, "large", 0.25)
+
+
+def test_without_an_outcome_the_chosen_arm_is_credited_in_the_end(store: Store) -> None:
+    young, old = make_decision(0), make_decision(1, created=time.time() - DAY)
+    store.append([young, old], [])
+    store.add_feedback_many([make_feedback(young), make_feedback(old)])
+    assert [event.arm for event in store.events(0)] == ["middle"]  # nothing more is to be expected of the old one
+    assert store.settle(0.0, 1e12) == 1
+    assert [(event.arm, event.cost) for event in store.events(0)] == [("middle", 0.002), ("small", 0.001)]
+
+
+def test_an_unknown_decision_fails_only_its_own_feedback_of_a_group(store: Store) -> None:
+    decision = make_decision(0)
+    store.append([decision], [make_outcome(decision)])
     unknown = Feedback(decision_id=new_decision_id(), received=0.0, score=1.0)
     with pytest.raises(UnknownDecision):
         store.add_feedback(unknown)
@@ -154,7 +177,7 @@ def test_what_would_spoil_a_sum_is_refused(store: Store, change: dict[str, float
 
 def test_events_are_read_in_pages_without_gaps(store: Store) -> None:
     decisions = [make_decision(number) for number in range(25)]
-    store.append(decisions, [])
+    store.append(decisions, [make_outcome(decision) for decision in decisions])
     store.add_feedback_many([make_feedback(decision) for decision in decisions])
     pages = [store.events(0, 10), store.events(10, 10), store.events(20, 10), store.events(25, 10)]
     assert [len(page) for page in pages] == [10, 10, 5, 0]
@@ -164,7 +187,7 @@ def test_events_are_read_in_pages_without_gaps(store: Store) -> None:
 def test_concurrent_writers_in_and_across_stores_number_events_without_gaps(open_replica: Callable[[], Store]) -> None:
     stores = [open_replica(), open_replica()]
     decisions = [make_decision(number) for number in range(200)]
-    stores[0].append(decisions, [])
+    stores[0].append(decisions, [make_outcome(decision) for decision in decisions])
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: stores[n % 2].add_feedback(make_feedback(decisions[n])), range(200)))
     events = stores[1].events(0)
@@ -190,7 +213,7 @@ def test_pruning_removes_old_decisions_and_keeps_what_was_learned(store: Store) 
 def test_everything_is_there_after_reopening(open_replica: Callable[[], Store]) -> None:
     first = open_replica()
     decision = make_decision(0)
-    first.append([decision], [])
+    first.append([decision], [make_outcome(decision)])
     first.add_feedback(make_feedback(decision))
     first.close()
     again = open_replica()
