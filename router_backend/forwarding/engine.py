@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from router_backend.config.models import ModelConfig, OpenAIUpstream
+from router_backend.config.models import ModelConfig, OpenAIUpstream, TensorRTLLMUpstream
 from router_backend.config.schema import RouterConfig
 from router_backend.forwarding.answers import Lease, StreamedAnswer, WholeAnswer
 from router_backend.forwarding.api import Answer, ForwardError, ForwardRequest, Progress
@@ -28,6 +28,7 @@ from router_backend.forwarding.observer import Observer
 from router_backend.forwarding.openai import OpenAIServer, new_session
 from router_backend.forwarding.retries import RetryBudget, backoff
 from router_backend.forwarding.secrets import key_reader
+from router_backend.forwarding.tensorrtllm import TensorRTLLMServer
 from router_backend.forwarding.upstream import Call, Upstream
 
 
@@ -87,6 +88,8 @@ class Engine:
                 upstream.headers,
                 connect,
             )
+        if isinstance(upstream, TensorRTLLMUpstream):
+            return TensorRTLLMServer(model.name, upstream, model.context_window, connect)
         raise ValueError(f"model {model.name!r}: the packaged local model is not running; start with `llm-router up`")
 
     def _http(self) -> aiohttp.ClientSession:

@@ -119,8 +119,7 @@ async def test_backoff_can_be_cancelled(engine_for: EngineFor, upstream: Scripte
     upstream.script(Script(status=503, headers={"retry-after": "60"}))
     engine = engine_for(upstream, retries={"max_backoff": 100})
     task = asyncio.create_task(engine.forward(ask("a")))
-    await upstream.wait_running(1)
-    await upstream.wait_running(0)
+    await upstream.wait_requests()
     await asyncio.sleep(0.02)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -104,6 +104,17 @@ class ScriptedUpstream:
                 self._changed.clear()
                 await self._changed.wait()
 
+    async def wait_requests(self, count: int = 1, within: float = 5.0) -> None:
+        """Until so many requests have come in.
+
+        Raises:
+            TimeoutError: they have not, within the time.
+        """
+        async with asyncio.timeout(within):
+            while len(self.requests) < count:
+                self._changed.clear()
+                await self._changed.wait()
+
     async def wait_running(self, count: int = 1, within: float = 5.0) -> None:
         """Until exactly so many requests are being answered.
 
