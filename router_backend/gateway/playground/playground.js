@@ -85,9 +85,9 @@ function showArms(decision, before) {
     head.append(element("span", "name", name), element("span", "grow"));
     const moved = before?.means?.[name] === undefined ? 0 : mean - before.means[name];
     if (Math.abs(moved) >= 0.0005) head.append(element("span", moved > 0 ? "delta up" : "delta down", signed(moved)));
-    const numbers = `${mean.toFixed(3)} ${signed(bonus)} · about ${dollars(decision.expected_cost[name] ?? 0)}`;
-    head.append(element("span", "numbers", numbers));
-    arm.append(head, track([["mean", Math.max(0, mean) / size], ["bonus", Math.max(0, bonus) / size]]));
+    head.append(element("span", "numbers", `≈ ${dollars(decision.expected_cost[name] ?? 0)}`));
+    const numbers = element("div", "numbers", `${mean.toFixed(3)} ${signed(bonus)} exploration`);
+    arm.append(head, track([["mean", Math.max(0, mean) / size], ["bonus", Math.max(0, bonus) / size]]), numbers);
     return arm;
   }));
 }
@@ -146,15 +146,26 @@ function finish(decision, asked, foot) {
   $("total-cost").textContent = dollars(totals.cost);
   $("total-savings").textContent = dollars(totals.savings);
   $("total-requests").textContent = totals.requests;
-  const up = element("button", "vote", "👍"), down = element("button", "vote", "👎");
-  up.title = "Good answer";
-  down.title = "Bad answer";
+  const up = thumb("Good answer", "vote up"), down = thumb("Bad answer", "vote down");
   const note = element("span");
   foot.append(up, down, element("b", "", answer?.served ?? decision.model));
   if (answer) foot.append(element("span", "", `${answer.usage.completion} tokens · ${answer.latency.toFixed(1)} s · ${dollars(answer.cost ?? 0)}`));
   foot.append(note);
   up.onclick = () => rate(decision, asked, 1, [up, down], note);
   down.onclick = () => rate(decision, asked, 0, [down, up], note);
+}
+
+function thumb(title, className) {
+  const button = element("button", className);
+  button.type = "button";
+  button.title = title;
+  const picture = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  picture.setAttribute("viewBox", "0 0 24 24");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", "M3.5 11H7v9H3.5zM7 11l4-8c2 0 2.6 1.5 2.2 3.2L12.3 10h6.2c1.6 0 2.2 1 2 2.2l-1.2 6c-.3 1.2-1 1.8-2.3 1.8H7");
+  picture.append(path);
+  button.append(picture);
+  return button;
 }
 
 async function rate(decision, asked, score, [given, other], note) {
