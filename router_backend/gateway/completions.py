@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from router_backend.config.security import ApiKey
@@ -63,7 +64,7 @@ class Completions:
             account.failed(error)
             await exchange.fail(from_forwarding(error), _headers(made, error.arm or made.arms[0]))
             return
-        except BaseException:
+        except asyncio.CancelledError:
             account.left(Progress(arm=made.arms[0], started=exchange.started))
             raise
         try:

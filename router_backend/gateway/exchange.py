@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import orjson
 
@@ -19,6 +19,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 T = TypeVar("T")
 
+_DISCARDED = 64 * 1024 * 1024  # bytes beyond the limit that are still read
+_CLOSE: list[Header] = [(b"connection", b"close")]  # there is a rest of the body that nobody will read
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -57,35 +59,34 @@ class Exchange:
             ClientGone: the client left while sending.
         """
         length = self.headers.get(b"content-length", b"")
-        if length.isdigit() and len(length) < 20 and int(length) > limit:
-            raise _too_large(limit)
-        first = await self._next(seconds)
-        if first["type"] == "http.request" and not first.get("more_body"):
-            whole: bytes = first.get("body", b"")
-            if len(whole) > limit:
-                raise _too_large(limit)
-            return whole
-        return await self._rest(first, limit, seconds)
-
-    async def _next(self, seconds: float) -> Message:
-        try:
-            return await asyncio.wait_for(self._receive(), seconds)
-        except TimeoutError:
-            raise _too_slow(seconds) from None
-
-    async def _rest(self, message: Message, limit: int, seconds: float) -> bytes:
-        parts, size, until = [], 0, time.monotonic() + seconds
-        while True:
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            part = message.get("body", b"")
+        if b"expect" in self.headers and length.isdigit() and int(length[:20]) > limit:
+            raise _too_large(limit, close=True)  # nothing of it has been sent yet
+        until = time.monotonic() + seconds
+        parts, size, more = [], 0, True
+        while more:
+            part, more = await self._piece(until, seconds)
             size += len(part)
             if size > limit:
-                raise _too_large(limit)
+                await self._refuse(limit, size, more, until, seconds)
             parts.append(part)
-            if not message.get("more_body"):
-                return b"".join(parts)
-            message = await self._next(max(0.001, until - time.monotonic()))
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _piece(self, until: float, seconds: float) -> tuple[bytes, bool]:
+        try:
+            async with asyncio.timeout(max(0.001, until - time.monotonic())):
+                message = await self._receive()
+        except TimeoutError:
+            raise _too_slow(seconds) from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        return message.get("body", b""), message.get("more_body", False)
+
+    async def _refuse(self, limit: int, size: int, more: bool, until: float, seconds: float) -> NoReturn:
+        """Read on and throw away, within reason: a client that is still sending would not see the answer."""
+        while more and size < limit + _DISCARDED:
+            part, more = await self._piece(until, seconds)
+            size += len(part)
+        raise _too_large(limit, close=more)
 
     async def while_connected(self, work: Awaitable[T]) -> T:
         """Result of `work`, which is cancelled as soon as the client leaves (call it when the body has been read).
@@ -140,13 +141,11 @@ class Exchange:
         await self.respond(error.status, error.body(), [*headers, *error.headers])
 
 
-def _too_large(limit: int) -> ApiError:
-    # The rest of the body is not read: the connection can't be used again.
-    close = [(b"connection", b"close")]
+def _too_large(limit: int, close: bool) -> ApiError:
     message = f"The request body is larger than {limit} bytes (gateway.max_body_bytes)"
-    return ApiError(413, message, code="request_too_large", headers=close)
+    return ApiError(413, message, code="request_too_large", headers=_CLOSE if close else [])
 
 
 def _too_slow(seconds: float) -> ApiError:
     message = f"The request body was not complete after {seconds:g} s (gateway.body_seconds)"
-    return ApiError(408, message, code="request_timeout", headers=[(b"connection", b"close")])
+    return ApiError(408, message, code="request_timeout", headers=_CLOSE)

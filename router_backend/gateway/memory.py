@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
+from router_backend.contract import TASKS
 from router_backend.routing.decision import RoutedDecision
 from router_backend.state.records import Outcome
 
@@ -50,4 +51,7 @@ class Remembered:
         if self.outcome is not None:
             answer = asdict(self.outcome) | {"savings": self.savings}
             del answer["decision_id"], answer["key"]
-        return {"object": "router.decision", **asdict(self.decision), "answer": answer}
+        decision = asdict(self.decision)
+        # A decision of the gateway's own has no probabilities: nothing was classified.
+        decision["task_probabilities"] = dict(zip(TASKS, self.decision.task_probabilities, strict=False))
+        return {"object": "router.decision", **decision, "answer": answer}

@@ -81,13 +81,14 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
         inputs["candidates"] = orjson.loads(inputs["candidates"])
         self.asked.append(inputs)
         await asyncio.sleep(self.delay)
-        made = self.decide(inputs) if self.decide else self._decision(inputs)
+        made = self.decide(inputs) if self.decide else self.decision(inputs)
         data = made if isinstance(made, bytes) else made.to_json()
         if isinstance(made, RoutedDecision):
             self.decisions[made.decision_id] = {"model": made.model, "kind": "routed"}
         return {"decision": struct.pack("<I", len(data)) + data}
 
-    def _decision(self, inputs: dict[str, Any]) -> RoutedDecision:
+    def decision(self, inputs: dict[str, Any]) -> RoutedDecision:
+        """The first healthy model that may be taken, with plausible numbers."""
         ranking = [model for model in self.models if model in inputs["candidates"]]
         return RoutedDecision(
             decision_id=new_decision_id(),
