@@ -43,6 +43,9 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy router_backend classifier_training clients
 
 # Writes the versions that are installed now into the lock file, after an upgrade by hand.
+docs: $(VENV)/.dev
+	$(BIN)/python -m router_backend.config.reference > docs/configuration.md
+
 lock: $(VENV)/.dev
 	$(BIN)/python -m pip freeze --exclude-editable --exclude llm-router | sed -E 's/ @ .*//; s/\+cpu$$//' > requirements.lock
 

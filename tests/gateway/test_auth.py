@@ -176,7 +176,9 @@ async def test_no_prompt_completion_or_key_in_logs_or_metrics(
     gateway = await serve(upstream, security={"api_keys": [entry]})
     await leave_canaries(gateway, upstream, headers)
     clients = ("httpx", "httpcore")  # the test's own
-    logged = "\n".join(caplog.handler.format(record) for record in caplog.records if not record.name.startswith(clients))
+    logged = "\n".join(
+        caplog.handler.format(record) for record in caplog.records if not record.name.startswith(clients)
+    )
     assert '"status":200' in logged
     metrics = (await gateway.http.get("/metrics")).text
     secret = headers["authorization"].removeprefix("Bearer ")

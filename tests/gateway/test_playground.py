@@ -23,7 +23,9 @@ from tests.support.scripted_upstream import Script, ScriptedUpstream
 async def page() -> AsyncIterator[Page]:
     """A page that fails the test on any script error."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert chromium, "the playground's tests need a browser: apt-get install chromium (tests/tools/install-system-packages)"
+    assert chromium, (
+        "the playground's tests need a browser: apt-get install chromium (tests/tools/install-system-packages)"
+    )
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         opened = await browser.new_page(viewport={"width": 1280, "height": 860})

@@ -1,0 +1,95 @@
+"""Writes docs/configuration.md from the schema, so that the page can't disagree with what is validated.
+
+python -m router_backend.config.reference > docs/configuration.md
+"""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any, Union
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from router_backend.config.schema import RouterConfig
+
+_HEAD = """# router.yaml
+
+Written from the schema by `make docs`. A mistake in the file is reported with its line and the fix, before anything
+starts. SIGHUP or `POST /admin/reload` reads the file again without dropping a request; so does a change of the file.
+"""
+
+
+def render() -> str:
+    """The page, as Markdown: one table per section, in the order of first use."""
+    parts, queue, seen = [_HEAD], [RouterConfig], {RouterConfig}
+    while queue:
+        section = queue.pop(0)
+        title = "The file" if section is RouterConfig else section.__name__
+        parts.append(f"## {title}\n\n{(section.__doc__ or '').strip()}\n")
+        rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
+        for name, info in section.model_fields.items():
+            rows.append(f"| `{info.alias or name}` | {_type(info.annotation)} | {_default(info)} | {_meaning(info)} |")
+            for inner in _sections(info.annotation):
+                if inner not in seen:
+                    seen.add(inner)
+                    queue.append(inner)
+        parts.append("\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _sections(argument)
+
+
+def _type(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _type(arguments[0])
+    if origin is typing.Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_type(argument) for argument in arguments if argument is not type(None))
+    if origin in (list, frozenset, set, tuple):
+        return f"list of {_type(arguments[0])}"
+    if origin is dict:
+        return f"{_type(arguments[0])} → {_type(arguments[1])}"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+    plain = {str: "text", int: "whole number", float: "number", bool: "true, false"}
+    return plain.get(annotation, "any value")
+
+
+def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "**required**"
+    value = info.default if info.default is not PydanticUndefined else info.get_default(call_default_factory=True)
+    if value is None:
+        return ""
+    if isinstance(value, BaseModel):
+        return "its defaults"
+    if isinstance(value, (frozenset, set)):
+        value = sorted(value)
+    return f"`{json.dumps(value)}`"
+
+
+def _meaning(info: FieldInfo) -> str:
+    bounds = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    limits = [
+        f"{sign} {getattr(item, key):g}" for item in info.metadata for key, sign in bounds.items() if hasattr(item, key)
+    ]
+    text = info.description or ""
+    return f"{text} ({', '.join(limits)})".strip() if limits else text
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(render())
