@@ -1,0 +1,99 @@
+"""Which text of a chat request is classified."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router_backend.prompts import BadRequest, describe, routing_text, text_of
+
+
+def user(content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": content}
+
+
+def test_the_last_user_turn_decides() -> None:
+    messages = [
+        {"role": "system", "content": "You are terse."},
+        user("Pythonでソートアルゴリズムを実装して"),
+        {"role": "assistant", "content": "def sort(items): ..."},
+        user("このアルゴリズムの計算量を説明して"),
+    ]
+    assert routing_text(messages) == "このアルゴリズムの計算量を説明して"
+
+
+def test_a_turn_that_says_nothing_by_itself_gets_the_one_before() -> None:
+    messages = [user("Write a sonnet about rain"), {"role": "assistant", "content": "…"}, user("more")]
+    assert routing_text(messages) == "more\nWrite a sonnet about rain"
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("plain", "plain"),
+        (None, ""),
+        ([], ""),
+        ([{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "data:x"}}], "a"),
+        ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "a\nb"),
+        ([{"type": "input_audio", "input_audio": {}}, "loose", 3, None, {"text": 5}], "loose"),
+    ],
+)
+def test_content_of_any_kind_has_a_text(content: Any, text: str) -> None:
+    assert text_of(content) == text
+
+
+def test_without_a_user_turn_the_last_text_counts() -> None:
+    assert (
+        routing_text([{"role": "system", "content": "Translate"}, {"role": "assistant", "content": None}])
+        == "Translate"
+    )
+
+
+@pytest.mark.parametrize("messages", [[], [1], ["text"], [None]])
+def test_what_is_no_conversation_is_refused(messages: Any) -> None:
+    with pytest.raises(BadRequest):
+        routing_text(messages)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(
+    st.lists(st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant", "tool"]), "content": json_values}))
+)
+def test_any_json_content_is_read_or_refused(messages: list[dict[str, Any]]) -> None:
+    try:
+        text = routing_text(messages)
+    except BadRequest:
+        return
+    assert describe(text, messages).prompt_tokens >= 0
+
+
+@pytest.mark.parametrize(
+    ("text", "japanese", "code"),
+    [
+        ("Why is the sky blue?", False, False),
+        ("空はなぜ青いの？", True, False),
+        ("```python\nprint(1)\n```", False, True),
+        ("def f(x):\n    return x", False, True),
+        ("SELECT name FROM users", False, True),
+    ],
+)
+def test_script_and_code_are_noticed(text: str, japanese: bool, code: bool) -> None:
+    features = describe(text, [user(text)])
+    assert (features.japanese, features.code) == (japanese, code)
+
+
+def test_tokens_are_estimated_over_all_turns() -> None:
+    english, japanese = "word " * 400, "漢字かな" * 100
+    alone = describe(english, [user(english)]).prompt_tokens
+    assert 400 <= alone <= 600
+    both = describe(japanese, [user(english), user(japanese)]).prompt_tokens
+    assert alone + 300 <= both <= alone + 500

@@ -1,0 +1,183 @@
+"""One classified prompt to one decision."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from router_backend.config import RouterConfig, parse_config
+from router_backend.contract import EMBEDDING_DIM, TASKS
+from router_backend.prompts.hints import RoutingHints
+from router_backend.routing.candidates import NoCandidate
+from router_backend.routing.fold import Fold, View
+from router_backend.routing.router import Classified, Router, UnknownPolicy
+from router_backend.state.records import Decision, LearningEvent
+
+CONFIG = """\
+version: 1
+models:
+  - {name: big, upstream: {kind: local}, price: {input: 1, output: 2}, context_window: 8192, capabilities: [tools]}
+  - {name: middle, upstream: {kind: local}, price: {input: 0.5, output: 1}, context_window: 8192}
+  - {name: small, upstream: {kind: local}, price: {input: 0.01, output: 0.02}, context_window: 1000}
+default_model: small
+policy: {name: linucb, epsilon: 0.0}
+shadows: [{name: always-big, policy: {name: fixed, model: big}}]
+experiments: [{name: half, share: 0.5, policy: {name: fixed, model: middle, epsilon: 0}}]
+"""
+
+
+class Setup:
+    """A router over one view, and what it recorded."""
+
+    def __init__(self, text: str = CONFIG, events: list[LearningEvent] | None = None) -> None:
+        self.config: RouterConfig = parse_config(text)
+        fold = Fold(self.config, space=1)
+        fold.fold(events or [])
+        self._view = fold.view()
+        self.recorded: list[Decision] = []
+        self.router = Router(self, self.recorded.append, np.random.default_rng(7))
+
+    def view(self, space: int) -> View:
+        return self._view
+
+
+def classified(task: str = "math", confidence: float = 0.9) -> Classified:
+    probabilities = np.full(len(TASKS), (1 - confidence) / (len(TASKS) - 1), np.float32)
+    probabilities[TASKS.index(task)] = confidence
+    embedding = np.random.default_rng(3).normal(0, 0.1, EMBEDDING_DIM).astype(np.float32)
+    return Classified(probabilities, 0.4, embedding, 1)
+
+
+def outside_of_experiments(setup: Setup) -> RoutingHints:
+    for number in range(100):
+        hints = RoutingHints(prompt_tokens=20, session=f"s{number}")
+        if setup.router.decide(classified(), hints).experiment == "":
+            setup.recorded.clear()
+            return hints
+    raise AssertionError("every session is in the experiment")
+
+
+def test_a_decision_is_recorded_as_it_was_made() -> None:
+    setup = Setup()
+    hints = outside_of_experiments(setup)
+    decision = setup.router.decide(classified(), hints)
+    (record,) = setup.recorded
+    assert record.decision_id == decision.decision_id
+    assert record.model == decision.model == decision.ranking[0]
+    assert record.kind == "routed"
+    assert record.propensity == decision.propensity == 1.0
+    assert record.candidates == ("big", "middle", "small")
+    assert record.policy_version == decision.policy_version != ""
+    assert record.task == "math"
+    assert len(record.context) > EMBEDDING_DIM
+    assert record.shadows == (("always-big", "big"),)
+
+
+def test_a_session_stays_with_its_experiment() -> None:
+    setup = Setup()
+    seen = {}
+    for _ in range(3):
+        for number in range(40):
+            session = f"s{number}"
+            decision = setup.router.decide(classified(), RoutingHints(session=session, prompt_tokens=9))
+            assert seen.setdefault(session, decision.experiment) == decision.experiment
+            if decision.experiment:
+                assert (decision.policy, decision.model) == ("half", "middle")
+    assert 8 < sum(bool(experiment) for experiment in seen.values()) < 32
+
+
+def test_capabilities_and_context_window_narrow_the_candidates() -> None:
+    setup = Setup()
+    assert setup.router.decide(classified(), RoutingHints(needs=["tools"])).model == "big"
+    large = setup.router.decide(classified(), RoutingHints(prompt_tokens=5000, policy="linucb"))
+    assert set(large.scores) == {"big", "middle"}
+
+
+def test_a_request_that_nobody_can_take_is_told_what_it_needs() -> None:
+    with pytest.raises(NoCandidate, match="vision"):
+        Setup().router.decide(classified(), RoutingHints(needs=["vision"]))
+    with pytest.raises(NoCandidate, match="nobody"):
+        Setup().router.decide(classified(), RoutingHints(candidates=["nobody"]))
+
+
+def test_a_cost_ceiling_leaves_out_what_is_dearer_and_keeps_the_cheapest() -> None:
+    setup = Setup()
+    within = setup.router.decide(classified(), RoutingHints(prompt_tokens=100, max_cost=0.00041, policy="linucb"))
+    assert set(within.scores) == {"middle", "small"}
+    assert setup.router.decide(classified(), RoutingHints(prompt_tokens=100, max_cost=1e-12)).model == "small"
+
+
+def test_a_quality_floor_leaves_out_what_is_expected_to_be_worse() -> None:
+    context = Setup()
+    hints = outside_of_experiments(context)
+    context.router.decide(classified(), hints)
+    x = context.recorded[0].context
+    events = [
+        LearningEvent(
+            sequence=i + 1,
+            decision_id=str(i),
+            arm=arm,
+            at=1e9,
+            embedding_space=1,
+            context=x,
+            task="math",
+            quality=quality,
+            cost=0.001,
+        )
+        for i, (arm, quality) in enumerate([("big", 1.0), ("middle", 0.5), ("small", 0.0)] * 30)
+    ]
+    taught = Setup(events=events)
+    hints = RoutingHints(prompt_tokens=20, session=hints.session, min_quality=0.7)
+    assert taught.router.decide(classified(), hints).model == "big"
+    impossible = RoutingHints(prompt_tokens=20, session=hints.session, min_quality=1.0)
+    assert taught.router.decide(classified(), impossible).model == "big"
+
+
+def test_a_policy_by_name_must_be_configured() -> None:
+    setup = Setup()
+    assert setup.router.decide(classified(), RoutingHints(policy="always-big")).model == "big"
+    with pytest.raises(UnknownPolicy, match="half"):
+        setup.router.decide(classified(), RoutingHints(policy="nonsense"))
+
+
+@pytest.mark.parametrize("cause", ["tokenizer", "classifier"])
+def test_trouble_before_the_router_takes_the_default_model(cause: str) -> None:
+    setup = Setup()
+    broken = classified()
+    if cause == "classifier":
+        broken.embedding[:] = np.nan
+    hints = RoutingHints(degraded="tokenizer" if cause == "tokenizer" else "")
+    decision = setup.router.decide(broken, hints)
+    assert (decision.model, decision.reason) == ("small", f"fallback:{cause}")
+    assert setup.recorded[0].kind == "fallback"
+    assert setup.recorded[0].propensity is None
+
+
+def test_trouble_in_the_policy_takes_the_default_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = Setup()
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("router_backend.routing.router.select", broken)
+    decision = setup.router.decide(classified(), RoutingHints(prompt_tokens=3))
+    assert (decision.model, decision.reason) == ("small", "fallback:router")
+
+
+def test_a_fallback_keeps_to_the_allowed_models() -> None:
+    decision = Setup().router.decide(classified(), RoutingHints(degraded="tokenizer", candidates=["big"]))
+    assert decision.model == "big"
+
+
+def test_an_unsure_task_takes_the_default_model_and_says_so() -> None:
+    setup = Setup(CONFIG.replace("epsilon: 0.0", "epsilon: 0.0, min_confidence: 0.6"))
+    hints = outside_of_experiments(setup)
+    decision = setup.router.decide(classified(confidence=0.3), hints)
+    assert (decision.model, decision.reason) == ("small", "low_confidence")
+
+
+def test_a_change_of_model_in_a_session_is_said() -> None:
+    setup = Setup()
+    assert setup.router.decide(classified(), RoutingHints(policy="always-big", previous_model="small")).switched
+    assert not setup.router.decide(classified(), RoutingHints(policy="always-big", previous_model="big")).switched
+    assert not setup.router.decide(classified(), RoutingHints(policy="always-big")).switched
