@@ -51,6 +51,8 @@ class RidgeArms:
 
     def update(self, arm: int, x: Array, quality: float, cost: float, weight: float = 1.0) -> None:
         """Fold in one observation of context `x` [dim]."""
+        if weight <= 0.0:  # discounted to nothing
+            return
         dim, block = self.dim, self.blocks[arm]
         self._published[arm] = None
         recent = self._recent[arm]
