@@ -63,8 +63,8 @@ class BasePolicy(ABC):
     @abstractmethod
     def scores(self, query: Query) -> Scores: ...
 
-    def qualities(self, query: Query) -> list[float]:
-        return self.scores(query).means
+    @abstractmethod
+    def qualities(self, query: Query) -> list[float]: ...
 
     def floors(self, candidates: tuple[int, ...]) -> tuple[list[float], float]:
         known = self._floors

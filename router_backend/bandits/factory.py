@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from router_backend.bandits.thompson import Thompson
 from router_backend.bandits.ucb1 import UCB1
 from router_backend.config.models import ModelConfig
 from router_backend.config.policy import PolicyConfig, PolicyName
+
+_log = logging.getLogger(__name__)
 
 POLICIES: dict[PolicyName, type[BasePolicy]] = {
     "linucb": LinUCB,
@@ -37,18 +40,29 @@ def build_policy(
     models: Sequence[ModelConfig],
     prior: Prior | None = None,
     default: str | None = None,
+    space: int = 0,
 ) -> BasePolicy:
     """A policy without observations.
 
     Args:
         prior: in place of the file that `config.prior` names.
         default: the model taken when the task is unsure; the cheapest if left out.
+        space: embedding space of the contexts to come; a prior of another space is left out, with a warning. 0: any.
 
     Raises:
         PriorError: `config.prior` can't be used.
     """
     if prior is None and config.prior is not None:
         prior = Prior.load(Path(config.prior))
+    if prior is not None and 0 not in (space, prior.space) and space != prior.space:
+        _log.warning(
+            "the prior of policy %s was fitted in embedding space %d, the classifier's is %d: starting without it;"
+            " run `llm-router bootstrap` with this classifier",
+            config.name,
+            prior.space,
+            space,
+        )
+        prior = None
     setup = Setup(config, models, 0, prior)
     names = [model.name for model in models]
     chosen = setup.by_price()[0] if default is None else names.index(default)

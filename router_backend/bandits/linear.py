@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from router_backend.bandits.base import BasePolicy, Setup
 from router_backend.bandits.protocol import Query
@@ -34,57 +35,61 @@ class LinearPolicy(BasePolicy):
         self._positions = view_indices(config.components)
         self.dim = len(self._positions) + 1
         self._ridge = RidgeArms(len(self.arms), self.dim, config.ridge, config.initial_quality)
-        self._space = setup.prior.space if setup.prior else 0
         if setup.prior is not None:
             bias_included = np.append(self._positions, CONTEXT_DIM)
             for arm, name in enumerate(self.arms):
                 prior = setup.prior.arm(name, bias_included, config.prior_weight)
                 if prior is not None:
                     self._ridge.set_prior(arm, prior.precision, prior.means, prior.count)
-        self._blocks: Sequence[NDArray[np.float64]] = self._ridge.blocks
+        self._blocks: Sequence[NDArray[np.floating[Any]]] = self._ridge.blocks  # FP64; a snapshot's FP32
         self._counts = self._ridge.counts
-        self._stack: NDArray[np.float64] | None = None  # [arms · (dim + 2), dim], a snapshot's blocks in one piece
+        self._stack: NDArray[np.floating[Any]] | None = (
+            None  # [arms · (dim + 2), dim], a snapshot's blocks in one piece
+        )
 
     @property
     def counts(self) -> NDArray[np.float64]:
         return self._counts
 
-    def estimates(self, query: Query) -> tuple[list[float], list[float], list[float]]:
-        """(quality, its standard width √xᵀA⁻¹x, cost in USD) by candidate."""
-        x = self._view(query.context)
+    def estimates(self, query: Query, scale: float = 1.0) -> tuple[list[float], list[float], list[float]]:
+        """(quality, `scale` times its standard width √xᵀA⁻¹x, cost in USD) by candidate."""
         dim, candidates = self.dim, query.candidates
-        if self._stack is not None and len(candidates) == len(self._blocks):
+        padded = self._padded(query.context, self._blocks[0].dtype)
+        x = padded[:dim]
+        costs: list[float] = query.expected_cost.tolist()
+        if self._stack is not None and len(candidates) == len(costs):
+            # The padding's zeros leave both θ out of the second product, which a slice would copy for.
             products = self._stack.dot(x).reshape(-1, dim + 2)
-            squares = products[:, :dim].dot(x).tolist()
-            means = products[:, dim:].tolist()
+            squares = products.dot(padded).tolist()
+            quality = products[:, dim].tolist()
+            learned = products[:, dim + 1]
         else:
             vectors = [self._blocks[arm].dot(x) for arm in candidates]
-            squares = [vector[:dim].dot(x) for vector in vectors]
-            means = [vector[dim:].tolist() for vector in vectors]
-        costs: list[float] = query.expected_cost.tolist()
-        if len(candidates) < len(costs):
+            squares = [float(vector.dot(padded)) for vector in vectors]
+            quality = [vector.item(dim) for vector in vectors]
+            learned = np.array([vector[dim + 1] for vector in vectors])
             costs = [costs[arm] for arm in candidates]
-        if sum(costs) != sum(costs):  # some are NaN
-            costs = [known if known == known else max(mean[1], 0.0) for known, mean in zip(costs, means, strict=True)]
+        if math.isnan(sum(costs)):
+            costs = np.where(np.isnan(costs), np.maximum(learned, 0.0), costs).tolist()
         # Rounding may leave a tiny negative square.
-        return [mean[0] for mean in means], [abs(square) ** 0.5 for square in squares], costs
+        return quality, [scale * abs(square) ** 0.5 for square in squares], costs
 
     def qualities(self, query: Query) -> list[float]:
         return self.estimates(query)[0]
 
-    def _view(self, context: NDArray[np.float32]) -> NDArray[np.float64]:
-        # `routing.context.view` for one context, by slices: it is on the hot path.
-        x = np.empty(self.dim)
+    def _padded(self, context: NDArray[np.float32], dtype: DTypeLike = np.float64) -> NDArray[Any]:
+        """The view of one context (as `routing.context.view`, by slices: it is on the hot path), and two zeros."""
+        x = np.zeros(self.dim + 2, dtype)
         if self._components == EMBEDDING_DIM:
-            x[:-1] = context
+            x[:-3] = context
         else:
             x[: self._components] = context[: self._components]
-            x[self._components : -1] = context[EMBEDDING_DIM:]
-        x[-1] = 1.0
+            x[self._components : -3] = context[EMBEDDING_DIM:]
+        x[-3] = 1.0
         return x
 
     def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> None:
-        self._ridge.update(arm, self._view(context), quality, cost, weight)
+        self._ridge.update(arm, self._padded(context)[: self.dim], quality, cost, weight)
 
     def _fold_many(
         self,
@@ -100,7 +105,7 @@ class LinearPolicy(BasePolicy):
         self._ridge.decay(factor)
 
     def _freeze(self, source: Self) -> None:
-        self._blocks = source._ridge.share()
+        self._blocks = source._ridge.publish()
         self._counts = source._ridge.counts.copy()
         self._stack = np.concatenate(self._blocks) if len(self._blocks) <= _STACKED else None
 

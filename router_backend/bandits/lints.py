@@ -16,11 +16,11 @@ class LinTS(LinearPolicy):
 
     def scores(self, query: Query) -> Scores:
         """Expected rewards, as values and as means; the bonus is one standard deviation's."""
-        quality, width, cost = self.estimates(query)
-        means, bonuses = self.reward.score(quality, [self.alpha * value for value in width], cost)
+        quality, deviation, cost = self.estimates(query, self.alpha)
+        means, bonuses = self.reward.score(quality, deviation, cost)
         return Scores(means, means, bonuses, cost)
 
     def draw(self, query: Query, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
-        quality, width, cost = self.estimates(query)
-        drawn = rng.standard_normal((size, len(quality))) * (self.alpha * np.array(width)) + np.array(quality)
+        quality, deviation, cost = self.estimates(query, self.alpha)
+        drawn = rng.standard_normal((size, len(quality))) * np.array(deviation) + np.array(quality)
         return self.reward.sampled(drawn, np.array(cost))

@@ -10,7 +10,6 @@ class LinUCB(LinearPolicy):
     """Reward of the upper confidence bound of quality, xᵀθ + α·√(xᵀA⁻¹x)."""
 
     def scores(self, query: Query) -> Scores:
-        quality, width, cost = self.estimates(query)
-        alpha = self.alpha
-        means, bonuses = self.reward.score(quality, [alpha * value for value in width], cost)
+        quality, width, cost = self.estimates(query, self.alpha)
+        means, bonuses = self.reward.score(quality, width, cost)
         return Scores([mean + bonus for mean, bonus in zip(means, bonuses, strict=True)], means, bonuses, cost)

@@ -141,6 +141,8 @@ class Prior:
             raise PriorError(f"{path}: another context layout than this version's; run `llm-router bootstrap` again")
         if not all(np.isfinite(fields[name]).all() for name in ("ridge", "precision", "quality", "cost")):
             raise PriorError(f"{path}: holds numbers that aren't finite; run `llm-router bootstrap` again")
+        if not float(fields["ridge"]) > 0:
+            raise PriorError(f"{path}: its ridge penalty must be positive; run `llm-router bootstrap` again")
         return cls(
             arms, fields["precision"], fields["quality"], fields["cost"], float(fields["ridge"]), int(fields["space"])
         )

@@ -124,7 +124,7 @@ class Reader(Protocol):
         ...
 
     def qualities(self, query: Query) -> list[float]:
-        """Expected quality of `query.candidates`, cost aside; a policy that doesn't tell them apart gives its means."""
+        """Expected quality of `query.candidates`, cost aside; 1 where a policy knows nothing of it."""
         ...
 
     def draw(self, query: Query, rng: np.random.Generator, size: int) -> NDArray[np.float64]:

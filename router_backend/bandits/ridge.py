@@ -23,7 +23,7 @@ REFACTOR = 256
 
 
 class RidgeArms:
-    """Statistics of all arms. Not thread-safe; `share` gives blocks that later updates leave alone."""
+    """Statistics of all arms. Not thread-safe; `publish` gives blocks that later updates leave alone."""
 
     def __init__(self, arms: int, dim: int, ridge: float, initial_quality: float = 0.0) -> None:
         """`initial_quality` is the prior mean of quality; the last component of a context must then be the bias, 1."""
@@ -36,7 +36,7 @@ class RidgeArms:
         self._sums: list[Array | None] = [None] * arms  # [dim + 2, dim]: Σ w (x, quality, cost) xᵀ
         self._recent: list[Array | None] = [None] * arms  # [REFACTOR, dim + 2]: √w (x, quality, cost), not in `_sums`
         self._filled = [0] * arms
-        self._shared = [False] * arms
+        self._published: list[NDArray[np.float32] | None] = [None] * arms  # None: changed since
         self._outer = np.empty((dim + 2, dim))
         self.blocks: list[Array] = [_solve(prior, dim) for prior in self._prior]
 
@@ -51,10 +51,10 @@ class RidgeArms:
 
     def update(self, arm: int, x: Array, quality: float, cost: float, weight: float = 1.0) -> None:
         """Fold in one observation of context `x` [dim]."""
+        if weight <= 0.0:  # discounted to nothing
+            return
         dim, block = self.dim, self.blocks[arm]
-        if self._shared[arm]:
-            block = self.blocks[arm] = block.copy()
-            self._shared[arm] = False
+        self._published[arm] = None
         recent = self._recent[arm]
         if recent is None:
             recent = self._recent[arm] = np.empty((REFACTOR, dim + 2))
@@ -97,10 +97,16 @@ class RidgeArms:
                 self._factorise(arm)
         self.counts += (factor - 1.0) * (self.counts - self._prior_counts)
 
-    def share(self) -> tuple[Array, ...]:
-        """The blocks as they are now; the next update of an arm copies its block first."""
-        self._shared = [True] * len(self.blocks)
-        return tuple(self.blocks)
+    def publish(self) -> tuple[NDArray[np.float32], ...]:
+        """Copies of the blocks as they are now, which nobody writes to; only arms that have changed are copied anew.
+
+        Sums are FP64 where rounding could build up; a copy to be read is FP32, since reading it is nearly all that a choice
+        costs. A score is then off by about 1e-6.
+        """
+        for arm, block in enumerate(self.blocks):
+            if self._published[arm] is None:
+                self._published[arm] = block.astype(np.float32)
+        return tuple(block for block in self._published if block is not None)
 
     def sums(self, arm: int) -> Array:
         """[dim + 2, dim]: Σ w x xᵀ, Σ w quality·x, Σ w cost·x of the evidence, without the prior."""
@@ -130,7 +136,7 @@ class RidgeArms:
         self._flush(arm)
         sums = self._sums[arm]
         self.blocks[arm] = _solve(self._prior[arm] if sums is None else self._prior[arm] + sums, self.dim)
-        self._shared[arm] = False
+        self._published[arm] = None
 
 
 def _isotropic(dim: int, ridge: float, initial_quality: float) -> Array:

@@ -47,6 +47,10 @@ class RuleBasedPolicy(BasePolicy):
         values = [_closeness(self._rank[arm] - aim) for arm in query.candidates]
         return _plain(query, values)
 
+    def qualities(self, query: Query) -> list[float]:
+        """A rule says nothing of quality, so nothing against any arm: 1."""
+        return [1.0] * len(query.candidates)
+
     def _ranked(self, share: float) -> int:
         """The arm at a share of the way from the cheapest to the dearest, rounded down."""
         return self._by_price[int(share * (len(self._by_price) - 1))]

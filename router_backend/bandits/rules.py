@@ -62,11 +62,9 @@ class Rules:
         if self.new_share > 0:
             new = [i for i, arm in enumerate(candidates) if counts[arm] < self.new_until and explore[arm]]
             if new and len(new) < len(candidates):
-                share = self.new_share / len(new)
+                # What the floors leave over is all that can be given on top of them.
+                most = base + max(0.0, 1.0 - sum(floors)) / len(new)
+                share = max(base, min(self.new_share / len(new), most))
                 for i in new:
-                    floors[i] = max(base, share)
-                # Both at their largest could exceed 1.
-                total = sum(floors)
-                if total > 1:
-                    floors = [floor / total for floor in floors]
+                    floors[i] = share
         return [min(floor, self.max_share[arm]) for floor, arm in zip(floors, candidates, strict=True)]

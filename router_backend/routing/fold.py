@@ -55,7 +55,7 @@ class Fold:
         built: dict[int, BasePolicy] = {}
         for policy in self._named.values():
             if id(policy) not in built:
-                built[id(policy)] = build_policy(policy, config.models, default=config.default_model)
+                built[id(policy)] = build_policy(policy, config.models, default=config.default_model, space=space)
         self._policies = {name: built[id(policy)] for name, policy in self._named.items()}
         self._distinct = tuple(built.values())
         self._costs = CostModel(config.models, OutputLengths(config.names))

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from router_backend.state.records import Decision, Outcome
 from router_backend.state.store import Store, StoreError
@@ -39,6 +40,7 @@ class Recorder:
         self._queue: deque[Decision | Outcome] = deque()
         self._unwritten: dict[str, int] = {}  # records not yet durable, by decision
         self._lost: dict[str, None] = {}  # decisions of dropped records, oldest first
+        self._estimates: dict[str, Callable[[], float]] = {}  # of propensities, by decision
         self._closing = False
         self.dropped = 0
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -49,8 +51,13 @@ class Recorder:
         """Records not yet durable."""
         return len(self._queue)
 
-    def decision(self, decision: Decision) -> bool:
-        """Queue a decision; False if it was dropped."""
+    def decision(self, decision: Decision, propensity: Callable[[], float] | None = None) -> bool:
+        """Queue a decision; False if it was dropped.
+
+        `propensity` estimates that of a choice that was drawn (`Choice.estimate`): the background thread calls it.
+        """
+        if propensity is not None:
+            self._estimates[decision.decision_id] = propensity
         return self._put(decision)
 
     def outcome(self, outcome: Outcome) -> bool:
@@ -93,7 +100,8 @@ class Recorder:
                 if pause:
                     self._changed.wait_for(lambda: self._closing, pause)
             time.sleep(self._linger)
-            group = [self._queue[index] for index in range(min(_GROUP, len(self._queue)))]  # only this thread removes
+            # Only this thread removes.
+            group = [self._completed(index) for index in range(min(_GROUP, len(self._queue)))]
             try:
                 self._write(group)
             except StoreError as error:
@@ -107,6 +115,16 @@ class Recorder:
                     self._queue.popleft()
                     self._settle(record.decision_id)
                 self._changed.notify_all()
+
+    def _completed(self, index: int) -> Decision | Outcome:
+        """The record at a place of the queue, with its propensity in it."""
+        record = self._queue[index]
+        if isinstance(record, Decision) and (estimate := self._estimates.pop(record.decision_id, None)) is not None:
+            try:
+                record = self._queue[index] = replace(record, propensity=estimate())
+            except Exception:  # without a propensity it can't be used off-policy; it is kept for all else
+                _log.exception("the propensity of decision %s can't be estimated", record.decision_id)
+        return record
 
     def _write(self, group: Sequence[Decision | Outcome]) -> None:
         try:
@@ -133,6 +151,7 @@ class Recorder:
 
     def _forget(self, records: Sequence[Decision | Outcome]) -> None:
         for record in records:
+            self._estimates.pop(record.decision_id, None)
             self._lost[record.decision_id] = None
             if len(self._lost) > _REMEMBERED_LOSSES:
                 del self._lost[next(iter(self._lost))]

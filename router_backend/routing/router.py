@@ -25,6 +25,8 @@ from router_backend.state.records import Decision
 
 log = logging.getLogger(__name__)
 
+Estimate = Callable[[], float]
+
 
 @dataclass(frozen=True, slots=True)
 class Classified:
@@ -52,10 +54,13 @@ class UnknownPolicy(ValueError):
 
 
 class Router:
-    """Decides; hands each decision to `record`, which must return at once."""
+    """Decides; hands each decision to `record`, which must return at once, and what estimates a propensity not known yet."""
 
     def __init__(
-        self, views: Views, record: Callable[[Decision], object], rng: np.random.Generator | None = None
+        self,
+        views: Views,
+        record: Callable[[Decision, Estimate | None], object],
+        rng: np.random.Generator | None = None,
     ) -> None:
         self._views = views
         self._record = record
@@ -130,7 +135,7 @@ class Router:
             switched=bool(hints.previous_model) and hints.previous_model != config.names[choice.arm],
             timings_ms={"decision": 1e3 * (time.perf_counter() - started), "routing": _since(hints)},
         )
-        self._record(_logged(view, query, choice, decision, now, hints, classified))
+        self._record(_logged(view, query, choice, decision, now, hints, classified), choice.estimate)
         return decision
 
     def _assignment(self, view: View, hints: RoutingHints) -> Assignment:
@@ -162,7 +167,8 @@ class Router:
                 reason=decision.reason,
                 session=hints.session,
                 prompt=hints.prompt,
-            )
+            ),
+            None,
         )
         return decision
 

@@ -64,6 +64,17 @@ def test_weights_are_those_of_the_formula_up_to_the_reference_time(name: str) ->
     assert policy.counts[0] == pytest.approx(0.9**30 + 0.9**10 + 1, rel=0.021)
 
 
+@pytest.mark.parametrize("name", LEARNERS)
+def test_evidence_so_old_that_nothing_is_left_of_it_does_no_harm(name: str) -> None:
+    policy = make_policy(name, discount_per_day=0.5)
+    context = make_context(np.random.default_rng(0))
+    policy.update(context, 0, 0.5, 0.1, NOW)
+    before = _statistics(policy)
+    policy.update(context, 0, 1.0, 0.1, NOW - 5000 * DAY)
+    policy.update_many(context[None], np.array([0]), np.ones(1), np.ones(1), np.array([NOW - 5000 * DAY]))
+    np.testing.assert_array_equal(_statistics(policy), before)
+
+
 def test_old_evidence_gives_way_and_exploration_comes_back() -> None:
     policy = make_policy("linucb", discount_per_day=0.5)
     context = make_context(np.random.default_rng(0))

@@ -47,13 +47,15 @@ def _theirs(learning: object, contextual: bool) -> MAB:
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.5])
 def test_linucb(alpha: float) -> None:
-    policy = _ours("linucb", alpha=alpha, ridge=0.8).snapshot()
+    policy = _ours("linucb", alpha=alpha, ridge=0.8)
     mab = _theirs(LearningPolicy.LinUCB(alpha=alpha, l2_lambda=0.8), contextual=True)
     fresh = (np.random.default_rng(4).normal(size=(30, 144)) / 6).astype(np.float32)
     expected = mab.predict_expectations(view(fresh, view_indices(32)))
     for context, theirs in zip(fresh, expected, strict=True):
         ours = policy.scores(make_query(context)).values
         np.testing.assert_allclose(ours, [theirs[arm] for arm in range(ARMS)], rtol=1e-7)
+        # What the hot path reads is single precision.
+        np.testing.assert_allclose(policy.snapshot().scores(make_query(context)).values, ours, atol=1e-5)
 
 
 def test_lints_draws_from_the_same_distribution() -> None:

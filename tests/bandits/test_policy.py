@@ -32,6 +32,8 @@ def test_a_snapshot_never_changes(name: str, candidates: tuple[int, ...]) -> Non
         list(snapshot.counts),
         snapshot.draw(query, np.random.default_rng(3), 5),
     )
+    teach(policy, rng, 30)
+    assert snapshot.scores(query) == scores
     teach(policy, rng, 300, at=NOW + 30 * DAY)
     assert snapshot.scores(query) == scores
     assert list(snapshot.counts) == counts

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from router_backend.bandits.factory import build_policy
 from router_backend.bandits.prior import DIM, Prior, PriorError
+from router_backend.config.policy import PolicyConfig
 from router_backend.routing.context import CONTEXT_DIM, view, view_indices
-from tests.bandits.examples import NOW, make_context, make_policy, make_query
+from tests.bandits.examples import NOW, make_context, make_models, make_policy, make_query
 
 
 def _benchmark(rows: int = 600) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
@@ -108,3 +110,11 @@ def test_unusable_files_are_refused_with_the_reason(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(PriorError, match="can't be read"):
             Prior.load(path)
+
+
+def test_a_prior_of_another_embedding_space_is_left_out() -> None:
+    contexts, quality, cost = _benchmark()
+    models = make_models(1, 2, 3)
+    prior = Prior.fit(["m0", "m1"], contexts, quality, cost, ridge=1.0, space=7)
+    counts = {space: build_policy(PolicyConfig(), models, prior, space=space).counts[0] for space in (0, 7, 8)}
+    assert counts == {0: 50, 7: 50, 8: 0}

@@ -76,18 +76,18 @@ def test_rounding_does_not_build_up_over_a_million_updates() -> None:
     assert _drift(1_000_000, 6) < 1e-9
 
 
-def test_shared_blocks_never_change_and_only_touched_arms_are_copied() -> None:
+def test_published_blocks_never_change_and_only_touched_arms_are_copied() -> None:
     rng = np.random.default_rng(1)
     ridge = RidgeArms(3, 8, 1.0)
     ridge.update(0, rng.normal(size=8), 0.5, 0.1)
-    shared = ridge.share()
-    before = [block.copy() for block in shared]
+    published = ridge.publish()
+    before = [block.copy() for block in published]
     for _ in range(2 * REFACTOR):
         ridge.update(1, rng.normal(size=8), 0.9, 0.2)
-    for block, copy in zip(shared, before, strict=True):
+    for block, copy in zip(published, before, strict=True):
         np.testing.assert_array_equal(block, copy)
-    assert ridge.share()[0] is shared[0]
-    assert ridge.share()[1] is not shared[1]
+    assert ridge.publish()[0] is published[0]
+    assert ridge.publish()[1] is not published[1]
 
 
 def test_a_prior_pulls_estimates_to_its_mean_and_evidence_away_from_it() -> None:

@@ -93,6 +93,11 @@ def test_a_cascade_starts_with_the_cheapest_and_ranks_in_its_order() -> None:
     assert select(ordered, make_query(candidates=(0, 1)), rng).ranking == (0, 1)
 
 
+def test_rules_say_nothing_against_the_quality_of_an_arm() -> None:
+    for name in ("task", "complexity", "cascade", "fixed", "random"):
+        assert make_policy(name).qualities(make_query(candidates=(0, 2))) == [1.0, 1.0]
+
+
 def test_fixed_is_fixed() -> None:
     policy = make_policy("fixed", model="m1", epsilon=1.0)
     rng = np.random.default_rng(0)

@@ -25,6 +25,7 @@ NAMES = sorted(POLICIES)
     explore=st.lists(st.booleans(), min_size=4, max_size=4),
     reward=st.sampled_from(["difference", "ratio", "budget", "quality_floor"]),
     previous=st.none() | st.integers(0, 3),
+    new_share=st.floats(0.0, 1.0),
 )
 @settings(max_examples=150, deadline=None)
 def test_propensities_are_a_distribution_above_the_floor(
@@ -36,6 +37,7 @@ def test_propensities_are_a_distribution_above_the_floor(
     explore: list[bool],
     reward: str,
     previous: int | None,
+    new_share: float,
 ) -> None:
     rng = np.random.default_rng(seed)
     policy = make_policy(
@@ -44,6 +46,7 @@ def test_propensities_are_a_distribution_above_the_floor(
         epsilon=epsilon,
         reward={"name": reward, "usd_per_1000": 2.0},
         switch_penalty=0.1,
+        new_share=new_share,
     )
     teach(policy, rng, taught, arms=3)
     query = make_query(make_context(rng), sorted(candidates), (1e-3, 2e-3, 3e-3, 4e-3), previous=previous)

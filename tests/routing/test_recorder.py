@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -73,4 +74,25 @@ def test_a_record_that_cannot_be_stored_does_not_hold_up_the_others(store: SQLit
     assert not recorder.flush(bad.decision_id, 5.0)
     assert store.decision(good.decision_id) is not None
     assert recorder.dropped == 1
+    recorder.close()
+
+
+def test_a_propensity_is_estimated_while_nobody_waits(store: SQLiteStore) -> None:
+    recorder = Recorder(store)
+    caller = threading.get_ident()
+    estimated_by: list[int] = []
+
+    def estimate() -> float:
+        estimated_by.append(threading.get_ident())
+        return 0.25
+
+    decisions = [make_decision(number) for number in range(2)]
+    recorder.decision(replace(decisions[0], propensity=None), estimate)
+    recorder.decision(replace(decisions[1], propensity=None), lambda: 1 / 0)
+    for decision in decisions:
+        assert recorder.flush(decision.decision_id, 5.0)
+    stored = [store.decision(decision.decision_id) for decision in decisions]
+    assert [decision and decision.propensity for decision in stored] == [0.25, None]
+    assert len(estimated_by) == 1
+    assert estimated_by[0] != caller
     recorder.close()

@@ -82,10 +82,13 @@ class CostModel:
         self.lengths = lengths
         self._input = np.array([model.price.input for model in models]) * _PER_TOKEN
         self._output = np.array([model.price.output for model in models]) * _PER_TOKEN
+        caps = [[model.max_tokens_by_task.get(task, np.inf) for task in TASKS] for model in models]
+        self._caps = np.array(caps, np.float64)  # [arms, tasks], tokens
 
     def expected(self, prompt_tokens: int, task: str, max_tokens: int | None = None) -> NDArray[np.float64]:
-        """FP64 [arms] USD. `max_tokens` is the request's own limit of the answer."""
-        tokens = self.lengths.means[:, _TASK_INDEX.get(task, _TASK_INDEX["other"])]
+        """FP64 [arms] USD. `max_tokens` is the request's own limit of the answer; an arm's caps by task are known."""
+        column = _TASK_INDEX.get(task, _TASK_INDEX["other"])
+        tokens = np.minimum(self.lengths.means[:, column], self._caps[:, column])
         if max_tokens is not None:
             tokens = np.minimum(tokens, max_tokens)
         return np.asarray(prompt_tokens * self._input + tokens * self._output)

@@ -18,7 +18,7 @@ from router_backend.routing.candidates import NoCandidate
 from router_backend.routing.decision import RoutedDecision
 from router_backend.routing.learner import Learner
 from router_backend.routing.recorder import Recorder
-from router_backend.routing.router import Classified, Router, UnknownPolicy
+from router_backend.routing.router import Classified, Estimate, Router, UnknownPolicy
 from router_backend.routing.space import SPACE_MAP_FILE, SpaceMap
 from router_backend.state.open import open_store
 from router_backend.state.records import Decision
@@ -60,8 +60,8 @@ class TritonPythonModel:
         self._learner.close()
         self._store.close()
 
-    def _record(self, decision: Decision) -> None:
-        self._recorder.decision(decision)
+    def _record(self, decision: Decision, propensity: Estimate | None) -> None:
+        self._recorder.decision(decision, propensity)
         if decision.shadows:
             self._metrics.shadowed(dict(decision.shadows))
 

@@ -57,6 +57,13 @@ def test_the_requests_limit_caps_the_estimate() -> None:
     np.testing.assert_allclose(costs.expected(100, "math", max_tokens=16), 116 * np.array([1, 10]) / 1e6)
 
 
+def test_an_arms_cap_for_the_task_caps_the_estimate() -> None:
+    models = make_models(1, 1, max_tokens_by_task=[{"math": 10}, {}])
+    costs = CostModel(models, OutputLengths([model.name for model in models]))
+    np.testing.assert_allclose(costs.expected(0, "math"), np.array([10, PRIOR_TOKENS]) / 1e6)
+    np.testing.assert_allclose(costs.expected(0, "chatbot"), np.array([PRIOR_TOKENS, PRIOR_TOKENS]) / 1e6)
+
+
 def test_estimates_follow_a_model_that_changes() -> None:
     lengths = OutputLengths(["a"])
     for _ in range(10_000):
