@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -31,12 +31,12 @@ class Address:
 
 def parse_address(url: str) -> Address:
     """`?prefix=` is ours, the other query parameters are redis-py's (`db`, `ssl_ca_certs`, `ssl_certfile`, …)."""
-    parts = urlsplit(url)
-    query = parse_qs(parts.query)
+    bare, _, tail = url.partition("?")
+    query = parse_qs(tail)
     prefix = query.pop("prefix", [DEFAULT_PREFIX])[0]
-    bare = urlunsplit(parts._replace(query=urlencode(query, doseq=True)))
-    host = parts.netloc.rpartition("@")[2]
-    return Address(url=bare, prefix=prefix, shown=f"{parts.scheme}://{host}{parts.path}")
+    parts = urlsplit(bare)
+    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return Address(url=f"{bare}?{urlencode(query, doseq=True)}" if query else bare, prefix=prefix, shown=shown)
 
 
 def connect(address: Address, timeout: float) -> redis.Redis:
@@ -45,7 +45,7 @@ def connect(address: Address, timeout: float) -> redis.Redis:
     if PASSWORD_VARIABLE in os.environ and urlsplit(address.url).password is None:
         options["password"] = os.environ[PASSWORD_VARIABLE]
     try:
-        return redis.Redis.from_url(
+        client = redis.Redis.from_url(
             address.url,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
@@ -53,8 +53,10 @@ def connect(address: Address, timeout: float) -> redis.Redis:
             health_check_interval=30,
             **options,
         )
+        client.connection_pool.make_connection()  # unconnected: only to see that it takes the URL's parameters
     except (ValueError, TypeError) as error:
         raise StoreMisconfigured(f"state: {address.shown}: {error}") from error
+    return client
 
 
 def needs_waitaof(client: redis.Redis, shown: str) -> bool:
