@@ -20,7 +20,7 @@ CREATE TABLE outcomes (decision_id TEXT PRIMARY KEY, completed REAL NOT NULL, se
 CREATE INDEX outcomes_completed ON outcomes (completed);
 CREATE TABLE feedback (
     decision_id TEXT PRIMARY KEY, received REAL NOT NULL, arm TEXT NOT NULL, quality REAL NOT NULL, cost REAL NOT NULL,
-    sequence INTEGER, body BLOB NOT NULL
+    body BLOB NOT NULL
 );
 CREATE INDEX feedback_received ON feedback (received);
 CREATE TABLE events (

@@ -106,3 +106,27 @@ class FeedbackResult:
     quality: float
     cost: float
     duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFeedback:
+    """A feedback as the store keeps it: with what it was credited with, and why it doesn't teach yet (state.credit)."""
+
+    feedback: Feedback
+    arm: str
+    quality: float
+    cost: float
+    pending: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many decisions and feedback an arm has had, pruned ones included."""
+
+    arm: str
+    decisions: int
+    feedback: int
+
+
+Kept = Decision | Outcome | KeptFeedback | LearningEvent | Tally
+"""All that a store keeps."""

@@ -6,73 +6,45 @@ written by one script, which Redis runs, and writes to its append-only file, as 
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 from router_backend.state import redis_scripts as scripts
-from router_backend.state.codec import (
-    decode,
-    encode,
-    join_decision,
-    pack_context,
-    split_decision,
-    unpack_context,
-    without_context,
-)
+from router_backend.state.codec import decode, encode
 from router_backend.state.credit import check_feedback, credit, learning_event, pending_kind
 from router_backend.state.group import GroupCommit
 from router_backend.state.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome
-from router_backend.state.redis_client import connect, needs_waitaof, parse_address, store_errors
-from router_backend.state.store import StoreError, StoreMisconfigured, UnknownDecision
+from router_backend.state.redis_archive import RedisArchive
+from router_backend.state.redis_client import RedisClient
+from router_backend.state.redis_values import decision_of, decision_value, event_of, outcome_of, split_event
+from router_backend.state.store import Archive, UnknownDecision
 
-_log = logging.getLogger(__name__)
-
-SCHEMA = 1
 _BATCH = 500  # entries of a script, so that it holds the server for a few milliseconds at most
-_SCAN = 1000
 
 
 class RedisStore:
     """A `Store` in Redis. Thread-safe. Decisions, outcomes and feedback expire by themselves after the retention."""
 
     def __init__(self, url: str, retention_days: float = 90.0, timeout: float = 1.0) -> None:
-        """Connect, and check that the server keeps what it acknowledges. `timeout`: seconds for each reply.
-
-        A server that doesn't answer now is tried, and checked, again with each call: a router starts without it.
-
-        Raises:
-            StoreMisconfigured: it answers, and must not be used as it is.
-        """
-        address = parse_address(url)
-        self._shown, self._prefix = address.shown, address.prefix
+        """Connect, and check that the server keeps what it acknowledges; see RedisClient."""
+        self._client = RedisClient(url, timeout)
         self._retention = retention_days * 86_400
-        self._timeout = timeout
-        self._client = connect(address, timeout)
-        self._waitaof: bool | None = None  # unknown until checked
-        try:
-            self._check()
-        except StoreMisconfigured:
-            raise
-        except StoreError as error:
-            _log.warning("starting without the state store: %s", error)
         self._feedback: GroupCommit[Feedback, FeedbackResult | UnknownDecision] = GroupCommit(
             self._commit_feedback, limit=_BATCH
         )
 
     def append(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome]) -> None:
-        keys = [self._key("decisions")]
+        keys = [self._client.key("decisions")]
         arguments: list[Any] = [len(decisions)]
         for decision in decisions:
-            keys.append(self._key("decision", decision.decision_id))
-            arguments += [b"\n".join(split_decision(decision)), self._seconds_left(decision.created), decision.model]
+            keys.append(self._client.key("decision", decision.decision_id))
+            arguments += [decision_value(decision), self._seconds_left(decision.created), decision.model]
         for outcome in outcomes:
-            keys.append(self._key("outcome", outcome.decision_id))
+            keys.append(self._client.key("outcome", outcome.decision_id))
             arguments += [encode(outcome), self._seconds_left(outcome.completed)]
-        self._write(scripts.APPEND, keys, arguments)
+        self._client.run(scripts.APPEND, keys, arguments)
 
     def add_feedback(self, feedback: Feedback) -> FeedbackResult:
         result = self.add_feedback_many([feedback])[0]
@@ -90,7 +62,7 @@ class RedisStore:
 
     def _commit_feedback(self, feedbacks: Sequence[Feedback]) -> list[FeedbackResult | UnknownDecision]:
         results: list[FeedbackResult | UnknownDecision] = []
-        keys = [*self._log_keys(), self._key("pending", "implicit"), self._key("pending", "unanswered")]
+        keys = [*self._log_keys(), self._client.key("pending", "implicit"), self._client.key("pending", "unanswered")]
         written = []
         arguments: list[Any] = []
         for index, (feedback, known) in enumerate(zip(feedbacks, self._known(feedbacks), strict=True)):
@@ -99,14 +71,14 @@ class RedisStore:
                 continue
             result = credit(*known, feedback)
             pending = pending_kind(*known, feedback)
-            keys.append(self._key("feedback", feedback.decision_id))
+            keys.append(self._client.key("feedback", feedback.decision_id))
             arguments += [feedback.decision_id, feedback.received, self._seconds_left(feedback.received)]
             arguments += ["1" if feedback.implicit else "0", pending, result.arm, result.quality, result.cost]
-            arguments += [encode(feedback), *_split_event(None if pending else learning_event(result, feedback))]
+            arguments += [encode(feedback), *split_event(None if pending else learning_event(result, feedback))]
             results.append(result)
             written.append(index)
         if written:
-            for index, kept in zip(written, self._write(scripts.FEEDBACK, keys, arguments), strict=True):
+            for index, kept in zip(written, self._client.run(scripts.FEEDBACK, keys, arguments), strict=True):
                 if kept:
                     arm, quality, cost = kept
                     first = cast(FeedbackResult, results[index])
@@ -119,52 +91,47 @@ class RedisStore:
         return self._settle("implicit", implicit_before) + self._settle("unanswered", unanswered_before)
 
     def _settle(self, kind: str, before: float) -> int:
-        pending_key, settled = self._key("pending", kind), 0
+        pending_key, settled = self._client.key("pending", kind), 0
         while True:
-            with self._errors():
-                members = self._client.zrangebyscore(pending_key, "-inf", f"({before}", start=0, num=_BATCH)
+            with self._client.errors():
+                members = self._client.raw.zrangebyscore(pending_key, "-inf", f"({before}", start=0, num=_BATCH)
                 ids = [member.decode() for member in cast("list[bytes]", members)]
                 if not ids:
                     return settled
-                bodies = self._pipelined(("HGET", self._key("feedback", decision_id), "body") for decision_id in ids)
+                bodies = self._client.pipelined(
+                    ("HGET", self._client.key("feedback", decision_id), "body") for decision_id in ids
+                )
             feedbacks = [decode(Feedback, body) if body else None for body in bodies]
             known = iter(self._known([feedback for feedback in feedbacks if feedback is not None]))
             keys = [*self._log_keys(), pending_key]
             arguments: list[Any] = []
             for decision_id, feedback in zip(ids, feedbacks, strict=True):
                 found = next(known) if feedback is not None else None
-                keys.append(self._key("feedback", decision_id))
+                keys.append(self._client.key("feedback", decision_id))
                 if feedback is None or found is None:
                     arguments += [decision_id, "", "", "", ""]
                     continue
                 result = credit(*found, feedback)
                 arguments += [decision_id, result.arm, result.cost]
-                arguments += _split_event(learning_event(result, feedback))
-            settled += int(self._write(scripts.SETTLE, keys, arguments))
+                arguments += split_event(learning_event(result, feedback))
+            settled += int(self._client.run(scripts.SETTLE, keys, arguments))
 
     def decision(self, decision_id: str) -> Decision | None:
-        with self._errors():
-            return _decision(self._client.get(self._key("decision", decision_id)))
+        with self._client.errors():
+            return decision_of(cast("bytes | None", self._client.raw.get(self._client.key("decision", decision_id))))
 
     def outcome(self, decision_id: str) -> Outcome | None:
-        with self._errors():
-            return _outcome(self._client.get(self._key("outcome", decision_id)))
+        with self._client.errors():
+            return outcome_of(cast("bytes | None", self._client.raw.get(self._client.key("outcome", decision_id))))
 
     def events(self, after: int, limit: int = 1000) -> list[LearningEvent]:
-        with self._errors():
-            entries = cast("Any", self._client.xrange(self._key("events"), min=f"{after + 1}-0", count=limit))
-        return [
-            replace(
-                decode(LearningEvent, fields[b"e"]),
-                sequence=int(entry.partition(b"-")[0]),
-                context=unpack_context(fields[b"c"]),
-            )
-            for entry, fields in entries
-        ]
+        with self._client.errors():
+            entries = self._client.raw.xrange(self._client.key("events"), min=f"{after + 1}-0", count=limit)
+        return [event_of(entry) for entry in cast("Any", entries)]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        with self._errors():
-            decided, judged = self._pipelined(("HGETALL", self._key(kind)) for kind in ("decisions", "feedbacks"))
+        kinds = ("decisions", "feedbacks")
+        decided, judged = self._client.pipelined(("HGETALL", self._client.key(kind)) for kind in kinds)
         return {
             arm.decode(): {"decisions": int(decided.get(arm, 0)), "feedback": int(judged.get(arm, 0))}
             for arm in sorted({*decided, *judged})
@@ -174,108 +141,44 @@ class RedisStore:
         """Redis removes what is past its retention by itself; this removes what is younger, too."""
         if before <= time.time() - self._retention:
             return 0
+        removed = [self._prune(kind, before) for kind in ("decision", "outcome", "feedback")]
+        return removed[0]
+
+    def _prune(self, kind: str, before: float) -> int:
         removed = 0
-        for kind, time_of in _TIMES.items():
-            with self._errors():
-                for keys in self._scan(kind):
-                    command = ("HGET", "body") if kind == "feedback" else ("GET",)
-                    values = self._pipelined((command[0], key, *command[1:]) for key in keys)
-                    old = [key for key, value in zip(keys, values, strict=True) if value and time_of(value) < before]
-                    if old:
-                        self._client.delete(*old)
-                    removed += len(old) if kind == "decision" else 0
+        for keys in self._client.scan(kind):
+            read = [("HGET", key, "body") if kind == "feedback" else ("GET", key) for key in keys]
+            values = self._client.pipelined(read)
+            old = [key for key, value in zip(keys, values, strict=True) if value and _TIMES[kind](value) < before]
+            if old:
+                with self._client.errors():
+                    self._client.raw.delete(*old)
+            removed += len(old)
         return removed
 
-    def close(self) -> None:
-        self._client.close()
+    def archive(self) -> Archive:
+        return RedisArchive(self._client, self._seconds_left)
 
-    def _key(self, *parts: str) -> str:
-        return ":".join((self._prefix, *parts))
+    def close(self) -> None:
+        self._client.raw.close()
 
     def _log_keys(self) -> list[str]:
-        return [self._key(name) for name in ("events", "sequence", "feedbacks")]
+        return [self._client.key(name) for name in ("events", "sequence", "feedbacks")]
 
     def _seconds_left(self, since: float) -> int:
+        """Of the retention of what was made at a time, for EXPIRE."""
         return max(1, int(since + self._retention - time.time()))
-
-    def _scan(self, kind: str) -> Any:
-        """Pages of keys of a kind."""
-        pattern = self._key(kind, "*").replace("[", "\\[")
-        cursor = 0
-        while True:
-            cursor, keys = cast("tuple[int, list[bytes]]", self._client.scan(cursor, match=pattern, count=_SCAN))
-            if keys:
-                yield keys
-            if cursor == 0:
-                return
-
-    def _pipelined(self, commands: Any) -> list[Any]:
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-        return pipeline.execute()
 
     def _known(self, feedbacks: Sequence[Feedback]) -> list[tuple[Decision, Outcome | None] | None]:
         """Decision and outcome of each feedback; None where there is no decision."""
         if not feedbacks:
             return []
-        keys = [self._key(kind, feedback.decision_id) for feedback in feedbacks for kind in ("decision", "outcome")]
-        with self._errors():
-            values = cast("list[bytes | None]", self._client.mget(keys))
-        found = []
-        for decision, outcome in zip(map(_decision, values[::2]), values[1::2], strict=True):
-            found.append(None if decision is None else (decision, _outcome(outcome)))
-        return found
-
-    def _write(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        """Run a script; durable when this returns."""
-        waitaof = self._check()
-        with self._errors():
-            if not waitaof:
-                return self._client.eval(script, len(keys), *keys, *arguments)
-            wait = int(self._timeout * 800)  # milliseconds, so that the answer comes before the socket's time limit
-            result, synced = self._pipelined((("EVAL", script, len(keys), *keys, *arguments), ("WAITAOF", 1, 0, wait)))
-        if synced[0] < 1:
-            raise StoreError(f"{self._shown}: Redis didn't sync its append-only file in time; send the feedback again")
-        return result
-
-    def _check(self) -> bool:
-        """Whether writes must wait for WAITAOF. The server is examined once, and again after it didn't answer."""
-        if self._waitaof is None:
-            with self._errors():
-                waitaof = needs_waitaof(self._client, self._shown)
-                self._check_schema()
-            self._waitaof = waitaof
-        return self._waitaof
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            with store_errors(self._shown):
-                yield
-        except StoreError:
-            self._waitaof = None  # what answers next may be another server
-            raise
-
-    def _check_schema(self) -> None:
-        self._client.setnx(self._key("schema"), SCHEMA)
-        found = int(cast(bytes, self._client.get(self._key("schema"))))
-        if found > SCHEMA:
-            raise StoreMisconfigured(
-                f"{self._shown}: written by a newer llm-router (state schema {found}, this build knows {SCHEMA});"
-                " upgrade this one, or use another ?prefix="
-            )
-
-
-def _decision(value: Any) -> Decision | None:
-    if value is None:
-        return None
-    body, _, context = value.partition(b"\n")  # JSON holds no raw line break
-    return join_decision(body, context)
-
-
-def _outcome(value: Any) -> Outcome | None:
-    return None if value is None else decode(Outcome, value)
+        key = self._client.key
+        keys = [key(kind, feedback.decision_id) for feedback in feedbacks for kind in ("decision", "outcome")]
+        with self._client.errors():
+            values = cast("list[bytes | None]", self._client.raw.mget(keys))
+        pairs = zip(map(decision_of, values[::2]), map(outcome_of, values[1::2]), strict=True)
+        return [None if decision is None else (decision, outcome) for decision, outcome in pairs]
 
 
 # When a kept value began to age, by the kind of its key.
@@ -284,10 +187,3 @@ _TIMES: dict[str, Callable[[bytes], float]] = {
     "outcome": lambda value: decode(Outcome, value).completed,
     "feedback": lambda value: decode(Feedback, value).received,
 }
-
-
-def _split_event(event: LearningEvent | None) -> tuple[bytes, bytes]:
-    """(JSON without the context, the context's bytes); both empty for none."""
-    if event is None:
-        return b"", b""
-    return encode(without_context(event)), pack_context(event.context)

@@ -74,3 +74,20 @@ end
 return settled
 """
 )
+
+# KEYS: events, sequence. ARGV: commands, each as its number of words and the words; EMIT adds to the log.
+RESTORE = (
+    _EMIT
+    + """
+local at = 1
+while at <= #ARGV do
+  local words = tonumber(ARGV[at])
+  if ARGV[at + 1] == 'EMIT' then
+    emit(ARGV[at + 2], ARGV[at + 3])
+  else
+    redis.call(unpack(ARGV, at + 1, at + words))
+  end
+  at = at + words + 1
+end
+"""
+)

@@ -8,10 +8,10 @@ is cheaper to exchange than a matrix (128 KB).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from router_backend.state.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome
+from router_backend.state.records import Decision, Feedback, FeedbackResult, Kept, LearningEvent, Outcome
 
 
 class StoreError(RuntimeError):
@@ -24,6 +24,24 @@ class StoreMisconfigured(StoreError):
 
 class UnknownDecision(KeyError):
     """No decision of that id: never made, or past its retention."""
+
+
+class Archive(Protocol):
+    """All that a store keeps, to copy it or to start anew. For the command line; every method may raise StoreError."""
+
+    def records(self) -> Iterator[Kept]:
+        """Everything: decisions, outcomes, feedback, events in order, tallies."""
+        ...
+
+    def restore(self, records: Sequence[Kept]) -> None:
+        """Write a group as it was kept, durably; events go to the log's end. For a store that was empty."""
+        ...
+
+    def empty(self) -> bool: ...
+
+    def clear(self) -> None:
+        """Remove everything. Sequences go on, so that a router that runs meanwhile overlooks no later event."""
+        ...
 
 
 class Store(Protocol):
@@ -70,5 +88,7 @@ class Store(Protocol):
     def prune(self, before: float) -> int:
         """Remove decisions, outcomes and feedback created before a time; learning events stay. Returns how many."""
         ...
+
+    def archive(self) -> Archive: ...
 
     def close(self) -> None: ...

@@ -23,7 +23,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     """One server for all tests that only use it; each has its own key prefix."""
     server = RedisServer(tmp_path_factory.mktemp("redis")).start()
     yield server
-    server.stop()
+    server.kill()
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def kill_redis(server: RedisServer, state_dir: Path, rounds: int) -> None:
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path / "redis").start()
     yield server
-    server.stop()
+    server.kill()
 
 
 def test_killed_writers_lose_nothing_acknowledged(store_url: str, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_version_1_database_is_brought_up_with_all_that_it_holds(tmp_path: Pat
         (judged.decision_id, judged.created, judged.context.tobytes()),
     )
     connection.execute(
-        "INSERT INTO feedback VALUES (?, 1.0, 'small', 0.5, 0.001, 1, ?)",
+        "INSERT INTO feedback VALUES (?, 1.0, 'small', 0.5, 0.001, ?)",
         (judged.decision_id, encode(make_feedback(judged, 0.5))),
     )
     connection.commit()

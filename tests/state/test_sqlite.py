@@ -18,12 +18,12 @@ def test_a_full_disk_loses_nothing_that_was_there(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "state.db")
     decision = make_decision(0)
     store.append([decision], [make_outcome(decision)])
-    pages = store._writer.execute("PRAGMA page_count").fetchone()[0]
-    store._writer.execute(f"PRAGMA max_page_count = {pages}")  # as SQLite sees a disk without space
+    pages = store._database.writer.execute("PRAGMA page_count").fetchone()[0]
+    store._database.writer.execute(f"PRAGMA max_page_count = {pages}")  # as SQLite sees a disk without space
     with pytest.raises(StoreError, match="disk is full; free space"):
         store.append([make_decision(number) for number in range(200)], [])
     assert sum(count["decisions"] for count in store.counts().values()) == 1
-    store._writer.execute("PRAGMA max_page_count = 1000000")
+    store._database.writer.execute("PRAGMA max_page_count = 1000000")
     store.add_feedback(make_feedback(decision))
     assert len(store.events(0)) == 1
     store.close()
@@ -52,7 +52,7 @@ def test_a_damaged_file_is_an_error_that_names_the_way_back(tmp_path: Path) -> N
     data = bytearray((tmp_path / "state.db").read_bytes())
     data[8192:] = b"\xff" * (len(data) - 8192)
     (tmp_path / "state.db").write_bytes(data)
-    with pytest.raises(StoreError, match=r"damaged; .*state import"):
+    with pytest.raises(StoreError, match=r"damaged; stop the server.*state import"):
         read_all(tmp_path / "state.db", [decision.decision_id for decision in decisions])
 
 

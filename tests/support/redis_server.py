@@ -44,7 +44,7 @@ class RedisServer:
                 time.sleep(0.02)
 
     def kill(self) -> None:
-        """kill -9."""
+        """kill -9; harmless when it doesn't run."""
         self._signal(signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
@@ -55,12 +55,6 @@ class RedisServer:
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
-
-    def stop(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self.resume()
-            self._process.terminate()
-            self._process.wait()
 
     def _signal(self, number: int) -> None:
         if self._process is not None and self._process.poll() is None:
