@@ -101,6 +101,7 @@ class TritonReply:
         """Take one response's outputs in; returns the generated text that is new."""
         text = str(values.get("text_output", ""))
         if self._dialect.cumulative and text:
+            self._stops.retract(self._seen - len(text))  # the server took a stop sequence back
             text, self._seen = text[self._seen :], max(self._seen, len(text))
         self._generated.append(text)
         self._prompt_tokens = values.get("num_input_tokens") or self._prompt_tokens

@@ -37,6 +37,11 @@ class StopFilter:
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
 
+    def retract(self, count: int) -> None:
+        """Forget the last `count` characters, as far as they were held back."""
+        if count > 0:
+            self._held = self._held[:-count]
+
     def flush(self) -> str:
         """At the end: what was held back after all."""
         held, self._held = self._held, ""
