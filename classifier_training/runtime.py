@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
-from classifier_training.text import batches, encode
 from router_backend.contract import (
     ATTENTION_MASK,
     COMPLEXITY,
@@ -24,12 +22,11 @@ from router_backend.contract import (
     TOKENIZER_FILE,
     ArtifactMetadata,
     ContractError,
-    bucket_length,
     check_artifact,
 )
+from router_backend.prompts import PromptEncoder
 
 FloatArray = NDArray[np.float32]
-_PAD_TOKEN = "<pad>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +58,7 @@ class Artifact:
         self.metadata: ArtifactMetadata = check_artifact(
             folder, self.session.get_modelmeta().custom_metadata_map
         )
-        self.tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-        self.pad = self.tokenizer.token_to_id(_PAD_TOKEN) or 0
-
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids within the artifact's budget."""
-        return encode(self.tokenizer, texts, self.metadata.prefix, self.metadata.max_tokens)
+        self.encoder = PromptEncoder(folder / TOKENIZER_FILE, self.metadata.prefix, self.metadata.max_tokens)
 
     def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Predictions:
         """One batch of token ids, INT64 [batch, tokens]."""
@@ -75,27 +67,29 @@ class Artifact:
         )
         return Predictions(probabilities, complexity[:, 0], embedding)
 
-    def predict(self, texts: Sequence[str], batch_tokens: int = 1) -> Predictions:
+    def predict(self, texts: Sequence[str], batch: int = 1) -> Predictions:
         """Predictions in the order of `texts`.
 
-        By default one text at a time, padded to its bucket, as the server sees single requests: dynamic int8 scales are taken over the whole
-        batch, so that a batch changes the numbers a little.
+        By default one text at a time, as the server sees single requests: dynamic int8 scales are taken over
+        a whole batch, so a larger `batch` changes the numbers a little.
         """
-        rows = self.encode(texts)
+        rows = [self.encoder.encode(text) for text in texts]
         found = Predictions(
             np.empty((len(rows), len(TASKS)), dtype=np.float32),
             np.empty(len(rows), dtype=np.float32),
             np.empty((len(rows), EMBEDDING_DIM), dtype=np.float32),
         )
-        for batch in batches([bucket_length(len(row)) for row in rows], batch_tokens):
-            length = max(bucket_length(len(rows[index])) for index in batch)
-            ids = np.full((len(batch), length), self.pad, dtype=np.int64)
-            mask = np.zeros_like(ids)
-            for position, index in enumerate(batch):
-                ids[position, : len(rows[index])] = rows[index]
-                mask[position, : len(rows[index])] = 1
-            part = self.run(ids, mask)
-            found.probabilities[batch] = part.probabilities
-            found.complexity[batch] = part.complexity
-            found.embedding[batch] = part.embedding
+        by_length: dict[int, list[int]] = {}
+        for index, row in enumerate(rows):
+            by_length.setdefault(len(row.input_ids), []).append(index)
+        for indices in by_length.values():
+            for start in range(0, len(indices), batch):
+                part = indices[start : start + batch]
+                predictions = self.run(
+                    np.stack([rows[index].input_ids for index in part]),
+                    np.stack([rows[index].attention_mask for index in part]),
+                )
+                found.probabilities[part] = predictions.probabilities
+                found.complexity[part] = predictions.complexity
+                found.embedding[part] = predictions.embedding
         return found

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from router_backend.contract import TOKENIZER_FILE
+from router_backend.prompts import PromptEncoder
+
 IdArray = NDArray[np.int64]
-# Far more characters than the token budget holds; what lies between head and tail would be cut anyway.
-_CHARACTERS_PER_TOKEN = 12
 
 
-def head_and_tail(items: Sequence[int], budget: int) -> list[int]:
-    """The first and the last ids within `budget`: the request stands at the start or at the end of a long prompt."""
-    if len(items) <= budget:
-        return list(items)
-    head = (budget + 1) // 2
-    return [*items[:head], *items[len(items) - (budget - head) :]]
+def prompt_encoder(tokenizer: Tokenizer, prefix: str, max_tokens: int) -> PromptEncoder:
+    """The encoder that serving uses, so that training and serving read a prompt alike."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / TOKENIZER_FILE
+        tokenizer.save(str(path), pretty=False)
+        return PromptEncoder(path, prefix, max_tokens)
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str], prefix: str, max_tokens: int) -> list[list[int]]:
-    """Token ids of each text with its special tokens, at most `max_tokens` of them."""
-    limit = max_tokens * _CHARACTERS_PER_TOKEN
-    shortened = [
-        prefix + (text if len(text) <= 2 * limit else f"{text[:limit]}\n{text[-limit:]}") for text in texts
-    ]
-    rows = []
-    for encoding in tokenizer.encode_batch_fast(shortened):
-        ids = encoding.ids
-        rows.append([*head_and_tail(ids[:-1], max_tokens - 1), ids[-1]])
-    return rows
+    """Token ids of each text with its special tokens, at most `max_tokens` of them (head and tail of a longer one)."""
+    encoder = prompt_encoder(tokenizer, prefix, max_tokens)
+    return [encoder.ids(text)[0] for text in texts]
 
 
 def pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[IdArray, IdArray]:

