@@ -55,14 +55,18 @@ def train(
     own_corpus: Annotated[bool, typer.Option(help="Train on the project's own corpus too.")] = True,
     mode: Annotated[str, typer.Option(help="full (fine-tuning) or frozen (heads only, minutes).")] = "full",
     encoder: Annotated[str, typer.Option(help="packaged, a Hugging Face name, or a folder.")] = "packaged",
-    layers: Annotated[int, typer.Option(help="Encoder layers to keep, evenly spread; 0 keeps all.")] = 5,
+    layers: Annotated[int, typer.Option(help="Encoder layers to keep, from the first; 0 keeps all.")] = 5,
     vocabulary: Annotated[int, typer.Option(help="Pieces to keep of the packaged vocabulary.")] = 40_000,
-    cap: Annotated[int, typer.Option(help="Most rows for each source and task.")] = 1200,
+    cap: Annotated[int, typer.Option(help="Most rows for each source and task.")] = 500,
+    routing_cap: Annotated[int, typer.Option(help="Most rows for each routing file.")] = 2500,
+    own_weight: Annotated[int, typer.Option(help="How often a row of the own corpus counts.")] = 2,
     success_share: Annotated[float, typer.Option(help="Part of the embedding's variance for predicted success.")] = 0.5,
     epochs: Annotated[float, typer.Option(help="Passes over the data, in full mode.")] = 1.0,
     learning_rate: Annotated[float, typer.Option(help="Of the encoder, in full mode.")] = 1.5e-4,
     batch_tokens: Annotated[int, typer.Option(help="Padded tokens in a batch.")] = 1024,
-    max_tokens: Annotated[int, typer.Option(help="Tokens of a training text; serving reads up to 256.")] = 128,
+    max_tokens: Annotated[
+        int, typer.Option(help="Token budget of a prompt, in training and in serving (at most 256).")
+    ] = 128,
     seed: Annotated[int, typer.Option(help="Fixes the order, the fresh heads and the sample.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 uses all cores.")] = 0,
 ) -> None:
@@ -90,6 +94,8 @@ def train(
         layers=layers or None,
         vocabulary=vocabulary,
         cap=cap,
+        routing_cap=routing_cap,
+        own_weight=own_weight,
         success_share=success_share,
         fit=FitOptions(
             epochs=epochs, encoder_rate=learning_rate, batch_tokens=batch_tokens, max_tokens=max_tokens, seed=seed
@@ -150,11 +156,17 @@ def evaluate(
 
 def promote(
     artifact: Annotated[Path | None, typer.Argument(help="Folder of the new artifact.")] = None,
-    rollback: Annotated[bool, typer.Option("--rollback", help="Serve the version before the current one again.")] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Serve the version before the current one again.")
+    ] = False,
     repository: Annotated[Path, typer.Option(help="The classifier's folder in the model repository.")] = SHIPPED,
-    triton: Annotated[str, typer.Option(help="Triton's gRPC address; empty writes the files and loads nothing.")] = "localhost:8001",
+    triton: Annotated[
+        str, typer.Option(help="Triton's gRPC address; empty writes the files and loads nothing.")
+    ] = "localhost:8001",
     model: Annotated[str, typer.Option(help="Model name in Triton.")] = "classifier",
-    admin_key_env: Annotated[str, typer.Option(help="Environment variable with the admin key.")] = "LLM_ROUTER_ADMIN_KEY",
+    admin_key_env: Annotated[
+        str, typer.Option(help="Environment variable with the admin key.")
+    ] = "LLM_ROUTER_ADMIN_KEY",
     admin_key_file: Annotated[Path | None, typer.Option(help="File with the admin key instead.")] = None,
     admin_key_header: Annotated[
         str, typer.Option(help="gRPC metadata key that carries it.")

@@ -68,7 +68,9 @@ def fit_projection(pooled: FloatArray, success: FloatArray, share: float) -> Pro
     )
 
 
-def success_explained(embedding: FloatArray, success: FloatArray, train: NDArray[np.bool_], ridge: float = 1.0) -> float:
+def success_explained(
+    embedding: FloatArray, success: FloatArray, train: NDArray[np.bool_], ridge: float = 1.0
+) -> float:
     """Mean over models of R² of a ridge regression from the embedding to a model's score, on the rows outside `train`.
 
     What a linear bandit could know of each model's success with this context.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from router_backend.contract import (
 from router_backend.prompts import PromptEncoder
 
 FloatArray = NDArray[np.float32]
+Progress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,7 @@ class Artifact:
         options.inter_op_num_threads = 1
         self.folder = folder
         self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self.metadata: ArtifactMetadata = check_artifact(
-            folder, self.session.get_modelmeta().custom_metadata_map
-        )
+        self.metadata: ArtifactMetadata = check_artifact(folder, self.session.get_modelmeta().custom_metadata_map)
         self.encoder = PromptEncoder(folder / TOKENIZER_FILE, self.metadata.prefix, self.metadata.max_tokens)
 
     def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Predictions:
@@ -67,7 +67,9 @@ class Artifact:
         )
         return Predictions(probabilities, complexity[:, 0], embedding)
 
-    def predict(self, texts: Sequence[str], batch: int = 1) -> Predictions:
+    def predict(
+        self, texts: Sequence[str], batch: int = 1, progress: Progress = lambda done, total, loss: None
+    ) -> Predictions:
         """Predictions in the order of `texts`.
 
         By default one text at a time, as the server sees single requests: dynamic int8 scales are taken over
@@ -79,6 +81,7 @@ class Artifact:
             np.empty(len(rows), dtype=np.float32),
             np.empty((len(rows), EMBEDDING_DIM), dtype=np.float32),
         )
+        done = 0
         by_length: dict[int, list[int]] = {}
         for index, row in enumerate(rows):
             by_length.setdefault(len(row.input_ids), []).append(index)
@@ -92,4 +95,6 @@ class Artifact:
                 found.probabilities[part] = predictions.probabilities
                 found.complexity[part] = predictions.complexity
                 found.embedding[part] = predictions.embedding
+                done += len(part)
+                progress(done, len(rows), math.nan)
         return found

@@ -80,7 +80,7 @@ class Examples:
         )
 
     def splits(self) -> NDArray[np.str_]:
-        """"train", "calibration" or "test" of each row, by a hash of its text: the same on every run and machine."""
+        """ "train", "calibration" or "test" of each row, by a hash of its text: the same on every run and machine."""
         percent = np.array([_percent(text) for text in self.texts])
         return np.where(
             percent < HELD_OUT_PERCENT,
@@ -88,8 +88,12 @@ class Examples:
             np.where(percent < HELD_OUT_PERCENT + CALIBRATION_PERCENT, "calibration", "train"),
         )
 
-    def balance(self, cap: int, seed: int) -> Examples:
-        """At most `cap` rows for each source and task, drawn at random, in their old order."""
+    def balance(self, cap: int, seed: int, routing_cap: int | None = None) -> Examples:
+        """At most `cap` rows for each source and task, drawn at random, in their old order.
+
+        Args:
+            routing_cap: another limit for each source of rows without a task, which is what routing records are.
+        """
         rng = np.random.default_rng(seed)
         groups: dict[tuple[str, int], list[int]] = {}
         for index, key in enumerate(zip(self.sources.tolist(), self.tasks.tolist(), strict=True)):
@@ -97,8 +101,14 @@ class Examples:
         kept: list[int] = []
         for key in sorted(groups):
             rows = groups[key]
-            kept.extend(rows if len(rows) <= cap else rng.choice(rows, cap, replace=False).tolist())
+            limit = routing_cap if routing_cap is not None and key[1] < 0 else cap
+            kept.extend(rows if len(rows) <= limit else rng.choice(rows, limit, replace=False).tolist())
         return self.select(np.array(sorted(kept), dtype=np.int64))
+
+    def repeat(self, prefix: str, times: int) -> Examples:
+        """The rows whose source starts with `prefix` stand `times` times among the others."""
+        rows = np.flatnonzero(np.char.startswith(self.sources, prefix))
+        return self.select(np.concatenate([np.arange(len(self)), np.tile(rows, max(0, times - 1))]))
 
 
 def _percent(text: str) -> int:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CORPUS = Path(__file__).parents[1] / "corpus"
+# What the sources of the project's own corpus start with.
+OWN_SOURCE = "own-"
 _SCORE = "__score"
 _HUGGING_FACE = "hf:"
 # Fewer models' answers say little about how hard a prompt is.
@@ -90,7 +92,7 @@ def _texts(table: pd.DataFrame, column: str, name: str) -> list[str]:
 
 def _strings(table: pd.DataFrame, column: str, default: str) -> Any:
     if column not in table:
-        return np.full(len(table), default, dtype=np.str_)
+        return np.array([default] * len(table), dtype=np.str_)
     return table[column].fillna(default).astype(str).to_numpy(dtype=np.str_)
 
 
@@ -157,8 +159,8 @@ def _routing(name: str, split: str) -> Examples:
     return Examples(
         texts,
         np.full(len(texts), -1, dtype=np.int64),
-        np.full(len(texts), Path(name).name.split(".")[0], dtype=np.str_),
-        np.full(len(texts), "en", dtype=np.str_),
+        np.array([Path(name).name.split(".")[0]] * len(texts), dtype=np.str_),
+        np.array(["en"] * len(texts), dtype=np.str_),
         difficulty,
         success,
         tuple(str(column).removesuffix(_SCORE) for column in columns),

@@ -131,7 +131,7 @@ def read_packaged_encoder(path: Path | None = None) -> PackagedEncoder:
         (length,) = reader.take("H")
         name = data[reader.at : reader.at + int(length)].decode()
         reader.at += int(length)
-        dtype, elements, offset, _size = (int(v) for v in reader.take("BIQQ"))
+        _dtype, elements, offset, _size = (int(v) for v in reader.take("BIQQ"))
         if name in embeddings:
             target, shape = embeddings[name]
         else:

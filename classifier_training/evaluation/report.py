@@ -12,16 +12,17 @@ from classifier_training.evaluation.latency import latency
 from classifier_training.evaluation.metrics import complexity_scores, task_scores
 from classifier_training.evaluation.plots import plot_complexity, plot_confusion, plot_reliability
 from classifier_training.export.artifact import FLOAT32_FILE
-from classifier_training.runtime import Artifact
+from classifier_training.runtime import Artifact, Progress
 from router_backend.contract import TASKS
 
 
-def evaluate(artifact: Artifact, examples: Examples, out: Path | None = None) -> dict[str, object]:
+def evaluate(artifact: Artifact, examples: Examples, progress: Progress, out: Path | None = None) -> dict[str, object]:
     """Measure an artifact on labelled rows.
 
     Args:
         examples: rows with a task, a difficulty, or both.
-        out: a folder for report.json, confusion.json and the plots; None writes nothing.
+        progress: called with (texts done, texts).
+        out: a folder for confusion.json and the plots; None writes nothing.
 
     Returns:
         `task`, `complexity`, `latency_ms`, `precision`, `rows`, and, where the float32 file lies beside, `float32`.
@@ -33,11 +34,9 @@ def evaluate(artifact: Artifact, examples: Examples, out: Path | None = None) ->
     rated = ~np.isnan(examples.difficulty)
     if not labelled.any():
         raise DataError("no row has a task label: nothing to measure")
-    predictions = artifact.predict(examples.texts)
+    predictions = artifact.predict(examples.texts, progress=progress)
     tasks = task_scores(predictions.probabilities[labelled], examples.select(labelled))
-    complexity = complexity_scores(
-        predictions.complexity[rated], examples.difficulty[rated], examples.sources[rated]
-    )
+    complexity = complexity_scores(predictions.complexity[rated], examples.difficulty[rated], examples.sources[rated])
     report: dict[str, object] = {
         "task": tasks.to_json(),
         "complexity": complexity,
@@ -57,6 +56,10 @@ def evaluate(artifact: Artifact, examples: Examples, out: Path | None = None) ->
         deciles = complexity.get("calibration")
         if isinstance(deciles, list):
             plot_complexity(deciles, out / "complexity.png")
-        (out / "report.json").write_text(json.dumps(report, indent=1))
     return report
 
+
+def write_report(report: dict[str, object], out: Path) -> None:
+    """The whole report as report.json."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -16,7 +16,6 @@ from classifier_training.text import encode
 from router_backend.contract import (
     CONTRACT_VERSION,
     EMBEDDING_DIM,
-    MAX_TOKENS,
     MODEL_FILE,
     TASKS,
     TOKENIZER_FILE,
@@ -53,6 +52,7 @@ def write_artifact(
     sample: Sequence[str],
     scores: Mapping[str, float],
     manifest: Mapping[str, object],
+    max_tokens: int,
 ) -> Equality:
     """Write `model.onnx` (int8), `model.float32.onnx` and `tokenizer.json` into `folder`, and check them.
 
@@ -76,7 +76,7 @@ def write_artifact(
                 tasks=TASKS,
                 embedding_dim=EMBEDDING_DIM,
                 embedding_space=served.space,
-                max_tokens=MAX_TOKENS,
+                max_tokens=max_tokens,
                 tokenizer_sha256=sha256_of(tokenizer),
                 prefix=encoder.prefix,
                 precision=precision,
@@ -84,11 +84,13 @@ def write_artifact(
                 manifest=dict(manifest),
             ),
         )
-    return check_equality(folder, served, encoder, sample)
+    return check_equality(folder, served, encoder, sample, max_tokens)
 
 
 @torch.no_grad()
-def check_equality(folder: Path, served: ServedClassifier, encoder: Encoder, sample: Sequence[str]) -> Equality:
+def check_equality(
+    folder: Path, served: ServedClassifier, encoder: Encoder, sample: Sequence[str], max_tokens: int
+) -> Equality:
     """Compare both graphs with torch, prompt by prompt.
 
     Raises:
@@ -96,7 +98,7 @@ def check_equality(folder: Path, served: ServedClassifier, encoder: Encoder, sam
     """
     served.eval()
     outputs = []
-    for row in encode(encoder.tokenizer, sample, encoder.prefix, MAX_TOKENS):
+    for row in encode(encoder.tokenizer, sample, encoder.prefix, max_tokens):
         ids = torch.tensor([row])
         outputs.append([output.numpy() for output in served(ids, torch.ones_like(ids))[:3]])
     expected = Predictions(*(np.concatenate(parts) for parts in zip(*outputs, strict=True)))
@@ -119,5 +121,7 @@ def check_equality(folder: Path, served: ServedClassifier, encoder: Encoder, sam
             f" same task {agreement:.3f} (at least {INT8_AGREEMENT})"
         )
     if size > MAX_BYTES:
-        raise ExportError(f"{MODEL_FILE} has {size / 1e6:.0f} MB (at most 50); use fewer --layers or a smaller --vocabulary")
+        raise ExportError(
+            f"{MODEL_FILE} has {size / 1e6:.0f} MB (at most 50); use fewer --layers or a smaller --vocabulary"
+        )
     return Equality(difference, cosine, agreement)

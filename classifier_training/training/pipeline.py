@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from classifier_training.calibration import Calibration, fit_complexity, fit_temperature, softmax
 from classifier_training.data import DataError, Examples
-from classifier_training.data.files import expand, load_prompts, load_routing, own_corpus
+from classifier_training.data.files import OWN_SOURCE, expand, load_prompts, load_routing, own_corpus
 from classifier_training.embedding import Projection, fit_projection, success_explained
-from classifier_training.encoders import Encoder, load_encoder
+from classifier_training.encoders import load_encoder
 from classifier_training.encoders.loading import DEFAULT_LAYERS, DEFAULT_VOCABULARY, PACKAGED
 from classifier_training.export.artifact import Equality, write_artifact
 from classifier_training.export.card import write_card
@@ -44,7 +44,9 @@ class TrainOptions:
     encoder: str = PACKAGED
     layers: int | None = DEFAULT_LAYERS
     vocabulary: int = DEFAULT_VOCABULARY
-    cap: int = 1200
+    cap: int = 500
+    routing_cap: int = 2500
+    own_weight: int = 2
     success_share: float = 0.5
     fit: FitOptions = field(default_factory=FitOptions)
 
@@ -76,10 +78,13 @@ def load_examples(options: TrainOptions) -> Examples:
     files = prompt_files(options)
     if not files:
         raise DataError("nothing to train on: give --data FILES or leave the project's own corpus on")
-    parts = [load_prompts(files)]
-    if options.routing:
-        parts.append(load_routing(options.routing, split="train"))
-    return Examples.join(parts)
+    prompts = load_prompts(files)
+    if not options.routing:
+        return prompts
+    # A labelled prompt may also be one that routing is measured on; then nothing at all is learned from it.
+    measured = set(load_routing(options.routing, split="eval").texts)
+    unseen = np.array([text not in measured for text in prompts.texts])
+    return Examples.join([prompts.select(unseen), load_routing(options.routing, split="train")])
 
 
 def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
@@ -98,7 +103,8 @@ def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
     options.out.mkdir(parents=True, exist_ok=True)
     examples = load_examples(options)
     splits = examples.splits()
-    fitted = examples.select(splits == "train").balance(options.cap, options.fit.seed)
+    fitted = examples.select(splits == "train").balance(options.cap, options.fit.seed, options.routing_cap)
+    fitted = fitted.repeat(OWN_SOURCE, options.own_weight)
     held = examples.select(splits != "train")
     held_splits = splits[splits != "train"]
     encoder = load_encoder(options.encoder, fitted.texts, options.layers, options.vocabulary)
@@ -117,9 +123,11 @@ def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
     projection = fit_projection(pooled, predicted_success(model, pooled), options.success_share)
     scores |= embedding_scores(model, projection, fitted, pooled, held, held_pooled)
     served = ServedClassifier(model, calibration, projection)
-    manifest = build_manifest(describe(options), [*prompt_files(options), *expand(options.routing)], fitted, calibration)
+    manifest = build_manifest(
+        describe(options), [*prompt_files(options), *expand(options.routing)], fitted, calibration
+    )
     equality = write_artifact(
-        options.out, served, encoder, _sample(held.texts or fitted.texts), scores, manifest
+        options.out, served, encoder, _sample(held.texts or fitted.texts), scores, manifest, options.fit.max_tokens
     )
     result = TrainResult(scores, equality, time.monotonic() - started)
     write_card(options.out, scores, manifest, equality)
@@ -173,9 +181,7 @@ def embedding_scores(
     embedding = projection(held_pooled, predicted_success(model, held_pooled))[answered]
     success = held.success[answered]
     train = np.arange(len(success)) % 2 == 0
-    return {
-        f"success_r2_{size}": success_explained(embedding[:, :size], success, train) for size in (32, 64, 128)
-    }
+    return {f"success_r2_{size}": success_explained(embedding[:, :size], success, train) for size in (32, 64, 128)}
 
 
 def describe(options: TrainOptions) -> dict[str, object]:
