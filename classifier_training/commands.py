@@ -97,8 +97,10 @@ def train(
         routing_cap=routing_cap,
         own_weight=own_weight,
         success_share=success_share,
+        max_tokens=max_tokens,
+        warm_start=warm_start,
         fit=FitOptions(
-            epochs=epochs, encoder_rate=learning_rate, batch_tokens=batch_tokens, max_tokens=max_tokens, seed=seed
+            epochs=epochs, encoder_rate=learning_rate, batch_tokens=batch_tokens, max_tokens=train_tokens, seed=seed
         ),
     )
     with _bars() as track:

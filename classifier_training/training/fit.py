@@ -30,13 +30,13 @@ class FitOptions:
     """How to fit; the same options, data and seed give the same weights on the same machine."""
 
     epochs: float = 1.0
-    encoder_rate: float = 1e-4
+    encoder_rate: float = 1.5e-4
     head_rate: float = 1e-3
     weight_decay: float = 0.01
     warmup: float = 0.06
     clip: float = 1.0
-    batch_tokens: int = 2048
-    max_tokens: int = 128
+    batch_tokens: int = 1024
+    max_tokens: int = 96
     seed: int = 0
     bfloat16: bool = True
     loss: LossWeights = field(default_factory=LossWeights)
@@ -140,7 +140,7 @@ def fit(
         optimiser.zero_grad(set_to_none=True)
         running = value if math.isnan(running) else 0.98 * running + 0.02 * value
         progress(step + 1, steps, running)
-        if checkpoint is not None and (step + 1) % _CHECKPOINT_EVERY == 0:
+        if checkpoint is not None and ((step + 1) % _CHECKPOINT_EVERY == 0 or step + 1 == steps):
             _save(checkpoint, model, optimiser, step + 1, fingerprint)
     model.eval()
 
