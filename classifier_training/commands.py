@@ -64,9 +64,11 @@ def train(
     epochs: Annotated[float, typer.Option(help="Passes over the data, in full mode.")] = 1.0,
     learning_rate: Annotated[float, typer.Option(help="Of the encoder, in full mode.")] = 1.5e-4,
     batch_tokens: Annotated[int, typer.Option(help="Padded tokens in a batch.")] = 1024,
-    max_tokens: Annotated[
-        int, typer.Option(help="Token budget of a prompt, in training and in serving (at most 256).")
-    ] = 128,
+    max_tokens: Annotated[int, typer.Option(help="Token budget of a served prompt (at most 256).")] = 128,
+    train_tokens: Annotated[int, typer.Option(help="Token budget of a training text: longer ones cost most.")] = 96,
+    warm_start: Annotated[
+        Path | None, typer.Option(help="Folder of an earlier training: go on from its weights, keep its tokenizer.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Fixes the order, the fresh heads and the sample.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 uses all cores.")] = 0,
 ) -> None:
