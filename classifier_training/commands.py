@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from classifier_training.training.fit import Progress
     from classifier_training.training.pipeline import Tracker
 
+_LINE_SECONDS = 30.0
 SHIPPED = Path(__file__).parents[1] / "model_repository" / "classifier"
 
 Data = Annotated[list[str] | None, typer.Option("--data", help="Labelled prompts: files, globs, or hf:owner/name.")]
@@ -23,11 +27,15 @@ Routing = Annotated[list[str] | None, typer.Option("--routing", help="Routing re
 
 @contextmanager
 def _bars() -> Iterator[Tracker]:
-    """Progress bars on standard error, one for each stage."""
+    """Progress on standard error: a bar for each stage, or a line now and then where there is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(console)
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -35,7 +43,7 @@ def _bars() -> Iterator[Tracker]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[loss]}"),
     )
-    with Bars(*columns, console=Console(stderr=True)) as bars:
+    with Bars(*columns, console=console) as bars:
 
         def track(name: str) -> Progress:
             bar = bars.add_task(name, total=None, loss="")
@@ -46,6 +54,21 @@ def _bars() -> Iterator[Tracker]:
             return progress
 
         yield track
+
+
+def _lines(console: Console) -> Tracker:
+    def track(name: str) -> Progress:
+        last = time.monotonic()
+
+        def progress(step: int, steps: int, loss: float) -> None:
+            nonlocal last
+            if step == steps or time.monotonic() - last >= _LINE_SECONDS:
+                last = time.monotonic()
+                console.print(f"{name}: {step}/{steps}" + ("" if loss != loss else f", loss {loss:.3f}"))
+
+        return progress
+
+    return track
 
 
 def train(
