@@ -148,6 +148,8 @@ def evaluate(
     leave_out: Annotated[list[str] | None, typer.Option(help="Only these sources; default: all of DATA.")] = None,
     folds: Annotated[int, typer.Option(help="Leave several sources out at once, in so many groups (cheaper).")] = 0,
     leave_out_cap: Annotated[int, typer.Option(help="Training rows for each source and task when leaving out.")] = 250,
+    encoder: Annotated[str, typer.Option(help="Encoder of the leave-one-source-out trainings.")] = "packaged",
+    layers: Annotated[int, typer.Option(help="Its layers to keep; 0 keeps all.")] = 5,
     card: Annotated[bool, typer.Option(help="Write the figures into the artifact's card.md.")] = False,
 ) -> None:
     """Measure an artifact on labelled prompts.
@@ -169,6 +171,8 @@ def evaluate(
         leave_out=tuple(leave_out or ()),
         folds=folds,
         leave_out_cap=leave_out_cap,
+        encoder=encoder,
+        layers=layers or None,
         card=card,
     )
     with _bars() as track:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from classifier_training.data import DataError, Examples
 from classifier_training.data.files import load_prompts, load_routing, own_corpus
+from classifier_training.encoders import load_encoder
+from classifier_training.encoders.loading import DEFAULT_LAYERS, PACKAGED
 from classifier_training.evaluation.feedback_log import evaluate_log
 from classifier_training.evaluation.leave_out import LeaveOutOptions, leave_sources_out
 from classifier_training.evaluation.report import evaluate as measure
@@ -34,7 +36,8 @@ class EvaluateOptions:
     leave_out_cap: int = 250
     leave_out_tokens: int = 64
     seed: int = 0
-    layers: int | None = None
+    encoder: str = PACKAGED
+    layers: int | None = DEFAULT_LAYERS
     card: bool = False
 
 
@@ -64,13 +67,10 @@ def evaluate(options: EvaluateOptions, track: Callable[[str], Progress]) -> dict
 
 
 def _leave_out(options: EvaluateOptions, measured: Examples, track: Callable[[str], Progress]) -> dict[str, object]:
-    from classifier_training.encoders import load_encoder
-    from classifier_training.encoders.loading import DEFAULT_LAYERS
-
     train = Examples.join([load_prompts(options.train_data), load_prompts(own_corpus())])
     texts = train.balance(options.leave_out_cap, options.seed).texts
-    encoder = load_encoder(texts=texts, layers=options.layers or DEFAULT_LAYERS)
-    fit = FitOptions(encoder_rate=1.5e-4, batch_tokens=1024, max_tokens=options.leave_out_tokens, seed=options.seed)
+    encoder = load_encoder(options.encoder, texts, options.layers)
+    fit = FitOptions(max_tokens=options.leave_out_tokens, seed=options.seed)
     return leave_sources_out(
         train,
         measured,

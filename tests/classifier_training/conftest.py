@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
 from classifier_training.encoders.vocabulary import build_tokenizer
 from classifier_training.training.fit import FitOptions
 from classifier_training.training.pipeline import TrainOptions, train
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
 from router_backend.contract import TASKS
 
 WORDS = {
