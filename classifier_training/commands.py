@@ -1,0 +1,237 @@
+"""`llm-router train`, `evaluate` and `promote`. Heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from classifier_training.training.fit import Progress
+    from classifier_training.training.pipeline import Tracker
+
+_LINE_SECONDS = 30.0
+SHIPPED = Path(__file__).parents[1] / "model_repository" / "classifier"
+
+Data = Annotated[list[str] | None, typer.Option("--data", help="Labelled prompts: files, globs, or hf:owner/name.")]
+Routing = Annotated[list[str] | None, typer.Option("--routing", help="Routing records; only `train` rows are read.")]
+
+
+@contextmanager
+def _bars() -> Iterator[Tracker]:
+    """Progress on standard error: a bar for each stage, or a line now and then where there is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(console)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[loss]}"),
+    )
+    with Bars(*columns, console=console) as bars:
+
+        def track(name: str) -> Progress:
+            bar = bars.add_task(name, total=None, loss="")
+
+            def progress(step: int, steps: int, loss: float) -> None:
+                bars.update(bar, completed=step, total=steps, loss="" if loss != loss else f"loss {loss:.3f}")
+
+            return progress
+
+        yield track
+
+
+def _lines(console: Console) -> Tracker:
+    def track(name: str) -> Progress:
+        last = time.monotonic()
+
+        def progress(step: int, steps: int, loss: float) -> None:
+            nonlocal last
+            if step == steps or time.monotonic() - last >= _LINE_SECONDS:
+                last = time.monotonic()
+                console.print(f"{name}: {step}/{steps}" + ("" if loss != loss else f", loss {loss:.3f}"))
+
+        return progress
+
+    return track
+
+
+def train(
+    out: Annotated[Path, typer.Option(help="Folder for the artifact (and the checkpoint, while it trains).")],
+    data: Data = None,
+    routing: Routing = None,
+    own_corpus: Annotated[bool, typer.Option(help="Train on the project's own corpus too.")] = True,
+    mode: Annotated[str, typer.Option(help="full (fine-tuning) or frozen (heads only, minutes).")] = "full",
+    encoder: Annotated[str, typer.Option(help="packaged, a Hugging Face name, or a folder.")] = "packaged",
+    layers: Annotated[int, typer.Option(help="Encoder layers to keep, from the first; 0 keeps all.")] = 5,
+    vocabulary: Annotated[int, typer.Option(help="Pieces to keep of the packaged vocabulary.")] = 40_000,
+    cap: Annotated[int, typer.Option(help="Most rows for each source and task.")] = 500,
+    routing_cap: Annotated[int, typer.Option(help="Most rows for each routing file.")] = 2500,
+    own_weight: Annotated[int, typer.Option(help="How often a row of the own corpus counts.")] = 2,
+    success_share: Annotated[float, typer.Option(help="Part of the embedding's variance for predicted success.")] = 0.5,
+    epochs: Annotated[float, typer.Option(help="Passes over the data, in full mode.")] = 1.0,
+    learning_rate: Annotated[float, typer.Option(help="Of the encoder, in full mode.")] = 1.5e-4,
+    batch_tokens: Annotated[int, typer.Option(help="Padded tokens in a batch.")] = 1024,
+    max_tokens: Annotated[int, typer.Option(help="Token budget of a served prompt (at most 256).")] = 128,
+    train_tokens: Annotated[int, typer.Option(help="Token budget of a training text: longer ones cost most.")] = 96,
+    warm_start: Annotated[
+        Path | None, typer.Option(help="Folder of an earlier training: go on from its weights, keep its tokenizer.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Fixes the order, the fresh heads and the sample.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 uses all cores.")] = 0,
+) -> None:
+    """Train an artifact: encoder, heads, calibration, PCA, ONNX. Started again, it goes on from its checkpoint.
+
+    Example: llm-router train --data '../shared/data/prompts/*.csv.gz' --routing '../shared/data/routing/*.parquet' --out artifact
+    """
+    import torch
+
+    from classifier_training.training.fit import FitOptions
+    from classifier_training.training.pipeline import TrainOptions
+    from classifier_training.training.pipeline import train as run
+
+    if mode not in ("full", "frozen"):
+        raise typer.BadParameter("full or frozen", param_hint="--mode")
+    if threads:
+        torch.set_num_threads(threads)
+    options = TrainOptions(
+        out=out,
+        data=tuple(data or ()),
+        routing=tuple(routing or ()),
+        own_corpus=own_corpus,
+        mode="full" if mode == "full" else "frozen",
+        encoder=encoder,
+        layers=layers or None,
+        vocabulary=vocabulary,
+        cap=cap,
+        routing_cap=routing_cap,
+        own_weight=own_weight,
+        success_share=success_share,
+        max_tokens=max_tokens,
+        warm_start=warm_start,
+        fit=FitOptions(
+            epochs=epochs, encoder_rate=learning_rate, batch_tokens=batch_tokens, max_tokens=train_tokens, seed=seed
+        ),
+    )
+    with _bars() as track:
+        result = run(options, track)
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in result.scores.items())
+    typer.echo(f"{out}: {scores}; int8 cosine {result.equality.int8_cosine:.3f}; {result.seconds / 60:.1f} minutes")
+
+
+def evaluate(
+    data: Annotated[list[str] | None, typer.Argument(help="Labelled prompts: files or globs (`text`, `task`).")] = None,
+    artifact: Annotated[Path | None, typer.Option(help="Artifact folder; default: the shipped one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON, and nothing else.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for the report and its plots.")] = None,
+    held_out: Annotated[bool, typer.Option(help="Only rows that `train` holds out for tests, by their hash.")] = False,
+    routing: Annotated[list[str] | None, typer.Option(help="Routing records: complexity on their `eval` rows.")] = None,
+    from_log: Annotated[Path | None, typer.Option(help="Labelled decisions (JSON lines) instead of DATA.")] = None,
+    train_data: Annotated[
+        list[str] | None, typer.Option(help="Leave-one-source-out: train on these without each source of DATA.")
+    ] = None,
+    leave_out: Annotated[list[str] | None, typer.Option(help="Only these sources; default: all of DATA.")] = None,
+    folds: Annotated[int, typer.Option(help="Leave several sources out at once, in so many groups (cheaper).")] = 0,
+    leave_out_cap: Annotated[int, typer.Option(help="Training rows for each source and task when leaving out.")] = 250,
+    encoder: Annotated[str, typer.Option(help="Encoder of the leave-one-source-out trainings.")] = "packaged",
+    layers: Annotated[int, typer.Option(help="Its layers to keep; 0 keeps all.")] = 5,
+    card: Annotated[bool, typer.Option(help="Write the figures into the artifact's card.md.")] = False,
+) -> None:
+    """Measure an artifact on labelled prompts.
+
+    Example: llm-router evaluate '../shared/data/prompts/prompt_tasks.csv.gz' --held-out --json
+    """
+    from classifier_training.evaluation.run import EvaluateOptions
+    from classifier_training.evaluation.run import evaluate as run
+    from classifier_training.promotion.repository import current_version
+
+    options = EvaluateOptions(
+        data=tuple(data or ()),
+        artifact=artifact or current_version(SHIPPED),
+        out=out,
+        held_out=held_out,
+        routing=tuple(routing or ()),
+        from_log=from_log,
+        train_data=tuple(train_data or ()),
+        leave_out=tuple(leave_out or ()),
+        folds=folds,
+        leave_out_cap=leave_out_cap,
+        encoder=encoder,
+        layers=layers or None,
+        card=card,
+    )
+    with _bars() as track:
+        report = run(options, track)
+    if as_json:
+        sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
+    else:
+        from classifier_training.evaluation.summary import summary
+
+        typer.echo(summary(report))
+
+
+def promote(
+    artifact: Annotated[Path | None, typer.Argument(help="Folder of the new artifact.")] = None,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Serve the version before the current one again.")
+    ] = False,
+    repository: Annotated[Path, typer.Option(help="The classifier's folder in the model repository.")] = SHIPPED,
+    triton: Annotated[
+        str, typer.Option(help="Triton's gRPC address; empty writes the files and loads nothing.")
+    ] = "localhost:8001",
+    model: Annotated[str, typer.Option(help="Model name in Triton.")] = "classifier",
+    admin_key_env: Annotated[
+        str, typer.Option(help="Environment variable with the admin key.")
+    ] = "LLM_ROUTER_ADMIN_KEY",
+    admin_key_file: Annotated[Path | None, typer.Option(help="File with the admin key instead.")] = None,
+    admin_key_header: Annotated[
+        str, typer.Option(help="gRPC metadata key that carries it.")
+    ] = "triton-grpc-protocol-triton-admin-key",
+    gate: Annotated[list[str] | None, typer.Option(help="Labelled prompts; default: the own held-out corpus.")] = None,
+    tolerance: Annotated[float, typer.Option(help="How much accuracy on the gate set may fall.")] = 0.01,
+    carry_state: Annotated[str, typer.Option(help="map (linear map between embedding spaces) or fresh.")] = "map",
+) -> None:
+    """Put a new artifact into service without downtime, or go back to the one before.
+
+    Refused: an artifact of another contract, with another tokenizer, or worse on the gate set than allowed.
+
+    Example: llm-router promote artifact --carry-state map
+    """
+    from classifier_training.promotion.promote import PromoteOptions
+    from classifier_training.promotion.promote import promote as run
+
+    if carry_state not in ("map", "fresh"):
+        raise typer.BadParameter("map or fresh", param_hint="--carry-state")
+    if (artifact is None) == (not rollback):
+        raise typer.BadParameter("give either an artifact folder or --rollback")
+    typer.echo(
+        run(
+            PromoteOptions(
+                artifact=artifact,
+                repository=repository,
+                triton=triton,
+                model=model,
+                admin_key_env=admin_key_env,
+                admin_key_file=admin_key_file,
+                admin_key_header=admin_key_header,
+                gate=tuple(gate or ()),
+                tolerance=tolerance,
+                carry_state=carry_state,
+            )
+        )
+    )

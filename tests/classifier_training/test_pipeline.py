@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from classifier_training.data.files import load_prompts
+from classifier_training.encoders import load_encoder
+from classifier_training.runtime import Artifact
+from classifier_training.training.fit import TrainingError, fit, new_classifier
+from classifier_training.training.pipeline import CHECKPOINT_FILE, TrainOptions, load_examples, train
+from router_backend.contract import CARD_FILE, EMBEDDING_DIM, TASKS
+
+
+def test_an_artifact_fulfils_the_contract_and_knows_its_tasks(artifact: Path, prompts_file: Path) -> None:
+    served = Artifact(artifact)
+    rows = load_prompts([str(prompts_file)])
+    predictions = served.predict(rows.texts)
+    assert predictions.probabilities.shape == (300, len(TASKS))
+    np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1, atol=1e-5)
+    assert predictions.embedding.shape == (300, EMBEDDING_DIM)
+    assert ((predictions.complexity >= 0) & (predictions.complexity <= 1)).all()
+    assert (predictions.probabilities.argmax(axis=1) == rows.tasks).mean() > 0.9
+    assert served.metadata.precision == "int8"
+    assert served.metadata.embedding_space > 0
+    assert "prompts.csv" in served.metadata.manifest["files"]  # type: ignore[operator]
+
+
+def test_the_graph_can_be_read_by_the_onnxruntime_of_the_base_image(artifact: Path) -> None:
+    for name in ("model.onnx", "model.float32.onnx"):
+        model = onnx.load(str(artifact / name))
+        assert model.ir_version <= 10
+        assert all(entry.version <= 20 for entry in model.opset_import)
+
+
+def test_both_precisions_share_an_embedding_space(artifact: Path) -> None:
+    plain, small = Artifact(artifact, model_file="model.float32.onnx"), Artifact(artifact)
+    assert plain.metadata.embedding_space == small.metadata.embedding_space
+    ids = np.full((3, 8), 5, dtype=np.int64)
+    (space,) = small.session.run(["embedding_space"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+    assert space.dtype == np.int64
+    assert space.tolist() == [[small.metadata.embedding_space]] * 3
+
+
+def test_padding_changes_nothing_in_float32(artifact: Path) -> None:
+    plain = Artifact(artifact, model_file="model.float32.onnx")
+    ids = np.array([[0, 10, 11, 12, 2]], dtype=np.int64)
+    padded = np.pad(ids, ((0, 0), (0, 11)), constant_values=1)
+    mask = np.zeros_like(padded)
+    mask[0, :5] = 1
+    short, long = plain.run(ids, np.ones_like(ids)), plain.run(padded, mask)
+    np.testing.assert_allclose(short.embedding, long.embedding, atol=1e-4)
+    np.testing.assert_allclose(short.probabilities, long.probabilities, atol=1e-5)
+
+
+def test_the_embedding_is_ordered_by_variance_and_tells_which_model_succeeds(
+    artifact: Path, train_options: TrainOptions
+) -> None:
+    texts = load_examples(train_options).texts
+    embedding = Artifact(artifact, model_file="model.float32.onnx").predict(texts).embedding
+    variance = embedding.var(axis=0)
+    assert variance[:8].sum() > 0.5 * variance.sum()
+    maths = embedding[[index for index, text in enumerate(texts) if text.startswith("compute")]]
+    answers = embedding[[index for index, text in enumerate(texts) if text.startswith("what is")]]
+    gap = np.linalg.norm(maths[:, :32].mean(axis=0) - answers[:, :32].mean(axis=0))
+    assert gap > 2 * np.linalg.norm(maths[:, :32].std(axis=0))
+
+
+def test_routing_rows_of_the_eval_split_are_never_trained_on(train_options: TrainOptions) -> None:
+    examples = load_examples(train_options)
+    routed = examples.select(examples.tasks < 0)
+    assert len(routed) == 60
+    np.testing.assert_allclose(routed.difficulty, 1 - routed.success.mean(axis=1), atol=1e-6)
+
+
+def test_the_card_says_what_was_trained_on_what(artifact: Path) -> None:
+    card = (artifact / CARD_FILE).read_text(encoding="utf-8")
+    assert "| bench |" in card
+    assert '"seed": 0' in card
+
+
+class Stop(Exception):
+    pass
+
+
+def test_an_interrupted_training_goes_on_and_ends_with_the_same_weights(
+    train_options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("classifier_training.training.fit._CHECKPOINT_EVERY", 5)
+    examples = load_examples(train_options)
+    options = replace(train_options.fit, epochs=1.0)
+
+    def stop_at(step: int, steps: int, loss: float) -> None:
+        if step == 8:
+            raise Stop
+
+    def run(checkpoint: Path | None, interrupt: bool) -> dict[str, torch.Tensor]:
+        encoder = load_encoder(train_options.encoder, layers=None)
+        model = new_classifier(encoder, len(examples.models), 0)
+        if interrupt:
+            with pytest.raises(Stop):
+                fit(model, encoder, examples, options, stop_at, checkpoint)
+        else:
+            fit(model, encoder, examples, options, checkpoint=checkpoint)
+        return model.state_dict()
+
+    whole = run(None, interrupt=False)
+    run(tmp_path / CHECKPOINT_FILE, interrupt=True)
+    resumed = run(tmp_path / CHECKPOINT_FILE, interrupt=False)
+    for name, tensor in whole.items():
+        torch.testing.assert_close(resumed[name], tensor, rtol=0, atol=0)
+
+
+def test_a_checkpoint_of_another_run_is_refused(train_options: TrainOptions, artifact: Path) -> None:
+    other = replace(train_options, out=artifact, fit=replace(train_options.fit, seed=7))
+    with pytest.raises(TrainingError, match="other options or data"):
+        train(other)
+
+
+def test_a_warm_start_keeps_the_tokenizer_and_moves_to_a_new_space(
+    train_options: TrainOptions, artifact: Path, tmp_path: Path
+) -> None:
+    options = replace(
+        train_options, out=tmp_path, warm_start=artifact, fit=replace(train_options.fit, epochs=0.2, seed=1)
+    )
+    train(options)
+    old, new = Artifact(artifact).metadata, Artifact(tmp_path).metadata
+    assert new.tokenizer_sha256 == old.tokenizer_sha256
+    assert new.embedding_space != old.embedding_space
+
+
+def test_a_frozen_encoder_gets_its_heads(train_options: TrainOptions, tmp_path: Path) -> None:
+    result = train(replace(train_options, out=tmp_path, mode="frozen"))
+    assert result.scores["held_out_accuracy"] > 0.3
+    assert not (tmp_path / CHECKPOINT_FILE).exists()

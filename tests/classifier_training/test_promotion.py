@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from classifier_training.promotion.errors import PromotionError
+from classifier_training.promotion.promote import PromoteOptions, promote
+from classifier_training.promotion.repository import current_version
+from classifier_training.promotion.space_map import MAP_FILE, fit_map
+from classifier_training.runtime import Artifact
+from classifier_training.training.pipeline import TrainOptions, train
+from router_backend.contract import ContractError
+
+
+@pytest.fixture(scope="module")
+def newer(train_options: TrainOptions, artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("newer")
+    train(replace(train_options, out=folder, warm_start=artifact, fit=replace(train_options.fit, epochs=1, seed=5)))
+    return folder
+
+
+@pytest.fixture
+def options(artifact: Path, prompts_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PromoteOptions:
+    """A repository with the artifact as version 1, and no server."""
+    monkeypatch.setattr("classifier_training.promotion.promote.own_corpus", lambda: [str(prompts_file)])
+    options = PromoteOptions(
+        artifact=artifact, repository=tmp_path / "classifier", triton="", gate=(str(prompts_file),), tolerance=0.1
+    )
+    promote(options)
+    return options
+
+
+def test_a_new_version_comes_with_a_map_from_the_old_space(options: PromoteOptions, newer: Path) -> None:
+    said = promote(replace(options, artifact=newer))
+    folder = current_version(options.repository)
+    assert folder.name == "2"
+    assert "R²" in said
+    with np.load(folder / MAP_FILE) as found:
+        assert int(found["from_space"]) == Artifact(options.repository / "1").metadata.embedding_space
+        assert int(found["to_space"]) == Artifact(folder).metadata.embedding_space
+        assert found["matrix"].shape == (128, 128)
+        assert float(found["r2"]) > 0.5
+
+
+def test_state_can_start_anew_instead(options: PromoteOptions, newer: Path) -> None:
+    said = promote(replace(options, artifact=newer, carry_state="fresh"))
+    assert "anew" in said
+    assert not (current_version(options.repository) / MAP_FILE).exists()
+
+
+def test_a_rollback_serves_the_old_files_under_a_new_number(options: PromoteOptions, newer: Path) -> None:
+    promote(replace(options, artifact=newer))
+    said = promote(replace(options, artifact=None))
+    folder = current_version(options.repository)
+    assert folder.name == "3"
+    assert "version 1 again" in said
+    assert (folder / "model.onnx").read_bytes() == (options.repository / "1" / "model.onnx").read_bytes()
+    with pytest.raises(PromotionError, match="first one"):
+        promote(replace(options, artifact=None))
+
+
+def test_a_number_is_never_used_twice_even_after_its_folder_was_deleted(options: PromoteOptions, newer: Path) -> None:
+    promote(replace(options, artifact=newer))
+    shutil.rmtree(options.repository / "2")
+    promote(replace(options, artifact=newer))
+    assert current_version(options.repository).name == "3"
+
+
+def test_another_tokenizer_is_refused(options: PromoteOptions, train_options: TrainOptions, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(options.repository / "1", other)
+    text = (other / "tokenizer.json").read_text()
+    (other / "tokenizer.json").write_text(text + "\n")
+    with pytest.raises(ContractError, match="not the one"):
+        promote(replace(options, artifact=other))
+    _edit_metadata(other / "model.onnx", _sha_of(options.repository / "1"), _sha_of(other))
+    with pytest.raises(PromotionError, match="its tokenizer differs from the served one"):
+        promote(replace(options, artifact=other))
+    assert current_version(options.repository).name == "1"
+
+
+def test_a_worse_artifact_is_refused(options: PromoteOptions, train_options: TrainOptions, tmp_path: Path) -> None:
+    worse = tmp_path / "worse"
+    train(replace(train_options, out=worse, fit=replace(train_options.fit, epochs=0.05)))
+    with pytest.raises(PromotionError, match="refused"):
+        promote(replace(options, artifact=worse))
+    assert current_version(options.repository).name == "1"
+
+
+def test_an_unreachable_server_leaves_the_old_version(options: PromoteOptions, newer: Path) -> None:
+    with pytest.raises(PromotionError, match="did not load"):
+        promote(replace(options, artifact=newer, triton="127.0.0.1:9"))
+    assert current_version(options.repository).name == "1"
+
+
+def test_a_linear_change_of_space_is_found() -> None:
+    rng = np.random.default_rng(0)
+    old = rng.normal(size=(600, 128)).astype(np.float32)
+    change = rng.normal(size=(128, 128)).astype(np.float32) / 10
+    new = old @ change + 0.5
+    found = fit_map(old, new, 1, 2, ridge=1e-9)
+    assert found.r2 > 0.999
+    np.testing.assert_allclose(old[:5] @ found.matrix + found.offset, new[:5], atol=1e-2)
+
+
+def _sha_of(folder: Path) -> str:
+    from router_backend.contract import sha256_of
+
+    return sha256_of(folder / "tokenizer.json")
+
+
+def _edit_metadata(path: Path, old: str, new: str) -> None:
+    model = onnx.load(str(path))
+    for entry in model.metadata_props:
+        entry.value = entry.value.replace(old, new)
+    onnx.save(model, str(path))
