@@ -28,6 +28,7 @@ class RoutingData:
     name: str
     models: tuple[str, ...]
     prompts: NDArray[np.object_]  # [rows] str
+    tasks: NDArray[np.object_]  # [rows] str
     groups: NDArray[np.object_]  # [rows] str: `category` where the file has it, else `task`
     quality: NDArray[np.float64]  # [rows, models], 0..1
     cost: NDArray[np.float64]  # [rows, models], USD
@@ -42,6 +43,7 @@ class RoutingData:
         return replace(
             self,
             prompts=self.prompts[chosen],
+            tasks=self.tasks[chosen],
             groups=self.groups[chosen],
             quality=self.quality[chosen],
             cost=self.cost[chosen],
@@ -79,8 +81,7 @@ def load_routing_data(path: Path, models: Sequence[str] | None = None) -> Routin
         raise DatasetError(f"{path}: no row has scores and costs of all of {', '.join(names)}; choose other --models")
     if quality[complete].min() < 0 or quality[complete].max() > 1 or cost[complete].min() < 0:
         raise DatasetError(f"{path}: scores must lie in 0..1 and costs must not be negative")
-    group = next((column for column in ("category", "task") if column in frame.columns), None)
-    groups = frame[group].fillna("").astype(str) if group else pd.Series([""] * len(frame))
+    tasks = _labels(frame, "task", "")
     split = frame["split"].to_numpy() if "split" in frame.columns else np.full(len(frame), "eval")
     if strange := sorted(set(map(str, split)) - {"train", "eval"}):
         raise DatasetError(f"{path}: `split` is train or eval, found {strange[0]!r}")
@@ -88,10 +89,17 @@ def load_routing_data(path: Path, models: Sequence[str] | None = None) -> Routin
         name=path.name.split(".")[0],
         models=names,
         prompts=frame["prompt"].astype(str).to_numpy(object),
-        groups=groups.to_numpy(object),
+        tasks=tasks,
+        groups=_labels(frame, "category", tasks),
         quality=quality,
         cost=cost,
         train=np.asarray(split == "train"),
         dropped=int((~complete).sum()),
     )
     return whole.rows(complete)
+
+
+def _labels(frame: Any, column: str, default: str | NDArray[np.object_]) -> NDArray[np.object_]:
+    labels = np.empty(len(frame), object)
+    labels[:] = frame[column].fillna("").astype(str) if column in frame.columns else default
+    return labels

@@ -7,13 +7,14 @@ https://arxiv.org/abs/2510.00202): the arena score.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-RESAMPLES = 2000
+RESAMPLES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,39 +55,48 @@ def points_above_hull(quality: float, cost: float, hull: Hull) -> float:
     return float(100 * (quality - hull.at(cost)))
 
 
-def above_hull_interval(
-    quality: Floats, cost: Floats, single_quality: Floats, single_cost: Floats, seed: int, resamples: int = RESAMPLES
-) -> tuple[float, float]:
-    """95 % percentile bootstrap over queries of the points above the hull, paired: one resample moves policy and hull.
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What one seeded run served: the evaluated rows it met, and what each got."""
 
-    Args:
-        quality, cost: [rows], the policy's, averaged over seeds where there are several.
-        single_quality, single_cost: [rows, models].
-    """
-    table = np.column_stack([quality, cost, single_quality, single_cost])
-    arms, values = single_quality.shape[1], np.empty(resamples)
-    for i, mean in enumerate(_resampled_means(table, seed, resamples)):
-        hull = convex_hull(mean[2 + arms :], mean[2 : 2 + arms])
-        values[i] = points_above_hull(mean[0], mean[1], hull)
+    rows: NDArray[np.intp]  # [online] positions in the evaluated data
+    quality: Floats  # [online]
+    cost: Floats  # [online]
+
+
+def resample_weights(rows: int, seed: int, resamples: int = RESAMPLES) -> NDArray[np.float32]:
+    """[resamples, rows]: how often each row is drawn (Efron's bootstrap). Used for all policies, so that intervals are paired."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(rows, np.full(rows, 1 / rows), size=resamples).astype(np.float32)
+
+
+def resampled_means(rows: NDArray[np.intp], values: Floats, weights: NDArray[np.float32]) -> Floats:
+    """[resamples, columns]: weighted means of `values` [online, columns], which belong to `rows` of the resampled data."""
+    drawn = weights[:, rows]
+    means: Floats = (drawn @ values.astype(np.float32)).astype(np.float64) / drawn.sum(1, dtype=np.float64)[:, None]
+    return means
+
+
+def interval(values: Floats) -> tuple[float, float]:
+    """95 % percentile interval of resampled values."""
     low, high = np.percentile(values, (2.5, 97.5))
     return float(low), float(high)
 
 
-def paired_interval(a: Floats, b: Floats, seed: int, resamples: int = RESAMPLES) -> tuple[float, float]:
-    """95 % percentile bootstrap of mean(a − b), [rows] each; a wins with 95 % confidence when both ends are above 0."""
-    low, high = np.percentile(_resampled_means((a - b)[:, None], seed, resamples)[:, 0], (2.5, 97.5))
-    return float(low), float(high)
+def resampled_above_hull(
+    runs: Sequence[Played], single_quality: Floats, single_cost: Floats, weights: NDArray[np.float32]
+) -> Floats:
+    """[resamples]: points above the hull, mean over runs; one resample of queries moves the policy and the hull alike.
 
-
-def _resampled_means(table: Floats, seed: int, resamples: int) -> Floats:
-    """[resamples, columns] means over rows drawn with replacement (Efron's bootstrap, as multinomial weights)."""
-    rng, rows = np.random.default_rng(seed), len(table)
-    means = np.empty((resamples, table.shape[1]))
-    for start in range(0, resamples, 100):
-        stop = min(start + 100, resamples)
-        weights = rng.multinomial(rows, np.full(rows, 1 / rows), size=stop - start)
-        means[start:stop] = weights @ table / rows
-    return means
+    `single_quality`, `single_cost`: [rows, models] of the evaluated data.
+    """
+    models, total = single_quality.shape[1], np.zeros(len(weights))
+    for run in runs:
+        table = np.column_stack([run.quality, run.cost, single_quality[run.rows], single_cost[run.rows]])
+        for i, mean in enumerate(resampled_means(run.rows, table, weights)):
+            hull = convex_hull(mean[2 + models :], mean[2 : 2 + models])
+            total[i] += points_above_hull(mean[0], mean[1], hull)
+    return total / len(runs)
 
 
 def cumulative_regret(reward: Floats, rewards: Floats) -> Floats:
