@@ -144,8 +144,8 @@ def two_model_curve(score: Floats, weak: Floats, strong: Floats) -> TwoModelCurv
 def aiq(cost: ArrayLike, quality: ArrayLike, low: float, high: float) -> float:
     """Average improvement in quality: the mean height, over costs low..high, of a router's non-decreasing convex hull.
 
-    RouterBench, section 3: AIQ = 1/(c_max − c_min) ∫ R̃ dc. `cost`, `quality`: [settings], the router's points; left of its
-    cheapest and right of its best point the hull is held level, as in the paper's extrapolation to common ends.
+    RouterBench, section 3: AIQ = 1/(c_max − c_min) ∫ R̃ dc. `cost`, `quality`: [settings], the router's points; right of the
+    best one the hull is held level, and its left end should be a point at `low`.
     """
     hull = convex_hull(cost, quality)
     inside = hull.cost[(hull.cost > low) & (hull.cost < high)]

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from router_backend.bandits.binary import win_probability
 from router_backend.bandits.factory import build_policy
 from router_backend.bandits.prior import Prior
 from router_backend.bandits.protocol import Policy
 from router_backend.config.models import LocalUpstream, ModelConfig, Price
 from router_backend.config.policy import PolicyConfig, PolicyName, RewardConfig
 from router_backend.contract import TASKS
-from router_backend.evaluation.baselines import GroupTable, cost_scale, rewards
+from router_backend.evaluation.baselines import GroupTable, rewards
 from router_backend.evaluation.datasets import RoutingData
 from router_backend.evaluation.encode import Contexts
 
 # Policies that read the embedding: only for these does the number of components mean anything.
-CONTEXTUAL: tuple[PolicyName, ...] = ("linucb", "lints", "epsilon_greedy", "binary")
+CONTEXTUAL: tuple[PolicyName, ...] = ("linucb", "lints", "binary")
 REPLAYED: tuple[PolicyName, ...] = (
     "linucb",
     "lints",
@@ -92,10 +94,13 @@ def _fitted(recipe: Recipe, known: RoutingData, seen: Contexts, scale: float) ->
     if recipe.name == "fixed":
         return {"model": names[int(reward.mean(0).argmax())]}
     if recipe.name == "binary":
-        return {"weak": names[cheap], "strong": names[best]}
+        # A gap of qualities that pays for the strong model's mean cost, as a probability of winning.
+        mean = known.quality.mean(0)[[cheap, best]]
+        price = recipe.lambda_ * float(known.cost[:, best].mean() - known.cost[:, cheap].mean()) / scale
+        return {"weak": names[cheap], "strong": names[best], "threshold": win_probability(mean[0] + price, mean[0])}
     if recipe.name == "task":
         predicted = np.array([TASKS[i] for i in seen.task_probabilities.argmax(1)], object)
-        table = GroupTable(RoutingData("", names, known.prompts, predicted, predicted, known.quality, known.cost, known.train))
+        table = GroupTable(replace(known, groups=predicted))
         chosen = table.choose(np.array(TASKS, object), recipe.lambda_, scale)
         return {"table": {task: names[arm] for task, arm in zip(TASKS, chosen, strict=True)}}
     if recipe.name == "complexity":
@@ -103,12 +108,9 @@ def _fitted(recipe: Recipe, known: RoutingData, seen: Contexts, scale: float) ->
     return {}
 
 
-def _threshold(seen: Contexts, below: np.ndarray, above: np.ndarray) -> float:
+def _threshold(seen: Contexts, below: NDArray[np.float64], above: NDArray[np.float64]) -> float:
     """The complexity over which the second model's mean reward is better than the first's, for the best total."""
     order = np.argsort(seen.complexity, kind="stable")
     gain = np.concatenate([[0.0], np.cumsum((below - above)[order])])
     cut = int(gain.argmax())
     return float(seen.complexity[order[cut]]) if cut < len(order) else 1.0
-
-
-__all__ = ["CONTEXTUAL", "REPLAYED", "Recipe", "Tuning", "arms", "cost_scale", "make"]

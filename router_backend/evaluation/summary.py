@@ -23,8 +23,9 @@ from router_backend.evaluation.metrics import (
     resampled_above_hull,
     resampled_means,
 )
-from router_backend.evaluation.runner import Grid, Replay, Run, Setting, base_name, middle, settings
 from router_backend.evaluation.policies import CONTEXTUAL
+from router_backend.evaluation.runner import Grid, Replay, Run, Setting, base_name, middle
+from router_backend.evaluation.two_models import two_model_report
 
 Report = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -55,9 +56,7 @@ def summarise(replay: Replay, grid: Grid, runs: dict[Setting, Run]) -> Report:
         "aiq": book.aiq(),
         "comparisons": {head: {other: book.compare(head, other) for other in [*grid.policies[1:], "random_equal_cost"]}},
         "scenarios": {name: {p: book.scenario(p, name) for p in grid.policies} for name in grid.scenarios},
-        "apgr": {},
-        "cpt50": {},
-        "cpt80": {},
+        **two_model_report(replay, grid),
     }
 
 
@@ -159,7 +158,13 @@ class _Book:
                 self._point([r.played for r in self.played(policy, lambda_, self.grid.components[-1])])
                 for lambda_ in self.grid.lambdas
             ]
-            found[policy] = aiq([p["cost"] for p in points], [p["quality"] for p in points], low, high)
+            # Any policy can be mixed with the cheapest model: that is its curve below its cheapest setting.
+            found[policy] = aiq(
+                [low, *(point["cost"] for point in points)],
+                [float(self.hull.quality[0]), *(point["quality"] for point in points)],
+                low,
+                high,
+            )
         return found
 
     def compare(self, policy: str, other: str) -> Report:
@@ -257,6 +262,3 @@ class _Book:
         cost = float(np.mean([c.mean() for _, c in pairs]))
         above = np.mean([points_above_hull(q.mean(), c.mean(), h) for (q, c), h in zip(pairs, self.hulls, strict=True)])
         return {"quality": quality, "cost": cost, "above_hull": float(above), "arena_score": arena_score(quality, cost)}
-
-
-__all__ = ["Report", "settings", "summarise"]
