@@ -123,9 +123,7 @@ def tfidf_contexts(prompts: Sequence[str], fit_on: NDArray[Any], seed: int = 0) 
 def _assemble(prompts: Sequence[str], outputs: Floats, space: int) -> Contexts:
     features = [describe(prompt, [{"role": "user", "content": prompt}]) for prompt in prompts]
     rows = [
-        build_context(
-            row[:EMBEDDING_DIM], row[EMBEDDING_DIM:-1], float(row[-1]), f.prompt_tokens, f.japanese, f.code
-        )
+        build_context(row[:EMBEDDING_DIM], row[EMBEDDING_DIM:-1], float(row[-1]), f.prompt_tokens, f.japanese, f.code)
         for row, f in zip(outputs, features, strict=True)
     ]
     return Contexts(np.stack(rows), np.array([f.prompt_tokens for f in features]), space)

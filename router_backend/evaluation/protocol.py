@@ -8,12 +8,13 @@ All figures are of the rest. A prior may have been fitted on the data's `train` 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.bandits.protocol import Policy, Query
+from router_backend.bandits.protocol import Choice, Policy, Query
 from router_backend.bandits.selection import select
 from router_backend.contract import TASKS
 from router_backend.evaluation.datasets import RoutingData
@@ -71,8 +72,18 @@ def queries(contexts: Contexts, arms: int) -> list[Query]:
     ]
 
 
+Observer = Callable[[int, Choice, float, float], None]
+"""Called with the row, the choice, and what the answer was worth and cost."""
+
+
 def play(
-    policy: Policy, asked: list[Query], data: RoutingData, course: Episode, scenario: Scenario, seed: int
+    policy: Policy,
+    asked: list[Query],
+    data: RoutingData,
+    course: Episode,
+    scenario: Scenario,
+    seed: int,
+    observe: Observer | None = None,
 ) -> Run:
     """Give the bootstrap rows in full, then let the policy choose and learn, one query at a time.
 
@@ -93,7 +104,10 @@ def play(
         query = asked[row]
         if restricted:
             query = replace(query, candidates=tuple(np.flatnonzero(world.available[position]).tolist()))
-        arm = arms[position] = select(policy, query, choosing).arm
+        choice = select(policy, query, choosing)
+        arm = arms[position] = choice.arm
+        if observe is not None:
+            observe(int(row), choice, float(world.quality[position, arm]), float(cost[position, arm]))
         waiting.append((position, arm))
         if len(waiting) > world.delay:
             _learn(policy, asked, course, world, cost, *waiting.popleft())

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from router_backend.bandits.prior import Prior
+from router_backend.contract import COMPONENT_CHOICES
 from router_backend.evaluation.baselines import cost_scale
 from router_backend.evaluation.bootstrap import without
 from router_backend.evaluation.datasets import RoutingData
 from router_backend.evaluation.encode import Contexts
-from router_backend.evaluation.policies import CONTEXTUAL, Recipe, Tuning, make
-from router_backend.evaluation.protocol import Episode, Run, episode, play, queries
+from router_backend.evaluation.policies import CONTEXTUAL, REPLAYED, Recipe, Tuning, make
+from router_backend.evaluation.protocol import Episode, Observer, Run, episode, play, queries
 from router_backend.evaluation.scenarios import SCENARIOS, Scenario
 
 # Suffix of a policy that starts without the prior that the others have.
@@ -84,7 +85,7 @@ class Replay:
     def episode(self, grid: Grid, seed: int) -> Episode:
         return episode(len(self.evaluated), grid.bootstrap, seed)
 
-    def run(self, grid: Grid, setting: Setting) -> Run:
+    def run(self, grid: Grid, setting: Setting, observe: Observer | None = None) -> Run:
         """Play one setting."""
         scenario = SCENARIOS[setting.scenario]
         course = self.episode(grid, setting.seed)
@@ -98,7 +99,7 @@ class Replay:
         )
         policy = make(recipe, self.tuning, known, seen, self.scale)
         asked = queries(self.seen, len(self.evaluated.models))
-        return play(policy, asked, self.evaluated, course, scenario, seed=_stable(setting.policy))
+        return play(policy, asked, self.evaluated, course, scenario, seed=_stable(setting.policy), observe=observe)
 
     def _prior(self, setting: Setting, scenario: Scenario, course: Episode) -> Prior | None:
         if self.prior is None or setting.policy.endswith(NO_PRIOR):
@@ -111,6 +112,32 @@ class Replay:
 
 def _stable(name: str) -> int:
     return int.from_bytes(name.encode(), "big") % (1 << 31)
+
+
+def parse_grid(policies: str, lambdas: str, components: str, seeds: int, bootstrap: float, scenarios: str) -> Grid:
+    """A grid from the command line's lists.
+
+    Raises:
+        ValueError: an unknown policy or scenario, or a number out of range.
+    """
+    names = REPLAYED if policies == "all" else tuple(_words(policies))
+    if unknown := [name for name in names if base_name(name) not in REPLAYED]:
+        raise ValueError(f"--policies: no policy {unknown[0]!r}; there are {', '.join(REPLAYED)}")
+    places = tuple(name for name in SCENARIOS if name != "stationary")
+    chosen = {"all": places, "none": ()}.get(scenarios, tuple(_words(scenarios)))
+    if unknown := [name for name in chosen if name not in places]:
+        raise ValueError(f"--scenarios: no scenario {unknown[0]!r}; there are {', '.join(places)}")
+    prices = tuple(sorted({float(word) for word in _words(lambdas)}))
+    sizes = tuple(sorted({int(word) for word in _words(components)}))
+    if not names or not prices or prices[0] < 0:
+        raise ValueError("--policies and --lambdas need at least one value each, and no λ is below 0")
+    if not sizes or not set(sizes) <= set(COMPONENT_CHOICES):
+        raise ValueError(f"--components: choose of {', '.join(map(str, COMPONENT_CHOICES))}")
+    return Grid(tuple(dict.fromkeys(names)), prices, sizes, seeds, bootstrap, chosen)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def settings(grid: Grid) -> list[Setting]:
@@ -152,9 +179,7 @@ def run_grid(
     return dict(_runs(replay, grid, workers, progress))
 
 
-def _runs(
-    replay: Replay, grid: Grid, workers: int, progress: Callable[[], None]
-) -> Iterator[tuple[Setting, Run]]:
+def _runs(replay: Replay, grid: Grid, workers: int, progress: Callable[[], None]) -> Iterator[tuple[Setting, Run]]:
     todo = settings(grid)
     if workers <= 1:
         for setting in todo:

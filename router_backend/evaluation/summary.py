@@ -47,14 +47,19 @@ def summarise(replay: Replay, grid: Grid, runs: dict[Setting, Run]) -> Report:
             "seeds": grid.seeds,
             "prior": replay.prior is not None,
             "cost_scale_usd": replay.scale,
+            "curve_lambda": middle(grid.lambdas),
         },
         "singles": book.singles(),
-        "hull": [{"cost": float(c), "quality": float(q)} for c, q in zip(book.hull.cost, book.hull.quality, strict=True)],
+        "hull": [
+            {"cost": float(c), "quality": float(q)} for c, q in zip(book.hull.cost, book.hull.quality, strict=True)
+        ],
         "baselines": book.baselines(head),
         "policies": {policy: [book.entry(policy, *key) for key in book.grid_of(policy)] for policy in grid.policies},
         "above_hull_mean": {policy: book.mean_above_hull(policy) for policy in grid.policies},
         "aiq": book.aiq(),
-        "comparisons": {head: {other: book.compare(head, other) for other in [*grid.policies[1:], "random_equal_cost"]}},
+        "comparisons": {
+            head: {other: book.compare(head, other) for other in [*grid.policies[1:], "random_equal_cost"]}
+        },
         "scenarios": {name: {p: book.scenario(p, name) for p in grid.policies} for name in grid.scenarios},
         **two_model_report(replay, grid),
     }
@@ -84,7 +89,11 @@ class _Book:
     def singles(self) -> Report:
         cost, quality = self._single_means()
         return {
-            model: {"quality": float(quality[i]), "cost": float(cost[i]), "arena_score": arena_score(quality[i], cost[i])}
+            model: {
+                "quality": float(quality[i]),
+                "cost": float(cost[i]),
+                "arena_score": arena_score(quality[i], cost[i]),
+            }
             for i, model in enumerate(self.data.models)
         }
 
@@ -116,9 +125,7 @@ class _Book:
 
     def _point(self, plays: Sequence[Played]) -> Report:
         quality = float(np.mean([played.quality.mean() for played in plays]))
-        hull = float(
-            np.mean([h.at(played.cost.mean()) for h, played in zip(self.hulls, plays, strict=True)])
-        )
+        hull = float(np.mean([h.at(played.cost.mean()) for h, played in zip(self.hulls, plays, strict=True)]))
         return {
             "quality": quality,
             "cost": float(np.mean([played.cost.mean() for played in plays])),
@@ -137,7 +144,10 @@ class _Book:
         size = self.grid.components[-1]
         parts = [
             resampled_above_hull(
-                [run.played for run in self.played(policy, lambda_, size)], self.data.quality, self.data.cost, self.weights
+                [run.played for run in self.played(policy, lambda_, size)],
+                self.data.quality,
+                self.data.cost,
+                self.weights,
             )
             for lambda_ in self.grid.lambdas
         ]
@@ -188,9 +198,7 @@ class _Book:
             )
             return ours.quality - quality
         theirs = other.played
-        return baselines.rewards(
-            ours.quality - theirs.quality, ours.cost - theirs.cost, lambda_, self.scale
-        )
+        return baselines.rewards(ours.quality - theirs.quality, ours.cost - theirs.cost, lambda_, self.scale)
 
     def scenario(self, policy: str, scenario: str) -> Report:
         """Reward before and after the middle of the run, and what the best arm there would have got; means over seeds."""
@@ -216,7 +224,9 @@ class _Book:
 
     def baselines(self, head: str) -> Report:
         """Quality and cost of what needs no learning; those that depend on λ are at each λ, and plain at the middle one."""
-        found: Report = {"random": self._mean(lambda rows: (self.data.quality[rows].mean(1), self.data.cost[rows].mean(1)))}
+        found: Report = {
+            "random": self._mean(lambda rows: (self.data.quality[rows].mean(1), self.data.cost[rows].mean(1)))
+        }
         best = baselines.cheapest_right(self.data)
         found["oracle"] = self._mean(lambda rows: self._taken(rows, best[rows]))
         order = np.argsort(self.data.cost.mean(0))
