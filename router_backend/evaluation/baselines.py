@@ -28,13 +28,13 @@ def rewards(quality: Floats, cost: Floats, lambda_: float, scale: float) -> Floa
 
 def oracle(data: RoutingData, lambda_: float, scale: float) -> Arms:
     """The best arm of each query in hindsight."""
-    return rewards(data.quality, data.cost, lambda_, scale).argmax(1)
+    return np.asarray(rewards(data.quality, data.cost, lambda_, scale).argmax(1))
 
 
 def cheapest_right(data: RoutingData) -> Arms:
     """The oracle of quality: the cheapest among the best answers to each query."""
     best = data.quality >= data.quality.max(1, keepdims=True)
-    return np.where(best, data.cost, np.inf).argmin(1)
+    return np.asarray(np.where(best, data.cost, np.inf).argmin(1))
 
 
 class GroupTable:

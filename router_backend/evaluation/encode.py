@@ -88,7 +88,8 @@ def artifact_contexts(
     def run(prompt: str) -> Floats:
         tokens = encoder.encode(prompt)
         feed = {INPUT_IDS: tokens.input_ids[None], ATTENTION_MASK: tokens.attention_mask[None]}
-        return np.concatenate([np.ravel(output) for output in session.run(names, feed)]).astype(np.float32)
+        outputs = [np.ravel(output) for output in session.run(names, feed)]
+        return np.asarray(np.concatenate(outputs), np.float32)
 
     folder = cache or cache_folder()
     folder.mkdir(parents=True, exist_ok=True)

@@ -122,7 +122,7 @@ class TwoModelCurve:
     @property
     def gap_recovered(self) -> Floats:
         """PGR at each share: (quality − weak) / (strong − weak), RouteLLM equation 3."""
-        return (self.quality - self.quality[0]) / (self.quality[-1] - self.quality[0])
+        return np.asarray((self.quality - self.quality[0]) / (self.quality[-1] - self.quality[0]))
 
     def apgr(self) -> float:
         """Average PGR: the area under PGR over the share of strong calls, RouteLLM equation 4. Random routing: 0.5."""

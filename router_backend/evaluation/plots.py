@@ -38,7 +38,7 @@ def _canvas(path: Path, width: float = 8.0, height: float = 5.0) -> Iterator[Any
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    style = {
+    style: Any = {
         "font.family": "DejaVu Sans",
         "font.size": 10.5,
         "axes.spines.top": False,
@@ -78,7 +78,7 @@ def plot_plane(report: Report, path: Path) -> None:
             axes.annotate(
                 _short(model),
                 (x, y),
-                (-8 if late else 8, -13),
+                (-2, 9) if late else (8, -13),
                 textcoords="offset points",
                 ha="right" if late else "left",
                 color=_INK,

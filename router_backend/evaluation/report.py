@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from router_backend.evaluation.baselines import rewards
 from router_backend.evaluation.plots import plot_learning, plot_plane
-from router_backend.evaluation.runner import Grid, Replay, Run, Setting, middle
+from router_backend.evaluation.protocol import Run
+from router_backend.evaluation.runner import Grid, Replay, Setting, middle
 from router_backend.evaluation.summary import Report
 
 Floats = NDArray[np.float64]
@@ -106,14 +107,17 @@ def _comparisons(report: Report) -> list[str]:
         lines += [
             f"## {name} against the others",
             "",
-            "100 × reward a query, mean over λ; against random: quality at equal cost.",
+            "Paired differences, mean over λ: points above the hull, and 100 × reward a query.",
             "",
+            "| other | above hull | 95 % | reward | 95 % |",
+            "|---|--:|--:|--:|--:|",
         ]
-        lines += ["| other | difference | 95 % | wins |", "|---|--:|--:|---|"]
-        lines += [
-            f"| {other.replace('_', ' ')} | {found['difference']:+.2f} | {_interval(found['ci95'])} | {'yes' if found['wins'] else 'no'} |"
-            for other, found in others.items()
-        ]
+        for other, found in others.items():
+            above, reward = found["above_hull"], found["reward"]
+            lines.append(
+                f"| {other.replace('_', ' ')} | {above['difference']:+.2f} | {_interval(above['ci95'])}"
+                f" | {reward['difference']:+.2f} | {_interval(reward['ci95'])} |"
+            )
     return [*lines, ""]
 
 
