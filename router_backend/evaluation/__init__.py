@@ -1,0 +1,1 @@
+"""Judging policies before they serve: replays of recorded answers, off-policy estimates of logged decisions, priors."""

@@ -1,0 +1,77 @@
+"""What may go wrong while a policy learns: the world changes, a model joins, feedback is late, rare or false.
+
+A scenario changes what the policy sees and when; it is judged by what its choices really earned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Changes to a replay; the default changes nothing."""
+
+    name: str = "stationary"
+    drift_at: float | None = None  # share of the run after which the two best models swap their recorded scores
+    joins_at: float | None = None  # share of the run after which the best model becomes a candidate
+    delay: int = 0  # queries between an answer and its feedback
+    feedback: float = 1.0  # share of answers that get feedback
+    poisoned: float = 0.0  # share of feedback whose score is turned over, 1 − score
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(),
+        Scenario("drift", drift_at=0.5),
+        Scenario("new_model", joins_at=0.5),
+        Scenario("delayed_sparse", delay=200, feedback=0.2),
+        Scenario("poisoned", poisoned=0.1),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One run under a scenario, in the order of the queries; [online] or [online, models]."""
+
+    quality: Floats  # what an answer is really worth
+    shown: Floats  # what feedback says
+    heard: NDArray[np.bool_]  # whether there is feedback
+    available: NDArray[np.bool_]  # candidates
+    delay: int
+
+
+def unfold(scenario: Scenario, quality: Floats, rng: np.random.Generator) -> World:
+    """Apply a scenario to recorded scores [online, models]."""
+    rows, models = quality.shape
+    truth, available = quality.copy(), np.ones((rows, models), bool)
+    ranked = np.argsort(-quality.mean(0))
+    if scenario.drift_at is not None:
+        after, (best, second) = int(scenario.drift_at * rows), ranked[:2]
+        truth[after:, [best, second]] = quality[after:][:, [second, best]]
+    if scenario.joins_at is not None:
+        available[: int(scenario.joins_at * rows), ranked[0]] = False
+    false = rng.random(rows) < scenario.poisoned
+    return World(
+        quality=truth,
+        shown=np.where(false[:, None], 1.0 - truth, truth),
+        heard=rng.random(rows) < scenario.feedback,
+        available=available,
+        delay=scenario.delay,
+    )
+
+
+def named(names: list[str]) -> list[Scenario]:
+    """Scenarios by name.
+
+    Raises:
+        KeyError: an unknown name.
+    """
+    return [replace(SCENARIOS[name]) for name in names]
