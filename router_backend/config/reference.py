@@ -26,7 +26,9 @@ starts. SIGHUP or `POST /admin/reload` reads the file again without dropping a r
 
 def render() -> str:
     """The page, as Markdown: one table per section, in the order of first use."""
-    parts, queue, seen = [_HEAD], [RouterConfig], {RouterConfig}
+    parts = [_HEAD]
+    queue: list[type[BaseModel]] = [RouterConfig]
+    seen = {*queue}
     while queue:
         section = queue.pop(0)
         title = "The file" if section is RouterConfig else section.__name__

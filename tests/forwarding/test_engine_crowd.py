@@ -78,7 +78,7 @@ async def test_a_thousand_streams_with_random_disconnects_leave_no_task_socket_o
     assert (arm.limiter.running, arm.limiter.queued) == (0, 0)
     await engine.aclose()
     async with asyncio.timeout(5):
-        while upstream.connections:  # noqa: ASYNC110 (aiohttp tells nobody)
+        while upstream.connections:
             await asyncio.sleep(0.01)
     assert len(asyncio.all_tasks()) == tasks
     assert len(os.listdir("/proc/self/fd")) == files
