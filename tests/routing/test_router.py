@@ -35,7 +35,7 @@ class Setup:
         fold.fold(events or [])
         self._view = fold.view()
         self.recorded: list[Decision] = []
-        self.router = Router(self, self.recorded.append, np.random.default_rng(7))
+        self.router = Router(self, lambda decision, _: self.recorded.append(decision), np.random.default_rng(7))
 
     def view(self, space: int) -> View:
         return self._view
