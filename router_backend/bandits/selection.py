@@ -33,11 +33,10 @@ def select(policy: Reader, query: Query, rng: np.random.Generator) -> Choice:
         return _only(policy, query)
     values, means, bonuses, costs = policy.scores(query)
     offsets = _offsets(policy, query)
-    if not policy.stochastic:
-        pick, reason = _pick(policy, query, values, offsets)
-    else:
-        drawn = policy.draw(query, rng, 1)[0].tolist()
-        pick, reason = _pick(policy, query, drawn, offsets)
+    pick, reason = _pick(
+        policy, query, policy.draw(query, rng, 1)[0].tolist() if policy.stochastic else values, offsets
+    )
+    drawn = policy.stochastic and reason == policy.reason
     if offsets is not None:
         values = [value + offset for value, offset in zip(values, offsets, strict=True)]
 
@@ -50,7 +49,7 @@ def select(policy: Reader, query: Query, rng: np.random.Generator) -> Choice:
             reason = "explore"
     arm = candidates[chosen]
     choice = Choice(arm, candidates, values, means, bonuses, None, chosen != pick, reason)
-    if policy.stochastic and not reason.startswith(("low_confidence", "fallback")):
+    if drawn:
         choice.estimate = _Estimate(policy, query, offsets, floors, chosen)
     else:
         choice.propensity = floors[chosen] + (1.0 - total if chosen == pick else 0.0)
@@ -112,8 +111,9 @@ def _mix(
     mixed = np.array(policy.floors(query.candidates)[0] if floors is None else floors)
     rest = 1.0 - float(mixed.sum())
     pick, reason = _pick(policy, query, policy.scores(query).values, offsets)
-    if policy.stochastic and not reason.startswith(("low_confidence", "fallback")):
+    if policy.stochastic and reason == policy.reason:
         drawn = policy.draw(query, rng, DRAWS) + (0.0 if offsets is None else np.array(offsets))
+        drawn[np.isnan(drawn)] = _WORST
         mixed += rest * np.bincount(drawn.argmax(axis=1), minlength=len(mixed)) / DRAWS
     else:
         mixed[pick] += rest
