@@ -129,6 +129,10 @@ class RedisStore:
             entries = self._client.raw.xrange(self._client.key("events"), min=f"{after + 1}-0", count=limit)
         return [event_of(entry) for entry in cast("Any", entries)]
 
+    def event_count(self) -> int:
+        with self._client.errors():
+            return self._client.raw.xlen(self._client.key("events"))
+
     def counts(self) -> dict[str, dict[str, int]]:
         kinds = ("decisions", "feedbacks")
         decided, judged = self._client.pipelined(("HGETALL", self._client.key(kind)) for kind in kinds)

@@ -117,6 +117,11 @@ class SQLiteStore:
             rows = connection.execute(EVENTS_AFTER, (after, limit)).fetchall()
         return [event_of(row) for row in rows]
 
+    def event_count(self) -> int:
+        with self._database.reading() as connection:
+            first, last = connection.execute("SELECT min(sequence), max(sequence) FROM events").fetchone()
+        return 0 if first is None else int(last - first + 1)  # without gaps: no need to count
+
     def counts(self) -> dict[str, dict[str, int]]:
         with self._database.reading() as connection:
             rows = connection.execute("SELECT arm, decisions, feedback FROM counters ORDER BY arm").fetchall()

@@ -81,6 +81,10 @@ class Store(Protocol):
         """Events with `sequence > after`, in order. A sequence seen once never gains a predecessor later."""
         ...
 
+    def event_count(self) -> int:
+        """Length of the log."""
+        ...
+
     def counts(self) -> dict[str, dict[str, int]]:
         """`{arm: {"decisions": n, "feedback": n}}`."""
         ...

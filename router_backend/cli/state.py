@@ -1,0 +1,115 @@
+"""`llm-router state`: what the state store holds, copies of it, and a fresh start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from router_backend.cli.options import DEFAULT_CONFIG, DEFAULT_STATE_DIR, Config, StateDir
+from router_backend.config import load_config
+from router_backend.state.open import open_store
+from router_backend.state.store import Store
+from router_backend.state.transfer import export_decisions, export_state, import_state
+
+state = typer.Typer(add_completion=False, no_args_is_help=True, help="Look at, copy and reset what was learned.")
+
+
+@state.command()
+def show(
+    config: Config = DEFAULT_CONFIG,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Decisions and feedback by model, and the length of the log of learning.
+
+    Example: llm-router state show --json
+    """
+    with _store(config, state_dir) as store:
+        counts = store.counts()
+        models = {name: counts.get(name, {"decisions": 0, "feedback": 0}) for name in load_config(config).names}
+        models |= counts  # models that were removed from the configuration keep their counts
+        events = store.event_count()
+    if as_json:
+        typer.echo(orjson.dumps({"models": models, "events": events}).decode())
+        return
+    table = Table(box=None, pad_edge=False)
+    for title, justify in (("model", "left"), ("decisions", "right"), ("feedback", "right")):
+        table.add_column(title, justify=justify)  # type: ignore[arg-type]
+    for name, count in models.items():
+        table.add_row(name, f"{count['decisions']:,}", f"{count['feedback']:,}")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    console.print(f"{events:,} observations learned from")
+
+
+@state.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="JSON lines; compressed if the name ends in .gz.")],
+    config: Config = DEFAULT_CONFIG,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    decisions: Annotated[
+        bool, typer.Option("--decisions", help="Only the decision log with its scores, for evaluate-policy.")
+    ] = False,
+) -> None:
+    """Copy everything that is kept to a file, while the routers run.
+
+    Example: llm-router state export backup.jsonl.gz
+    """
+    with _store(config, state_dir) as store:
+        if decisions:
+            count = export_decisions(store, file)
+        else:
+            with Console(stderr=True).status("exporting …") as status:
+                count = export_state(store.archive(), file, lambda done: status.update(f"exporting … {done:,}"))
+    typer.echo(f"{file}: {count:,} {'decisions' if decisions else 'records'}")
+
+
+@state.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="Written by `llm-router state export`.")],
+    config: Config = DEFAULT_CONFIG,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+) -> None:
+    """Copy an export into an empty store, of either kind: so SQLite moves to Redis and back.
+
+    Example: llm-router state import backup.jsonl.gz
+    """
+    with _store(config, state_dir) as store, Console(stderr=True).status("importing …") as status:
+        count = import_state(store.archive(), file, lambda done: status.update(f"importing … {done:,}"))
+    typer.echo(f"{file}: {count:,} records")
+
+
+@state.command()
+def reset(
+    config: Config = DEFAULT_CONFIG,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+) -> None:
+    """Remove all decisions and all that was learned. Routers that run keep what they know until they restart.
+
+    Example: llm-router state export backup.jsonl && llm-router state reset
+    """
+    with _store(config, state_dir) as store:
+        decided = sum(count["decisions"] for count in store.counts().values())
+        question = f"Remove {decided:,} decisions and {store.event_count():,} observations for good?"
+        if not yes and not typer.confirm(question):
+            raise typer.Exit(1)
+        store.archive().clear()
+    typer.echo("The state is empty. Restart the routers, so that they forget, too.")
+
+
+@contextmanager
+def _store(config: Path, state_dir: Path) -> Iterator[Store]:
+    parsed = load_config(config)
+    store = open_store(parsed.state, state_dir, parsed.retention_days)
+    try:
+        yield store
+    finally:
+        store.close()

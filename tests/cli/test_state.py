@@ -1,0 +1,77 @@
+"""`llm-router state`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from router_backend.cli.state import state
+from router_backend.state.sqlite import SQLiteStore
+from tests.state.examples import make_decision, make_feedback, make_outcome
+
+CONFIG = """
+version: 1
+models:
+  - {name: small, upstream: {kind: local}, price: {input: 1, output: 2}, context_window: 8192}
+  - {name: idle, upstream: {kind: local}, price: {input: 1, output: 2}, context_window: 8192}
+default_model: small
+"""
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path) -> Path:
+    (tmp_path / "router.yaml").write_text(CONFIG)
+    store = SQLiteStore(tmp_path / "state.db")
+    decisions = [make_decision(number) for number in range(4)]
+    store.append(decisions, [make_outcome(decision) for decision in decisions])
+    store.add_feedback(make_feedback(decisions[0]))
+    store.close()
+    return tmp_path
+
+
+def run(state_dir: Path, *arguments: str, answer: str | None = None) -> Result:
+    options = ["--config", str(state_dir / "router.yaml"), "--state-dir", str(state_dir)]
+    return CliRunner().invoke(state, [*arguments, *options], input=answer)
+
+
+def shown(state_dir: Path) -> dict[str, dict[str, int]]:
+    result = run(state_dir, "show", "--json")
+    assert result.exit_code == 0, result.output
+    models: dict[str, dict[str, int]] = json.loads(result.stdout)["models"]
+    return models
+
+
+def test_show_counts_by_model_configured_or_not(state_dir: Path) -> None:
+    assert shown(state_dir) == {
+        "small": {"decisions": 2, "feedback": 1},
+        "idle": {"decisions": 0, "feedback": 0},
+        "middle": {"decisions": 1, "feedback": 0},
+        "large": {"decisions": 1, "feedback": 0},
+    }
+    assert "1 observations learned from" in run(state_dir, "show").stdout
+
+
+def test_a_copy_survives_a_reset(state_dir: Path) -> None:
+    before = shown(state_dir)
+    file = str(state_dir / "backup.jsonl.gz")
+    assert "13 records" in run(state_dir, "export", file).stdout  # with 1 feedback, 1 event and 3 tallies
+    assert run(state_dir, "reset", "--yes").exit_code == 0
+    assert sum(count["decisions"] for count in shown(state_dir).values()) == 0
+    assert run(state_dir, "import", file).exit_code == 0
+    assert shown(state_dir) == before
+
+
+def test_reset_asks_and_takes_no_for_an_answer(state_dir: Path) -> None:
+    before = shown(state_dir)
+    result = run(state_dir, "reset", answer="n\n")
+    assert result.exit_code == 1
+    assert "Remove 4 decisions and 1 observations" in result.output
+    assert shown(state_dir) == before
+
+
+def test_the_decision_log_is_one_decision_a_line(state_dir: Path) -> None:
+    assert run(state_dir, "export", str(state_dir / "log.jsonl"), "--decisions").exit_code == 0
+    assert len((state_dir / "log.jsonl").read_text().splitlines()) == 4

@@ -1,0 +1,129 @@
+"""Export and import: everything comes back, in a store of either kind, or nothing is written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from router_backend.state.codec import encode
+from router_backend.state.open import open_store
+from router_backend.state.records import Decision, LearningEvent
+from router_backend.state.store import Store
+from router_backend.state.transfer import TransferError, export_decisions, export_state, import_state
+from tests.state.examples import make_decision, make_feedback, make_outcome
+
+DAY = 86_400.0
+
+
+def fill(store: Store) -> list[Decision]:
+    """A pruned decision that taught, scored ones, a pending and an unscored one, a named one."""
+    now = time.time()
+    decisions = [make_decision(number, created=now - (30 * DAY if number == 0 else number)) for number in range(6)]
+    decisions[5] = replace(decisions[5], kind="named", context=np.zeros(0, np.float32), propensity=None)
+    store.append(decisions, [make_outcome(decision) for decision in decisions[:-2]])
+    store.add_feedback_many([make_feedback(decision) for decision in (*decisions[:2], decisions[5])])
+    store.add_feedback(make_feedback(decisions[2], 0.0, implicit="truncated", received=now))
+    store.prune(before=now - DAY)
+    return decisions
+
+
+def contents(store: Store) -> list[bytes]:
+    records = store.archive().records()
+    return sorted(encode(replace(r, sequence=0) if isinstance(r, LearningEvent) else r) for r in records)
+
+
+@pytest.fixture(params=["state.jsonl", "state.jsonl.gz"])
+def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return tmp_path / str(request.param)
+
+
+@pytest.fixture(params=["sqlite:///other.db", "redis"])
+def other(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    url = (
+        request.getfixturevalue("redis_url").replace("?prefix={", "?prefix={other") if request.param == "redis" else ""
+    )
+    return open_store(url or request.param, tmp_path)
+
+
+def test_everything_comes_back_and_goes_on(store: Store, other: Store, file: Path) -> None:
+    decisions = fill(store)
+    assert export_state(store.archive(), file) == import_state(other.archive(), file)
+    assert contents(other) == contents(store)
+    assert other.counts() == store.counts()
+    assert other.event_count() == store.event_count() == 2
+    assert other.add_feedback(make_feedback(decisions[1])).duplicate
+    assert not other.add_feedback(make_feedback(decisions[2], 1.0)).duplicate  # it was pending
+    assert not other.add_feedback(make_feedback(decisions[3], 1.0)).duplicate
+    assert [event.decision_id for event in other.events(0)] == [d.decision_id for d in decisions[:4]]
+    assert other.settle(1e12, 1e12) == 0
+    other.close()
+
+
+def test_a_store_that_holds_something_is_refused(store: Store, tmp_path: Path) -> None:
+    fill(store)
+    export_state(store.archive(), tmp_path / "export")
+    before = contents(store)
+    with pytest.raises(TransferError, match="isn't empty; `llm-router state reset`"):
+        import_state(store.archive(), tmp_path / "export")
+    assert contents(store) == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (lambda lines: lines[:-1], "cut off after 1"),
+        (lambda lines: [*lines[:5], *lines[6:]], "cut off after"),
+        (lambda lines: [b"{}", *lines[1:]], ":1: no header"),
+        (lambda lines: [b'{"llm_router_state":2}', *lines[1:]], ":1: format 2; this build reads format 1"),
+        (lambda lines: [*lines[:3], b"rubbish", *lines[4:]], ":4: not a line of an export"),
+        (lambda lines: [*lines[:3], b'{"decision":{"decision_id":7}}', *lines[4:]], ":4: not a Decision"),
+        (lambda lines: [*lines[:3], b'{"song":{}}', *lines[4:]], ":4: unknown record 'song'"),
+    ],
+)
+def test_a_damaged_file_writes_nothing(
+    damage: Callable[[list[bytes]], list[bytes]], complaint: str, store: Store, other: Store, tmp_path: Path
+) -> None:
+    fill(store)
+    export_state(store.archive(), tmp_path / "export")
+    (tmp_path / "export").write_bytes(b"\n".join(damage((tmp_path / "export").read_bytes().splitlines())) + b"\n")
+    with pytest.raises(TransferError, match=complaint):
+        import_state(other.archive(), tmp_path / "export")
+    assert other.archive().empty()
+    other.close()
+
+
+def test_a_cut_gzip_file_writes_nothing(store: Store, other: Store, tmp_path: Path) -> None:
+    fill(store)
+    export_state(store.archive(), tmp_path / "export.gz")
+    data = (tmp_path / "export.gz").read_bytes()
+    (tmp_path / "export.gz").write_bytes(data[: len(data) // 2])
+    with pytest.raises(TransferError, match=r"export\.gz: can't be read"):
+        import_state(other.archive(), tmp_path / "export.gz")
+    assert other.archive().empty()
+    other.close()
+
+
+def test_after_a_reset_sequences_go_on_so_that_no_reader_overlooks_an_event(store: Store) -> None:
+    fill(store)
+    seen = store.events(0)[-1].sequence
+    store.archive().clear()
+    assert store.archive().empty()
+    assert (store.counts(), store.events(0)) == ({}, [])
+    fill(store)
+    assert len(store.events(seen)) == 2
+
+
+def test_the_decision_log_holds_scores_where_there_are_any(store: Store, tmp_path: Path) -> None:
+    fill(store)
+    assert export_decisions(store, tmp_path / "log.jsonl") == 5
+    rows = [orjson.loads(line) for line in (tmp_path / "log.jsonl").read_bytes().splitlines()]
+    scored = [row for row in rows if row.get("score") is not None and not row["implicit"]]
+    assert {row["kind"] for row in scored} == {"routed", "named"}
+    assert all(row["served"] == row["model"] and row["cost"] is not None for row in scored)
+    assert sum("score" not in row for row in rows) == 2
