@@ -83,7 +83,9 @@ class ChunkReader:
         for choice in choices:
             if not isinstance(choice, dict):
                 raise unusable(self._arm, "a choice is no object")
-            index = choice.get("index", 0)
+            index = choice.get("index") or 0
+            if not isinstance(index, int):
+                raise unusable(self._arm, "the index of a choice is no number")
             delta = choice.get("delta")
             if isinstance(delta, dict):
                 if delta.get("tool_calls"):

@@ -61,6 +61,21 @@ async def test_frames_of_one_read_are_one_piece(engine_for: EngineFor, upstream:
     assert [piece.count(b"data: ") for piece in pieces] == [1, 50, 1]
 
 
+async def test_a_slow_reader_holds_the_upstream_back(engine_for: EngineFor, upstream: ScriptedUpstream) -> None:
+    text = "x" * 64 * 1024
+    upstream.script(Script(text=[text] * 1000))
+    answer = await engine_for(upstream).forward(ask("a", stream=True))
+    pieces = answer.frames()
+    await anext(pieces)
+    await asyncio.sleep(0.3)
+    held = upstream.written
+    await asyncio.sleep(0.3)
+    assert upstream.written == held  # it waits, and nothing piles up here
+    assert held < 32 * 1024 * 1024
+    await pieces.aclose()  # type: ignore[attr-defined]
+    await upstream.wait_cancelled()
+
+
 async def test_chunks_are_json_without_framing(engine_for: EngineFor, upstream: ScriptedUpstream) -> None:
     answer = await engine_for(upstream).forward(ask("a", stream=True))
     chunks = [orjson.loads(chunk) async for chunk in answer.chunks()]
