@@ -71,6 +71,10 @@ class ModelConfig(Section):
         dict[str, Any],
         Field(description="request fields set when the client leaves them out (thinking, reasoning_effort)"),
     ] = {}
+    system_prompt: Annotated[
+        str | None,
+        Field(description="put in front of the conversation's own; Nemotron: `detailed thinking on` or `off`"),
+    ] = None
     max_tokens_by_task: Annotated[
         dict[str, int], Field(description="cap of max_tokens per task, for routed requests")
     ] = {}

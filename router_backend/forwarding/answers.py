@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 
@@ -16,6 +17,8 @@ from router_backend.forwarding.observer import Observer
 from router_backend.forwarding.sse import DONE, frame
 from router_backend.forwarding.upstream import Reply
 from router_backend.state.records import Usage
+
+_log = logging.getLogger(__name__)
 
 MAX_HELD_BYTES = 1024 * 1024
 """Events without content that are held back before the first content; beyond, the stream begins."""
@@ -71,6 +74,12 @@ class WholeAnswer:
 
     async def aclose(self) -> None:
         """Nothing runs any more."""
+
+
+def _own_fault(arm: str, error: Exception) -> Failure:
+    """A defect of ours must not end a stream silently either. The message may quote the answer, so it isn't logged."""
+    _log.error("reading an answer of %s failed with %s", arm, type(error).__name__)
+    return Failure("internal_error", f"the router failed while it read the answer of {arm}", status=500, broken=False)
 
 
 class StreamedAnswer:
@@ -159,14 +168,15 @@ class StreamedAnswer:
             except TimeoutError as error:
                 limit = "idle" if idle_ends < self._total else "total"
                 raise timed_out(limit, getattr(self._timeouts, limit), self.progress.arm) from error
-        except Failure as failure:
+        except Exception as error:
             if not self._lease.open:
                 return []  # closed under us by `aclose`
+            failure = error if isinstance(error, Failure) else _own_fault(self.progress.arm, error)
             self._ended = True
             self.progress.error = failure.cause
             self._estimate()
             self._lease.observer.failed(self.progress.arm, failure.cause)
-            self._lease.end(False)
+            self._lease.end(False if failure.broken else None)
             return [error_json(failure.message, failure.type, failure.param, failure.code)]
         if self._ended:
             self._lease.end(True)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from router_backend.config.policy import CascadeConfig
 from router_backend.state.records import Usage
 
 Endpoint = Literal["chat/completions", "completions", "embeddings"]
@@ -21,6 +22,7 @@ class ForwardRequest:
     named: bool = False
     task: str = ""  # for max_tokens caps
     request_id: str = ""
+    cascade: CascadeConfig | None = None  # ask the arms in order until an answer is good enough
 
 
 @dataclass(slots=True)
@@ -38,6 +40,9 @@ class Progress:
     attempts: int = 1
     fallbacks: tuple[str, ...] = ()  # arms that were tried before `arm`, with why: "arm:cause"
     error: str = ""  # cause of a failure after the first byte
+    discarded: tuple[
+        tuple[str, Usage], ...
+    ] = ()  # a cascade's other answers and its judge: (arm, usage); they cost, too
 
 
 class Answer(Protocol):

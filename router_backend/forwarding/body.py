@@ -16,6 +16,8 @@ def arm_body(model: ModelConfig, request: ForwardRequest) -> dict[str, Any]:
     body = filled(request.body, {name: value for name, value in model.defaults.items() if name != "stream"})
     if request.endpoint == "embeddings":
         return body
+    if model.system_prompt and isinstance(body.get("messages"), list):
+        body["messages"] = _instructed(body["messages"], model.system_prompt)
     cap = None if request.named else model.max_tokens_by_task.get(request.task)
     if cap is not None:
         given = [name for name in _LIMITS if isinstance(body.get(name), int)]
@@ -26,6 +28,19 @@ def arm_body(model: ModelConfig, request: ForwardRequest) -> dict[str, Any]:
         options = body.get("stream_options")
         body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
     return body
+
+
+def _instructed(messages: list[Any], prompt: str) -> list[Any]:
+    """Messages that begin with `prompt`: in the system message that is there, since templates take only one."""
+    first = messages[0] if messages else None
+    if not isinstance(first, dict) or first.get("role") not in ("system", "developer"):
+        return [{"role": "system", "content": prompt}, *messages]
+    content = first.get("content")
+    if isinstance(content, list):
+        content = [{"type": "text", "text": f"{prompt}\n\n"}, *content]
+    else:
+        content = f"{prompt}\n\n{content}" if content else prompt
+    return [{**first, "content": content}, *messages[1:]]
 
 
 def usage_asked(body: Mapping[str, Any]) -> bool:

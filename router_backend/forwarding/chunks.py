@@ -75,7 +75,7 @@ class ChunkReader:
                 if data.count(b'"model"') == 1 and theirs in data:
                     return data.replace(theirs, self._model)
                 rewritten = True
-        return dump(chunk) if rewritten else data
+        return _dump(self._arm, chunk) if rewritten else data
 
     def _choices(self, choices: list[Any]) -> bool:
         """Returns whether the parsed chunk was changed."""
@@ -83,7 +83,9 @@ class ChunkReader:
         for choice in choices:
             if not isinstance(choice, dict):
                 raise unusable(self._arm, "a choice is no object")
-            index = choice.get("index", 0)
+            index = choice.get("index") or 0
+            if not isinstance(index, int):
+                raise unusable(self._arm, "the index of a choice is no number")
             delta = choice.get("delta")
             if isinstance(delta, dict):
                 if delta.get("tool_calls"):
@@ -158,7 +160,14 @@ def read_body(data: bytes, progress: Progress, endpoint: str) -> bytes:
     if body.get("model") == progress.arm:
         return data
     body["model"] = progress.arm
-    return dump(body)
+    return _dump(progress.arm, body)
+
+
+def _dump(arm: str, value: Any) -> bytes:
+    try:
+        return dump(value)
+    except RecursionError as error:
+        raise unusable(arm, "JSON that is nested too deeply") from error
 
 
 def _count(value: Any) -> int:

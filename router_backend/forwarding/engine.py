@@ -21,6 +21,7 @@ from router_backend.forwarding.answers import Lease, StreamedAnswer, WholeAnswer
 from router_backend.forwarding.api import Answer, ForwardError, ForwardRequest, Progress
 from router_backend.forwarding.body import arm_body, usage_asked
 from router_backend.forwarding.breaker import CircuitBreaker
+from router_backend.forwarding.cascade import Cascade
 from router_backend.forwarding.chunks import ChunkReader, read_body
 from router_backend.forwarding.failure import Failure, timed_out
 from router_backend.forwarding.limits import Limiter, QueueFull, Slot
@@ -99,6 +100,9 @@ class Engine:
 
     async def forward(self, request: ForwardRequest) -> Answer:
         """See `api.Engine.forward`."""
+        if request.cascade and not request.named and request.endpoint != "embeddings":
+            models = {name: arm.config for name, arm in self._arms.items()}
+            return await Cascade(self.forward, models, request.cascade).ask(request)
         self._budget.request()
         started = time.monotonic()
         trail: list[str] = []

@@ -59,6 +59,20 @@ def unusable(arm: str, what: str) -> Failure:
     return Failure("invalid_response", f"{arm} sent an unusable answer: {what}")
 
 
+def unreadable(what: str) -> Failure:
+    """The request itself can't be sent to any upstream."""
+    return Failure(
+        "http_400",
+        what,
+        status=400,
+        type="invalid_request_error",
+        code="invalid_request",
+        retry=False,
+        fallback=False,
+        broken=False,
+    )
+
+
 def cut(arm: str) -> Failure:
     """The upstream ended in the middle."""
     return Failure("cut", f"{arm} closed the connection before the answer was complete")

@@ -11,7 +11,7 @@ import aiohttp
 import orjson
 
 from router_backend.forwarding.chunks import dump
-from router_backend.forwarding.failure import Failure, cut, from_error, from_status, timed_out, unusable
+from router_backend.forwarding.failure import Failure, cut, from_error, from_status, timed_out, unreadable, unusable
 from router_backend.forwarding.sse import EventTooLarge, SSEParser
 from router_backend.forwarding.upstream import Call
 
@@ -19,6 +19,8 @@ KEEPALIVE_SECONDS = 4.0
 """Below uvicorn's five, which NIM and vLLM run on: the server must not close first, under a request just sent."""
 MAX_BODY_BYTES = 64 * 1024 * 1024
 LINGER_SECONDS = 1.0
+"""How long an answered request's connection may take to end, to be used again."""
+MAX_RETRY_AFTER = 24 * 3600.0
 
 
 def new_session(connect: float) -> aiohttp.ClientSession:
@@ -54,14 +56,18 @@ class OpenAIServer:
         body = {**call.body, "model": self._model}
         headers = {"content-type": "application/json", "accept-encoding": "identity", **self._headers}
         headers["accept"] = "text/event-stream" if call.streamed else "application/json"
-        if call.request_id:
+        if call.request_id and call.request_id.isprintable():
             headers["x-request-id"] = call.request_id
         key = self._key()
         if key:
             headers["authorization"] = f"Bearer {key}"
         try:
+            data = dump(body)
+        except (RecursionError, ValueError) as error:
+            raise unreadable(f"the request can't be written as JSON: {error}") from error
+        try:
             response = await self._session().post(
-                f"{self._url}/{call.endpoint}", data=dump(body), headers=headers, allow_redirects=False
+                f"{self._url}/{call.endpoint}", data=data, headers=headers, allow_redirects=False
             )
         except aiohttp.ConnectionTimeoutError as error:
             raise timed_out("connect", self._connect, self._arm) from error
@@ -171,10 +177,10 @@ def _retry_after(value: str | None) -> float | None:
     if not value:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
-    except ValueError:
-        return None
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time()
+        except ValueError:
+            return None
+    return min(MAX_RETRY_AFTER, max(0.0, seconds))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import orjson
@@ -31,8 +32,6 @@ def test_only_the_model_changes_and_the_bytes_stay() -> None:
 
 @given(content=st.text(), model=st.text(), spaced=st.booleans())
 def test_any_content_and_any_model_name_survive(content: str, model: str, spaced: bool) -> None:
-    import json
-
     data = {
         "id": "c",
         "model": model,
@@ -50,8 +49,6 @@ def test_any_content_and_any_model_name_survive(content: str, model: str, spaced
 
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
 def test_usage_nobody_asked_for_is_stripped_and_counted(separators: tuple[str, str]) -> None:
-    import json
-
     got = reader()
     for data in ({"choices": [{"index": 0, "delta": {"content": "x"}}], "usage": None, "model": "m"},):
         payload = got.take(json.dumps(data, separators=separators).encode())
@@ -143,6 +140,37 @@ def test_error_object_in_the_stream_is_a_failure(error: dict[str, Any], status: 
     with pytest.raises(Failure) as failure:
         reader().take(orjson.dumps(error))
     assert failure.value.status == status
+
+
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(data=st.data())
+def test_any_json_is_a_chunk_or_a_failure_and_nothing_else(data: st.DataObject) -> None:
+    def odd(value: Any) -> Any:
+        if data.draw(st.integers(0, 5)) == 0:
+            return data.draw(VALUES)
+        if isinstance(value, dict):
+            return {key: odd(inner) for key, inner in value.items()}
+        return [odd(inner) for inner in value] if isinstance(value, list) else value
+
+    call = {"index": 0, "id": "x", "function": {"name": "f", "arguments": ""}}
+    choice = {"index": 0, "delta": {"content": "x", "tool_calls": [call]}, "text": "x", "finish_reason": None}
+    usage = {"prompt_tokens": 1, "completion_tokens_details": {"reasoning_tokens": 1}, "prompt_tokens_details": {}}
+    chunk = {"id": "c", "model": "m", "choices": [choice], "usage": usage, "error": None}
+    got = reader(usage_asked=data.draw(st.booleans()))
+    for _ in range(3):
+        raw = json.dumps(odd(chunk)).encode()
+        for read in (got.take, lambda raw: read_body(raw, Progress(arm="arm", started=0.0), "chat/completions")):
+            try:
+                payload = read(raw)
+            except Failure:
+                continue
+            assert payload is None or json.loads(payload)["model"] == "arm"
 
 
 def test_multi_line_data_becomes_one_line() -> None:

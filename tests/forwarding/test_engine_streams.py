@@ -53,6 +53,29 @@ async def test_bytes_split_anywhere(engine_for: EngineFor, upstream: ScriptedUps
     assert chunks[-1] == "[DONE]"
 
 
+async def test_frames_of_one_read_are_one_piece(engine_for: EngineFor, upstream: ScriptedUpstream) -> None:
+    content = b'data: {"choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
+    upstream.script(Script(frames=[content, content * 50, b"data: [DONE]\n\n"], delay=0.05))
+    answer = await engine_for(upstream).forward(ask("a", stream=True))
+    pieces = [piece async for piece in answer.frames()]
+    assert [piece.count(b"data: ") for piece in pieces] == [1, 50, 1]
+
+
+async def test_a_slow_reader_holds_the_upstream_back(engine_for: EngineFor, upstream: ScriptedUpstream) -> None:
+    text = "x" * 64 * 1024
+    upstream.script(Script(text=[text] * 1000))
+    answer = await engine_for(upstream).forward(ask("a", stream=True))
+    pieces = answer.frames()
+    await anext(pieces)
+    await asyncio.sleep(0.3)
+    held = upstream.written
+    await asyncio.sleep(0.3)
+    assert upstream.written == held  # it waits, and nothing piles up here
+    assert held < 32 * 1024 * 1024
+    await pieces.aclose()  # type: ignore[attr-defined]
+    await upstream.wait_cancelled()
+
+
 async def test_chunks_are_json_without_framing(engine_for: EngineFor, upstream: ScriptedUpstream) -> None:
     answer = await engine_for(upstream).forward(ask("a", stream=True))
     chunks = [orjson.loads(chunk) async for chunk in answer.chunks()]

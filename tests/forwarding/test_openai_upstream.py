@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,63 @@ async def test_caps_per_task_hold_for_routed_requests_only(
     await engine.forward(ask("a", task="chatbot", **fields))
     limits = [{name: sent[name] for name in sent if name.startswith("max_")} for sent in upstream.requests]
     assert limits == [expected, fields, fields]
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        ([], [{"role": "system", "content": "detailed thinking on"}]),
+        (
+            [{"role": "developer", "content": "Be brief."}],
+            [{"role": "developer", "content": "detailed thinking on\n\nBe brief."}],
+        ),
+        (
+            [{"role": "system", "content": [{"type": "text", "text": "Be brief."}]}],
+            [
+                {
+                    "role": "system",
+                    "content": [
+                        {"type": "text", "text": "detailed thinking on\n\n"},
+                        {"type": "text", "text": "Be brief."},
+                    ],
+                }
+            ],
+        ),
+    ],
+)
+async def test_an_arms_system_prompt_leads_the_conversation(
+    engine_for: EngineFor, upstream: ScriptedUpstream, first: list[Any], expected: list[Any]
+) -> None:
+    engine = engine_for(upstream, arm={"system_prompt": "detailed thinking on"})
+    question = {"role": "user", "content": "Hi"}
+    request = ask("a", messages=[*first, question])
+    await engine.forward(request)
+    assert upstream.requests[0]["messages"] == [*expected, question]
+    assert request.body["messages"] == [*first, question]
+
+
+async def test_a_body_that_json_cannot_hold_is_the_clients_mistake(
+    engine_for: EngineFor, upstream: ScriptedUpstream
+) -> None:
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(ForwardError) as error:
+        await engine_for(upstream).forward(ask("a", deep=deep))
+    assert error.value.status == 400
+    await engine_for(upstream).forward(ask("a", messages=[{"role": "user", "content": "\ud83d"}], seed=2**70))
+    assert upstream.requests[0]["messages"][0]["content"] == "\ud83d"
+
+
+@pytest.mark.parametrize("wait", ["inf", "nan", "soon", "1e99", "-3", "Wed, 21 Oct 2015 07:28:00 GMT"])
+async def test_an_odd_retry_after_is_taken_as_well_as_it_can_be(
+    engine_for: EngineFor, upstream: ScriptedUpstream, wait: str
+) -> None:
+    upstream.script(Script(status=429, headers={"retry-after": wait}))
+    with pytest.raises(ForwardError) as error:
+        await engine_for(upstream).forward(ask("a"))
+    assert error.value.status == 429
+    assert error.value.retry_after is None or 0 <= error.value.retry_after <= 86400
 
 
 async def test_key_headers_and_request_id(

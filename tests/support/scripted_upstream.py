@@ -56,6 +56,7 @@ class ScriptedUpstream:
         self.running = 0  # requests that are being answered
         self.cancelled = 0  # requests whose client left before the end
         self.completed = 0
+        self.written = 0  # bytes of streams that the network has taken
         self.clients: set[tuple[str, int]] = set()  # the other ends of all connections that ever sent a request
         self._scripts: list[Script] = [Script()]
         self._choose: Callable[[Mapping[str, Any]], Script] | None = None
@@ -189,6 +190,7 @@ class ScriptedUpstream:
             if script.cut_after is not None and count >= script.cut_after:
                 break
             await response.write(data)
+            self.written += len(data)
         if script.cut_after is not None:
             await asyncio.sleep(0.01)
             assert request.transport is not None
