@@ -53,12 +53,12 @@ def evaluate(options: EvaluateOptions, track: Callable[[str], Progress]) -> dict
     if not options.data:
         raise DataError("nothing to measure on: give files with the columns `text` and `task`, or --from-log")
     prompts = load_prompts(options.data)
+    routed = [load_routing(options.routing, split="eval")] if options.routing else []
     rows = prompts.select(prompts.splits() == "test") if options.held_out else prompts
-    if options.routing:
-        rows = Examples.join([rows, load_routing(options.routing, split="eval")])
+    rows = Examples.join([rows, *routed])
     report = measure(Artifact(options.artifact), rows, track("measuring"), options.out)
     if options.train_data:
-        report["leave_one_source_out"] = _leave_out(options, rows, track)
+        report["leave_one_source_out"] = _leave_out(options, Examples.join([prompts, *routed]), track)
     if options.out is not None:
         write_report(report, options.out)
     if options.card:
