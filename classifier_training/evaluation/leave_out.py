@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import torch
+from scipy.stats import spearmanr
 
 from classifier_training.data import DataError, Examples
 from classifier_training.encoders import Encoder
@@ -57,26 +58,27 @@ def leave_sources_out(
     options: LeaveOutOptions,
     track: Callable[[str], Progress],
 ) -> dict[str, object]:
-    """Task accuracy on each source by a model that never saw it.
+    """Task accuracy and Spearman of the complexity on each source, by a model that never saw it.
 
     Args:
-        train: what to train on, with the rows of the left-out sources taken out.
-        measured: labelled rows to measure on.
+        train: what to train on; the rows of the left-out sources are taken out.
+        measured: rows with a task or a difficulty.
         encoder: an encoder as loaded; it is copied, not changed.
 
     Returns:
-        `by_source` {source: accuracy}, `rows` {source: count}, `mean`, and the options.
+        `by_source` {source: accuracy} and its `mean`, `complexity_spearman` {source: ρ}, `rows` {source: count}, the groups and the options.
 
     Raises:
         DataError: a source that the measured data does not have.
     """
-    names, counts = np.unique(measured.sources[measured.tasks >= 0], return_counts=True)
+    names, counts = np.unique(measured.sources, return_counts=True)
     by_size = [str(names[index]) for index in np.argsort(-counts, kind="stable")]
     wanted = list(options.sources) or by_size
     for source in wanted:
         if source not in by_size:
-            raise DataError(f"no labelled rows of source '{source}'; the data has {', '.join(by_size)}")
+            raise DataError(f"no rows of source '{source}'; the data has {', '.join(by_size)}")
     accuracy: dict[str, float] = {}
+    spearman: dict[str, float] = {}
     rows: dict[str, int] = {}
     rng = np.random.default_rng(options.fit.seed)
     for group in groups(wanted, options.folds):
@@ -85,19 +87,25 @@ def leave_sources_out(
         model = new_classifier(copied, len(kept.models), options.fit.seed)
         fit(model, copied, kept, options.fit, track(f"without {', '.join(group)}"))
         for source in group:
-            indices = np.flatnonzero((measured.sources == source) & (measured.tasks >= 0))
+            indices = np.flatnonzero(measured.sources == source)
             if len(indices) > options.rows:
                 indices = np.sort(rng.choice(indices, options.rows, replace=False))
             part = measured.select(indices)
+            rows[source] = len(part)
             pooled = pool_texts(model, copied, part.texts, options.fit.max_tokens)
             with torch.no_grad():
-                predicted = model.heads(torch.from_numpy(pooled)).tasks.argmax(1).numpy()
-            accuracy[source] = float((predicted == part.tasks).mean())
-            rows[source] = len(part)
+                outputs = model.heads(torch.from_numpy(pooled))
+            labelled, rated = part.tasks >= 0, ~np.isnan(part.difficulty)
+            if labelled.any():
+                correct = outputs.tasks.argmax(1).numpy() == part.tasks
+                accuracy[source] = float(correct[labelled].mean())
+            if rated.sum() > 1 and part.difficulty[rated].std() > 0:
+                spearman[source] = float(spearmanr(outputs.complexity.numpy()[rated], part.difficulty[rated])[0])
     return {
         "by_source": accuracy,
+        "mean": float(np.mean(list(accuracy.values()))) if accuracy else None,
+        "complexity_spearman": spearman,
         "rows": rows,
-        "mean": float(np.mean(list(accuracy.values()))),
         "groups": groups(wanted, options.folds),
         "options": {"cap": options.cap, "fit": asdict(options.fit)},
     }

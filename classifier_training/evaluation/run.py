@@ -53,12 +53,12 @@ def evaluate(options: EvaluateOptions, track: Callable[[str], Progress]) -> dict
     if not options.data:
         raise DataError("nothing to measure on: give files with the columns `text` and `task`, or --from-log")
     prompts = load_prompts(options.data)
+    routed = [load_routing(options.routing, split="eval")] if options.routing else []
     rows = prompts.select(prompts.splits() == "test") if options.held_out else prompts
-    if options.routing:
-        rows = Examples.join([rows, load_routing(options.routing, split="eval")])
+    rows = Examples.join([rows, *routed])
     report = measure(Artifact(options.artifact), rows, track("measuring"), options.out)
     if options.train_data:
-        report["leave_one_source_out"] = _leave_out(options, prompts, track)
+        report["leave_one_source_out"] = _leave_out(options, Examples.join([prompts, *routed]), track)
     if options.out is not None:
         write_report(report, options.out)
     if options.card:
@@ -67,7 +67,11 @@ def evaluate(options: EvaluateOptions, track: Callable[[str], Progress]) -> dict
 
 
 def _leave_out(options: EvaluateOptions, measured: Examples, track: Callable[[str], Progress]) -> dict[str, object]:
-    train = Examples.join([load_prompts(options.train_data), load_prompts(own_corpus())])
+    parts = [load_prompts(options.train_data), load_prompts(own_corpus())]
+    if options.routing:
+        parts.append(load_routing(options.routing, split="train"))
+    train = Examples.join(parts)
+    train = train.select(train.splits() == "train")
     texts = train.balance(options.leave_out_cap, options.seed).texts
     encoder = load_encoder(options.encoder, texts, options.layers)
     fit = FitOptions(max_tokens=options.leave_out_tokens, seed=options.seed)

@@ -28,8 +28,13 @@ def summary(report: Mapping[str, Any]) -> str:
         lines.append(_row("accuracy lost by int8", report["float32"]["accuracy_lost_by_int8"]))
     left = report.get("leave_one_source_out")
     if left:
-        lines.append(_row("leave one source out, mean", left["mean"]))
-        lines.extend(_row(f"left out: {source}", value) for source, value in left["by_source"].items())
+        if left["mean"] is not None:
+            lines.append(_row("sources left out, mean accuracy", left["mean"]))
+        lines.extend(_row(f"left out: {source}, accuracy", value) for source, value in left["by_source"].items())
+        lines.extend(
+            _row(f"left out: {source}, complexity, Spearman", value)
+            for source, value in left["complexity_spearman"].items()
+        )
     return "\n".join(lines)
 
 

