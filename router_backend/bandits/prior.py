@@ -12,9 +12,10 @@ routing.context with the bias of 1 behind it (DIM = CONTEXT_DIM + 1), so that on
     cost         FP64  [arms, DIM]        Σ cost·x, USD
 
 The bias makes the counts and plain sums part of it: precision[-1, -1] is n, quality[-1] is Σ quality. A prior mean of another
-origin (a head trained apart) is written as quality = (precision + ridge·I) · mean.
+origin (a head trained apart) is written as quality = (precision + penalty) · mean, the penalty being ridge on the
+diagonal and 0 for the bias.
 
-A policy takes as prior mean the ridge fit m = (precision + ridge·I)⁻¹ quality over its own view, and as prior precision
+A policy takes as prior mean the ridge fit m = (precision + penalty)⁻¹ quality over its own view, and as prior precision
 min(1, prior_weight / n) · precision: capping the weight makes the prior quicker to forget, not less accurate.
 """
 
@@ -95,7 +96,8 @@ class Prior:
         if count <= 0 or weight <= 0:
             return None
         precision = self.precision[i][np.ix_(view, view)]
-        penalised = precision + self.ridge * np.eye(len(view))
+        # The bias isn't shrunk: arms keep their mean levels, whatever the penalty.
+        penalised = precision + np.diag(np.append(np.full(len(view) - 1, self.ridge), 0.0))
         means = np.linalg.solve(penalised, np.stack([self.quality[i, view], self.cost[i, view]]).T).T
         scale = min(1.0, weight / count)
         return ArmPrior(

@@ -14,7 +14,7 @@ from router_backend.evaluation.datasets import RoutingData
 from router_backend.evaluation.encode import Contexts
 
 Floats = NDArray[np.float64]
-RIDGES = tuple(float(value) for value in np.logspace(-2, 3, 11))
+RIDGES = tuple(float(value) for value in np.logspace(-1, 3, 17))
 FOLDS = 5
 
 
@@ -33,18 +33,25 @@ def fit_prior(data: RoutingData, contexts: Contexts, ridge: float | None = None)
     return Prior.fit(known.models, seen.context, known.quality, known.cost, ridge, seen.embedding_space)
 
 
-def best_ridge(context: NDArray[np.float32], targets: Floats) -> float:
-    """The penalty of `RIDGES` with the least squared error of `targets` [rows, arms] over FOLDS folds of the rows."""
-    x = np.column_stack([context.astype(np.float64), np.ones(len(context))])
-    fold = np.random.default_rng(0).permutation(len(x)) % FOLDS
+def best_ridge(context: NDArray[np.float32], quality: Floats) -> float:
+    """The penalty of `RIDGES` that predicts best, on rows held out, how the arms differ; `quality` is [rows, arms].
+
+    Only differences between arms decide a choice. They are harder to predict than how hard a prompt is, which all arms
+    share, and want a larger penalty: a query's mean over the arms is taken off its qualities first.
+    """
+    targets = quality - quality.mean(1, keepdims=True)
+    fold = np.random.default_rng(0).permutation(len(context)) % FOLDS
     errors = np.zeros(len(RIDGES))
     for k in range(FOLDS):
         fitted, held = fold != k, fold == k
-        values, vectors = np.linalg.eigh(x[fitted].T @ x[fitted])
-        projected = vectors.T @ (x[fitted].T @ targets[fitted])
-        rotated = x[held] @ vectors
+        x, y = context[fitted].astype(np.float64), targets[fitted]
+        # Centred: the bias is not penalised.
+        center, level = x.mean(0), y.mean(0)
+        values, vectors = np.linalg.eigh((x - center).T @ (x - center))
+        projected = vectors.T @ ((x - center).T @ (y - level))
+        rotated = (context[held] - center) @ vectors
         for i, ridge in enumerate(RIDGES):
-            predicted = rotated @ (projected / (np.maximum(values, 0.0) + ridge)[:, None])
+            predicted = rotated @ (projected / (np.maximum(values, 0.0) + ridge)[:, None]) + level
             errors[i] += float(((predicted - targets[held]) ** 2).sum())
     return RIDGES[int(errors.argmin())]
 

@@ -65,10 +65,10 @@ def replay(
     from router_backend.evaluation.runner import Replay, parse_grid, run_grid, settings
     from router_backend.evaluation.summary import summarise
 
-    routing = load_routing_data(data, _words(models) or None)
+    routing = load_routing_data(data, words(models) or None)
     grid = parse_grid(policies, lambdas, components, seeds, bootstrap, scenarios)
-    with _progress() as bar:
-        contexts, described = _contexts(routing, context, bar, workers)
+    with progress_bar() as bar:
+        contexts, described = encoded(routing, context, bar, workers)
         setup = Replay(
             routing, contexts, Tuning(alpha, epsilon, prior_weight=prior_weight), _prior(prior, routing, contexts)
         )
@@ -105,15 +105,15 @@ def bootstrap(
     from router_backend.evaluation.bootstrap import fit_prior
     from router_backend.evaluation.datasets import load_routing_data
 
-    routing = load_routing_data(data, _words(models) or None)
-    pairs = dict(pair.split("=", 1) for pair in _words(rename) if "=" in pair)
+    routing = load_routing_data(data, words(models) or None)
+    pairs = dict(pair.split("=", 1) for pair in words(rename) if "=" in pair)
     if unknown := sorted(set(pairs) - set(routing.models)):
         raise ValueError(f"--rename names {unknown[0]!r}, which is none of {', '.join(routing.models)}")
     learned = routing.rows(routing.train)
     if not len(learned):
         raise ValueError(f"{data}: no row has split == train; mark those that the prior may learn from")
-    with _progress() as bar:
-        contexts, described = _contexts(learned, context, bar, workers)
+    with progress_bar() as bar:
+        contexts, described = encoded(learned, context, bar, workers)
     fitted = fit_prior(learned, contexts, ridge)
     replace(fitted, arms=tuple(pairs.get(name, name) for name in fitted.arms)).save(out)
     typer.echo(
@@ -160,11 +160,11 @@ def evaluate_policy(
     _print_evaluation(str(fields["name"]), result, json)
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _progress() -> Progress:
+def progress_bar() -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -177,11 +177,9 @@ def _progress() -> Progress:
     )
 
 
-def _contexts(data: RoutingData, wanted: str, bar: Progress, workers: int) -> tuple[Contexts, str]:
+def encoded(data: RoutingData, wanted: str, bar: Progress, workers: int) -> tuple[Contexts, str]:
     """Contexts of all rows, and what made them."""
     import numpy as np
-
-    from router_backend.evaluation.encode import artifact_contexts, tfidf_contexts
 
     prompts = list(data.prompts)
     if wanted == "tfidf":
@@ -189,9 +187,7 @@ def _contexts(data: RoutingData, wanted: str, bar: Progress, workers: int) -> tu
         return tfidf_contexts(prompts, fit_on), "TF-IDF and SVD"
     folder = Path(wanted) if wanted else _served_artifact()
     task = bar.add_task("encoding", total=len(prompts))
-    contexts = artifact_contexts(
-        prompts, folder, workers=workers, progress=lambda done: bar.update(task, completed=done)
-    )
+    contexts = artifact_contexts(prompts, folder, workers=workers, progress=lambda done: bar.update(task, completed=done))
     return contexts, f"artifact, embedding space {contexts.embedding_space}"
 
 

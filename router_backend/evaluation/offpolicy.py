@@ -64,7 +64,7 @@ class Estimate:
 
 
 def _normal(value: float, influence: Floats) -> Estimate:
-    half = _Z95 * float(influence.std(ddof=1)) / np.sqrt(len(influence))
+    half = _Z95 * float(influence.std(ddof=1)) / len(influence) ** 0.5
     return Estimate(value, value - half, value + half)
 
 

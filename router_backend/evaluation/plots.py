@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.evaluation.summary import Report
+
+if TYPE_CHECKING:
+    from router_backend.evaluation.datasets import RoutingData
+    from router_backend.evaluation.simulation import Live
 
 Floats = NDArray[np.float64]
 # Okabe and Ito's palette: told apart by colour-blind readers too.
@@ -32,7 +36,9 @@ _PER_1000 = 1000.0
 
 
 @contextmanager
-def _canvas(path: Path, width: float = 8.0, height: float = 5.0) -> Iterator[Any]:
+def _canvas(
+    path: Path, width: float = 8.0, height: float = 5.0, rows: int = 1, ratios: Sequence[float] = (1,)
+) -> Iterator[Any]:
     import matplotlib
 
     matplotlib.use("agg")
@@ -57,7 +63,7 @@ def _canvas(path: Path, width: float = 8.0, height: float = 5.0) -> Iterator[Any
         "svg.hashsalt": "llm-router",
     }
     with pyplot.rc_context(style):
-        figure, axes = pyplot.subplots(figsize=(width, height), layout="constrained")
+        figure, axes = pyplot.subplots(rows, figsize=(width, height), layout="constrained", height_ratios=ratios)
         yield axes
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
         pyplot.close(figure)
@@ -150,6 +156,40 @@ def plot_learning(report: Report, curves: Mapping[str, Floats], path: Path) -> N
             fontsize=11,
             color=_INK,
         )
+
+
+def plot_simulation(
+    title: str, data: RoutingData, arms: Sequence[str], live: Sequence[Live], twin: Floats, path: Path
+) -> None:
+    """Mean quality so far, live and offline, and below it the share of each model as it changes."""
+    quality = np.array([answer.quality for answer in live])
+    chosen = np.array([answer.arm for answer in live])
+    steps = np.arange(1, len(live) + 1)
+    offline = np.cumsum(twin, axis=1) / steps
+    low, high = np.percentile(offline, (2.5, 97.5), axis=0)
+    with _canvas(path, height=6.0, rows=2, ratios=(3, 2)) as (above, below):
+        above.fill_between(
+            steps, 100 * low, 100 * high, color=_COLOURS[0], alpha=0.15, lw=0, label="replayed offline, 95 %"
+        )
+        above.plot(steps, 100 * np.cumsum(quality) / steps, color=_COLOURS[0], lw=2.2, label="live")
+        for arm, model in enumerate(data.models):
+            level = 100 * float(data.quality[[answer.row for answer in live], arm].mean())
+            above.axhline(level, color=_SOFT, lw=1, ls=(0, (4, 3)))
+            above.annotate(_short(model), (1.01, level), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+        above.set_ylabel("mean quality so far, %")
+        above.legend(loc="lower right", fontsize=9)
+        above.set_title(f"{title} through the running system, {len(live)} prompts", loc="left", fontsize=11, color=_INK)
+        window = max(10, len(live) // 10)
+        kernel = np.ones(window)
+        weight = np.convolve(np.ones(len(live)), kernel)[: len(live)]
+        shares = [np.convolve(chosen == arm, kernel)[: len(live)] / weight for arm in range(len(arms))]
+        below.stackplot(steps, *(100 * share for share in shares), colors=_COLOURS, alpha=0.85, labels=arms, lw=0)
+        below.set_ylim(0, 100)
+        below.set_ylabel(f"share of the last {window}, %")
+        below.set_xlabel("queries answered")
+        below.legend(loc="lower center", bbox_to_anchor=(0.5, -0.75), ncols=len(arms), fontsize=9)
+        for axes in (above, below):
+            axes.set_xlim(1, len(live))
 
 
 def _label_ends(axes: Any, ends: list[tuple[float, str, str]]) -> None:

@@ -15,6 +15,7 @@ from router_backend.config.models import LocalUpstream, ModelConfig, Price
 from router_backend.config.policy import PolicyConfig, PolicyName, RewardConfig
 from router_backend.contract import TASKS
 from router_backend.evaluation.baselines import GroupTable, rewards
+from router_backend.evaluation.bootstrap import FOLDS, best_ridge
 from router_backend.evaluation.datasets import RoutingData
 from router_backend.evaluation.encode import Contexts
 
@@ -41,7 +42,7 @@ class Tuning:
 
     alpha: float = 0.1
     epsilon: float = 0.0  # nothing is logged for others to learn from, so no exploration floor
-    ridge: float = 1.0
+    ridge: float | None = None  # None: the prior's own, or without one cross-validated on the bootstrap rows
     prior_weight: float = 1e9  # evaluated rows come from the benchmark that the prior was fitted on: no cap
 
 
@@ -78,13 +79,19 @@ def make(recipe: Recipe, tuning: Tuning, known: RoutingData, seen: Contexts, sca
         "alpha": tuning.alpha,
         "epsilon": 1.0 if recipe.name == "random" else tuning.epsilon,
         "components": recipe.components,
-        "ridge": tuning.ridge,
+        "ridge": tuning.ridge or _ridge(recipe, known, seen),
         "prior_weight": tuning.prior_weight,
         "discount_per_day": recipe.discount_per_day,
         "reward": RewardConfig(lambda_=recipe.lambda_, cost_scale_usd=scale),
         **_fitted(recipe, known, seen, scale),
     }
     return build_policy(PolicyConfig.model_validate(fields), models, recipe.prior)
+
+
+def _ridge(recipe: Recipe, known: RoutingData, seen: Contexts) -> float:
+    if recipe.prior is not None:
+        return recipe.prior.ridge
+    return best_ridge(seen.context, known.quality) if len(known) >= FOLDS else 1.0
 
 
 def _fitted(recipe: Recipe, known: RoutingData, seen: Contexts, scale: float) -> dict[str, object]:

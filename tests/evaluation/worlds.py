@@ -1,7 +1,11 @@
 """A small world in which the right model can be read off the context."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 import numpy as np
-import pytest
+import pandas as pd
 
 from router_backend.contract import EMBEDDING_DIM
 from router_backend.evaluation.datasets import RoutingData
@@ -11,7 +15,7 @@ from router_backend.routing.context import CONTEXT_DIM
 MODELS = ("small", "medium", "large")
 
 
-def make_world(rows=600, seed=0, train=True):
+def make_world(rows: int = 600, seed: int = 0, train: bool = True) -> tuple[RoutingData, Contexts]:
     """Three models; `small` is right on easy prompts, `large` on nearly all, and costs twenty times as much."""
     rng = np.random.default_rng(seed)
     context = np.zeros((rows, CONTEXT_DIM), np.float32)
@@ -31,6 +35,18 @@ def make_world(rows=600, seed=0, train=True):
     return data, Contexts(context, np.full(rows, 20), 1)
 
 
-@pytest.fixture(scope="session")
-def world():
-    return make_world()
+def write_csv(data: RoutingData, path: Path, split: bool = True) -> Path:
+    """The world as a file that `replay` reads."""
+    rng = np.random.default_rng(1)
+    hard = ["simple", "basic", "plain", "intricate", "subtle", "deep"]
+    rank = np.argsort(np.argsort(-data.quality.mean(1))) * len(hard) // len(data)
+    frame = pd.DataFrame(
+        {"prompt": [f"a {hard[r]} question number {i} about {rng.integers(9)}" for i, r in enumerate(rank)]}
+    )
+    frame["task"] = data.tasks
+    for arm, model in enumerate(data.models):
+        frame[f"{model}__score"], frame[f"{model}__cost"] = data.quality[:, arm], data.cost[:, arm]
+    if split:
+        frame["split"] = np.where(data.train, "train", "eval")
+    frame.to_csv(path, index=False)
+    return path
