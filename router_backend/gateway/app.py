@@ -13,7 +13,7 @@ from router_backend.config import ConfigError, RouterConfig
 from router_backend.config.runtime import runtime_config
 from router_backend.forwarding.api import Engine
 from router_backend.forwarding.engine import build_engine
-from router_backend.gateway import admin, feedback, health, models, playground
+from router_backend.gateway import admin, feedback, health, models, openapi, playground
 from router_backend.gateway.access import log_access
 from router_backend.gateway.auth import Ledger
 from router_backend.gateway.completions import Completions
@@ -147,7 +147,7 @@ class Gateway:
             "/v1/completions": {"POST": Completions(self, "completions")},
             "/v1/embeddings": {"POST": Completions(self, "embeddings")},
         }
-        for module in (models, feedback, health, admin, playground):
+        for module in (models, feedback, health, admin, openapi, playground):
             for (method, path), handler in module.routes(self).items():
                 table.setdefault(path, {})[method] = handler
         return table

@@ -76,7 +76,9 @@ function showTasks(decision, classified) {
 function showArms(decision, before) {
   const names = decision.ranking.filter((name) => name in decision.means);
   $("arms-card").hidden = names.length === 0;
-  const size = Math.max(0.001, ...names.map((name) => Math.max(0, decision.means[name]) + Math.max(0, decision.bonuses[name])));
+  // Rewards may be negative (a dear arm): the bars start at the lowest one.
+  const low = Math.min(0, ...names.map((name) => decision.means[name])) * 1.05;
+  const size = Math.max(0.001, ...names.map((name) => decision.means[name] + decision.bonuses[name])) - low;
   $("arms").replaceChildren(...names.map((name) => {
     const mean = decision.means[name], bonus = decision.bonuses[name];
     const arm = element("div", name === (before ?? decision).model ? "arm first" : "arm");
@@ -86,8 +88,8 @@ function showArms(decision, before) {
     const moved = before?.means?.[name] === undefined ? 0 : mean - before.means[name];
     if (Math.abs(moved) >= 0.0005) head.append(element("span", moved > 0 ? "delta up" : "delta down", signed(moved)));
     head.append(element("span", "numbers", `≈ ${dollars(decision.expected_cost[name] ?? 0)}`));
-    const numbers = element("div", "numbers", `${mean.toFixed(3)} ${signed(bonus)} exploration`);
-    arm.append(head, track([["mean", Math.max(0, mean) / size], ["bonus", Math.max(0, bonus) / size]]), numbers);
+    const numbers = element("div", "numbers", `${signed(mean).replace("+", "")} ${signed(bonus)} exploration`);
+    arm.append(head, track([["mean", (mean - low) / size], ["bonus", bonus / size]]), numbers);
     return arm;
   }));
 }
