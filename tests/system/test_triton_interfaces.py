@@ -97,7 +97,7 @@ def test_candidates_narrow_the_choice(system: RunningSystem) -> None:
 @pytest.mark.parametrize("model", ["llm_router", "llm_router_bls"])
 def test_generate_answers_in_one_piece(system: RunningSystem, model: str) -> None:
     answer = httpx.post(
-        f"{system.triton}/v2/models/{model}/generate", json={"text_input": "Say hello", "max_tokens": 8}, timeout=60
+        f"{system.triton}/v2/models/{model}/generate", json={"text_input": "Tell me a long story", "max_tokens": 8, "temperature": 0}, timeout=60
     ).json()
     assert answer["text_output"]
     assert answer["num_output_tokens"] == 8
@@ -107,7 +107,7 @@ def test_generate_answers_in_one_piece(system: RunningSystem, model: str) -> Non
 
 @pytest.mark.parametrize("model", ["llm_router", "llm_router_bls"])
 def test_generate_stream_sends_events(system: RunningSystem, model: str) -> None:
-    body = {"text_input": "Count to ten", "max_tokens": 12, "stream": True}
+    body = {"text_input": "Tell me a long story", "max_tokens": 12, "temperature": 0, "stream": True}
     url = f"{system.triton}/v2/models/{model}/generate_stream"
     with httpx.stream("POST", url, json=body, timeout=60) as response:
         events = [json.loads(line.removeprefix("data: ")) for line in response.iter_lines() if line]

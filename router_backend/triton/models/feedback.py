@@ -26,6 +26,10 @@ from router_backend.triton.models.tensors import InvalidInput
 log = logging.getLogger(__name__)
 
 
+# What stands in front of a message, and Triton's name of it.
+_CODES = {"NOT_FOUND": "NOT_FOUND", "INVALID_ARGUMENT": "INVALID_ARG", "UNAVAILABLE": "UNAVAILABLE"}
+
+
 class _Refused(Exception):
     """An answer that is an error; the code is what the gateway maps to an HTTP status."""
 
@@ -59,7 +63,7 @@ class TritonPythonModel:
             rewards = [self._take(row) for row in tensors.rows(request)]
         except _Refused as refused:
             self._metrics.refused(refused.code)
-            return tensors.failure(str(refused))
+            return tensors.failure(str(refused), getattr(pb_utils.TritonError, _CODES[refused.code]))
         return pb_utils.InferenceResponse(
             [
                 tensors.numbers("accepted", [True] * len(rewards), bool),

@@ -117,5 +117,7 @@ def numbers(name: str, values: Any, dtype: type) -> Any:
 
 
 def failure(message: str, code: int | None = None) -> Any:
-    """An error response; the code defaults to INVALID_ARG."""
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code or pb_utils.TritonError.INVALID_ARG))
+    """An error response. Without a code it is the caller's mistake, and the message says so to those who read no codes."""
+    if code is None:
+        message, code = f"INVALID_ARGUMENT: {message}", pb_utils.TritonError.INVALID_ARG
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
