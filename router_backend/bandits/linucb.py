@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import add
+
 from router_backend.bandits.linear import LinearPolicy
 from router_backend.bandits.protocol import Query, Scores
 
@@ -12,4 +14,4 @@ class LinUCB(LinearPolicy):
     def scores(self, query: Query) -> Scores:
         quality, width, cost = self.estimates(query, self.alpha)
         means, bonuses = self.reward.score(quality, width, cost)
-        return Scores([mean + bonus for mean, bonus in zip(means, bonuses, strict=True)], means, bonuses, cost)
+        return Scores(list(map(add, means, bonuses)), means, bonuses, cost)

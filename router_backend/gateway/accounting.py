@@ -72,7 +72,8 @@ class Account:
         gateway, config, usage = self._gateway, self._runtime.config, progress.usage
         total = time.monotonic() - self._exchange.started
         priced = progress.usage_known or usage.completion > 0 or usage.prompt > 0
-        cost = answer_cost(config.model(progress.arm).price, usage) if priced else None
+        paid = ((progress.arm, usage), *progress.discarded)  # a cascade's other answers cost, too
+        cost = sum(answer_cost(config.model(arm).price, used) for arm, used in paid) if priced else None
         savings = None
         if cost is not None:
             savings = max(answer_cost(model.price, usage) for model in config.models) - cost  # against always-best
@@ -98,7 +99,8 @@ class Account:
         if self._kept:
             gateway.reporter.outcome(outcome)
             self._remembered.outcome, self._remembered.savings = outcome, savings
-        gateway.metrics.completion(self._plan.decision, outcome, savings)
+        # A cascade may cost more than the dearest answer alone; a counter can't go back.
+        gateway.metrics.completion(self._plan.decision, outcome, None if savings is None else max(0.0, savings))
         self._exchange.log |= {
             "model": progress.arm,
             "prompt_tokens": usage.prompt,

@@ -14,6 +14,7 @@ from router_backend.gateway.hints import take_hints
 from router_backend.gateway.requests import SHAPES, parse
 from router_backend.gateway.routing import Plan, plan
 from router_backend.gateway.runtime import Runtime
+from router_backend.routing.experiments import cascade_of
 
 if TYPE_CHECKING:
     from router_backend.gateway.app import Gateway
@@ -57,6 +58,7 @@ class Completions:
             named=made.named,
             task=made.decision.task,
             request_id=exchange.request_id,
+            cascade=cascade_of(runtime.config, made.decision.policy, made.decision.reason),
         )
         try:
             answer = await runtime.engine.forward(request)

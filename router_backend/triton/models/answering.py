@@ -20,6 +20,7 @@ from router_backend.config.watch import ConfigWatcher
 from router_backend.forwarding.api import Answer, ForwardError, ForwardRequest
 from router_backend.forwarding.engine import Engine, build_engine
 from router_backend.routing.decision import RoutedDecision
+from router_backend.routing.experiments import cascade_of
 from router_backend.routing.recorder import Recorder
 from router_backend.state.open import open_store
 from router_backend.state.records import Outcome
@@ -80,7 +81,11 @@ class Answering:
 
     async def _forward(self, decision: RoutedDecision, body: dict[str, Any], sender: Any) -> None:
         request = ForwardRequest(
-            body=body, arms=decision.ranking or [decision.model], task=decision.task, request_id=decision.decision_id
+            body=body,
+            arms=decision.ranking or [decision.model],
+            task=decision.task,
+            request_id=decision.decision_id,
+            cascade=cascade_of(self._config, decision.policy, decision.reason),
         )
         answer = await self._engine.forward(request)
         status = 499
@@ -129,7 +134,8 @@ class Answering:
 
     def _outcome(self, decision: RoutedDecision, answer: Answer, status: int) -> Outcome:
         progress = answer.progress
-        price = self._config.model(progress.arm).price if progress.arm in self._config.names else None
+        paid = ((progress.arm, progress.usage), *progress.discarded)  # a cascade's other answers cost, too
+        priced = progress.usage_known and all(arm in self._config.names for arm, _ in paid)
         return Outcome(
             decision_id=decision.decision_id,
             completed=time.time(),
@@ -138,7 +144,7 @@ class Answering:
             finish_reason=progress.finish_reason,
             usage=progress.usage,
             usage_known=progress.usage_known,
-            cost=answer_cost(price, progress.usage) if price and progress.usage_known else None,
+            cost=sum(answer_cost(self._config.model(arm).price, used) for arm, used in paid) if priced else None,
             latency=progress.latency or time.monotonic() - progress.started,
             first_token=progress.first_token,
             streamed=answer.streamed,

@@ -1,0 +1,53 @@
+"""Under the cascade policy a refusal goes on to the next model, and both answers are paid for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from router_backend.routing.decision import RoutedDecision
+from router_backend.state.ids import new_decision_id
+from tests.gateway.conftest import Serve
+from tests.support.scripted_triton import ScriptedTriton
+from tests.support.scripted_upstream import Script, ScriptedUpstream
+
+
+def _decided(reason: str) -> RoutedDecision:
+    return RoutedDecision(
+        decision_id=new_decision_id(), model="a", reason=reason, ranking=["a", "b"], policy="cascade", task="open_qa"
+    )
+
+
+async def _outcome(triton: ScriptedTriton) -> dict[str, Any]:
+    async with asyncio.timeout(5):
+        while not triton.outcomes:
+            await asyncio.sleep(0.01)
+    return next(iter(triton.outcomes.values()))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_refusal_goes_on_to_the_next_model(
+    serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton, stream: bool
+) -> None:
+    upstream.script(Script(text=["I'm sorry, but I can't help with that."]))
+    triton.decide = lambda _: _decided("policy:cascade")
+    gateway = await serve(upstream, second, triton=triton, policy={"name": "cascade"})
+    response = await gateway.chat(stream=stream)
+    assert response.headers["x-router-model"] == "b"
+    assert "sorry" not in response.text
+    outcome = await _outcome(triton)
+    assert outcome["served"] == "b"
+    # 7 + 3 tokens each: at 1 and 2 USD a million for a, ten times that for b.
+    assert outcome["cost"] == pytest.approx((13 + 130) / 1e6)
+
+
+async def test_where_exploration_chose_the_answer_is_taken_as_it_is(
+    serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    upstream.script(Script(text=["I'm sorry, but I can't help with that."]))
+    triton.decide = lambda _: _decided("explore")
+    gateway = await serve(upstream, second, triton=triton, policy={"name": "cascade"})
+    assert (await gateway.chat()).headers["x-router-model"] == "a"
+    assert not second.requests
