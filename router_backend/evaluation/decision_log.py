@@ -50,7 +50,7 @@ def read_log(path: Path) -> DecisionLog:
                 extra: dict[str, Any] = orjson.loads(line)
             except (codec.RecordError, orjson.JSONDecodeError) as error:
                 raise PropensityError(
-                    f"{path}:{number}: {error}; export the log with `llm-router state export`"
+                    f"{path}:{number}: {error}; export the log with `llm-router state export FILE --decisions`"
                 ) from error
             reason = _unusable(decision, extra)
             if reason:

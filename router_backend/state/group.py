@@ -1,26 +1,33 @@
 """Group commit: concurrent callers share one durable write (Hagmann, "Reimplementing the Cedar file system", SOSP 1987).
 
-The first caller to get the lock commits everything that is queued, its own and that of those who wait behind it; these
-find their results when the lock comes to them. No thread of its own, no delay for a lone caller.
+A caller that finds nobody at work leads: it commits everything that is queued. Those who come meanwhile queue up, and
+the first of them leads next. No thread of its own, and no delay for a lone caller. A leader that follows another gives
+those whom that one has just served a moment to come back and join, without which writers split into two groups that
+commit in turn (PostgreSQL's `commit_delay`).
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
+
+_DELAY_SHARE, _LONGEST_DELAY = 0.2, 0.001  # of a commit's time; seconds
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class _Ticket(Generic[Item, Result]):
-    __slots__ = ("error", "items", "results")
+    __slots__ = ("error", "items", "results", "wake")
 
     def __init__(self, items: Sequence[Item]) -> None:
         self.items = items
-        self.results: Sequence[Result] | None = None
-        self.error: Exception | None = None
+        self.results: Sequence[Result] = ()
+        self.error: BaseException | None = None
+        self.wake = threading.Lock()  # released once: when the ticket is served, or its owner is to lead
+        self.wake.acquire()
 
 
 class GroupCommit(Generic[Item, Result]):
@@ -30,35 +37,48 @@ class GroupCommit(Generic[Item, Result]):
         """`commit` writes a group, all or nothing, and returns a result per item; `limit` bounds a group's items."""
         self._commit = commit
         self._limit = limit
-        self._leader = threading.Lock()
         self._guard = threading.Lock()
-        self._waiting: list[_Ticket[Item, Result]] = []
+        self._waiting: list[_Ticket[Item, Result]] = []  # its first leads
+        self._led = False
+        self._commit_seconds = 0.0
 
     def submit(self, items: Sequence[Item]) -> Sequence[Result]:
         """Results of `items`, once they are committed; raises what their group's `commit` raised."""
         ticket: _Ticket[Item, Result] = _Ticket(items)
         with self._guard:
             self._waiting.append(ticket)
-        with self._leader:
-            while ticket.results is None and ticket.error is None:
-                self._lead()
+            leads, self._led = not self._led, True
+        if not leads:
+            ticket.wake.acquire()
+            with self._guard:
+                leads = bool(self._waiting) and self._waiting[0] is ticket
+            if leads:
+                time.sleep(min(_LONGEST_DELAY, _DELAY_SHARE * self._commit_seconds))
+        if leads:
+            self._lead(ticket)
         if ticket.error is not None:
             raise ticket.error
-        assert ticket.results is not None
         return ticket.results
 
-    def _lead(self) -> None:
-        group = self._take()
+    def _lead(self, leader: _Ticket[Item, Result]) -> None:
+        group, started = self._take(), time.perf_counter()
         try:
             results = self._commit([item for ticket in group for item in ticket.items])
-        except Exception as error:
+            start = 0
+            for ticket in group:
+                ticket.results = results[start : start + len(ticket.items)]
+                start += len(ticket.items)
+        except BaseException as error:
             for ticket in group:
                 ticket.error = error
-            return
-        start = 0
+        self._commit_seconds = time.perf_counter() - started
+        with self._guard:
+            self._led = bool(self._waiting)
+            if self._led:
+                self._waiting[0].wake.release()
         for ticket in group:
-            ticket.results = results[start : start + len(ticket.items)]
-            start += len(ticket.items)
+            if ticket is not leader:
+                ticket.wake.release()
 
     def _take(self) -> list[_Ticket[Item, Result]]:
         with self._guard:

@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 import pytest
 
+from router_backend.evaluation.decision_log import read_log
 from router_backend.state.codec import encode
 from router_backend.state.open import open_store
 from router_backend.state.records import Decision, LearningEvent
@@ -127,3 +128,6 @@ def test_the_decision_log_holds_scores_where_there_are_any(store: Store, tmp_pat
     assert {row["kind"] for row in scored} == {"routed", "named"}
     assert all(row["served"] == row["model"] and row["cost"] is not None for row in scored)
     assert sum("score" not in row for row in rows) == 2
+    log = read_log(tmp_path / "log.jsonl")  # as `evaluate-policy` reads it
+    assert [(row.score, row.cost) for row in log.rows] == [(0.0, 0.0005), (0.75, 0.0005)]
+    assert log.left_out == {"named (no policy chose)": 1, "without a score": 2}
