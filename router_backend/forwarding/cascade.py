@@ -190,7 +190,7 @@ class Cascade:
             progress.first_token = progress.latency if answer.streamed else None
         elif progress.first_token is not None:
             progress.first_token += earlier
-        own = [step for step in self._trail if not step.startswith(f"{progress.arm}:")]
+        own = [step for step in self._trail if step.rpartition(":")[0] != progress.arm]
         progress.fallbacks = (*own, *progress.fallbacks)
         progress.discarded = tuple(self._discarded)
         return answer

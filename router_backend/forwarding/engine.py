@@ -127,7 +127,7 @@ class Engine:
                 if failure.cause == "context_length":
                     window = max(window, arm.config.context_window)
                 self._observer.fallback(name, failure.cause)
-        raise _final(failures, request, tuple(trail))
+        raise _final(failures, tuple(trail))
 
     def _known(self, name: str) -> Arm:
         try:
@@ -246,6 +246,9 @@ class Engine:
             await self._session.close()
 
 
+_NOT_TRIED = frozenset({"breaker_open", "context_length", "unsupported"})
+
+
 def _resting(arm: Arm) -> Failure:
     return Failure(
         "breaker_open",
@@ -258,14 +261,17 @@ def _resting(arm: Arm) -> Failure:
     )
 
 
-def _final(failures: list[Failure], request: ForwardRequest, trail: tuple[str, ...]) -> ForwardError:
-    """The error for the caller: a rate limit stays one, with the longest wait; otherwise the last failure counts."""
+def _final(failures: list[Failure], trail: tuple[str, ...]) -> ForwardError:
+    """The error for the caller: a rate limit stays one, with the longest wait; otherwise the last failure counts.
+
+    That an arm rests, or can't take the request, counts only if every arm does.
+    """
     if not failures:
         return ForwardError("no model can take this request", status=503, type="overloaded_error", code="no_candidates")
     limited = [failure for failure in failures if failure.status == 429]
-    told = limited[-1] if limited else failures[-1]
-    if not limited and told.cause in ("breaker_open", "context_length"):
-        told = next((failure for failure in failures if failure.cause not in ("breaker_open",)), told)
+    tried = [failure for failure in failures if failure.cause not in _NOT_TRIED]
+    resting = [failure for failure in failures if failure.cause == "breaker_open"]
+    told = (limited or tried or resting or failures)[-1]
     waits = [failure.retry_after for failure in limited or failures if failure.retry_after is not None]
     wait = None if not waits else max(waits) if limited else min(waits)
     return ForwardError(
@@ -275,6 +281,6 @@ def _final(failures: list[Failure], request: ForwardRequest, trail: tuple[str, .
         code=told.code,
         param=told.param,
         retry_after=wait if told.status in (429, 503) else None,
-        arm=trail[-1].split(":")[0] if trail else "",
+        arm=trail[-1].rpartition(":")[0] if trail else "",
         fallbacks=trail,
     )

@@ -220,6 +220,32 @@ async def test_a_broken_arm_is_passed_over_and_comes_back(
     assert [seen[2] for seen in observer.seen if seen[0] == "breaker"] == ["open", "half_open", "closed"]
 
 
+async def test_an_arm_that_rests_or_cannot_take_the_request_hides_no_other_failure(
+    engine_for: EngineFor, upstream: ScriptedUpstream, second: ScriptedUpstream
+) -> None:
+    engine = engine_for(upstream, second, breaker={"failures": 2}, retries={"attempts": 1})
+    upstream.script(Script(status=500))
+    second.script(
+        Script(status=400, error={"message": "maximum context length is 5", "code": "context_length_exceeded"})
+    )
+    statuses = []
+    for _ in range(3):
+        with pytest.raises(ForwardError) as error:
+            await engine.forward(ask("a", "b"))
+        statuses.append(error.value.status)
+    assert statuses == [502, 502, 503]
+    assert error.value.retry_after is not None
+
+
+async def test_names_with_colons(upstream: ScriptedUpstream) -> None:
+    upstream.script(Script(status=500))
+    engine = build_engine(router_config([model("meta/llama:8b", upstream.base_url)]))
+    with pytest.raises(ForwardError) as error:
+        await engine.forward(ask("meta/llama:8b"))
+    assert error.value.arm == "meta/llama:8b"
+    await engine.aclose()
+
+
 async def test_an_unreachable_arm_falls_back(engine_for: EngineFor, second: ScriptedUpstream) -> None:
     async with ScriptedUpstream() as gone:
         engine = engine_for(gone, second)

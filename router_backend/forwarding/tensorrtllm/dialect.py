@@ -84,6 +84,12 @@ class Dialect:
             yield declared, value
         if sampling.stops:  # optional: stop sequences are watched for on our side, too
             yield f"{prefix}stop" if self.llm_api else "stop_words", sampling.stops
+        if sampling.guide:
+            if "guided_decoding_guide_type" not in self.inputs:
+                raise refusal("response_format", f"the model of {arm} has no guided decoding", fallback=True)
+            yield "guided_decoding_guide_type", sampling.guide.kind
+            if sampling.guide.schema is not None:
+                yield "guided_decoding_guide", sampling.guide.schema
         if self.llm_api:
             yield "sampling_param_exclude_input_from_output", True
             yield "return_finish_reason", True

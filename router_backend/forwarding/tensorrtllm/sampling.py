@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,12 +38,19 @@ _ABSENT: dict[str, tuple[Any, ...]] = {  # values that say the same as leaving t
     "functions": ([],),
     "tool_choice": ("none", "auto"),
     "function_call": ("none", "auto"),
-    "response_format": ({"type": "text"},),
     "logit_bias": ({},),
     "modalities": (["text"],),
     "echo": (False,),
     "suffix": ("",),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """Guided decoding: the answer is JSON (`json`), or JSON of a schema (`json_schema`)."""
+
+    kind: str
+    schema: str | None = None  # JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,7 @@ class Sampling:
     values: Mapping[str, Any]
     stops: tuple[str, ...]
     max_tokens: int | None
+    guide: Guide | None = None
 
 
 def refusal(param: str, message: str, fallback: bool = False) -> Failure:
@@ -79,7 +88,11 @@ def read_sampling(arm: str, body: Mapping[str, Any]) -> Sampling:
     """
     values: dict[str, Any] = {}
     for name, value in body.items():
-        if value is None or name in _HARMLESS or name in ("stop", "max_tokens", "max_completion_tokens"):
+        if (
+            value is None
+            or name in _HARMLESS
+            or name in ("stop", "max_tokens", "max_completion_tokens", "response_format")
+        ):
             continue
         if name in _READERS:
             values[name] = _READERS[name](name, value)
@@ -98,7 +111,19 @@ def read_sampling(arm: str, body: Mapping[str, Any]) -> Sampling:
     limit = next((body[n] for n in ("max_completion_tokens", "max_tokens") if body.get(n) is not None), None)
     if limit is not None:
         limit = _integer(1, 2**31 - 1)("max_tokens", limit)
-    return Sampling(values, _stops(body.get("stop")), limit)
+    return Sampling(values, _stops(body.get("stop")), limit, _guide(body.get("response_format")))
+
+
+def _guide(value: Any) -> Guide | None:
+    kind = value.get("type") if isinstance(value, dict) else None
+    if value is None or kind == "text":
+        return None
+    if kind == "json_object":
+        return Guide("json")
+    schema = value.get("json_schema") if kind == "json_schema" else None
+    if not isinstance(schema, dict) or not isinstance(schema.get("schema"), dict):
+        raise refusal("response_format", "response_format must be text, json_object, or json_schema with a schema")
+    return Guide("json_schema", json.dumps(schema["schema"]))
 
 
 def _stops(value: Any) -> tuple[str, ...]:

@@ -105,6 +105,22 @@ async def test_the_end_of_turn_is_a_stop(engine_of: EngineOf, served: str) -> No
     assert "<|im_end|>" not in body["choices"][0]["message"]["content"]
 
 
+@pytest.mark.parametrize("served", ["tensorrt_llm_bls", "ensemble"])
+async def test_response_formats_are_guided_decoding(engine_of: EngineOf, served: str) -> None:
+    schema = {"type": "object", "properties": {"color": {"enum": ["red", "blue"]}}, "required": ["color"]}
+    answer_format = {"type": "json_schema", "json_schema": {"name": "color", "schema": schema}}
+    fields = {"temperature": 0, "max_tokens": 40, "response_format": answer_format}
+    answer = await engine_of(served).forward(ask(served, **fields))
+    text = orjson.loads(await answer.body())["choices"][0]["message"]["content"]
+    assert orjson.loads(text)["color"] in ("red", "blue")
+
+
+async def test_a_model_without_guided_decoding_refuses_response_formats(engine_of: EngineOf) -> None:
+    with pytest.raises(ForwardError, match="no guided decoding") as error:
+        await engine_of("tensorrt_llm").forward(ask("tensorrt_llm", response_format={"type": "json_object"}))
+    assert (error.value.status, error.value.param) == (400, "response_format")
+
+
 async def test_completions_take_the_prompt_as_it_is(engine_of: EngineOf) -> None:
     request = ask(
         "ensemble", endpoint="completions", prompt="One, two, three,", stream=True, temperature=0, max_tokens=8
@@ -138,7 +154,8 @@ async def test_leaving_ends_the_generation(engine_of: EngineOf, trtllm: TensorRT
         ({"tools": [{"type": "function"}]}, "tools"),
         ({"logprobs": True}, "logprobs"),
         ({"n": 2}, "n"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": {"type": "xml"}}, "response_format"),
+        ({"response_format": {"type": "json_schema"}}, "response_format"),
         ({"logit_bias": {"1": 1}}, "logit_bias"),
         ({"made_up": 1}, "made_up"),
         ({"temperature": "hot"}, "temperature"),

@@ -26,6 +26,8 @@ class TritonPythonModel:
             "presence_penalty": scalar(request, "presence_penalty", 0.0),
             "frequency_penalty": scalar(request, "frequency_penalty", 0.0),
         }
+        if scalar(request, "guided_decoding_guide_type") is not None:
+            options["json_schema"] = json.loads(scalar(request, "guided_decoding_guide", b'{"type": "object"}'))
         stream, stops = scalar(request, "stream", False), strings(request, "stop_words")
         text, count = "", 0
         prompt_tokens = self.model.count(prompt)
