@@ -133,7 +133,9 @@ def test_a_warm_start_keeps_the_tokenizer_and_moves_to_a_new_space(
     assert new.embedding_space != old.embedding_space
 
 
-def test_a_frozen_encoder_gets_its_heads(train_options: TrainOptions, tmp_path: Path) -> None:
-    result = train(replace(train_options, out=tmp_path, mode="frozen"))
-    assert result.scores["held_out_accuracy"] > 0.3
+def test_the_own_corpus_alone_trains_heads_on_a_frozen_encoder(train_options: TrainOptions, tmp_path: Path) -> None:
+    options = replace(train_options, out=tmp_path, mode="frozen", data=(), routing=(), own_corpus=True, cap=25)
+    result = train(options)
+    assert result.scores["held_out_accuracy"] > 2 / len(TASKS)
+    assert set(Artifact(tmp_path).metadata.manifest["rows"]["by_language"]) == {"en", "ja"}  # type: ignore[index]
     assert not (tmp_path / CHECKPOINT_FILE).exists()
