@@ -181,13 +181,17 @@ def encoded(data: RoutingData, wanted: str, bar: Progress, workers: int) -> tupl
     """Contexts of all rows, and what made them."""
     import numpy as np
 
+    from router_backend.evaluation.encode import artifact_contexts, tfidf_contexts
+
     prompts = list(data.prompts)
     if wanted == "tfidf":
         fit_on = np.flatnonzero(data.train) if data.train.any() else np.arange(len(data))
         return tfidf_contexts(prompts, fit_on), "TF-IDF and SVD"
     folder = Path(wanted) if wanted else _served_artifact()
     task = bar.add_task("encoding", total=len(prompts))
-    contexts = artifact_contexts(prompts, folder, workers=workers, progress=lambda done: bar.update(task, completed=done))
+    contexts = artifact_contexts(
+        prompts, folder, workers=workers, progress=lambda done: bar.update(task, completed=done)
+    )
     return contexts, f"artifact, embedding space {contexts.embedding_space}"
 
 

@@ -60,23 +60,32 @@ def simulate(
         live = _watched(client, chosen, arms, max_tokens)
     with progress_bar() as bar:
         contexts, _ = encoded(chosen, context, bar, os.cpu_count() or 1)
-        twin = simulation.twin_curves(settings, chosen, contexts, arms, live)
-    found, saved = simulation.agreement(live, twin), simulation.savings(chosen, live)
+        routed = [answer for answer in live if answer.routed]
+        if not routed:
+            raise RuntimeError("every decision fell back: raise routing.deadline_ms in router.yaml, or see the logs")
+        twin = simulation.twin_curves(settings, chosen, contexts, arms, routed)
+    found, saved = simulation.agreement(routed, twin), simulation.savings(chosen, live)
     out.mkdir(parents=True, exist_ok=True)
     summary: dict[str, Any] = {
         "prompts": len(live),
+        "fell_back": len(live) - len(routed),
         "arms": dict(zip(chosen.models, arms, strict=True)),
         "shares": {arm: sum(answer.arm == i for answer in live) / len(live) for i, arm in enumerate(arms)},
         **saved,
         "offline": {"quality": found.offline, "interval95": [found.low, found.high], "agrees": found.agrees},
     }
     (out / "simulation.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    plot_simulation(routing.name, chosen, arms, live, twin, out / "simulation.png")
+    plot_simulation(routing.name, chosen, arms, routed, twin, out / "simulation.png")
     typer.echo(
         f"quality {100 * saved['quality']:.1f} % (always the dearest: {100 * saved['dearest_quality']:.1f} %),"
         f" {100 * saved['saved']:.0f} % of the cost saved; offline replay: {100 * found.low:.1f} … {100 * found.high:.1f} %"
         f" ({'agrees' if found.agrees else 'differs'})"
     )
+    if len(routed) < len(live):
+        typer.echo(
+            f"{len(live) - len(routed)} decisions fell back (a slow machine?) and are left out of the comparison",
+            err=True,
+        )
     typer.echo(f"{out / 'simulation.json'} and simulation.png written")
 
 

@@ -38,6 +38,11 @@ class Live:
     expected_cost: tuple[float, ...]  # USD by arm, as the decision saw them
     reason: str
 
+    @property
+    def routed(self) -> bool:
+        """Whether the policy chose; a fallback (a decision past its deadline) teaches nothing and is nobody's choice."""
+        return not self.reason.startswith("fallback")
+
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
@@ -110,7 +115,7 @@ def _checked(response: Any) -> Any:
 def twin_curves(
     config: RouterConfig, data: RoutingData, contexts: Contexts, arms: Sequence[str], live: Sequence[Live]
 ) -> Floats:
-    """[TWIN_RUNS, queries]: recorded quality of what the same policy chooses offline, query by query."""
+    """[TWIN_RUNS, queries]: recorded quality of what the same policy chooses offline; `live` without fallbacks."""
     models = [config.model(name) for name in arms]
     rows = np.array([answer.row for answer in live], np.intp)
     asked = queries(contexts, len(arms))
