@@ -17,6 +17,8 @@ from router_backend.routing.decision import RoutedDecision
 
 _CODES = re.compile(r"\b(NOT_FOUND|INVALID_ARGUMENT|UNAVAILABLE): (.*)", re.DOTALL)
 _CHANNEL = (
+    # Behind a name with several addresses (a headless Service) every replica gets its share of the calls.
+    ("grpc.lb_policy_name", "round_robin"),
     # Triton is back within seconds of a crash; gRPC's own backoff would go up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),

