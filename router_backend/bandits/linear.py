@@ -43,9 +43,8 @@ class LinearPolicy(BasePolicy):
                     self._ridge.set_prior(arm, prior.precision, prior.means, prior.count)
         self._blocks: Sequence[NDArray[np.floating[Any]]] = self._ridge.blocks  # FP64; a snapshot's FP32
         self._counts = self._ridge.counts
-        self._stack: NDArray[np.floating[Any]] | None = (
-            None  # [arms · (dim + 2), dim], a snapshot's blocks in one piece
-        )
+        # A snapshot's blocks side by side, transposed: [dim, arms · (dim + 2)]. BLAS is a third faster this way round.
+        self._stack: NDArray[np.floating[Any]] | None = None
 
     @property
     def counts(self) -> NDArray[np.float64]:
@@ -59,18 +58,18 @@ class LinearPolicy(BasePolicy):
         costs: list[float] = query.expected_cost.tolist()
         if self._stack is not None and len(candidates) == len(costs):
             # The padding's zeros leave both θ out of the second product, which a slice would copy for.
-            products = self._stack.dot(x).reshape(-1, dim + 2)
+            products = x.dot(self._stack).reshape(-1, dim + 2)
             squares = products.dot(padded).tolist()
             quality = products[:, dim].tolist()
-            learned = products[:, dim + 1]
+            learned = products
         else:
             vectors = [self._blocks[arm].dot(x) for arm in candidates]
             squares = [float(vector.dot(padded)) for vector in vectors]
             quality = [vector.item(dim) for vector in vectors]
-            learned = np.array([vector[dim + 1] for vector in vectors])
+            learned = np.array(vectors)
             costs = [costs[arm] for arm in candidates]
         if math.isnan(sum(costs)):
-            costs = np.where(np.isnan(costs), np.maximum(learned, 0.0), costs).tolist()
+            costs = np.where(np.isnan(costs), np.maximum(learned[:, dim + 1], 0.0), costs).tolist()
         # Rounding may leave a tiny negative square.
         return quality, [scale * abs(square) ** 0.5 for square in squares], costs
 
@@ -107,7 +106,7 @@ class LinearPolicy(BasePolicy):
     def _freeze(self, source: Self) -> None:
         self._blocks = source._ridge.publish()
         self._counts = source._ridge.counts.copy()
-        self._stack = np.concatenate(self._blocks) if len(self._blocks) <= _STACKED else None
+        self._stack = np.concatenate(self._blocks).T.copy() if len(self._blocks) <= _STACKED else None
 
     def _take(self, other: Self, pairs: list[tuple[int, int]]) -> bool:
         if other._components != self._components:

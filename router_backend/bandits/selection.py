@@ -32,7 +32,8 @@ def select(policy: Reader, query: Query, rng: np.random.Generator) -> Choice:
     if len(candidates) == 1:
         return _only(policy, query)
     values, means, bonuses, costs = policy.scores(query)
-    offsets = _offsets(policy, query)
+    bounded = policy.shares is not None or rules.switch_penalty > 0
+    offsets = _offsets(policy, query) if bounded else None
     pick, reason = _pick(
         policy, query, policy.draw(query, rng, 1)[0].tolist() if policy.stochastic else values, offsets
     )
