@@ -10,7 +10,7 @@ from router_backend.contract import EMBEDDING_DIM, TASKS
 from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.candidates import NoCandidate
 from router_backend.routing.fold import Fold, View
-from router_backend.routing.router import Classified, Router, UnknownPolicy
+from router_backend.routing.router import Classified, Estimate, Router, UnknownPolicy
 from router_backend.state.records import Decision, LearningEvent
 
 CONFIG = """\
@@ -181,3 +181,14 @@ def test_a_change_of_model_in_a_session_is_said() -> None:
     assert setup.router.decide(classified(), RoutingHints(policy="always-big", previous_model="small")).switched
     assert not setup.router.decide(classified(), RoutingHints(policy="always-big", previous_model="big")).switched
     assert not setup.router.decide(classified(), RoutingHints(policy="always-big")).switched
+
+
+def test_a_drawn_choice_leaves_the_estimate_of_its_propensity_to_the_recorder() -> None:
+    setup = Setup(CONFIG.replace("linucb, epsilon: 0.0", "lints, epsilon: 0.3"))
+    estimates: list[Estimate | None] = []
+    router = Router(setup, lambda _, estimate: estimates.append(estimate), np.random.default_rng(7))
+    decision = router.decide(classified(), outside_of_experiments(setup))
+    assert decision.propensity is None
+    estimate = estimates[-1]
+    assert estimate is not None
+    assert 0.1 <= estimate() <= 1.0
