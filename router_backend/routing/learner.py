@@ -138,13 +138,16 @@ class Learner:
                 self._caught_up.set()
 
     def _build(self, space: int) -> None:
-        """Fold the whole log for a space beside the view in use, then swap it in."""
+        """Fold the whole log for a space, beside the view in use if there is one, then swap it in."""
         config = self._config
         fold = Fold(config, space, self._map)
         while events := self._store.events(fold.sequence, _PAGE):
             fold.fold(events)
-            if self._stopping:
-                return
+            with self._wake:
+                if self._stopping or self._config is not config:
+                    return
+                if space not in self._folds:  # a long log serves as far as it has been read
+                    self._views = {**self._views, space: fold.view()}
         with self._wake:
             if self._config is not config:
                 return  # reloaded meanwhile; the space is still wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from router_backend.state.ids import decided_at
 from router_backend.state.records import Feedback, FeedbackResult
@@ -19,13 +20,28 @@ def add_feedback_waiting(store: Store, feedback: Feedback, seconds: float = 2.0)
     Raises:
         UnknownDecision, StoreError, ValueError: as `Store.add_feedback`.
     """
+    (result,) = add_feedback_many_waiting(store, [feedback], seconds)
+    if isinstance(result, UnknownDecision):
+        raise result
+    return result
+
+
+def add_feedback_many_waiting(
+    store: Store, feedbacks: Sequence[Feedback], seconds: float = 2.0
+) -> list[FeedbackResult | UnknownDecision]:
+    """As `Store.add_feedback_many`; those known are written at once, and only ids made just now are waited for."""
     deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return store.add_feedback(feedback)
-        except UnknownDecision:
-            made = decided_at(feedback.decision_id)
-            recent = made is not None and abs(time.time() - made) < _IN_FLIGHT_SECONDS
-            if not recent or time.monotonic() >= deadline:
-                raise
+    results = store.add_feedback_many(feedbacks)
+    while missing := [index for index, result in enumerate(results) if _in_flight(result, feedbacks[index])]:
+        if time.monotonic() >= deadline:
+            break
         time.sleep(_POLL_SECONDS)
+        again = store.add_feedback_many([feedbacks[index] for index in missing])
+        for index, result in zip(missing, again, strict=True):
+            results[index] = result
+    return results
+
+
+def _in_flight(result: FeedbackResult | UnknownDecision, feedback: Feedback) -> bool:
+    made = decided_at(feedback.decision_id) if isinstance(result, UnknownDecision) else None
+    return made is not None and abs(time.time() - made) < _IN_FLIGHT_SECONDS

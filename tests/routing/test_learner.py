@@ -18,8 +18,11 @@ from router_backend.routing.context import CONTEXT_DIM
 from router_backend.routing.fold import View
 from router_backend.routing.learner import Learner
 from router_backend.routing.space import SpaceMap
+from router_backend.state.redis import RedisStore
 from router_backend.state.sqlite import SQLiteStore
+from router_backend.state.store import Store
 from tests.state.examples import make_decision, make_feedback, make_outcome
+from tests.support.redis_server import RedisServer
 
 SPACE = 7  # of `make_decision`
 
@@ -39,14 +42,14 @@ def store(tmp_path: Path) -> Iterator[SQLiteStore]:
     store.close()
 
 
-def teach(store: SQLiteStore, number: int, first: int = 0, **changes: object) -> None:
+def teach(store: Store, number: int, first: int = 0, **changes: object) -> None:
     decisions = [make_decision(first + n, **changes) for n in range(number)]
     store.append(decisions, [make_outcome(decision) for decision in decisions])
     store.add_feedback_many([make_feedback(d, score=(n % 5) / 4) for n, d in enumerate(decisions)])
 
 
 @contextmanager
-def running(store: SQLiteStore, config: RouterConfig, **options: object) -> Iterator[Learner]:
+def running(store: Store, config: RouterConfig, **options: object) -> Iterator[Learner]:
     learner = Learner(store, config, SPACE, poll_seconds=0.01, **options)  # type: ignore[arg-type]
     learner.start()
     try:
@@ -114,6 +117,28 @@ def test_routing_goes_on_while_the_store_is_down_and_learning_resumes(store: SQL
         other.close()
         teach(store, 30, first=30)
         until(lambda: learner.view(SPACE).sequence == 60)
+
+
+def test_a_partition_from_redis_stops_learning_not_routing(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path / "redis").start()
+    shared = RedisStore(server.url, timeout=0.5)
+    polls: list[bool] = []
+    try:
+        teach(shared, 30)
+        with running(shared, config_of("small", "middle", "large"), on_poll=polls.append) as learner:
+            known = scores(learner.view(SPACE))
+            server.pause()
+            until(lambda: polls[-1:] == [False])
+            assert scores(learner.view(SPACE)) == known
+            learner.reload(config_of("small", "large"))
+            assert learner.view(SPACE).config.names == ("small", "large")
+            server.resume()
+            teach(shared, 30, first=30)
+            until(lambda: learner.view(SPACE).sequence == 60)
+            assert list(learner.view(SPACE).main.counts) == pytest.approx([20, 20])
+    finally:
+        shared.close()
+        server.kill()
 
 
 def test_a_reload_keeps_what_kept_arms_know_and_adds_new_ones(store: SQLiteStore) -> None:

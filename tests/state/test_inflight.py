@@ -8,7 +8,7 @@ import time
 import pytest
 
 from router_backend.state.ids import new_decision_id
-from router_backend.state.inflight import add_feedback_waiting
+from router_backend.state.inflight import add_feedback_many_waiting, add_feedback_waiting
 from router_backend.state.records import Feedback
 from router_backend.state.store import Store, UnknownDecision
 from tests.state.examples import make_decision, make_feedback, make_outcome
@@ -20,6 +20,20 @@ def test_feedback_waits_for_a_decision_made_just_now(store: Store) -> None:
     timer.start()
     assert add_feedback_waiting(store, make_feedback(decision), seconds=20).arm == "large"
     timer.join()
+
+
+def test_of_a_batch_only_the_missing_ones_are_waited_for(store: Store) -> None:
+    known, coming = make_decision(0), make_decision(1)
+    lost = Feedback(decision_id=new_decision_id(0.0), received=0.0, score=1.0)
+    store.append([known], [make_outcome(known)])
+    timer = threading.Timer(0.2, lambda: store.append([coming], [make_outcome(coming)]))
+    timer.start()
+    batch = [make_feedback(coming), make_feedback(known), lost]
+    results = add_feedback_many_waiting(store, batch, seconds=20)
+    timer.join()
+    assert [getattr(result, "arm", None) for result in results] == ["middle", "small", None]
+    assert [event.arm for event in store.events(0)] == ["small", "middle"]
+    assert store.counts()["small"]["feedback"] == store.counts()["middle"]["feedback"] == 1
 
 
 def test_a_recent_id_that_never_comes_is_unknown_in_the_end(store: Store) -> None:

@@ -29,6 +29,14 @@ def test_a_full_disk_loses_nothing_that_was_there(tmp_path: Path) -> None:
     store.close()
 
 
+def test_each_commit_is_synced_to_the_disk(tmp_path: Path) -> None:
+    """A kill can't show it, a power loss would."""
+    store = SQLiteStore(tmp_path / "state.db")
+    assert store._database.writer.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    assert store._database.writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    store.close()
+
+
 def test_a_lock_held_for_too_long_is_an_error_and_the_write_can_be_repeated(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "state.db", busy_seconds=0.05)
     decision = make_decision(0)

@@ -195,6 +195,26 @@ def test_concurrent_writers_in_and_across_stores_number_events_without_gaps(open
     assert {event.decision_id for event in events} == {decision.decision_id for decision in decisions}
 
 
+def test_of_concurrent_feedback_for_one_decision_exactly_one_is_kept(open_replica: Callable[[], Store]) -> None:
+    stores = [open_replica(), open_replica()]
+    decisions = [make_decision(number) for number in range(50)]
+    stores[0].append(decisions, [make_outcome(decision) for decision in decisions])
+
+    def give(number: int) -> bool:
+        store, decision = stores[number % 2], decisions[number // 4]
+        store.settle(1e12, 1e12)
+        implicit = "truncated" if number % 4 == 3 else ""
+        return store.add_feedback(make_feedback(decision, 1.0, implicit=implicit)).duplicate
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(give, range(200)))
+    stores[0].settle(1e12, 1e12)
+    events = stores[1].events(0)
+    assert sorted(event.decision_id for event in events) == sorted(decision.decision_id for decision in decisions)
+    assert [event.sequence for event in events] == list(range(1, 51))
+    assert sum(count["feedback"] for count in stores[0].counts().values()) == 50
+
+
 def test_pruning_removes_old_decisions_and_keeps_what_was_learned(store: Store) -> None:
     now = time.time()
     old, young = make_decision(0, created=now - 30 * DAY), make_decision(1)
