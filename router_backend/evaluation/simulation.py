@@ -23,8 +23,8 @@ from router_backend.evaluation.scenarios import Scenario
 
 Floats = NDArray[np.float64]
 TWIN_RUNS = 20
-# Queries that are decided before a feedback is folded in, when they follow each other closely.
-_LAG = 1
+# A feedback is folded in after none to three further decisions, depending on how fast answers follow each other.
+_LAGS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def twin_curves(
     curves = []
     for seed in range(TWIN_RUNS):
         policy = build_policy(config.policy, models, default=default)
-        curves.append(play(policy, asked, data, course, Scenario("live", delay=_LAG), seed).played.quality)
+        curves.append(play(policy, asked, data, course, Scenario("live", delay=seed % _LAGS), seed).played.quality)
     return np.array(curves)
 
 
