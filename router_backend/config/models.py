@@ -87,6 +87,13 @@ class ModelConfig(Section):
     explore: Annotated[bool, Field(description="false: never chosen by the exploration floor")] = True
 
     @model_validator(mode="after")
+    def _upstream_is_capable(self) -> ModelConfig:
+        beyond = sorted(self.capabilities - {"json"}) if self.upstream.kind == "tensorrtllm" else []
+        if beyond:
+            raise ValueError(f"a tensorrtllm upstream can't do {', '.join(beyond)}; take it out of capabilities")
+        return self
+
+    @model_validator(mode="after")
     def _auto_is_taken(self) -> ModelConfig:
         if self.name == "auto":
             raise ValueError("'auto' is the name that asks for routing; give the model another name")

@@ -37,3 +37,11 @@ def test_capabilities_and_context_window() -> None:
     assert not fits(arm, {"max_completion_tokens": 51}, 50)
     assert not fits(arm, {}, 100)
     assert misfit(arm, {"logprobs": True}, 1) == "a has no logprobs"
+
+
+def test_capabilities_that_an_upstream_cannot_have_are_told_at_the_start() -> None:
+    upstream = {"kind": "tensorrtllm", "url": "h:8001", "tokenizer": "t"}
+    fields = {"name": "a", "upstream": upstream, "price": {"input": 1, "output": 1}, "context_window": 100}
+    ModelConfig.model_validate({**fields, "capabilities": ["json"]})
+    with pytest.raises(ValueError, match="can't do tools; take it out"):
+        ModelConfig.model_validate({**fields, "capabilities": ["json", "tools"]})

@@ -65,11 +65,14 @@ def serve(request: Any, answer: Callable[[Any, Callable[[dict[str, Any]], None]]
         sender.send(pb_utils.InferenceResponse(tensors))
 
     def run() -> None:
+        final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
         try:
             answer(request, send)
         except Exception as error:
-            sender.send(pb_utils.InferenceResponse(error=pb_utils.TritonError(f"Error generating request: {error}")))
-        sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+            failure = pb_utils.TritonError(f"Error generating request: {error}")
+            sender.send(pb_utils.InferenceResponse(error=failure), flags=final)
+        else:
+            sender.send(flags=final)
 
     threading.Thread(target=run, daemon=True).start()
 
