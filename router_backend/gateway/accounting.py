@@ -101,6 +101,8 @@ class Account:
             self._remembered.outcome, self._remembered.savings = outcome, savings
         # A cascade may cost more than the dearest answer alone; a counter can't go back.
         gateway.metrics.completion(self._plan.decision, outcome, None if savings is None else max(0.0, savings))
+        if gateway.traces:
+            gateway.traces.completion(self._exchange, self._plan.decision, outcome, self._plan.seconds)
         self._exchange.log |= {
             "model": progress.arm,
             "prompt_tokens": usage.prompt,

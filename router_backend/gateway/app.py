@@ -23,6 +23,7 @@ from router_backend.gateway.memory import Recent, Remembered
 from router_backend.gateway.metrics import EngineMetrics, Metrics
 from router_backend.gateway.reports import Reporter
 from router_backend.gateway.runtime import Runtime
+from router_backend.gateway.traces import Traces
 from router_backend.gateway.triton import TritonClient
 
 Handler = Callable[[Exchange], Awaitable[None]]
@@ -54,6 +55,8 @@ class Gateway:
         self.decisions: Recent[str, Remembered] = Recent(limits.decisions_kept)
         self._tasks: set[asyncio.Task[None]] = set()
         self._routes = self._table()
+        endpoint = settings.config.telemetry.otlp_endpoint
+        self.traces = Traces(endpoint) if endpoint else None
         # Checked here, before the port is open: a key file that is missing is a start that fails.
         self._first_engine = self._engine(settings.config)
 
@@ -73,6 +76,8 @@ class Gateway:
         await self.reporter.aclose()
         await self.runtime.engine.aclose()
         await self.triton.aclose()
+        if self.traces:
+            await asyncio.to_thread(self.traces.close)
 
     def reload(self) -> RouterConfig:
         """Read the configuration again and use it from the next request on.
@@ -180,6 +185,6 @@ def create_app(settings: GatewaySettings) -> Gateway:
     """The ASGI application (`lifespan` is needed).
 
     Raises:
-        ValueError: an upstream's key, tokenizer or address is missing.
+        ValueError: an upstream's key, tokenizer or address is missing, or the extra that traces need.
     """
     return Gateway(settings)

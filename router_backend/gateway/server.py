@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
+from collections.abc import Iterator
 
 import uvicorn
 import uvloop
@@ -28,10 +30,23 @@ def check_address(settings: GatewaySettings, host: str, allow_unauthenticated: b
         )
 
 
+class _Server(uvicorn.Server):
+    """A stop that was asked for is a success: uvicorn itself would end with the signal that it was sent."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop, numbers = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
+        for number in numbers:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
 def build_server(app: Gateway, host: str, port: int) -> uvicorn.Server:
     """uvicorn around an application, with the limits of its configuration."""
     limits, tls = app.settings.config.gateway, app.settings.config.security.tls
-    return uvicorn.Server(
+    return _Server(
         uvicorn.Config(
             app,
             host=host,

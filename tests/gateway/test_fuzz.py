@@ -11,6 +11,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
 from tests.gateway.conftest import Running, Serve
@@ -124,6 +125,7 @@ async def test_the_openapi_document_holds(serve: Serve, upstream: ScriptedUpstre
         """In a thread: schemathesis calls synchronously."""
         calls = 0
         for found in schema.get_all_operations():
+            assert isinstance(found, Ok), found
             operation = found.ok()
 
             @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))

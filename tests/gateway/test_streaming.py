@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import time
+import random
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.gateway.conftest import Running, Serve
@@ -35,27 +34,30 @@ async def stream(gateway: Running, **fields: Any) -> list[Any]:
     return events(response.text)
 
 
-async def open_and_leave(gateway: Running, after: int, **fields: Any) -> None:
-    """Send a chat request, read so many lines of its stream, and close the connection."""
-    body = {"model": "a", "messages": [{"role": "user", "content": "hi"}], "stream": True, **fields}
-    async with (
-        httpx.AsyncClient(base_url=gateway.url, trust_env=False) as http,
-        http.stream("POST", "/v1/chat/completions", json=body) as response,
-    ):
-        lines = response.aiter_lines()
-        for _ in range(after):
-            await anext(lines)
-
-
-async def abort(gateway: Running, upstream: ScriptedUpstream, **fields: Any) -> float:
-    """Send a request over a bare socket and cut it when the upstream works on it; returns when it was cut."""
+async def connect(gateway: Running, **fields: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A bare socket on which a chat request has been sent: it can be closed at any moment."""
     body = json.dumps({"model": "a", "messages": [{"role": "user", "content": "hi"}], **fields}).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
-    _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    writer.write(head + body)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    return reader, writer
+
+
+async def open_and_leave(gateway: Running, after: int, **fields: Any) -> None:
+    """Read so many events of a stream, and close the connection."""
+    reader, writer = await connect(gateway, stream=True, **fields)
+    assert (await reader.readline()).split()[1] == b"200"
+    while after:
+        line = await reader.readline()
+        assert line, "the stream ended early"
+        after -= line.startswith(b"data: ")
+    writer.close()
+
+
+async def abort(gateway: Running, upstream: ScriptedUpstream, **fields: Any) -> None:
+    """Send a request and close the connection when the upstream works on it."""
+    _, writer = await connect(gateway, **fields)
     await upstream.wait_running()
     writer.close()
-    return time.monotonic()
 
 
 # Clients that leave: LiteLLM #13774, #14295, #30223, claude-code-proxy #114
@@ -89,9 +91,7 @@ async def test_leaving_while_routing_calls_no_upstream(
 ) -> None:
     triton.delay = 0.3
     gateway = await serve(upstream, triton=triton)
-    body = b'{"model":"auto","messages":[{"role":"user","content":"hi"}]}'
-    _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+    _, writer = await connect(gateway, model="auto")
     while not triton.asked:
         await asyncio.sleep(0)
     writer.close()
@@ -124,6 +124,25 @@ async def test_many_streams_with_random_disconnects_leave_nothing_behind(
     assert "llm_router_in_flight_requests 0.0" in (await gateway.http.get("/metrics")).text
 
 
+@pytest.mark.slow
+async def test_a_thousand_streams_at_once_with_random_disconnects(serve: Serve, upstream: ScriptedUpstream) -> None:
+    upstream.script(Script(text=["x"] * 30, delay=0.05))
+    # The upstream shares this process: it takes a thousand connections at once only slowly.
+    limits = {"connect": 30, "first_token": 60}
+    gateway = await serve(upstream, arm={"max_concurrency": 1000, "max_queue": 1000}, timeouts=limits)
+    await asyncio.gather(*(open_and_leave(gateway, after=1) for _ in range(10)))
+    tasks_before = len(asyncio.all_tasks())
+    dice = random.Random(5)
+    whole = asyncio.gather(*(stream(gateway, model="a") for _ in range(50)))
+    await asyncio.gather(*(open_and_leave(gateway, after=dice.randrange(1, 20)) for _ in range(950)))
+    assert all(chunks[-1] == "[DONE]" for chunks in await whole)
+    await upstream.wait_running(0, within=30)
+    async with asyncio.timeout(30):
+        while len(asyncio.all_tasks()) > tasks_before + 60:  # the client's pooled connections stay
+            await asyncio.sleep(0.05)
+    assert "llm_router_in_flight_requests 0.0" in (await gateway.http.get("/metrics")).text
+
+
 # Accounting: LiteLLM #14457, #37992, Envoy AI Gateway #2563
 
 
@@ -140,7 +159,7 @@ async def test_usage_is_kept_when_the_client_leaves(
 ) -> None:
     upstream.script(Script(text=["a"] * 10, hang_after=5))
     gateway = await serve(upstream, triton=triton)
-    await open_and_leave(gateway, after=6)
+    await open_and_leave(gateway, after=3)
     kept = await outcome(triton)
     assert kept["status"] == 499
     assert kept["usage"]["completion"] > 0

@@ -130,7 +130,7 @@ def test_a_japanese_conversation_is_routed_turn_by_turn(client: openai.OpenAI) -
     messages: list[dict[str, str]] = []
     for turn, tasks in zip(turns, expected, strict=True):
         messages.append({"role": "user", "content": turn})
-        body = {"model": "auto", "messages": messages, "max_tokens": 12}
+        body: dict[str, Any] = {"model": "auto", "messages": messages, "max_tokens": 12}
         raw = client.chat.completions.with_raw_response.create(**body, extra_headers={"x-router-session": "ja"})
         messages.append({"role": "assistant", "content": raw.parse().choices[0].message.content or ""})
         assert raw.headers["x-router-task"] in tasks

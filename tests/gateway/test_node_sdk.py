@@ -1,0 +1,48 @@
+"""OpenAI's official Node SDK as a client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.conftest import Serve
+from tests.support.scripted_triton import ScriptedTriton
+from tests.support.scripted_upstream import ScriptedUpstream
+
+HERE = Path(__file__).parent / "node"
+
+
+async def run(*command: str, folder: Path) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    output, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    return output.decode()
+
+
+@pytest.mark.slow
+async def test_the_node_sdk_cannot_tell_the_difference(
+    serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton, tmp_path: Path
+) -> None:
+    assert shutil.which("npm"), "this test needs Node.js: apt-get install nodejs npm"
+    for file in HERE.glob("*.*"):
+        shutil.copy(file, tmp_path)
+    await run("npm", "install", "--no-audit", "--no-fund", "--silent", folder=tmp_path)
+    gateway = await serve(upstream, second, triton=triton)
+    seen = json.loads(await run("node", "sdk.mjs", f"{gateway.url}/v1", folder=tmp_path))
+    assert seen["decision"] in triton.decisions
+    assert (seen["model"], seen["text"], seen["streamed"]) == ("a", "Hello, world", "Hello, world")
+    assert seen["usage"]["completion_tokens"] == 3
+    assert seen["models"] == ["auto", "a", "b"]
+    assert seen["failure"] == {
+        "kind": "NotFoundError",
+        "status": 404,
+        "code": "model_not_found",
+        "param": "model",
+        "id": True,
+    }
