@@ -5,6 +5,9 @@ from __future__ import annotations
 from router_backend.observability.dashboards import Dashboard, Panel, quantile, ranged, rate, stat, variable
 
 _ANSWERED = 'status="200"'
+_ACCEPTED = 'result="accepted"'
+_EXPLORED = 'reason="explore"'
+_CORRECT = 'correct="true"'
 
 OVERVIEW = Dashboard(
     "llm-router-overview",
@@ -35,7 +38,7 @@ OVERVIEW = Dashboard(
                 stat(
                     "Feedback coverage",
                     "percentunit",
-                    f"{ranged('llm_router_feedback_total', matchers='result=~"accepted"')}"
+                    f"{ranged('llm_router_feedback_total', matchers=_ACCEPTED)}"
                     f" / {ranged('llm_router_decisions_total')}",
                     "Share of decisions that got a score.",
                 ),
@@ -128,7 +131,7 @@ ROUTING = Dashboard(
                     "percentunit",
                     [
                         (
-                            f"{rate('llm_router_decisions_total', matchers='reason=~"explore"')}"
+                            f"{rate('llm_router_decisions_total', matchers=_EXPLORED)}"
                             f" / {rate('llm_router_decisions_total')} or vector(0)",
                             "explored",
                         )
@@ -230,7 +233,7 @@ ROUTING = Dashboard(
                     "percentunit",
                     [
                         (
-                            f"{ranged('llm_router_task_labels_total', matchers='correct="true"')}"
+                            f"{ranged('llm_router_task_labels_total', matchers=_CORRECT)}"
                             f" / {ranged('llm_router_task_labels_total')}",
                             "accuracy",
                         )
