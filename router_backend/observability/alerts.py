@@ -57,7 +57,7 @@ ALERTS = (
     ),
     Alert(
         "ExpensiveModelShareHigh",
-        "max(topk(1, llm_router:usd_per_token:1h) * 0 + on (model) group_left ()"
+        "max(topk(1, llm_router:usd_per_token:1h > 0) * 0 + on (model)"
         " sum by (model) (increase(llm_router_requests_total[1h])))"
         " / sum(increase(llm_router_requests_total[1h])) > 0.5",
         "15m",
