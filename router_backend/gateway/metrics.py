@@ -45,14 +45,15 @@ class Metrics:
         self.tokens = Counter(
             "llm_router_tokens",
             "Tokens as upstreams counted them. cached is part of prompt, reasoning is part of completion.",
-            ("model", "kind"),
+            ("model", "task", "policy_version", "kind"),
             registry=registry,
         )
-        self.cost = Counter("llm_router_cost_usd", "Cost of answers in USD.", ("model",), registry=registry)
+        answered = ("model", "task", "policy_version")
+        self.cost = Counter("llm_router_cost_usd", "Cost of answers in USD.", answered, registry=registry)
         self.savings = Counter(
             "llm_router_savings_usd",
             "What the same tokens would have cost more at the dearest model, in USD.",
-            ("model",),
+            answered,
             registry=registry,
         )
         self.overhead = Histogram(
@@ -118,7 +119,7 @@ class Metrics:
             registry=registry,
         )
         self.feedback = Counter(
-            "llm_router_feedback",
+            "llm_router_feedback_requests",
             "Calls of /v1/feedback. result: accepted, unknown_decision, refused, unavailable.",
             ("result",),
             registry=registry,
@@ -148,14 +149,15 @@ class Metrics:
         """Count one completion when it has ended."""
         model, usage = outcome.served, outcome.usage
         reason = decision.reason.partition(":")[0]
+        answered = (model, decision.task, decision.policy_version)
         self.requests.labels(model, decision.task, reason, outcome.status, decision.policy_version).inc()
         for kind in ("prompt", "cached", "completion", "reasoning"):
             if count := getattr(usage, kind):
-                self.tokens.labels(model, kind).inc(count)
+                self.tokens.labels(*answered, kind).inc(count)
         if outcome.cost:
-            self.cost.labels(model).inc(outcome.cost)
+            self.cost.labels(*answered).inc(outcome.cost)
         if savings:
-            self.savings.labels(model).inc(savings)
+            self.savings.labels(*answered).inc(savings)
         self.request.labels(model, "true" if outcome.streamed else "false").observe(outcome.latency)
         if outcome.upstream is not None:
             self.overhead.labels(reason).observe(max(0.0, outcome.latency - outcome.upstream))

@@ -271,7 +271,7 @@ async def test_usage_chunk_comes_when_asked_for_and_only_then(serve: Serve, upst
     unasked = await stream(gateway, model="a")
     assert all(chunk["choices"] and not chunk.get("usage") for chunk in unasked[:-1])
     metrics = (await gateway.http.get("/metrics")).text
-    assert 'llm_router_tokens_total{kind="completion",model="a"} 6.0' in metrics
+    assert 'llm_router_tokens_total{kind="completion",model="a",policy_version="",task=""} 6.0' in metrics
 
 
 async def test_tool_call_deltas_reach_the_client_whole(serve: Serve, upstream: ScriptedUpstream) -> None:

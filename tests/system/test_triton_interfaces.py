@@ -205,7 +205,7 @@ def test_our_metrics_stand_on_tritons_own_page(system: RunningSystem) -> None:
     client.infer("feedback", inputs)
     wanted = (
         "llm_router_decisions_total{",
-        "llm_router_decision_seconds_bucket{",
+        "llm_router_choice_seconds_bucket{",
         "llm_router_reward_bucket{",
         "llm_router_feedback_total{",
         "llm_router_task_share{",

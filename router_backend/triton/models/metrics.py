@@ -1,4 +1,4 @@
-"""Our metrics on Triton's own /metrics (names are public; docs/metrics.md describes them).
+"""Our metrics on Triton's own /metrics; `triton/metric_names.py` declares them, docs/metrics.md describes them.
 
 Each change of a Triton metric is a message to the server that waits for its answer, with the interpreter locked. So a
 model only adds up in memory, and a thread passes on what has changed twice a second. Histograms are counters by bucket
@@ -11,20 +11,21 @@ import bisect
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
 from router_backend.contract import TASKS
 from router_backend.routing.decision import RoutedDecision
+from router_backend.triton import metric_names as names
+from router_backend.triton.metric_names import Declared
 
 log = logging.getLogger(__name__)
-_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
-_SCORES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _FLUSH_SECONDS = 0.5
 # Of the drift signals: about the last so many decisions.
 _WINDOW = 500.0
+_EASY = 0.3  # complexity below which the dearest model is more than was needed
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -61,12 +62,13 @@ class Family:
 class Histogram:
     """A Prometheus histogram, as the counters that it consists of."""
 
-    def __init__(self, name: str, description: str, bounds: Sequence[float]) -> None:
-        self._bounds = bounds
-        self._names = [f"{bound:g}" for bound in bounds]
-        self._buckets = counter(f"{name}_bucket", f"{description} (cumulative buckets)")
-        self._sum = counter(f"{name}_sum", f"{description} (sum)")
-        self._count = counter(f"{name}_count", f"{description} (count)")
+    def __init__(self, declared: Declared) -> None:
+        name, meaning, kind = declared.name, declared.meaning, pb_utils.MetricFamily.COUNTER
+        self._bounds = declared.bounds
+        self._names = [f"{bound:g}" for bound in declared.bounds]
+        self._buckets = Family(f"{name}_bucket", f"{meaning} (cumulative buckets)", kind)
+        self._sum = Family(f"{name}_sum", f"{meaning} (sum)", kind)
+        self._count = Family(f"{name}_count", f"{meaning} (count)", kind)
 
     @property
     def families(self) -> tuple[Family, ...]:
@@ -99,35 +101,26 @@ class Flusher:
                     log.exception("a metric could not be passed on")
 
 
-def counter(name: str, description: str) -> Family:
-    return Family(name, description, pb_utils.MetricFamily.COUNTER)
-
-
-def gauge(name: str, description: str) -> Family:
-    return Family(name, description, pb_utils.MetricFamily.GAUGE)
+def family(declared: Declared) -> Family:
+    kinds = {"counter": pb_utils.MetricFamily.COUNTER, "gauge": pb_utils.MetricFamily.GAUGE}
+    return Family(declared.name, declared.meaning, kinds[declared.kind])
 
 
 class RouterMetrics:
     """Of the `router` model."""
 
     def __init__(self) -> None:
-        self._decisions = counter(
-            "llm_router_decisions_total", "Decisions by chosen model, task, kind of reason, policy"
-        )
-        self._seconds = Histogram("llm_router_decision_seconds", "Time of one choice in the router model", _SECONDS)
-        self._routing = Histogram(
-            "llm_router_routing_seconds", "From the tokenizer's receipt of a request to its decision", _SECONDS
-        )
-        self._explored = counter("llm_router_explorations_total", "Decisions made by the exploration floor")
-        self._shadow = counter("llm_router_shadow_decisions_total", "What a shadow policy would have chosen")
-        self._task_share = gauge(
-            "llm_router_task_share", "Drift signal: share of a task in the last 500 decisions or so"
-        )
-        self._confidence = gauge("llm_router_task_confidence", "Drift signal: mean confidence in the last 500 or so")
-        self._complexity = gauge("llm_router_complexity_mean", "Drift signal: mean complexity in the last 500 or so")
-        self._lost = counter("llm_router_records_dropped_total", "Records lost because the store was down too long")
-        self._store_up = gauge("llm_router_state_store_up", "1 if the store answered the last poll")
-        self._store_at = gauge("llm_router_state_store_seconds", "Unix time of the last poll that the store answered")
+        self._decisions = family(names.DECISIONS)
+        self._seconds = Histogram(names.DECISION_SECONDS)
+        self._routing = Histogram(names.ROUTING_SECONDS)
+        self._explored = family(names.EXPLORATIONS)
+        self._easy, self._over_routed = family(names.EASY), family(names.OVER_ROUTED)
+        self._shadow = family(names.SHADOWS)
+        self._task_share = family(names.TASK_SHARE)
+        self._confidence = family(names.TASK_CONFIDENCE)
+        self._complexity = family(names.COMPLEXITY_MEAN)
+        self._lost = family(names.RECORDS_DROPPED)
+        self._store_up, self._store_at = family(names.STORE_UP), family(names.STORE_SECONDS)
         self._shares = dict.fromkeys(TASKS, 1.0 / len(TASKS))
         self._mean_confidence = self._mean_complexity = 0.0
         self._seen = 0
@@ -145,6 +138,10 @@ class RouterMetrics:
         self._seconds.observe(decision.timings_ms["decision"] / 1e3)
         if kind == "explore":
             self._explored.add(1, model=decision.model)
+        if decision.complexity < _EASY and len(decision.expected_cost) > 1:
+            self._easy.add(1)
+            if decision.model == max(decision.expected_cost, key=decision.expected_cost.__getitem__):
+                self._over_routed.add(1, model=decision.model)
         self._drift(decision)
 
     def _drift(self, decision: RoutedDecision) -> None:
@@ -176,10 +173,9 @@ class FeedbackMetrics:
     """Of the `feedback` model; labels name the arm that answered."""
 
     def __init__(self) -> None:
-        self._feedback = counter("llm_router_feedback_total", "Feedback by model, task and what became of it")
-        self._reward = Histogram("llm_router_reward", "Rewards that were learned", (-1.0, -0.5, *_SCORES))
-        self._score = Histogram("llm_router_feedback_score", "Scores that were given", _SCORES)
-        self._confusion = counter("llm_router_task_labels_total", "Feedback with the right task, by predicted task")
+        self._feedback = family(names.FEEDBACK)
+        self._reward, self._score = Histogram(names.REWARD), Histogram(names.SCORE)
+        self._confusion = family(names.TASK_LABELS)
         Flusher(*(value for value in vars(self).values() if isinstance(value, Family | Histogram)))
 
     def accepted(
@@ -195,4 +191,4 @@ class FeedbackMetrics:
         self._feedback.add(1, model="none", task="none", result=code.lower())
 
     def labelled(self, predicted: str, actual: str) -> None:
-        self._confusion.add(1, predicted=predicted, actual=actual)
+        self._confusion.add(1, predicted=predicted, actual=actual, correct=str(predicted == actual).lower())

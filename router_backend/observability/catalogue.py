@@ -1,0 +1,95 @@
+"""Every metric that dashboards and alerts may use: read where they are declared, so that nothing here can be stale."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+from router_backend.gateway.metrics import STATES, Metrics
+from router_backend.triton import metric_names
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric as it stands on /metrics; a histogram has `_bucket`, `_sum` and `_count` series."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+    source: str  # gateway, triton (our models), or server (Triton itself)
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        if self.kind == "histogram":
+            return tuple(f"{self.name}_{part}" for part in ("bucket", "sum", "count"))
+        return (self.name,)
+
+
+# Triton's own, of those that it exports for every model.
+_OF_MODEL = ("model", "version")
+_SERVER = (
+    ("nv_inference_request_success", "counter", _OF_MODEL, "Requests that a model answered"),
+    ("nv_inference_request_failure", "counter", (*_OF_MODEL, "reason"), "Requests that a model failed"),
+    ("nv_inference_queue_duration_us", "counter", _OF_MODEL, "Microseconds that requests waited for a model"),
+    ("nv_inference_compute_infer_duration_us", "counter", _OF_MODEL, "Microseconds of computing"),
+    ("nv_inference_pending_request_count", "gauge", _OF_MODEL, "Requests that wait for a model"),
+    ("nv_cache_num_hits_per_model", "counter", _OF_MODEL, "Classifications that the cache answered"),
+    ("nv_cache_num_misses_per_model", "counter", _OF_MODEL, "Classifications that were computed"),
+    ("nv_cpu_utilization", "gauge", (), "Share of the machine's CPUs in use"),
+    ("nv_cpu_memory_used_bytes", "gauge", (), "Memory of the machine in use"),
+)
+
+
+@cache
+def catalogue() -> tuple[Metric, ...]:
+    """All metrics, the gateway's first, then our Triton models', then the server's own."""
+    server = (Metric(*entry, source="server") for entry in _SERVER)
+    models = (Metric(m.name, m.kind, m.labels, m.meaning, "triton") for m in metric_names.ALL)
+    return (*_gateway(), *models, *server)
+
+
+def _gateway() -> list[Metric]:
+    kinds = {Counter: "counter", Gauge: "gauge", Histogram: "histogram"}
+    found = [
+        Metric(
+            f"{metric._name}_total" if isinstance(metric, Counter) else metric._name,
+            kinds[type(metric)],
+            tuple(metric._labelnames),
+            metric._documentation,
+            "gateway",
+        )
+        for metric in vars(Metrics()).values()
+        if isinstance(metric, MetricWrapperBase)
+    ]
+    states = f"1 for the state of an upstream's circuit breaker: {', '.join(STATES)}."
+    return [*found, Metric("llm_router_upstream_state", "gauge", ("model", "state"), states, "gateway")]
+
+
+_NAME = re.compile(r"\b((?:llm_router|nv)_[a-z0-9_]+)(?:\{([^}]*)\})?")
+_MATCHER = re.compile(r"([a-z_]+)\s*(?:=~|!~|!=|=)")
+_GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left)\s*\(([^)]*)\)")
+
+
+def used(expression: str) -> tuple[set[str], set[str]]:
+    """(series names, label names) that a PromQL expression reads."""
+    names, labels = set(), set()
+    for name, matchers in _NAME.findall(expression):
+        names.add(name)
+        labels |= set(_MATCHER.findall(matchers))
+    for group in _GROUPING.findall(expression):
+        labels |= {label.strip() for label in group.split(",") if label.strip()}
+    return names, labels
+
+
+def unknown(expression: str) -> list[str]:
+    """What an expression reads that no metric of the catalogue has: series, and labels of none of its series."""
+    known = {series: metric for metric in catalogue() for series in metric.series}
+    names, labels = used(expression)
+    missing = sorted(names - set(known))
+    allowed = {"le", "job", "instance"}.union(*(known[name].labels for name in names - set(missing)))
+    return missing + sorted(labels - allowed)

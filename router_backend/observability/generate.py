@@ -1,0 +1,64 @@
+"""Writes what is generated: the chart's dashboards and rules, and docs/metrics.md.
+
+python -m router_backend.observability.generate
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import yaml
+
+from router_backend.observability.alerts import ALERTS, rules
+from router_backend.observability.catalogue import catalogue
+from router_backend.observability.dashboards import render
+from router_backend.observability.pages import PAGES
+
+PROJECT = Path(__file__).resolve().parents[2]
+_TITLES = {
+    "gateway": "Gateway (`/metrics` on port 8080)",
+    "triton": "Our models on Triton (`/metrics` on port 8002)",
+    "server": "Triton's own, as far as the dashboards use them",
+}
+_HEAD = """# Metrics
+
+Written from the code by `make docs`. Counters end in `_total`; times are seconds, money is USD. Labels hold names from
+the configuration and fixed words, never content. Our histograms on Triton are counters by bucket
+(`<name>_bucket{le}`, `_sum`, `_count`), so that `histogram_quantile` works on them; a reward below 0 counts in its bucket,
+and as 0 in `_sum`. Triton's page is at most half a second behind.
+"""
+
+
+def files() -> dict[Path, str]:
+    """Every generated file, by its path from the project's folder."""
+    chart = Path("helm/llm-router")
+    made = {
+        chart / "dashboards" / f"{name}.json": json.dumps(render(page), indent=1) + "\n" for name, page in PAGES.items()
+    }
+    made[chart / "rules.yaml"] = yaml.safe_dump(rules(), sort_keys=False, width=1000)
+    made[Path("docs/metrics.md")] = metrics_page()
+    return made
+
+
+def metrics_page() -> str:
+    """docs/metrics.md: a table a source, and the alerts."""
+    parts = [_HEAD]
+    for source, title in _TITLES.items():
+        rows = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
+        for metric in catalogue():
+            if metric.source == source:
+                labels = ", ".join(f"`{label}`" for label in metric.labels)
+                rows.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.meaning} |")
+        parts.append(f"## {title}\n\n" + "\n".join(rows) + "\n")
+    rows = ["| alert | after | fires when |", "|---|---|---|"]
+    rows += [f"| {alert.name} | {alert.after} | `{alert.expression.replace('|', chr(92) + '|')}` |" for alert in ALERTS]
+    parts.append("## Alerts\n\nWhat to do: [operations.md](operations.md#alerts).\n\n" + "\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    for path, text in files().items():
+        target = PROJECT / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)

@@ -1,0 +1,118 @@
+"""The report as text, and as one HTML page with its plots inside (no script, nothing fetched: it can be mailed)."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Mapping, Sequence
+
+from router_backend.observability.report import Report, Sums
+
+# Okabe and Ito's palette: told apart by colour-blind readers too.
+_COST, _SAVED = "#D55E00", "#009E73"
+_COLUMNS = ("requests", "failed", "tokens in", "tokens out", "cost USD", "saved USD", "mean score")
+
+
+def text(report: Report) -> str:
+    """Plain text, for a terminal or a chat message."""
+    total = report.total
+    lines = [f"llm-router, {_time(report.start)} to {_time(report.end)}", "", _sentence(report), ""]
+    if not total.requests:
+        return "\n".join(lines[:3])
+    for title, groups in _groups(report):
+        rows = [(title, *_COLUMNS), *((name, *_cells(sums)) for name, sums in groups.items()), ("all", *_cells(total))]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        for row in rows:
+            cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+            lines.append("  ".join(cells).rstrip())
+        lines.append("")
+    lines.append("why: " + ", ".join(f"{reason} {count}" for reason, count in report.reasons.most_common()))
+    return "\n".join(lines)
+
+
+def page(report: Report) -> str:
+    """One HTML document."""
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8><title>llm-router report</title><style>"
+        "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
+        "table{border-collapse:collapse;width:100%;margin:1rem 0}td,th{padding:.3rem .6rem;text-align:right;"
+        "border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left}tr.all{font-weight:600}"
+        "svg{width:100%;height:auto}</style>",
+        f"<h1>llm-router</h1><p>{_time(report.start)} to {_time(report.end)}</p><p><strong>{_sentence(report)}</strong></p>",
+    ]
+    if report.total.requests:
+        parts.append(_course(report.course))
+        for title, groups in _groups(report):
+            parts += [f"<h2>By {title}</h2>", _bars(groups), _table(title, groups, report.total)]
+        reasons = ", ".join(f"{html.escape(reason)} {count}" for reason, count in report.reasons.most_common())
+        parts.append(f"<p>Why: {reasons}.</p>")
+    return "\n".join([*parts, "</html>\n"])
+
+
+def _groups(report: Report) -> tuple[tuple[str, Mapping[str, Sums]], ...]:
+    return ("model", report.by_model), ("task", report.by_task), ("key", report.by_key)
+
+
+def _sentence(report: Report) -> str:
+    total = report.total
+    if not total.requests:
+        return "No answers in this time."
+    whole = total.cost + total.savings
+    share = f" ({total.savings / whole:.0%} of what the dearest model would have cost)" if whole else ""
+    score = "no scores" if total.mean_score is None else f"mean score {total.mean_score:.2f} of {total.scored}"
+    p50, p95 = report.latency["p50"], report.latency["p95"]
+    return (
+        f"{total.requests} answers for ${total.cost:.4f}, ${total.savings:.4f} saved{share}; {score};"
+        f" {total.failed} failed; half within {p50:.2f} s, 95 % within {p95:.2f} s."
+    )
+
+
+def _cells(sums: Sums) -> tuple[str, ...]:
+    score = "" if sums.mean_score is None else f"{sums.mean_score:.2f}"
+    counts = (sums.requests, sums.failed, sums.prompt_tokens, sums.completion_tokens)
+    return (*(f"{count:,}" for count in counts), f"{sums.cost:.4f}", f"{sums.savings:.4f}", score)
+
+
+def _table(title: str, groups: Mapping[str, Sums], total: Sums) -> str:
+    head = "".join(f"<th>{column}</th>" for column in (title, *_COLUMNS))
+    rows = [
+        f"<tr{mark}><td>{html.escape(name)}</td>" + "".join(f"<td>{cell}</td>" for cell in _cells(sums)) + "</tr>"
+        for name, sums, mark in [*((n, s, "") for n, s in groups.items()), ("all", total, " class=all")]
+    ]
+    return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+
+
+def _bars(groups: Mapping[str, Sums]) -> str:
+    """Cost and savings of each group, one bar each."""
+    longest = max((sums.cost + sums.savings for sums in groups.values()), default=0.0) or 1.0
+    row = 24
+    parts = [f'<svg viewBox="0 0 720 {row * len(groups) + 4}" role="img" aria-label="cost and savings">']
+    for index, (name, sums) in enumerate(groups.items()):
+        top, cost, saved = row * index, 480 * sums.cost / longest, 480 * max(sums.savings, 0.0) / longest
+        parts.append(
+            f'<text x="0" y="{top + 16}" font-size="13">{html.escape(name[:28])}</text>'
+            f'<rect x="220" y="{top + 4}" width="{cost:.1f}" height="16" fill="{_COST}"/>'
+            f'<rect x="{220 + cost:.1f}" y="{top + 4}" width="{saved:.1f}" height="16" fill="{_SAVED}"/>'
+        )
+    return "".join([*parts, "</svg>"])
+
+
+def _course(course: Sequence[Mapping[str, float]]) -> str:
+    """Cost and savings over time, stacked."""
+    tallest = max((part["cost"] + part["savings"] for part in course), default=0.0) or 1.0
+    width = 720 / len(course)
+    bars = []
+    for index, part in enumerate(course):
+        cost, saved = 120 * part["cost"] / tallest, 120 * max(part["savings"], 0.0) / tallest
+        left, wide = f"{index * width:.1f}", f"{width - 1:.1f}"
+        bars.append(f'<rect x="{left}" y="{124 - cost:.1f}" width="{wide}" height="{cost:.1f}" fill="{_COST}"/>')
+        bars.append(f'<rect x="{left}" y="{124 - cost - saved:.1f}" width="{wide}" height="{saved:.1f}" fill="{_SAVED}"/>')
+    key = (
+        f'<p><span style="color:{_COST}">■</span> cost <span style="color:{_SAVED}">■</span> saved against always the'
+        f" dearest model; the highest bar is ${tallest:.4f}</p>"
+    )
+    return f'<svg viewBox="0 0 720 124" role="img" aria-label="cost and savings over time">{"".join(bars)}</svg>{key}'
+
+
+def _time(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))

@@ -1,0 +1,151 @@
+"""Requests, cost and savings of a time, by model, task and key, out of the state store."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from router_backend.bandits.rewards.costs import answer_cost
+from router_backend.config import RouterConfig
+from router_backend.state.records import Decision, Kept, KeptFeedback, LearningEvent, Outcome
+
+_UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
+_BUCKETS = 48  # of the course over time
+NO_TASK, NO_KEY = "(named model)", "(no key)"
+
+
+def seconds(span: str) -> float:
+    """`30m`, `12h`, `1d` or `2w` in seconds.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([mhdw])", span.strip())
+    if found is None or float(found[1]) == 0:
+        raise ValueError(f"--since {span!r}: give a number with m, h, d or w, such as 1d")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+@dataclass(slots=True)
+class Sums:
+    """Of a group of answers. Money in USD; `savings` is against the same tokens at the dearest model."""
+
+    requests: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+    savings: float = 0.0
+    scored: int = 0
+    score_sum: float = 0.0
+
+    @property
+    def mean_score(self) -> float | None:
+        return self.score_sum / self.scored if self.scored else None
+
+    def plain(self) -> dict[str, Any]:
+        values = asdict(self)
+        del values["score_sum"]
+        return {**values, "mean_score": self.mean_score}
+
+
+@dataclass(slots=True)
+class Report:
+    """What happened between two Unix times."""
+
+    start: float
+    end: float
+    total: Sums = field(default_factory=Sums)
+    by_model: dict[str, Sums] = field(default_factory=dict)
+    by_task: dict[str, Sums] = field(default_factory=dict)
+    by_key: dict[str, Sums] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
+    unanswered: int = 0  # decisions without an outcome: route asked alone, or still running
+    latency: dict[str, float | None] = field(default_factory=dict)  # p50, p95, in seconds
+    course: list[dict[str, float]] = field(default_factory=list)  # cost and savings of equal parts of the time
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        groups = {
+            name: {key: sums.plain() for key, sums in getattr(self, name).items()}
+            for name in ("by_model", "by_task", "by_key")
+        }
+        return {
+            "start": self.start,
+            "end": self.end,
+            "total": self.total.plain(),
+            **groups,
+            "reasons": dict(self.reasons),
+            "unanswered": self.unanswered,
+            "latency_seconds": self.latency,
+            "course": self.course,
+        }
+
+
+def build(records: Iterable[Kept], config: RouterConfig, start: float, end: float) -> Report:
+    """Sum the answers that completed within [start, end). Reads `records` (Archive.records) up to its events.
+
+    An answer of a model that is no longer configured has its cost, and no savings are known of it.
+    """
+    decisions: dict[str, Decision] = {}
+    outcomes: dict[str, Outcome] = {}
+    scores: dict[str, float] = {}
+    for record in records:
+        match record:
+            case Decision():
+                decisions[record.decision_id] = record
+            case Outcome() if start <= record.completed < end:
+                outcomes[record.decision_id] = record
+            case KeptFeedback():
+                scores[record.feedback.decision_id] = record.feedback.score
+            case LearningEvent():
+                break
+    report = Report(start, end, course=[{"cost": 0.0, "savings": 0.0} for _ in range(_BUCKETS)])
+    for identity, outcome in outcomes.items():
+        decision = decisions.get(identity)
+        savings = _savings(outcome, config)
+        groups = (
+            report.total,
+            report.by_model.setdefault(outcome.served, Sums()),
+            report.by_task.setdefault((decision.task if decision else "") or NO_TASK, Sums()),
+            report.by_key.setdefault(outcome.key or NO_KEY, Sums()),
+        )
+        for sums in groups:
+            _add(sums, outcome, savings, scores.get(identity))
+        report.reasons[decision.reason.partition(":")[0] if decision else "unknown"] += 1
+        part = report.course[min(_BUCKETS - 1, int(_BUCKETS * (outcome.completed - start) / (end - start)))]
+        part["cost"] += outcome.cost or 0.0
+        part["savings"] += savings
+    report.unanswered = sum(start <= d.created < end and d.decision_id not in outcomes for d in decisions.values())
+    times = [outcome.latency for outcome in outcomes.values()]
+    report.latency = {f"p{q}": float(np.percentile(times, q)) if times else None for q in (50, 95)}
+    for name in ("by_model", "by_task", "by_key"):
+        setattr(report, name, _dearest_first(getattr(report, name)))
+    return report
+
+
+def _add(sums: Sums, outcome: Outcome, savings: float, score: float | None) -> None:
+    sums.requests += 1
+    sums.failed += outcome.status >= 400
+    sums.prompt_tokens += outcome.usage.prompt
+    sums.completion_tokens += outcome.usage.completion
+    sums.cost += outcome.cost or 0.0
+    sums.savings += savings
+    if score is not None:
+        sums.scored += 1
+        sums.score_sum += score
+
+
+def _savings(outcome: Outcome, config: RouterConfig) -> float:
+    if outcome.cost is None or outcome.served not in config.names:
+        return 0.0
+    return max(answer_cost(model.price, outcome.usage) for model in config.models) - outcome.cost
+
+
+def _dearest_first(groups: Mapping[str, Sums]) -> dict[str, Sums]:
+    return dict(sorted(groups.items(), key=lambda item: (-item[1].cost, -item[1].requests, item[0])))
