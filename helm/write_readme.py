@@ -78,7 +78,10 @@ def render() -> str:
     for file in sorted((CHART / "examples").glob("*.yaml")):
         about = file.read_text().partition("\n")[0].removeprefix("# ")
         examples.append(f"| [{file.name}](examples/{file.name}) | {about} |")
-    table = [f"| `{name}` | {_cell(default)} | {_cell(meaning)} |" for name, default, meaning in rows(tree, text.splitlines())]
+    table = [
+        f"| `{name}` | {_cell(default)} | {_cell(meaning)} |"
+        for name, default, meaning in rows(tree, text.splitlines())
+    ]
     return _HEAD.replace("{examples}", "\n".join(examples)) + "\n".join(table) + "\n"
 
 

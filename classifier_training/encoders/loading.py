@@ -87,7 +87,7 @@ def _packaged(texts: Iterable[str], layers: int, vocabulary: int) -> Encoder:
         layer_norm_eps=source.epsilon,
     )
     # Eager attention is what torch.onnx can trace.
-    module = BertModel._from_config(config, attn_implementation="eager", add_pooling_layer=False)
+    module = BertModel._from_config(config, attn_implementation="eager", add_pooling_layer=False)  # type: ignore[no-untyped-call]
     module.train(False)
     state = {name: torch.from_numpy(array) for name, array in weights.items() if not name.startswith("encoder.layer.")}
     for layer in range(layers):

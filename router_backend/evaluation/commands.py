@@ -123,7 +123,9 @@ def bootstrap(
 
 
 def evaluate_policy(
-    log: Annotated[Path, typer.Argument(help="Decision log, JSON lines (`llm-router state export FILE --decisions`).", exists=True)],
+    log: Annotated[
+        Path, typer.Argument(help="Decision log, JSON lines (`llm-router state export FILE --decisions`).", exists=True)
+    ],
     policy: Annotated[str, typer.Option(help="Policy to judge; default: the one of --config.")] = "",
     config: Annotated[
         Path | None, typer.Option(help="router.yaml: models and the policy's parameters.", exists=True)

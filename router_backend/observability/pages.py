@@ -219,7 +219,9 @@ ROUTING = Dashboard(
         (
             "Classifier",
             [
-                Panel("Task drift", "percentunit", [("avg by (task) (llm_router_task_share)", "{{task}}")], stacked=True),
+                Panel(
+                    "Task drift", "percentunit", [("avg by (task) (llm_router_task_share)", "{{task}}")], stacked=True
+                ),
                 Panel(
                     "Confidence and complexity",
                     "percentunit",
@@ -268,7 +270,12 @@ UPSTREAMS = Dashboard(
                 Panel(
                     "Failures",
                     "short",
-                    [(f"{rate('llm_router_upstream_failures_total', 'model, cause')} or vector(0)", "{{model}} {{cause}}")],
+                    [
+                        (
+                            f"{rate('llm_router_upstream_failures_total', 'model, cause')} or vector(0)",
+                            "{{model}} {{cause}}",
+                        )
+                    ],
                 ),
                 Panel(
                     "Answered by another model",
@@ -310,7 +317,9 @@ UPSTREAMS = Dashboard(
             "Load",
             [
                 Panel(
-                    "Running", "short", [(f"sum by (model) (llm_router_upstream_running_requests{{{_OF_MODEL}}})", "{{model}}")]
+                    "Running",
+                    "short",
+                    [(f"sum by (model) (llm_router_upstream_running_requests{{{_OF_MODEL}}})", "{{model}}")],
                 ),
                 Panel(
                     "Queued at the router",

@@ -23,7 +23,10 @@ def text(report: Report) -> str:
         rows = [(title, *_COLUMNS), *((name, *_cells(sums)) for name, sums in groups.items()), ("all", *_cells(total))]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         for row in rows:
-            cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+            cells = [
+                row[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+            ]
             lines.append("  ".join(cells).rstrip())
         lines.append("")
     lines.append("why: " + ", ".join(f"{reason} {count}" for reason, count in report.reasons.most_common()))
@@ -106,7 +109,9 @@ def _course(course: Sequence[Mapping[str, float]]) -> str:
         cost, saved = 120 * part["cost"] / tallest, 120 * max(part["savings"], 0.0) / tallest
         left, wide = f"{index * width:.1f}", f"{width - 1:.1f}"
         bars.append(f'<rect x="{left}" y="{124 - cost:.1f}" width="{wide}" height="{cost:.1f}" fill="{_COST}"/>')
-        bars.append(f'<rect x="{left}" y="{124 - cost - saved:.1f}" width="{wide}" height="{saved:.1f}" fill="{_SAVED}"/>')
+        bars.append(
+            f'<rect x="{left}" y="{124 - cost - saved:.1f}" width="{wide}" height="{saved:.1f}" fill="{_SAVED}"/>'
+        )
     key = (
         f'<p><span style="color:{_COST}">■</span> cost <span style="color:{_SAVED}">■</span> saved against always the'
         f" dearest model; the highest bar is ${tallest:.4f}</p>"

@@ -48,9 +48,7 @@ SHADOWS = Declared(
 TASK_SHARE = Declared(
     "llm_router_task_share", "gauge", "Drift signal: share of a task in the last 500 decisions or so", ("task",)
 )
-TASK_CONFIDENCE = Declared(
-    "llm_router_task_confidence", "gauge", "Drift signal: mean confidence in the last 500 or so"
-)
+TASK_CONFIDENCE = Declared("llm_router_task_confidence", "gauge", "Drift signal: mean confidence in the last 500 or so")
 COMPLEXITY_MEAN = Declared("llm_router_complexity_mean", "gauge", "Drift signal: mean complexity in the last 500 or so")
 RECORDS_DROPPED = Declared(
     "llm_router_records_dropped_total", "counter", "Records lost because the store was down too long"

@@ -27,7 +27,12 @@ def answer(number: int, served: str, *, at: float = NOW - 60, task: str = "math"
     prices = {"nemotron-49b": 0.53, "llama3-70b": 1.38, "llama3-8b": 0.09}
     identity = f"0199c000-0000-7000-8000-{number:012d}"
     decision = Decision(
-        decision_id=identity, created=at - 1, kind="routed" if task else "named", model=served, reason="policy:linucb", task=task
+        decision_id=identity,
+        created=at - 1,
+        kind="routed" if task else "named",
+        model=served,
+        reason="policy:linucb",
+        task=task,
     )
     outcome = Outcome(
         decision_id=identity,

@@ -13,7 +13,11 @@ from tests.support.running import RunningSystem
 @pytest.mark.parametrize(
     ("changes", "headers", "said"),
     [
-        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}]}, {}, "vision"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}]},
+            {},
+            "vision",
+        ),
         ({}, {"x-router-policy": "nonsense"}, "isn't configured"),
     ],
 )

@@ -97,7 +97,9 @@ def test_candidates_narrow_the_choice(system: RunningSystem) -> None:
 @pytest.mark.parametrize("model", ["llm_router", "llm_router_bls"])
 def test_generate_answers_in_one_piece(system: RunningSystem, model: str) -> None:
     answer = httpx.post(
-        f"{system.triton}/v2/models/{model}/generate", json={"text_input": "Tell me a long story", "max_tokens": 8, "temperature": 0}, timeout=60
+        f"{system.triton}/v2/models/{model}/generate",
+        json={"text_input": "Tell me a long story", "max_tokens": 8, "temperature": 0},
+        timeout=60,
     ).json()
     assert answer["text_output"]
     assert answer["num_output_tokens"] == 8
