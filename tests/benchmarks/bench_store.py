@@ -86,7 +86,7 @@ def by_processes(url: str, folder: Path, decisions: Sequence[Decision], batch: i
         child.start()
     ready.wait()
     started = time.monotonic()
-    ended = max(ends.get() for _ in children)
+    ended: float = max(ends.get() for _ in children)
     for child in children:
         child.join()
     return len(decisions) / (ended - started)
