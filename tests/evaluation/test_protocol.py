@@ -24,7 +24,9 @@ class Witness:
     """Notes what a real policy is taught."""
 
     def __init__(self, policy: Any) -> None:
-        self.policy, self.single, self.many = policy, [], []
+        self.policy = policy
+        self.single: list[tuple[int, float, float]] = []
+        self.many: list[tuple[int, int]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.policy, name)
@@ -42,7 +44,7 @@ def witnessed(scenario: Scenario) -> tuple[Witness, Run]:
     known, seen = REPLAY.evaluated, REPLAY.seen
     course = episode(len(known), 0.2, seed=0)
     policy = Witness(make(Recipe("linucb", 0.2, 32), Tuning(), known, seen, REPLAY.scale))
-    return policy, play(policy, queries(seen, 3), known, course, scenario, seed=0)  # type: ignore[arg-type]
+    return policy, play(policy, queries(seen, 3), known, course, scenario, seed=0)
 
 
 def test_bootstrap_rows_are_given_in_full_and_online_ones_only_for_the_chosen_arm() -> None:
