@@ -16,6 +16,7 @@ from router_backend.evaluation.metrics import (
     cumulative_regret,
     resample_weights,
     resampled_above_hull,
+    resampled_hulls,
 )
 from router_backend.evaluation.policies import CONTEXTUAL
 from router_backend.evaluation.protocol import Run
@@ -34,6 +35,7 @@ class Book:
         self.weights = resample_weights(len(self.data), seed=0)
         online = [course.online for course in self.courses]
         self.hulls = [convex_hull(self.data.cost[rows].mean(0), self.data.quality[rows].mean(0)) for rows in online]
+        self.resampled_hulls = [resampled_hulls(r, self.data.quality, self.data.cost, self.weights) for r in online]
         self.single_cost: Floats = np.mean([self.data.cost[rows].mean(0) for rows in online], axis=0)
         self.single_quality: Floats = np.mean([self.data.quality[rows].mean(0) for rows in online], axis=0)
         self.hull = convex_hull(self.single_cost, self.single_quality)
@@ -69,7 +71,7 @@ class Book:
 
     def _resampled(self, policy: str, lambda_: float, components: int) -> Floats:
         plays = [run.played for run in self.played(policy, lambda_, components)]
-        return resampled_above_hull(plays, self.data.quality, self.data.cost, self.weights)
+        return resampled_above_hull(plays, self.resampled_hulls, self.weights)
 
     def resampled_mean(self, policy: str) -> Floats:
         """[resamples] points above the hull, mean over λ."""

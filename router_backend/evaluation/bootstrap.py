@@ -6,6 +6,8 @@ penalty, is chosen by cross-validation on the same training rows; its weight is 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,8 @@ from router_backend.evaluation.encode import Contexts
 
 Floats = NDArray[np.float64]
 RIDGES = tuple(float(value) for value in np.logspace(-1, 3, 17))
+PRIOR_RIDGES = (3.0, 10.0, 30.0, 100.0, 300.0)
+PRIOR_WEIGHTS = (50.0, 200.0, 800.0)
 FOLDS = 5
 
 
@@ -54,6 +58,52 @@ def best_ridge(context: NDArray[np.float32], quality: Floats) -> float:
             predicted = rotated @ (projected / (np.maximum(values, 0.0) + ridge)[:, None]) + level
             errors[i] += float(((predicted - targets[held]) ** 2).sum())
     return RIDGES[int(errors.argmin())]
+
+
+def suited_to(prior: Prior, known: RoutingData, seen: Contexts) -> tuple[Prior, float]:
+    """(the prior with the penalty, the weight) that suit the rows of a bootstrap, `known`, whose contexts are `seen`.
+
+    An encoder that was trained on the prior's rows knows them too well, and a benchmark may differ from what is asked: how
+    far a prior is to be believed shows on other rows. Penalty and weight are chosen together by the squared error of the
+    differences between arms over FOLDS folds of the rows. Without enough rows to tell, the prior stays as it is, in full.
+    """
+    count = float(prior.precision[:, -1, -1].max())
+    if len(known) < 4 * FOLDS or not set(known.models) <= set(prior.arms):
+        return prior, count
+    arms = [prior.arms.index(model) for model in known.models]
+    quality = known.quality
+    x = np.column_stack([seen.context.astype(np.float64), np.ones(len(known))])
+    targets = quality - quality.mean(1, keepdims=True)
+    fold = np.random.default_rng(0).permutation(len(x)) % FOLDS
+    best, chosen = np.inf, (prior.ridge, count)
+    for ridge in PRIOR_RIDGES:
+        penalty = np.diag(np.append(np.full(x.shape[1] - 1, ridge), 0.0))
+        means = np.stack([np.linalg.solve(prior.precision[arm] + penalty, prior.quality[arm]) for arm in arms])
+        for weight in (*(weight for weight in PRIOR_WEIGHTS if weight < count), count):
+            anchors = ridge * np.eye(x.shape[1]) + weight / count * prior.precision[arms]
+            error = _held_out_error(anchors, means, x, quality, targets, fold)
+            if error < best:
+                best, chosen = error, (ridge, weight)
+    return replace(prior, ridge=chosen[0]), chosen[1]
+
+
+def _held_out_error(
+    anchors: Floats, means: Floats, x: Floats, quality: Floats, targets: Floats, fold: NDArray[np.int64]
+) -> float:
+    """Squared error of the arms' differences, as policies estimate them from a prior and the other folds.
+
+    anchors: [arms, dim, dim] prior precisions; means: [arms, dim]; x: [n, dim]; quality, targets: [n, arms].
+    """
+    error = 0.0
+    for k in range(FOLDS):
+        seen, held = x[fold != k], x[fold == k]
+        predicted = np.empty((len(held), len(means)))
+        for arm, (anchor, mean) in enumerate(zip(anchors, means, strict=True)):
+            total = anchor + seen.T @ seen
+            predicted[:, arm] = held @ np.linalg.solve(total, anchor @ mean + seen.T @ quality[fold != k, arm])
+        predicted -= predicted.mean(1, keepdims=True)
+        error += float(((predicted - targets[fold == k]) ** 2).sum())
+    return error
 
 
 def without(prior: Prior, arm: str) -> Prior:

@@ -43,7 +43,12 @@ def replay(
     prior: Annotated[
         str, typer.Option(help="`train` (the file's train rows), `none`, or a file of `bootstrap`.")
     ] = "train",
-    prior_weight: Annotated[float, typer.Option(help="Observations that the prior counts for at most, per arm.")] = 1e9,
+    prior_weight: Annotated[
+        float | None,
+        typer.Option(
+            help="Observations that the prior counts for at most, per arm; default: what suits the bootstrap rows."
+        ),
+    ] = None,
     alpha: Annotated[float, typer.Option(help="Width of the confidence bound.", min=0)] = 0.1,
     epsilon: Annotated[float, typer.Option(help="Exploration floor.", min=0, max=1)] = 0.0,
     scenarios: Annotated[str, typer.Option(help="By comma, `all` or `none`.")] = "all",

@@ -83,19 +83,48 @@ def interval(values: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def resampled_above_hull(
-    runs: Sequence[Played], single_quality: Floats, single_cost: Floats, weights: NDArray[np.float32]
-) -> Floats:
-    """[resamples]: points above the hull, mean over runs; one resample of queries moves the policy and the hull alike.
+class ResampledHulls:
+    """The hull of the single models in every resample, evaluated at once.
 
-    `single_quality`, `single_cost`: [rows, models] of the evaluated data.
+    A concave curve is the lowest of its segments' lines, so a row of lines stands for a hull.
     """
-    models, total = single_quality.shape[1], np.zeros(len(weights))
-    for run in runs:
-        table = np.column_stack([run.quality, run.cost, single_quality[run.rows], single_cost[run.rows]])
-        for i, mean in enumerate(resampled_means(run.rows, table, weights)):
-            hull = convex_hull(mean[2 + models :], mean[2 : 2 + models])
-            total[i] += points_above_hull(mean[0], mean[1], hull)
+
+    def __init__(self, cost: Floats, quality: Floats) -> None:
+        """cost, quality: [resamples, models], resampled means."""
+        resamples, models = cost.shape
+        self._slope, self._level = np.zeros((resamples, models)), np.empty((resamples, models))
+        self._ends = np.empty((resamples, 2))
+        for i in range(resamples):
+            hull = convex_hull(cost[i], quality[i])
+            slopes = np.diff(hull.quality) / np.diff(hull.cost)
+            self._slope[i, : len(slopes)] = slopes
+            self._level[i] = hull.quality[-1]  # the flat line on the right
+            self._level[i, : len(slopes)] = hull.quality[:-1] - slopes * hull.cost[:-1]
+            self._ends[i] = hull.cost[0], hull.cost[-1]
+
+    def at(self, cost: Floats) -> Floats:
+        """[resamples]: each hull's height at its own cost."""
+        inside = np.clip(cost, self._ends[:, 0], self._ends[:, 1])
+        return np.asarray((self._slope * inside[:, None] + self._level).min(axis=1))
+
+
+def resampled_hulls(
+    rows: NDArray[np.intp], single_quality: Floats, single_cost: Floats, weights: NDArray[np.float32]
+) -> ResampledHulls:
+    """Hulls of resampled online rows; `single_quality`, `single_cost`: [rows, models] of the evaluated data."""
+    models = single_quality.shape[1]
+    means = resampled_means(rows, np.column_stack([single_cost[rows], single_quality[rows]]), weights)
+    return ResampledHulls(means[:, :models], means[:, models:])
+
+
+def resampled_above_hull(
+    runs: Sequence[Played], hulls: Sequence[ResampledHulls], weights: NDArray[np.float32]
+) -> Floats:
+    """[resamples]: points above the hull, mean over runs; one resample of queries moves a run and its hull alike."""
+    total = np.zeros(len(weights))
+    for run, hull in zip(runs, hulls, strict=True):
+        means = resampled_means(run.rows, np.column_stack([run.quality, run.cost]), weights)
+        total += 100 * (means[:, 0] - hull.at(means[:, 1]))
     return total / len(runs)
 
 

@@ -187,7 +187,7 @@ def plot_simulation(
         below.set_ylim(0, 100)
         below.set_ylabel(f"share of the last {window}, %")
         below.set_xlabel("queries answered")
-        below.legend(loc="lower center", bbox_to_anchor=(0.5, -0.75), ncols=len(arms), fontsize=9)
+        below.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9, reverse=True)
         for axes in (above, below):
             axes.set_xlim(1, len(live))
 

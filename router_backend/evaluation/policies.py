@@ -43,7 +43,7 @@ class Tuning:
     alpha: float = 0.1
     epsilon: float = 0.0  # nothing is logged for others to learn from, so no exploration floor
     ridge: float | None = None  # None: the prior's own, or without one cross-validated on the bootstrap rows
-    prior_weight: float = 1e9  # evaluated rows come from the benchmark that the prior was fitted on: no cap
+    prior_weight: float | None = None  # None: what suits the bootstrap rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class Recipe:
     lambda_: float
     components: int
     prior: Prior | None = None
+    prior_weight: float = 0.0
     discount_per_day: float = 1.0
 
 
@@ -80,7 +81,7 @@ def make(recipe: Recipe, tuning: Tuning, known: RoutingData, seen: Contexts, sca
         "epsilon": 1.0 if recipe.name == "random" else tuning.epsilon,
         "components": recipe.components,
         "ridge": tuning.ridge or _ridge(recipe, known, seen),
-        "prior_weight": tuning.prior_weight,
+        "prior_weight": recipe.prior_weight,
         "discount_per_day": recipe.discount_per_day,
         "reward": RewardConfig(lambda_=recipe.lambda_, cost_scale_usd=scale),
         **_fitted(recipe, known, seen, scale),

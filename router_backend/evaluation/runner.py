@@ -13,7 +13,7 @@ import numpy as np
 from router_backend.bandits.prior import Prior
 from router_backend.contract import COMPONENT_CHOICES
 from router_backend.evaluation.baselines import cost_scale
-from router_backend.evaluation.bootstrap import without
+from router_backend.evaluation.bootstrap import suited_to, without
 from router_backend.evaluation.datasets import RoutingData
 from router_backend.evaluation.encode import Contexts
 from router_backend.evaluation.policies import CONTEXTUAL, REPLAYED, Recipe, Tuning, make
@@ -75,6 +75,7 @@ class Replay:
     scale: float = field(init=False)  # USD: what λ is the price of; from `train` rows where there are any
     evaluated: RoutingData = field(init=False)
     seen: Contexts = field(init=False)
+    _suited: dict[int, tuple[Prior, float]] = field(init=False, default_factory=dict)  # by seed
 
     def __post_init__(self) -> None:
         rows = np.flatnonzero(~self.data.train)
@@ -90,24 +91,36 @@ class Replay:
         scenario = SCENARIOS[setting.scenario]
         course = self.episode(grid, setting.seed)
         known, seen = self.evaluated.rows(course.bootstrap), self.seen.rows(course.bootstrap)
+        prior, weight = self._prior(setting, scenario, course)
         recipe = Recipe(
             name=base_name(setting.policy),  # type: ignore[arg-type]  # checked by the configuration's schema
             lambda_=setting.lambda_,
             components=setting.components,
-            prior=self._prior(setting, scenario, course),
+            prior=prior,
+            prior_weight=weight,
             discount_per_day=_DISCOUNT if FORGETS in setting.policy else 1.0,
         )
         policy = make(recipe, self.tuning, known, seen, self.scale)
         asked = queries(self.seen, len(self.evaluated.models))
         return play(policy, asked, self.evaluated, course, scenario, seed=_stable(setting.policy), observe=observe)
 
-    def _prior(self, setting: Setting, scenario: Scenario, course: Episode) -> Prior | None:
+    def _prior(self, setting: Setting, scenario: Scenario, course: Episode) -> tuple[Prior | None, float]:
+        """The prior that a run starts with, and its weight."""
         if self.prior is None or setting.policy.endswith(NO_PRIOR):
-            return None
+            return None, 0.0
+        if course.seed not in self._suited:
+            self._suited[course.seed] = self._suit(self.prior, course)
+        prior, weight = self._suited[course.seed]
         if scenario.joins_at is None:
-            return self.prior
+            return prior, weight
         best = int(self.evaluated.quality[course.online].mean(0).argmax())
-        return without(self.prior, self.evaluated.models[best])
+        return without(prior, self.evaluated.models[best]), weight
+
+    def _suit(self, prior: Prior, course: Episode) -> tuple[Prior, float]:
+        if self.tuning.prior_weight is not None:
+            return prior, self.tuning.prior_weight
+        known = self.evaluated.rows(course.bootstrap)
+        return suited_to(prior, known, self.seen.rows(course.bootstrap))
 
 
 def _stable(name: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,7 +53,7 @@ def _scores(replay: Replay, grid: Grid, weak: int, strong: int) -> tuple[NDArray
         rows = np.arange(len(replay.evaluated))
         known, seen = replay.data.rows(replay.data.train), replay.contexts.rows(replay.data.train)
         prior = replay.prior or fit_prior(replay.data, replay.contexts)
-        policy = make(Recipe("linucb", 0.0, size, prior), replay.tuning, known, seen, replay.scale)
+        policy = make(Recipe("linucb", 0.0, size, prior, math.inf), replay.tuning, known, seen, replay.scale)
     else:
         course = replay.episode(grid, 0)
         rows, known, seen = course.online, replay.evaluated.rows(course.bootstrap), replay.seen.rows(course.bootstrap)

@@ -21,13 +21,14 @@ class ChunkReader:
     something for the reader (text, tool calls, thinking), which is the estimate of tokens when a stream is left early.
     """
 
-    __slots__ = ("_arm", "_model", "_open", "_progress", "_tools", "_usage_asked", "complete", "content", "done")
+    __slots__ = ("_arm", "_created", "_model", "_open", "_progress", "_tools", "_usage_asked", "complete", "content", "done")
 
     def __init__(self, progress: Progress, usage_asked: bool) -> None:
         self._arm = progress.arm
         self._model = b'"model":' + orjson.dumps(progress.arm)
         self._progress = progress
         self._usage_asked = usage_asked
+        self._created: object = None
         self._open: set[int] = set()
         self._tools = ToolCallIndices()
         self.complete = False
@@ -66,6 +67,12 @@ class ChunkReader:
                 data = data.replace(b',"usage":null', b"")
             else:
                 rewritten = True
+        if self._created is None:
+            self._created = chunk.get("created")
+        elif chunk.get("created") != self._created:
+            # All chunks of an answer have one time (OpenAI's API reference); llama.cpp gives each its own.
+            chunk["created"] = self._created
+            rewritten = True
         model = chunk.get("model")
         if model != self._arm:
             chunk["model"] = self._arm

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from router_backend.evaluation.metrics import (
     Played,
+    ResampledHulls,
     aiq,
     arena_score,
     convex_hull,
@@ -18,6 +19,7 @@ from router_backend.evaluation.metrics import (
     points_above_hull,
     resample_weights,
     resampled_above_hull,
+    resampled_hulls,
     two_model_curve,
 )
 
@@ -50,6 +52,14 @@ def test_a_dominated_model_is_no_corner() -> None:
     assert hull.cost.tolist() == [1, 3]
     assert hull.at(2.0) == pytest.approx(0.7)
     assert points_above_hull(0.75, 2.0, hull) == pytest.approx(5.0)
+
+
+@given(points, st.floats(0, 12))
+def test_hulls_evaluated_at_once_are_the_hulls(found: list[tuple[float, float]], at: float) -> None:
+    cost, quality = np.array(found).T
+    together = ResampledHulls(np.stack([cost, cost + 1]), np.stack([quality, quality])).at(np.array([at, at]))
+    alone = [float(convex_hull(cost, quality).at(at)), float(convex_hull(cost + 1, quality).at(at))]
+    assert together == pytest.approx(np.array(alone), abs=1e-6)
 
 
 def test_apgr_of_perfect_blind_and_reversed_rankings() -> None:
@@ -101,8 +111,8 @@ def test_the_interval_holds_the_truth_at_about_its_rate() -> None:
         arm = rng.integers(0, 2, rows)
         span = np.arange(rows)
         run = Played(span, quality[span, arm], cost[span, arm])
-        low, high = interval(
-            resampled_above_hull([run], quality, cost, resample_weights(rows, seed=repeat, resamples=200))
-        )
+        weights = resample_weights(rows, seed=repeat, resamples=200)
+        hulls = [resampled_hulls(span, quality, cost, weights)]
+        low, high = interval(resampled_above_hull([run], hulls, weights))
         hits += low <= 0 <= high
     assert 0.88 <= hits / repeats <= 1.0

@@ -1,14 +1,18 @@
 """Off-policy estimates against data where every arm's reward is known."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from router_backend.evaluation.offpolicy import Logged, PropensityError, effective_sample, estimate_all, snips
 
+Floats = NDArray[np.float64]
 ARMS, ROWS = 3, 600
 
 
-def world(rng):
+def world(rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
     """Full information: contexts, success probabilities of each arm, and a target policy's probabilities."""
     x = np.column_stack([rng.normal(size=(ROWS, 3)), np.ones(ROWS)])
     theta = np.array([[0.5, 0.0, 0.2], [-0.5, 0.6, 0.0], [0.2, 0.1, -0.4], [0.0, 0.3, -0.2]])
@@ -18,7 +22,7 @@ def world(rng):
     return x, success, target
 
 
-def logged(rng, x, success):
+def logged(rng: np.random.Generator, x: Floats, success: Floats) -> Logged:
     scores = np.exp(1.5 * x[:, :ARMS])
     behaviour = 0.7 * scores / scores.sum(1, keepdims=True) + 0.3 / ARMS
     arm = (behaviour.cumsum(1) < rng.random((ROWS, 1))).sum(1)
@@ -27,7 +31,7 @@ def logged(rng, x, success):
     return Logged(x, arm, behaviour[rows, arm], reward, np.ones((ROWS, ARMS), bool))
 
 
-def test_the_true_value_lies_in_the_interval_at_about_the_nominal_rate():
+def test_the_true_value_lies_in_the_interval_at_about_the_nominal_rate() -> None:
     rng = np.random.default_rng(5)
     hits = dict.fromkeys(("ips", "snips", "doubly_robust"), 0)
     repeats = 300
@@ -41,7 +45,7 @@ def test_the_true_value_lies_in_the_interval_at_about_the_nominal_rate():
     assert all(0.91 <= hit / repeats <= 0.98 for hit in hits.values()), hits
 
 
-def test_doubly_robust_is_narrower_than_ips_and_clipping_never_raises_a_positive_estimate():
+def test_doubly_robust_is_narrower_than_ips_and_clipping_never_raises_a_positive_estimate() -> None:
     rng = np.random.default_rng(1)
     x, success, target = world(rng)
     result = estimate_all(logged(rng, x, success), target)
@@ -50,7 +54,7 @@ def test_doubly_robust_is_narrower_than_ips_and_clipping_never_raises_a_positive
     assert result["clipped_ips"].value <= result["ips"].value
 
 
-def test_the_logging_policy_itself_is_estimated_by_its_own_mean():
+def test_the_logging_policy_itself_is_estimated_by_its_own_mean() -> None:
     rng = np.random.default_rng(2)
     x, success, _ = world(rng)
     log = logged(rng, x, success)
@@ -61,7 +65,7 @@ def test_the_logging_policy_itself_is_estimated_by_its_own_mean():
 
 
 @pytest.mark.parametrize("bad", [0.0, -0.1, 1.5, np.nan])
-def test_a_log_with_an_invalid_propensity_is_refused_with_its_count(bad):
+def test_a_log_with_an_invalid_propensity_is_refused_with_its_count(bad: float) -> None:
     rng = np.random.default_rng(3)
     x, success, _ = world(rng)
     log = logged(rng, x, success)
@@ -71,12 +75,12 @@ def test_a_log_with_an_invalid_propensity_is_refused_with_its_count(bad):
         Logged(log.context, log.arm, propensity, log.reward, log.candidates)
 
 
-def test_a_deterministic_log_is_refused():
+def test_a_deterministic_log_is_refused() -> None:
     with pytest.raises(PropensityError, match="deterministic"):
         Logged(np.ones((4, 1)), np.zeros(4, int), np.ones(4), np.ones(4), np.ones((4, 2), bool))
 
 
-def test_a_target_that_the_log_never_followed_is_refused():
+def test_a_target_that_the_log_never_followed_is_refused() -> None:
     log = Logged(np.ones((4, 1)), np.zeros(4, int), np.full(4, 0.5), np.ones(4), np.ones((4, 2), bool))
     with pytest.raises(PropensityError, match="no decision that this policy would make"):
         snips(log, np.tile([0.0, 1.0], (4, 1)))

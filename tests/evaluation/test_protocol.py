@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from router_backend.evaluation.bootstrap import best_ridge, fit_prior, without
+from router_backend.evaluation.bootstrap import best_ridge, fit_prior, suited_to, without
 from router_backend.evaluation.metrics import convex_hull, points_above_hull
 from router_backend.evaluation.policies import REPLAYED, Recipe, Tuning, make
 from router_backend.evaluation.protocol import Run, episode, play, queries
@@ -24,7 +24,9 @@ class Witness:
     """Notes what a real policy is taught."""
 
     def __init__(self, policy: Any) -> None:
-        self.policy, self.single, self.many = policy, [], []
+        self.policy = policy
+        self.single: list[tuple[int, float, float]] = []
+        self.many: list[tuple[int, int]] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.policy, name)
@@ -42,7 +44,7 @@ def witnessed(scenario: Scenario) -> tuple[Witness, Run]:
     known, seen = REPLAY.evaluated, REPLAY.seen
     course = episode(len(known), 0.2, seed=0)
     policy = Witness(make(Recipe("linucb", 0.2, 32), Tuning(), known, seen, REPLAY.scale))
-    return policy, play(policy, queries(seen, 3), known, course, scenario, seed=0)  # type: ignore[arg-type]
+    return policy, play(policy, queries(seen, 3), known, course, scenario, seed=0)
 
 
 def test_bootstrap_rows_are_given_in_full_and_online_ones_only_for_the_chosen_arm() -> None:
@@ -160,3 +162,12 @@ def test_the_penalty_is_larger_where_arms_differ_by_chance_only() -> None:
     rng = np.random.default_rng(0)
     noise = replace(DATA, quality=(rng.random(DATA.quality.shape) < 0.5).astype(float))
     assert best_ridge(CONTEXTS.context, noise.quality) > best_ridge(CONTEXTS.context, DATA.quality)
+
+
+def test_a_prior_that_is_wrong_on_other_rows_is_believed_less() -> None:
+    rows = np.flatnonzero(~DATA.train)[:150]
+    known, seen = DATA.rows(rows), CONTEXTS.rows(rows)
+    right = fit_prior(DATA, CONTEXTS)
+    reversed_ = replace(DATA, quality=DATA.quality[:, ::-1].copy())
+    wrong = fit_prior(reversed_, CONTEXTS)
+    assert suited_to(right, known, seen)[1] > suited_to(wrong, known, seen)[1]

@@ -30,6 +30,13 @@ def test_only_the_model_changes_and_the_bytes_stay() -> None:
     assert reader().take(data) == data.replace(b'"model":"theirs"', b'"model":"arm"')
 
 
+def test_all_chunks_of_an_answer_have_the_time_of_the_first() -> None:
+    """OpenAI's API reference; llama.cpp stamps each chunk anew."""
+    read = reader()
+    times = [orjson.loads(read.take(chunk({"content": "x"}, created=second)) or b"")["created"] for second in (5, 5, 6)]
+    assert times == [5, 5, 5]
+
+
 @given(content=st.text(), model=st.text(), spaced=st.booleans())
 def test_any_content_and_any_model_name_survive(content: str, model: str, spaced: bool) -> None:
     data = {

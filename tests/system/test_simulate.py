@@ -13,7 +13,7 @@ from tests.support.running import RunningSystem
 from tests.system.test_cli import call
 from tests.system.test_learning import CHAT, CODE
 
-PROMPTS = 150
+PROMPTS = 100
 
 
 def recorded(path: Path) -> Path:

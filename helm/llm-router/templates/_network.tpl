@@ -16,10 +16,12 @@
 {{- if eq .kind "openai" }}
 {{- $port = regexFind "://[^/]*:[0-9]+" .base_url | regexFind "[0-9]+$" | default (hasPrefix "https" .base_url | ternary "443" "80") }}
 {{- else }}
-{{- $port = regexFind "[0-9]+$" .url }}
+{{- $port = regexFind "[0-9]+$" (.url | default "" | toString) }}
 {{- end }}
+{{- with $port }}
 - ports:
-    - {port: {{ $port }}}
+    - {port: {{ . }}}
+{{- end }}
 {{- end }}
 {{- end }}
 {{ include "llm-router.outside" . }}
