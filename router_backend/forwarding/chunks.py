@@ -21,7 +21,18 @@ class ChunkReader:
     something for the reader (text, tool calls, thinking), which is the estimate of tokens when a stream is left early.
     """
 
-    __slots__ = ("_arm", "_created", "_model", "_open", "_progress", "_tools", "_usage_asked", "complete", "content", "done")
+    __slots__ = (
+        "_arm",
+        "_created",
+        "_model",
+        "_open",
+        "_progress",
+        "_tools",
+        "_usage_asked",
+        "complete",
+        "content",
+        "done",
+    )
 
     def __init__(self, progress: Progress, usage_asked: bool) -> None:
         self._arm = progress.arm

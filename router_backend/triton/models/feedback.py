@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from router_backend.config.runtime import config_path, runtime_config, state_dir
 from router_backend.config.watch import ConfigWatcher
 from router_backend.contract import TASKS
 from router_backend.state.codec import decode_records
-from router_backend.state.inflight import add_feedback_waiting
+from router_backend.state.credit import check_feedback
+from router_backend.state.inflight import add_feedback_many_waiting
 from router_backend.state.open import open_store
 from router_backend.state.records import Feedback, FeedbackResult
 from router_backend.state.store import StoreError, UnknownDecision
@@ -30,12 +32,23 @@ log = logging.getLogger(__name__)
 _CODES = {"NOT_FOUND": "NOT_FOUND", "INVALID_ARGUMENT": "INVALID_ARG", "UNAVAILABLE": "UNAVAILABLE"}
 
 
-class _Refused(Exception):
+@dataclass(frozen=True, slots=True)
+class _Refused:
     """An answer that is an error; the code is what the gateway maps to an HTTP status."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+@dataclass(slots=True)
+class _Score:
+    """One row: a feedback and what became of it. Records have no feedback and no reward."""
+
+    feedback: Feedback | None
+    outcome: float | _Refused = math.nan  # the reward that was learned
 
 
 class TritonPythonModel:
@@ -49,7 +62,10 @@ class TritonPythonModel:
         self._watcher.start()
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        return [self._answer(request) for request in requests]
+        """Scores of all waiting requests are one commit: durability costs a sync of the disk, not one a score."""
+        batch = [self._read(request) for request in requests]
+        self._write([score for read in batch if isinstance(read, list) for score in read])
+        return [self._respond(read) for read in batch]
 
     def finalize(self) -> None:
         self._watcher.stop()
@@ -58,54 +74,55 @@ class TritonPythonModel:
     def _apply(self, config: RouterConfig) -> None:
         self._reward = build_reward(config.policy.reward)
 
-    def _answer(self, request: Any) -> Any:
+    def _read(self, request: Any) -> list[_Score] | _Refused:
+        """The scores of a request (none for records, which are written here), or why it is refused as a whole."""
         try:
-            rewards = [self._take(row) for row in tensors.rows(request)]
-        except _Refused as refused:
-            self._metrics.refused(refused.code)
-            return tensors.failure(str(refused), getattr(pb_utils.TritonError, _CODES[refused.code]))
+            return [score for row in tensors.rows(request) for score in self._row(row)]
+        except (InvalidInput, ValueError) as error:
+            return _Refused("INVALID_ARGUMENT", str(error))
+        except StoreError as error:
+            return _unavailable(error)
+
+    def _row(self, row: dict[str, Any]) -> list[_Score]:
+        if "records" in row:
+            self._store.append(*decode_records(row["records"]))
+            return [_Score(None)]
+        feedback = _feedback(row)
+        check_feedback(feedback)
+        return [_Score(feedback)]
+
+    def _write(self, scores: list[_Score]) -> None:
+        given = [score for score in scores if score.feedback is not None]
+        if not given:
+            return
+        try:
+            results = add_feedback_many_waiting(self._store, [score.feedback for score in given if score.feedback])
+        except StoreError as error:
+            refused = _unavailable(error)
+            for score in given:
+                score.outcome = refused
+            return
+        for score, result in zip(given, results, strict=True):
+            if isinstance(result, UnknownDecision) and score.feedback is not None:
+                said = f"no decision {score.feedback.decision_id!r}: never made, or past its retention"
+                score.outcome = _Refused("NOT_FOUND", said)
+            elif isinstance(result, FeedbackResult) and score.feedback is not None:
+                score.outcome = self._count(score.feedback, result)
+
+    def _respond(self, read: list[_Score] | _Refused) -> Any:
+        scores = read if isinstance(read, list) else []
+        refusals = (
+            [read] if isinstance(read, _Refused) else [s.outcome for s in scores if isinstance(s.outcome, _Refused)]
+        )
+        if refusals:
+            self._metrics.refused(refusals[0].code)
+            return tensors.failure(str(refusals[0]), getattr(pb_utils.TritonError, _CODES[refusals[0].code]))
         return pb_utils.InferenceResponse(
             [
-                tensors.numbers("accepted", [True] * len(rewards), bool),
-                tensors.numbers("reward", rewards, np.float32),
+                tensors.numbers("accepted", [True] * len(scores), bool),
+                tensors.numbers("reward", [score.outcome for score in scores], np.float32),
             ]
         )
-
-    def _take(self, row: dict[str, Any]) -> float:
-        """The reward that was learned; NaN for records."""
-        try:
-            if "records" in row:
-                self._store.append(*decode_records(row["records"]))
-                return math.nan
-            return self._score(row)
-        except UnknownDecision as error:
-            raise _Refused(
-                "NOT_FOUND", f"no decision {row.get('decision_id', '')!r}: never made, or past retention"
-            ) from error
-        except (InvalidInput, ValueError) as error:
-            raise _Refused("INVALID_ARGUMENT", str(error)) from error
-        except StoreError as error:
-            log.error("feedback can't be stored now: %s", error)
-            raise _Refused(
-                "UNAVAILABLE", f"the state store can't take feedback now, send it again later: {error}"
-            ) from error
-
-    def _score(self, row: dict[str, Any]) -> float:
-        if not row.get("decision_id") or "score" not in row:
-            raise InvalidInput("decision_id and score are required (or records alone)")
-        task = row.get("task", "")
-        if task and task not in TASKS:
-            raise InvalidInput(f"unknown task {task!r}; tasks are {', '.join(TASKS)}")
-        feedback = Feedback(
-            decision_id=row["decision_id"],
-            received=time.time(),
-            score=float(row["score"]),
-            cost=float(row["cost_usd"]) if "cost_usd" in row else None,
-            task=task,
-            tags=row.get("tags", ""),
-        )
-        result = add_feedback_waiting(self._store, feedback)
-        return self._count(feedback, result)
 
     def _count(self, feedback: Feedback, result: FeedbackResult) -> float:
         decision = result.decision
@@ -116,3 +133,24 @@ class TritonPythonModel:
         if feedback.task and decision.task and not result.duplicate:
             self._metrics.labelled(decision.task, feedback.task)
         return reward
+
+
+def _unavailable(error: StoreError) -> _Refused:
+    log.error("feedback can't be stored now: %s", error)
+    return _Refused("UNAVAILABLE", f"the state store can't take feedback now, send it again later: {error}")
+
+
+def _feedback(row: dict[str, Any]) -> Feedback:
+    if not row.get("decision_id") or "score" not in row:
+        raise InvalidInput("decision_id and score are required (or records alone)")
+    task = row.get("task", "")
+    if task and task not in TASKS:
+        raise InvalidInput(f"unknown task {task!r}; tasks are {', '.join(TASKS)}")
+    return Feedback(
+        decision_id=row["decision_id"],
+        received=time.time(),
+        score=float(row["score"]),
+        cost=float(row["cost_usd"]) if "cost_usd" in row else None,
+        task=task,
+        tags=row.get("tags", ""),
+    )
