@@ -44,14 +44,18 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy router_backend classifier_training clients
 
-# Writes the versions that are installed now into the lock file, after an upgrade by hand.
+# Writes docs, dashboards and rules that are generated from code.
 docs: $(VENV)/.dev
 	$(BIN)/python -m router_backend.config.reference > docs/configuration.md
 	$(BIN)/python -m router_backend.observability.generate
 	$(BIN)/python helm/write_readme.py
 
-lock: $(VENV)/.dev
-	$(BIN)/python -m pip freeze --exclude-editable --exclude llm-router | sed -E 's/ @ .*//; s/\+cpu$$//' > requirements.lock
+# Resolves the newest versions that pyproject.toml allows, in an environment of its own, into the lock file.
+lock:
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet -e '.[serve,local,train,dev,otel]'
+	(echo '# The versions that the project is tested with: every install is constrained to them. Written by `make lock`.'; \
+	  build/lock/bin/python -m pip freeze --exclude-editable | sed -E 's/ @ .*//; s/\+cpu$$//') > requirements.lock
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

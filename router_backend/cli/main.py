@@ -33,7 +33,9 @@ class _Commands(TyperGroup):
 
 def _as_click(name: str, target: Any) -> Any:
     if isinstance(target, typer.Typer):
-        return typer.main.get_command(target)
+        group = typer.main.get_command(target)
+        group.name = name
+        return group
     single = typer.Typer(add_completion=False)
     single.command(name)(target)
     return typer.main.get_command(single)

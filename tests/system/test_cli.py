@@ -73,7 +73,7 @@ def test_a_failure_is_one_line_and_a_non_zero_exit(
 
 def test_every_command_has_help_with_an_example() -> None:
     listed = call(None, "--help").stdout
-    names = re.findall(r"^\W+([a-z][a-z-]+) ", listed.partition("Commands")[2], re.MULTILINE)
+    names = re.findall(r"^│ ([a-z][a-z-]+) {2,}\S", listed.partition("Commands")[2], re.MULTILINE)
     assert set(names) >= {"up", "route", "chat", "feedback", "state", "doctor"}
     for name in names:
         done = call(None, name, "--help")
