@@ -37,6 +37,7 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	tests/tools/install-system-packages
+	tests/tools/install-node-packages
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 lint: $(VENV)/.dev

@@ -14,14 +14,22 @@ _RUNBOOK = "docs/operations.md#"
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert; `summary` and `action` may name labels by {{ $labels.x }} and the value by {{ $value }}."""
+    """One alert; `summary` and `action` may name labels by {{ $labels.x }} and the value by {{ $value }}.
+
+    Apart: what is measured, which has a value whenever there is traffic, and the condition, which mostly is false.
+    """
 
     name: str
-    expression: str
+    measure: str
+    condition: str
     after: str
     severity: str
     summary: str
     action: str
+
+    @property
+    def expression(self) -> str:
+        return f"{self.measure} {self.condition}"
 
     def rule(self) -> dict[str, Any]:
         return {
@@ -48,8 +56,8 @@ RECORDED = {
 ALERTS = (
     Alert(
         "RoutingAccuracyLow",
-        'sum(increase(llm_router_task_labels_total{correct="true"}[1h])) / sum(increase(llm_router_task_labels_total[1h]))'
-        " < 0.7 and sum(increase(llm_router_task_labels_total[1h])) > 20",
+        'sum(increase(llm_router_task_labels_total{correct="true"}[1h])) / sum(increase(llm_router_task_labels_total[1h]))',
+        "< 0.7 and sum(increase(llm_router_task_labels_total[1h])) > 20",
         "10m",
         "warning",
         "The classifier was right for {{ $value | humanizePercentage }} of the labelled feedback of the last hour.",
@@ -59,7 +67,8 @@ ALERTS = (
         "ExpensiveModelShareHigh",
         "max(topk(1, llm_router:usd_per_token:1h > 0) * 0 + on (model)"
         " sum by (model) (increase(llm_router_requests_total[1h])))"
-        " / sum(increase(llm_router_requests_total[1h])) > 0.5",
+        " / sum(increase(llm_router_requests_total[1h]))",
+        "> 0.5",
         "15m",
         "warning",
         "The dearest model answers {{ $value | humanizePercentage }} of the requests.",
@@ -67,7 +76,8 @@ ALERTS = (
     ),
     Alert(
         "DecisionSlow",
-        "histogram_quantile(0.99, sum by (le) (rate(llm_router_decision_seconds_bucket[5m]))) > 0.05",
+        "histogram_quantile(0.99, sum by (le) (rate(llm_router_decision_seconds_bucket[5m])))",
+        "> 0.05",
         "10m",
         "warning",
         "The 99th percentile of decisions is {{ $value | humanizeDuration }}; the target is 50 ms.",
@@ -75,7 +85,8 @@ ALERTS = (
     ),
     Alert(
         "TokenBudgetExceeded",
-        'sum by (model) (increase(llm_router_tokens_total{kind=~"prompt|completion"}[1d])) > ' + str(TOKENS_PER_DAY),
+        'sum by (model) (increase(llm_router_tokens_total{kind=~"prompt|completion"}[1d]))',
+        f"> {TOKENS_PER_DAY}",
         "5m",
         "warning",
         "{{ $labels.model }} used {{ $value | humanize }} tokens in a day.",
@@ -83,7 +94,8 @@ ALERTS = (
     ),
     Alert(
         "CostAnomaly",
-        "llm_router:cost_usd:rate1h > 3 * avg_over_time(llm_router:cost_usd:rate1h[1d] offset 1h)"
+        "llm_router:cost_usd:rate1h",
+        "> 3 * avg_over_time(llm_router:cost_usd:rate1h[1d] offset 1h)"
         " and llm_router:cost_usd:rate1h * 3600 > 0.1",
         "15m",
         "warning",
@@ -92,8 +104,8 @@ ALERTS = (
     ),
     Alert(
         "OverRouting",
-        "sum(increase(llm_router_over_routed_total[1h])) / sum(increase(llm_router_easy_decisions_total[1h])) > 0.3"
-        " and sum(increase(llm_router_easy_decisions_total[1h])) > 20",
+        "(sum(increase(llm_router_over_routed_total[1h])) or vector(0)) / sum(increase(llm_router_easy_decisions_total[1h]))",
+        "> 0.3 and sum(increase(llm_router_easy_decisions_total[1h])) > 20",
         "15m",
         "info",
         "{{ $value | humanizePercentage }} of the easy prompts go to the dearest candidate.",
@@ -101,7 +113,8 @@ ALERTS = (
     ),
     Alert(
         "UpstreamDown",
-        'max by (model) (llm_router_upstream_state{state="open"}) == 1',
+        'max by (model) (llm_router_upstream_state{state="open"})',
+        "== 1",
         "2m",
         "critical",
         "The circuit breaker of {{ $labels.model }} is open; its requests go to other models.",
@@ -109,8 +122,8 @@ ALERTS = (
     ),
     Alert(
         "NoFeedback",
-        "sum(increase(llm_router_decisions_total[6h])) > 100"
-        ' unless sum(increase(llm_router_feedback_total{result="accepted"}[6h])) > 0',
+        "sum(increase(llm_router_decisions_total[6h]))",
+        '> 100 unless sum(increase(llm_router_feedback_total{result="accepted"}[6h])) > 0',
         "30m",
         "warning",
         "{{ $value | humanize }} decisions in six hours, and no feedback: the bandit learns nothing.",
@@ -118,7 +131,8 @@ ALERTS = (
     ),
     Alert(
         "StateStoreLag",
-        "max(time() - llm_router_state_store_seconds) > 30 or max(llm_router_reports_waiting) > 1000",
+        "max(time() - llm_router_state_store_seconds)",
+        "> 30 or max(llm_router_reports_waiting) > 1000",
         "2m",
         "critical",
         "The state store lags: {{ $value | humanize }} seconds behind, or as many outcomes waiting.",
@@ -126,7 +140,8 @@ ALERTS = (
     ),
     Alert(
         "RoutingFallsBack",
-        "sum(rate(llm_router_routing_fallbacks_total[5m])) / sum(rate(llm_router_requests_total[5m])) > 0.05",
+        "(sum(rate(llm_router_routing_fallbacks_total[5m])) or vector(0)) / sum(rate(llm_router_requests_total[5m]))",
+        "> 0.05",
         "10m",
         "warning",
         "{{ $value | humanizePercentage }} of the requests take the default model because routing failed or was late.",
@@ -140,7 +155,7 @@ def rules() -> dict[str, Any]:
     recorded = [{"record": name, "expr": expression} for name, expression in RECORDED.items()]
     return {
         "groups": [
-            {"name": "llm-router.recorded", "interval": "30s", "rules": recorded},
+            {"name": "llm-router.recorded", "rules": recorded},
             {"name": "llm-router.alerts", "rules": [alert.rule() for alert in ALERTS]},
         ]
     }

@@ -22,11 +22,13 @@ class Metric:
     labels: tuple[str, ...]
     meaning: str
     source: str  # gateway, triton (our models), or server (Triton itself)
+    summed: bool = True  # the client library leaves out `_sum` of a histogram of values below 0
 
     @property
     def series(self) -> tuple[str, ...]:
         if self.kind == "histogram":
-            return tuple(f"{self.name}_{part}" for part in ("bucket", "sum", "count"))
+            parts = ("bucket", "sum", "count") if self.summed else ("bucket", "count")
+            return tuple(f"{self.name}_{part}" for part in parts)
         return (self.name,)
 
 
@@ -62,6 +64,7 @@ def _gateway() -> list[Metric]:
             tuple(metric._labelnames),
             metric._documentation,
             "gateway",
+            not (isinstance(metric, Histogram) and metric._upper_bounds[0] < 0),
         )
         for metric in vars(Metrics()).values()
         if isinstance(metric, MetricWrapperBase)

@@ -54,15 +54,20 @@ def helm(*arguments: str | Path, major: int = 3) -> subprocess.CompletedProcess[
 
 
 def template(*values: Path | dict[str, Any], major: int = 3) -> subprocess.CompletedProcess[str]:
-    """`helm template` of the chart with values files, or values given here."""
-    flags: list[str | Path] = []
+    """`helm template` of the chart with values files, or values given here; the same values are rendered once."""
+    flags: list[str] = []
     for value in values:
         if isinstance(value, Path):
-            flags += ["--values", value]
+            flags += ["--values", str(value)]
         else:
             # --set-json lays values over the files before it.
             for key, inner in value.items():
                 flags += ["--set-json", f"{key}={json.dumps(inner)}"]
+    return _template(tuple(flags), major)
+
+
+@cache
+def _template(flags: tuple[str, ...], major: int) -> subprocess.CompletedProcess[str]:
     return helm("template", "r", CHART, "--namespace", "llm", *flags, major=major)
 
 
@@ -70,7 +75,7 @@ def rendered(*values: Path | dict[str, Any], major: int = 3) -> list[dict[str, A
     """The objects of a rendering that succeeds."""
     done = template(*values, major=major)
     assert done.returncode == 0, done.stderr
-    return [item for item in yaml.safe_load_all(done.stdout) if item]
+    return [item for item in yaml.load_all(done.stdout, yaml.CSafeLoader) if item]
 
 
 def of_kind(objects: list[dict[str, Any]], kind: str, part: str = "") -> list[dict[str, Any]]:

@@ -1,0 +1,82 @@
+"""What can be checked of images and compose file without a container engine."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from router_backend.config import load_config
+from tests.support.helm import CHART, PROJECT
+
+COMPOSE = PROJECT / "docker-compose.yml"
+DOCKERFILE = (PROJECT / "Dockerfile").read_text()
+PROFILES = ["local", "nim"]
+
+
+def composed(profile: str) -> dict[str, dict[str, object]]:
+    """The compose file as docker-compose understands it, with the profile's services."""
+    program = shutil.which("docker-compose")
+    assert program, "docker-compose is missing: run tests/tools/install-system-packages"
+    environment = {**os.environ, "COMPOSE_PROFILES": profile, "NGC_API_KEY": "test"}
+    command = [program, "--file", str(COMPOSE), "config"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    services: dict[str, dict[str, object]] = yaml.safe_load(done.stdout)["services"]
+    return {name: service for name, service in services.items() if profile in service["profiles"]}  # type: ignore[operator]
+
+
+def test_hadolint_finds_nothing() -> None:
+    program = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run([program, PROJECT / "Dockerfile"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_image_is_pinned_and_runs_as_nobody() -> None:
+    assert re.search(r"ARG TRITON_IMAGE=nvcr\.io/nvidia/tritonserver:2[4-9]\.\d\d-py3", DOCKERFILE)
+    for stage in re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]:
+        name = stage.split("\n")[0].split(" AS ")[1]
+        installs = [line for line in stage.splitlines() if "pip install" in line]
+        assert all("--constraint requirements.lock" in line or "==" in line for line in installs)
+        if name != "python":
+            assert re.findall(r"^USER (.*)$", stage, re.MULTILINE)[-1] == "10001:10001", name
+            assert "HEALTHCHECK" in stage, name
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_compose_file_holds_what_a_profile_needs(profile: str) -> None:
+    services = composed(profile)
+    shared = {"gateway", "triton", "redis", "prometheus", "grafana"}
+    nims = {"nim-nemotron-49b", "nim-llama3-70b", "nim-llama3-8b"}
+    assert set(services) == shared | ({"local-model"} if profile == "local" else nims)
+    for name, service in services.items():
+        assert not str(service["image"]).endswith(":latest"), name
+        for volume in service.get("volumes", []):  # type: ignore[attr-defined]
+            source = str(volume).split(":")[0]
+            assert not source.startswith("/") or Path(source).exists(), f"{name} mounts {source}, which is not there"
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_our_validator_takes_the_profiles_router_yaml(profile: str) -> None:
+    config = load_config(PROJECT / f"helm/compose/router.{profile}.yaml")
+    services = composed(profile)
+    for model in config.models:
+        assert model.upstream.kind == "openai"
+        assert model.upstream.base_url.split("/")[2].partition(":")[0] in services
+    assert "redis" in config.state
+
+
+def test_grafana_finds_dashboards_and_data_source() -> None:
+    provisioning = PROJECT / "helm/compose/grafana/provisioning"
+    source = yaml.safe_load((provisioning / "datasources/prometheus.yaml").read_text())["datasources"][0]
+    assert source["url"] == "http://prometheus:9090"
+    folder = yaml.safe_load((provisioning / "dashboards/llm-router.yaml").read_text())["providers"][0]["options"]["path"]
+    mounts = composed("local")["grafana"]["volumes"]
+    assert any(f":{folder}:ro" in str(mount) for mount in mounts)  # type: ignore[attr-defined]
+    assert len(list((CHART / "dashboards").glob("*.json"))) == 4
