@@ -60,7 +60,8 @@ async def run(settings: UpSettings, config: RouterConfig, announce: Callable[[],
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with aiohttp.ClientSession() as session:
+    # Triton waits at its exit for every HTTP connection to be closed: a probe must leave none open.
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
         supervisor = Supervisor(_services(settings, config, session))
         loop.add_signal_handler(signal.SIGHUP, supervisor.send, "gateway", signal.SIGHUP)
         starting = asyncio.create_task(supervisor.start(settings.ready_seconds))
