@@ -53,7 +53,7 @@ class _Score:
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
-        process.begin("feedback")
+        process.begin("feedback", guard=True)
         config = runtime_config()
         self._apply(config)
         self._store = open_store(config.state, state_dir(), config.retention_days)

@@ -15,7 +15,7 @@ from router_backend.triton.models.tensors import InvalidInput
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
-        process.begin("forwarder")
+        process.begin("forwarder", guard=True)
         self._answering = Answering()
 
     def execute(self, requests: list[Any]) -> None:

@@ -1,18 +1,29 @@
-"""What every Python model process does: it ends with its server."""
+"""What every Python model process does: it ends with its server, and the server doesn't outlive a model that was killed."""
 
 from __future__ import annotations
 
 import faulthandler
+import itertools
 import logging
 import os
+import signal
 import threading
 import time
+from pathlib import Path
 
 _STUCK_SECONDS = 10
+_GUARD_SECONDS = 0.5
+_SCAN_TICKS = 20
+_STUB = "triton_python_backend_stub"[:15]  # what the kernel keeps of a process's name
+
+log = logging.getLogger(__name__)
 
 
-def begin(name: str) -> None:
-    """Log to standard error (the server's log), and end when tritonserver is gone, kill -9 included."""
+def begin(name: str, guard: bool = False) -> None:
+    """Log to standard error (the server's log), and end when tritonserver is gone, kill -9 included.
+
+    A guard also ends the server when another model's process has died: see `_guard`.
+    """
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(name)s: %(message)s")
     parent = os.getppid()
 
@@ -25,3 +36,36 @@ def begin(name: str) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+    if guard:
+        threading.Thread(target=_guard, args=(parent,), name="sibling-watch", daemon=True).start()
+
+
+def _guard(server: int) -> None:
+    """End the server when one of its model processes was killed; whoever runs the server starts it again.
+
+    Triton 2.51 doesn't start a dead model process again: the model stays "ready", each of its requests fails after a
+    second, and an explicit load changes nothing. Only a new server helps. The processes of models that are unloaded are
+    collected by Triton at once; one that stays a zombie was not meant to end.
+    """
+    dead_before: set[int] = set()
+    models: set[int] = set()
+    for tick in itertools.count():
+        if tick % _SCAN_TICKS == 0:  # reading all of /proc costs more than looking at some
+            models = {int(name) for name in os.listdir("/proc") if name.isdigit() and _is_model(int(name), server)}
+        dead = {model for model in models if _is_model(model, server, "Z")}
+        if dead & dead_before:
+            log.error("a model's process was killed; ending the server, so that it is started again: %s", dead)
+            # The kernel doesn't let a container's first process be killed from inside; that one is asked to stop.
+            os.kill(server, signal.SIGTERM if server == 1 else signal.SIGKILL)
+        dead_before = dead
+        time.sleep(_GUARD_SECONDS)
+
+
+def _is_model(process: int, server: int, states: str = "") -> bool:
+    """Whether a process is a model of `server`, and in one of these states if any are given (proc(5))."""
+    try:
+        before, _, after = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")
+    except OSError:  # it is gone
+        return False
+    state, parent = after.split()[:2]
+    return int(parent) == server and before.partition("(")[2] == _STUB and (not states or state in states)
