@@ -21,6 +21,7 @@ from router_backend.forwarding.api import Answer, ForwardError, ForwardRequest
 from router_backend.forwarding.engine import Engine, build_engine
 from router_backend.routing.decision import RoutedDecision
 from router_backend.routing.experiments import cascade_of
+from router_backend.routing.implicit import ImplicitFeedback
 from router_backend.routing.recorder import Recorder
 from router_backend.state.open import open_store
 from router_backend.state.records import Outcome
@@ -40,6 +41,7 @@ class Answering:
         self._config = config
         self._store = open_store(config.state, state_dir(), config.retention_days)
         self._recorder = Recorder(self._store)
+        self._implicit = ImplicitFeedback(self._store, config.implicit)
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, name="answers", daemon=True).start()
         self._engine = build_engine(config)
@@ -59,6 +61,7 @@ class Answering:
             future.cancel()
         asyncio.run_coroutine_threadsafe(self._engine.aclose(), self.loop).result(5)
         self._recorder.close()
+        self._implicit.close()
         self._store.close()
         self.loop.call_soon_threadsafe(self.loop.stop)
 
@@ -99,6 +102,7 @@ class Answering:
             await answer.aclose()
             outcome = self._outcome(decision, answer, status)
             self._recorder.outcome(outcome)
+            self._implicit.outcome(outcome)
         if not await asyncio.to_thread(self._recorder.flush, decision.decision_id, _DURABLE_SECONDS):
             log.warning("the outcome of decision %s isn't durable yet: the store is slow or down", decision.decision_id)
         if answer.progress.error:
@@ -152,6 +156,7 @@ class Answering:
 
     def _apply(self, config: RouterConfig) -> None:
         """Requests that are running keep the engine that they began with."""
+        self._implicit.signals = config.implicit
 
         async def swap() -> Engine:
             before, self._engine, self._config = self._engine, build_engine(config), config

@@ -16,6 +16,7 @@ from router_backend.config import RouterConfig
 from router_backend.config.runtime import config_path, runtime_config, state_dir
 from router_backend.config.watch import ConfigWatcher
 from router_backend.contract import TASKS
+from router_backend.routing.implicit import ImplicitFeedback
 from router_backend.state.codec import decode_records
 from router_backend.state.credit import check_feedback
 from router_backend.state.inflight import add_feedback_many_waiting
@@ -55,8 +56,9 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         process.begin("feedback", guard=True)
         config = runtime_config()
-        self._apply(config)
         self._store = open_store(config.state, state_dir(), config.retention_days)
+        self._implicit = ImplicitFeedback(self._store, config.implicit)
+        self._apply(config)
         self._metrics = metrics.FeedbackMetrics()
         self._watcher = ConfigWatcher(config_path(), self._apply)
         self._watcher.start()
@@ -69,10 +71,12 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         self._watcher.stop()
+        self._implicit.close()
         self._store.close()
 
     def _apply(self, config: RouterConfig) -> None:
         self._reward = build_reward(config.policy.reward)
+        self._implicit.signals = config.implicit
 
     def _read(self, request: Any) -> list[_Score] | _Refused:
         """The scores of a request (none for records, which are written here), or why it is refused as a whole."""
@@ -85,7 +89,10 @@ class TritonPythonModel:
 
     def _row(self, row: dict[str, Any]) -> list[_Score]:
         if "records" in row:
-            self._store.append(*decode_records(row["records"]))
+            decisions, outcomes = decode_records(row["records"])
+            self._store.append(decisions, outcomes)
+            for outcome in outcomes:
+                self._implicit.outcome(outcome)
             return [_Score(None)]
         feedback = _feedback(row)
         check_feedback(feedback)

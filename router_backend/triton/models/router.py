@@ -16,6 +16,7 @@ from router_backend.contract import COMPLEXITY, EMBEDDING, EMBEDDING_SPACE, TASK
 from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.candidates import NoCandidate
 from router_backend.routing.decision import RoutedDecision
+from router_backend.routing.implicit import ImplicitFeedback
 from router_backend.routing.learner import Learner
 from router_backend.routing.recorder import Recorder
 from router_backend.routing.router import Classified, Estimate, Router, UnknownPolicy
@@ -37,6 +38,7 @@ class TritonPythonModel:
         self._store = open_store(config.state, state_dir(), config.retention_days)
         self._metrics = metrics.RouterMetrics()
         self._recorder = Recorder(self._store, on_drop=self._metrics.dropped)
+        self._implicit = ImplicitFeedback(self._store, config.implicit)
         self._learner = Learner(
             self._store,
             config,
@@ -57,16 +59,19 @@ class TritonPythonModel:
     def finalize(self) -> None:
         self._watcher.stop()
         self._recorder.close()
+        self._implicit.close()
         self._learner.close()
         self._store.close()
 
     def _record(self, decision: Decision, propensity: Estimate | None) -> None:
         self._recorder.decision(decision, propensity)
+        self._implicit.decision(decision)
         if decision.shadows:
             self._metrics.shadowed(dict(decision.shadows))
 
     def _reload(self, config: RouterConfig) -> None:
         self._learner.reload(config)
+        self._implicit.signals = config.implicit
         log.info("router.yaml was read again: models %s", ", ".join(config.names))
 
     def _answer(self, request: Any) -> Any:
