@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -34,14 +35,14 @@ class DecisionLog:
 
 
 def read_log(path: Path) -> DecisionLog:
-    """Read an export. Left out: named models and fallbacks (no policy chose), decisions without a score or cost, and
+    """Read an export (`.gz` or plain). Left out: named models and fallbacks (no policy chose), decisions without a score or cost, and
     embedding spaces other than the most frequent one.
 
     Raises:
         PropensityError: a line that is no decision, or a decision of a policy without a propensity in (0, 1].
     """
     log, bad = DecisionLog([]), 0
-    with path.open("rb") as lines:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue

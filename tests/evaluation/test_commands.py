@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -131,8 +132,8 @@ def test_rows_that_no_policy_chose_are_left_out_and_counted(folder: Path, tmp_pa
     rows[0] |= {"kind": "named", "propensity": None}
     rows[1] |= {"score": None}
     rows[2] |= {"served": "another"}
-    mixed = tmp_path / "mixed.jsonl"
-    mixed.write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    mixed = tmp_path / "mixed.jsonl.gz"
+    mixed.write_bytes(gzip.compress(b"\n".join(map(orjson.dumps, rows))))
     result = CliRunner().invoke(app, ["evaluate-policy", str(mixed), "--policy", "ucb1"], catch_exceptions=False)
     assert "left out: 1 named (no policy chose)" in result.output
     assert "left out: 1 without a score" in result.output
