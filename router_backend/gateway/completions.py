@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from router_backend.config.security import ApiKey
 from router_backend.forwarding.api import Answer, Endpoint, ForwardError, ForwardRequest, Progress
 from router_backend.gateway.accounting import Account
-from router_backend.gateway.errors import Header, from_forwarding
+from router_backend.gateway.errors import ClientGone, Header, from_forwarding
 from router_backend.gateway.exchange import Exchange
 from router_backend.gateway.hints import take_hints
 from router_backend.gateway.requests import SHAPES, parse
@@ -25,6 +25,7 @@ _SSE = (
     (b"x-accel-buffering", b"no"),  # nginx would collect the frames
 )
 _END = b"data: [DONE]\n\n"
+_GRACE = 1.0  # seconds after `timeouts.total`, so that the engine's own word comes first
 
 
 class Completions:
@@ -82,6 +83,16 @@ class Completions:
 
     async def _stream(self, exchange: Exchange, answer: Answer, made: Plan, account: Account) -> None:
         await exchange.start(200, [*_SSE, *_headers(made, answer.progress.arm)])
+        total = self._gateway.runtime.config.timeouts.total
+        try:
+            # The engine's limits stand still while a client doesn't read: it must not hold its place for ever.
+            async with asyncio.timeout(total + _GRACE):
+                await self._frames(exchange, answer, account)
+        except TimeoutError:
+            raise ClientGone from None
+
+    @staticmethod
+    async def _frames(exchange: Exchange, answer: Answer, account: Account) -> None:
         async for frames in answer.frames():
             if frames.endswith(_END):
                 # SDKs close at [DONE]: what has to be known by then is written before it goes out.
