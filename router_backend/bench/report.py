@@ -1,0 +1,132 @@
+"""Results as Markdown. Added latency is a quantile of the target's minus the same quantile of direct, at as many clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from math import isnan
+
+from router_backend.bench.measure import CLIENTS, Latency, Measured
+from router_backend.bench.run import Results
+from router_backend.bench.verdicts import verdicts
+
+
+def markdown(results: Results, plot: str) -> str:
+    """The whole report."""
+    return "\n".join(_lines(results, plot)) + "\n"
+
+
+def _lines(results: Results, plot: str) -> Iterator[str]:
+    yield f"Measured {results.started} by `{results.command}`, {results.seconds / 60:.0f} minutes."
+    yield ""
+    yield "; ".join(f"{name} {value}" for name, value in results.machine.items()) + "."
+    yield "; ".join(f"{name} {value}" for name, value in results.versions.items()) + "."
+    yield ""
+    yield f"![Latency beside peers]({plot})"
+    yield ""
+    yield "### Added latency, closed loop (ms: p50 / p95 / p99)"
+    yield ""
+    yield from _table(["", *(f"{n} clients" if n > 1 else "1 client" for n in CLIENTS)], _added(results))
+    yield ""
+    yield "### Throughput, open loop, streams, cost"
+    yield ""
+    header = ["", "requests/s at saturation", "open loop at 50 %: p50 / p95 / p99 ms", "at 80 %", "added TTFT p50 ms"]
+    yield from _table([*header, "chunks/s", "CPU ms a request", "RSS MB"], _throughput(results))
+    yield ""
+    yield from (f"- {name}: {reason}" for name, reason in results.absent.items())
+    if results.absent:
+        yield ""
+    yield "### Prompt lengths, one client (ms, whole: p50 / p95)"
+    yield ""
+    names = [f"{tokens} tokens" for tokens in next(iter(results.lengths.values()), {})]
+    yield from _table(["", *names], ([n, *map(_pair, row.values())] for n, row in results.lengths.items()))
+    yield ""
+    yield "### Triton alone, gRPC (ms: p50 / p95 / p99)"
+    yield ""
+    yield from _table(["", "1 client", "16 clients", "requests/s at 16"], _triton(results))
+    yield ""
+    yield from _memory(results)
+    yield "### Targets"
+    yield ""
+    rows = ([text, goal, found, "met" if met else "**missed**"] for text, goal, found, met in verdicts(results))
+    yield from _table(["", "target", "measured", ""], rows)
+
+
+def _added(results: Results) -> Iterator[list[str]]:
+    direct = results.target("direct")
+    assert direct is not None
+    yield ["direct (whole)", *(_triple(direct.closed[clients]) for clients in CLIENTS)]
+    for target in results.targets[1:]:
+        yield [
+            _title(target),
+            *(_triple(target.closed[clients], direct.closed[clients]) for clients in CLIENTS),
+        ]
+
+
+def _throughput(results: Results) -> Iterator[list[str]]:
+    direct = results.target("direct")
+    assert direct is not None and direct.first_chunk is not None
+    for target in results.targets:
+        assert target.first_chunk is not None
+        added = target.first_chunk.p50 - (direct.first_chunk.p50 if target is not direct else 0.0)
+        yield [
+            _title(target),
+            f"{target.saturation:,.0f}",
+            _triple(target.open[50]),
+            _triple(target.open[80]),
+            f"{added:.2f}",
+            f"{target.chunks_per_second:,.0f}",
+            f"{target.cpu_ms:.2f}" if target.cpu_ms else "–",
+            f"{target.rss_mb:,.0f}" if target.rss_mb else "–",
+        ]
+
+
+def _triton(results: Results) -> Iterator[list[str]]:
+    for name, row in results.triton.items():
+        one, many = row.get(1), row.get(16)
+        if isinstance(many, Latency) and isinstance(one, Latency):
+            yield [name, _triple(one), _triple(many), f"{many.rate:,.0f}"]
+        else:
+            yield [name, "", "", f"{many:,.0f} chunks/s"]
+
+
+def _memory(results: Results) -> Iterator[str]:
+    if results.soak is not None:
+        soak = results.soak
+        yield f"### Memory over {soak.requests:,} requests of unseen prompts ({soak.rate:,.0f}/s, {soak.failures} failed)"
+        yield ""
+        rows = (
+            [part, f"{soak.before.get(part, 0):,.1f}", f"{after:,.1f}", f"{100 * soak.growth(part):+.1f} %"]
+            for part, after in soak.after.items()
+        )
+        yield from _table(["process", "MB before", "MB after", "growth"], rows)
+        yield ""
+    if results.crowd:
+        yield "A thousand streams at once: " + ", ".join(f"{n} {v:,.0f}" for n, v in results.crowd.items()) + "."
+        yield ""
+    if results.starts:
+        yield ", ".join(f"{name} start {seconds:.1f} s" for name, seconds in results.starts.items()) + "."
+        yield ""
+
+
+def _title(target: Measured) -> str:
+    failures = sum(phase.failures for phase in (*target.closed.values(), *target.open.values()))
+    degraded = sum(phase.degraded for phase in (*target.closed.values(), *target.open.values()))
+    marks = [f"{failures} failed"] * bool(failures) + [f"{degraded} by the default model"] * bool(degraded)
+    version = f" {target.version}" if target.version and not target.name.startswith("llm-router") else ""
+    return f"{target.name}{version}" + (f" ({', '.join(marks)})" if marks else "")
+
+
+def _triple(one: Latency, minus: Latency | None = None) -> str:
+    values = [(one.p50, one.p95, one.p99)[i] - ((minus.p50, minus.p95, minus.p99)[i] if minus else 0) for i in range(3)]
+    return " / ".join("–" if isnan(value) else f"{value:.2f}" for value in values)
+
+
+def _pair(one: Latency) -> str:
+    return f"{one.p50:.2f} / {one.p95:.2f}"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(header) + " |"
+    yield "|" + "---|" * len(header)
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
