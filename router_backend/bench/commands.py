@@ -85,4 +85,6 @@ def replicas(
     out.mkdir(parents=True, exist_ok=True)
     draw(curves, count, out / "replicas.svg")
     for curve in curves:
-        typer.echo(f"{curve.name}: regret {curve.regret[-1]:,.1f} after {steps:,} requests, {curve.share:.3f} a request")
+        typer.echo(
+            f"{curve.name}: regret {curve.regret[-1]:,.1f} after {steps:,} requests, {curve.share:.3f} a request"
+        )

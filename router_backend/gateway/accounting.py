@@ -14,7 +14,7 @@ from router_backend.gateway.runtime import Runtime
 from router_backend.state.records import Outcome
 
 if TYPE_CHECKING:
-    from router_backend.gateway.app import Gateway
+    from router_backend.gateway.service import Gateway
 
 
 class Account:

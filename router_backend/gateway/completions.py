@@ -17,7 +17,7 @@ from router_backend.gateway.runtime import Runtime
 from router_backend.routing.experiments import cascade_of
 
 if TYPE_CHECKING:
-    from router_backend.gateway.app import Gateway
+    from router_backend.gateway.service import Gateway
 
 _SSE = (
     (b"content-type", b"text/event-stream; charset=utf-8"),

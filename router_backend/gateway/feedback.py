@@ -13,7 +13,7 @@ from router_backend.gateway.requests import FeedbackBody, parse
 from router_backend.gateway.triton import TritonError
 
 if TYPE_CHECKING:
-    from router_backend.gateway.app import Gateway, Handler
+    from router_backend.gateway.service import Gateway, Handler
 
 _CALL_SECONDS = 5.0
 _WAIT_SECONDS = 2.0

@@ -8,7 +8,7 @@ from router_backend.gateway.exchange import Exchange
 from router_backend.gateway.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
-    from router_backend.gateway.app import Gateway, Handler
+    from router_backend.gateway.service import Gateway, Handler
 
 
 def routes(gateway: Gateway) -> dict[tuple[str, str], Handler]:

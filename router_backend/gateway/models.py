@@ -14,7 +14,7 @@ from router_backend.gateway.routing import AUTO, ask
 from router_backend.gateway.triton import TritonError
 
 if TYPE_CHECKING:
-    from router_backend.gateway.app import Gateway, Handler
+    from router_backend.gateway.service import Gateway, Handler
 
 _ROUTE_SECONDS = 2.0  # nobody's answer waits for a decision-only request
 

@@ -12,7 +12,7 @@ from router_backend.gateway.hints import NAMES
 from router_backend.gateway.requests import Chat, Completion, Embedding, FeedbackBody, Route
 
 if TYPE_CHECKING:
-    from router_backend.gateway.app import Gateway, Handler
+    from router_backend.gateway.service import Gateway, Handler
 
 _REF = "#/components/schemas/{name}"
 _ERRORS = {

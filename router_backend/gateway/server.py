@@ -12,9 +12,10 @@ from collections.abc import Iterator
 import uvicorn
 import uvloop
 
-from router_backend.gateway.app import Gateway, GatewaySettings, create_app
+from router_backend.gateway.app import App, create_app
 from router_backend.gateway.auth import is_loopback
 from router_backend.gateway.protocol import limited_protocol
+from router_backend.gateway.service import GatewaySettings
 
 
 class UnsafeAddress(ValueError):
@@ -43,9 +44,9 @@ class _Server(uvicorn.Server):
             loop.remove_signal_handler(number)
 
 
-def build_server(app: Gateway, host: str, port: int) -> uvicorn.Server:
+def build_server(app: App, host: str, port: int) -> uvicorn.Server:
     """uvicorn around an application, with the limits of its configuration."""
-    limits, tls = app.settings.config.gateway, app.settings.config.security.tls
+    limits, tls = app.gateway.settings.config.gateway, app.gateway.settings.config.security.tls
     return _Server(
         uvicorn.Config(
             app,
@@ -73,7 +74,7 @@ def run(settings: GatewaySettings, host: str, port: int) -> None:
     server = build_server(app, host, port)
 
     async def serve() -> None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.reload_or_log)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.gateway.reload_or_log)
         await server.serve()
 
     uvloop.run(serve())

@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from router_backend.gateway.app import Gateway, GatewaySettings, create_app
+from router_backend.gateway.app import create_app
 from router_backend.gateway.server import build_server
+from router_backend.gateway.service import Gateway, GatewaySettings
 from tests.support.arms import model, router_config
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import ScriptedUpstream
@@ -23,7 +24,7 @@ from tests.support.scripted_upstream import ScriptedUpstream
 class Running:
     """A gateway that listens, and a client of it."""
 
-    app: Gateway
+    app: Gateway  # what the process holds
     port: int
     http: httpx.AsyncClient
 
@@ -102,6 +103,6 @@ async def serve() -> AsyncIterator[Serve]:
                 await task
 
             stack.push_async_callback(stop)
-            return Running(app, port, http)
+            return Running(app.gateway, port, http)
 
         yield start

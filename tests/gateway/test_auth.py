@@ -11,10 +11,10 @@ import yaml
 from typer.testing import CliRunner
 
 from router_backend.config.schema import RouterConfig
-from router_backend.gateway.app import GatewaySettings
 from router_backend.gateway.auth import new_key
 from router_backend.gateway.commands import keys
 from router_backend.gateway.server import UnsafeAddress, check_address
+from router_backend.gateway.service import GatewaySettings
 from tests.gateway.conftest import Running, Serve
 from tests.gateway.test_requests import check_error
 from tests.support.arms import model, router_config

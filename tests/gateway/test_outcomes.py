@@ -183,7 +183,7 @@ async def test_every_metric_has_a_name_by_convention_and_a_help_text(serve: Serv
 
 
 async def test_an_upstream_key_that_is_missing_fails_the_start(upstream: ScriptedUpstream, tmp_path: Path) -> None:
-    from router_backend.gateway.app import GatewaySettings
+    from router_backend.gateway.service import GatewaySettings
     from tests.support.arms import model, router_config
 
     broken = {"kind": "openai", "base_url": upstream.base_url, "api_key_file": str(tmp_path / "none")}

@@ -9,7 +9,7 @@ from router_backend.gateway.errors import ApiError
 from router_backend.gateway.exchange import Exchange
 
 if TYPE_CHECKING:
-    from router_backend.gateway.app import Gateway, Handler
+    from router_backend.gateway.service import Gateway, Handler
 
 _FILES = {
     "/": ("index.html", b"text/html; charset=utf-8"),
