@@ -31,6 +31,8 @@ class Encoder:
     prefix: str
     pad: int
     name: str
+    # The tokenizer's file, where it must stay the same byte for byte: saving it again rounds some scores.
+    tokenizer_json: str | None = None
 
 
 def check_layers(total: int, wanted: int) -> None:

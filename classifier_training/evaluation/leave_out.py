@@ -32,7 +32,7 @@ class LeaveOutOptions:
     sources: tuple[str, ...] = ()
     folds: int = 0
     cap: int = 400
-    rows: int = 600
+    rows: int = 400
     fit: FitOptions = field(default_factory=lambda: FitOptions(max_tokens=96))
 
 

@@ -65,7 +65,7 @@ def write_artifact(
     """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = folder / TOKENIZER_FILE
-    encoder.tokenizer.save(str(tokenizer), pretty=False)
+    tokenizer.write_text(encoder.tokenizer_json or encoder.tokenizer.to_str(), encoding="utf-8")
     plain, small = folder / FLOAT32_FILE, folder / MODEL_FILE
     export_float32(served, plain)
     quantise(plain, small, encoder.heads, encoder.hidden)

@@ -44,7 +44,9 @@ class ServedClassifier(nn.Module):
         pooled, outputs = self.model(input_ids, attention_mask)
         probabilities = torch.softmax(outputs.tasks / self.calibration.temperature, dim=-1)
         complexity = torch.sigmoid(self.calibration.slope * outputs.complexity + self.calibration.intercept)
-        features = torch.cat([pooled, torch.sigmoid(outputs.success)], dim=-1)
+        features = pooled
+        if outputs.success.shape[1]:  # an empty block can't be quantised
+            features = torch.cat([pooled, torch.sigmoid(outputs.success)], dim=-1)
         embedding = features @ self.matrix + self.offset
         # A constant for each row of the batch; the sum gives the shape [batch, 1].
         space = attention_mask.sum(dim=1, keepdim=True) * 0 + self.space

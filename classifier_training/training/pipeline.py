@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,7 @@ from classifier_training.calibration import Calibration, fit_complexity, fit_tem
 from classifier_training.data import DataError, Examples
 from classifier_training.data.files import OWN_SOURCE, expand, load_prompts, load_routing, own_corpus
 from classifier_training.embedding import fit_projection, success_explained
-from classifier_training.encoders import load_encoder
+from classifier_training.encoders import Encoder, load_encoder
 from classifier_training.encoders.loading import DEFAULT_LAYERS, DEFAULT_VOCABULARY, PACKAGED
 from classifier_training.export.artifact import Equality, write_artifact
 from classifier_training.export.card import write_card
@@ -117,7 +117,7 @@ def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
     encoder = load_encoder(options.encoder, fitted.texts, options.layers, options.vocabulary)
     model = new_classifier(encoder, len(examples.models), options.fit.seed)
     if options.warm_start is not None:
-        encoder.tokenizer = warm_start(model, options.warm_start)
+        encoder = warm_start(model, encoder, options.warm_start)
 
     def pool(rows: Examples, stage: str) -> FloatArray:
         return pool_texts(model, encoder, rows.texts, options.max_tokens, track(stage))
@@ -145,10 +145,10 @@ def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
     return result
 
 
-def warm_start(model: Classifier, folder: Path) -> Tokenizer:
-    """Load the weights of an earlier training, and give its tokenizer.
+def warm_start(model: Classifier, encoder: Encoder, folder: Path) -> Encoder:
+    """Load the weights of an earlier training into `model`, and give `encoder` with that training's tokenizer.
 
-    An artifact that is to be promoted on a running server needs the tokenizer that is served there.
+    An artifact that is to be promoted on a running server needs the tokenizer that is served there, byte for byte.
 
     Raises:
         TrainingError: no checkpoint, or one of another size or other models.
@@ -162,7 +162,8 @@ def warm_start(model: Classifier, folder: Path) -> Tokenizer:
         raise TrainingError(
             f"{path} doesn't fit: use the same --encoder, --layers, --vocabulary and --routing files"
         ) from error
-    return Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+    tokenizer = (folder / TOKENIZER_FILE).read_text(encoding="utf-8")
+    return replace(encoder, tokenizer=Tokenizer.from_str(tokenizer), tokenizer_json=tokenizer)
 
 
 def _some(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
