@@ -95,8 +95,7 @@ ALERTS = (
     Alert(
         "CostAnomaly",
         "llm_router:cost_usd:rate1h",
-        "> 3 * avg_over_time(llm_router:cost_usd:rate1h[1d] offset 1h)"
-        " and llm_router:cost_usd:rate1h * 3600 > 0.1",
+        "> 3 * avg_over_time(llm_router:cost_usd:rate1h[1d] offset 1h) and llm_router:cost_usd:rate1h * 3600 > 0.1",
         "15m",
         "warning",
         "{{ $labels.model }} costs more than three times its mean of the day before.",

@@ -76,7 +76,9 @@ def test_grafana_finds_dashboards_and_data_source() -> None:
     provisioning = PROJECT / "helm/compose/grafana/provisioning"
     source = yaml.safe_load((provisioning / "datasources/prometheus.yaml").read_text())["datasources"][0]
     assert source["url"] == "http://prometheus:9090"
-    folder = yaml.safe_load((provisioning / "dashboards/llm-router.yaml").read_text())["providers"][0]["options"]["path"]
+    folder = yaml.safe_load((provisioning / "dashboards/llm-router.yaml").read_text())["providers"][0]["options"][
+        "path"
+    ]
     mounts = composed("local")["grafana"]["volumes"]
     assert any(f":{folder}:ro" in str(mount) for mount in mounts)  # type: ignore[attr-defined]
     assert len(list((CHART / "dashboards").glob("*.json"))) == 4

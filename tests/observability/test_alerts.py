@@ -127,10 +127,15 @@ CASES = [
     Case("StateStoreLag", {"llm_router_state_store_seconds": _STALE}, "20m", [{}]),
     Case("StateStoreLag", {"llm_router_state_store_seconds": _FRESH}, "20m", []),
     Case("StateStoreLag", {"llm_router_reports_waiting": "5000x60"}, "20m", [{}]),
-    Case("RoutingFallsBack", _falls := {
-        'llm_router_routing_fallbacks_total{cause="timeout"}': "0+1x60",
-        'llm_router_requests_total{model="a"}': "0+10x60",
-    }, "1h", [{}]),
+    Case(
+        "RoutingFallsBack",
+        _falls := {
+            'llm_router_routing_fallbacks_total{cause="timeout"}': "0+1x60",
+            'llm_router_requests_total{model="a"}': "0+10x60",
+        },
+        "1h",
+        [{}],
+    ),
     Case("RoutingFallsBack", {**_falls, 'llm_router_requests_total{model="a"}': "0+100x60"}, "1h", []),
 ]
 

@@ -28,7 +28,9 @@ class Prometheus:
 
     def start(self) -> Prometheus:
         program = shutil.which("prometheus")
-        assert program, "prometheus is missing: run tests/tools/install-system-packages (Debian: apt-get install prometheus)"
+        assert program, (
+            "prometheus is missing: run tests/tools/install-system-packages (Debian: apt-get install prometheus)"
+        )
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         config = {

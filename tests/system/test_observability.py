@@ -21,7 +21,12 @@ from tests.support.helm import CHART
 from tests.support.prometheus_server import Prometheus
 from tests.support.running import RunningSystem, llm_router
 
-PROMPTS = ["Hi!", "Good morning, how are you?", "Write a Python function that sorts a list.", "Summarise: it rained all day."]
+PROMPTS = [
+    "Hi!",
+    "Good morning, how are you?",
+    "Write a Python function that sorts a list.",
+    "Summarise: it rained all day.",
+]
 PANELS = [(name, panel) for name, board in PAGES.items() for _, panels in board.rows for panel in panels]
 
 
@@ -47,10 +52,10 @@ def prometheus(system: RunningSystem, tmp_path_factory: pytest.TempPathFactory) 
     running = Prometheus(tmp_path_factory.mktemp("prometheus"), targets, CHART / "rules.yaml").start()
     try:
         one_round(system)
-        _wait(running, 'count(llm_router_feedback_score_count) > 0 and count(llm_router_requests_total) > 0')
+        _wait(running, "count(llm_router_feedback_score_count) > 0 and count(llm_router_requests_total) > 0")
         time.sleep(1.5)  # the counters' first values have been scraped; what comes now is an increase
         one_round(system)
-        seen = 'sum(increase(llm_router_feedback_score_count[5m])) > 0 and sum(increase(llm_router_requests_total[5m])) > 0'
+        seen = "sum(increase(llm_router_feedback_score_count[5m])) > 0 and sum(increase(llm_router_requests_total[5m])) > 0"
         _wait(running, seen)
         time.sleep(2)  # the recorded rules have been evaluated over it
         yield running
