@@ -50,7 +50,7 @@ _SERVER = (
 @cache
 def catalogue() -> tuple[Metric, ...]:
     """All metrics, the gateway's first, then our Triton models', then the server's own."""
-    server = (Metric(*entry, source="server") for entry in _SERVER)
+    server = (Metric(name, kind, labels, meaning, "server") for name, kind, labels, meaning in _SERVER)
     models = (Metric(m.name, m.kind, m.labels, m.meaning, "triton") for m in metric_names.ALL)
     return (*_gateway(), *models, *server)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated
 
 import orjson
@@ -17,7 +17,7 @@ from router_backend.observability.report import build, seconds
 from router_backend.state.open import open_store
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     text = "text"
     json = "json"
     html = "html"

@@ -24,7 +24,7 @@ JOBS = {
         "image": {"repository": "llm-router/train", "tag": "0.1.0"},
     },
     "triton.modelRepository": {"source": "pvc", "existingClaim": "models"},
-    "triton.classifierGpu": {"enabled": True, "instances": 2, "gpus": 1},
+    "secrets.tritonAdmin": "llm-router-triton",
 }
 
 
@@ -44,7 +44,7 @@ def router_yaml(objects: list[dict[str, Any]]) -> str:
 @pytest.mark.parametrize("major", [3, 4])
 @pytest.mark.parametrize("values", VALUES, ids=name_of)
 def test_lint_finds_nothing(values: Path | None, major: int) -> None:
-    flags = ["--values", values] if values else []
+    flags: list[str | Path] = ["--values", values] if values else []
     done = helm("lint", "--strict", CHART, *flags, major=major)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -141,7 +141,8 @@ def test_every_pod_is_under_default_deny_and_lets_in_only_what_it_must(values: P
 
 
 def _selects(policy: dict[str, Any], labels: dict[str, str]) -> bool:
-    return policy["podSelector"]["matchLabels"].items() <= labels.items()
+    selected: dict[str, str] = policy["podSelector"]["matchLabels"]
+    return selected.items() <= labels.items()
 
 
 @pytest.mark.parametrize("values", VALUES, ids=name_of)
@@ -187,6 +188,13 @@ def test_an_hpa_of_the_current_api() -> None:
     assert hpa["apiVersion"] == "autoscaling/v2"
     assert [metric["type"] for metric in hpa["spec"]["metrics"]] == ["Resource", "Pods"]
     check(objects, "1.27")
+
+
+def test_a_gpu_classifier_gets_its_gpu_and_says_so_to_triton() -> None:
+    objects = rendered({"triton.classifierGpu": {"enabled": True, "instances": 2, "gpus": 1}})
+    container = of_kind(objects, "Deployment", "triton")[0]["spec"]["template"]["spec"]["containers"][0]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert "--classifier-gpu-instances=2" in container["args"]
 
 
 def test_gpus_are_asked_for_where_models_run() -> None:

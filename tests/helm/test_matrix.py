@@ -82,7 +82,7 @@ def test_the_examples_fit_every_version_of_kubernetes(version: str) -> None:
         check(rendered(values), version)
 
 
-def test_kinds_of_karpenter_gateway_api_keda_and_the_prometheus_operator(tmp_path: Path) -> None:
+def test_kinds_of_karpenter_gateway_api_keda_and_the_prometheus_operator() -> None:
     modules = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llm-router/node/node_modules"
     assert shutil.which("node"), "node is needed: apt-get install nodejs npm"
     assert modules.is_dir(), "the kinds' schemas are not installed: run tests/tools/install-node-packages"
@@ -95,16 +95,16 @@ def test_kinds_of_karpenter_gateway_api_keda_and_the_prometheus_operator(tmp_pat
     route = {"gatewayApi": {"enabled": True, "parentRefs": [{"name": "g"}], "hostnames": ["h.example.com"]}}
     objects = [item for item in rendered(EKS, route) if item["apiVersion"] in packages]
     assert {item["kind"] for item in objects} >= {"NodePool", "HTTPRoute", "ScaledObject", "PrometheusRule"}
-    script = tmp_path / "validate.js"
-    script.write_text(
-        "const { createRequire } = require('module');\n"
-        f"const load = createRequire({json.dumps(str(modules / 'x.js'))});\n"
-        "for (const [name, object] of JSON.parse(require('fs').readFileSync(0))) {\n"
-        "  const [group, version] = object.apiVersion.split('/');\n"
-        "  const kinds = load(`@kubernetes-models/${name}/${group}/${version}`);\n"
+    script = (
+        "import { readFileSync } from 'fs';\n"
+        "for (const [name, object] of JSON.parse(readFileSync(0))) {\n"
+        "  const kinds = await import(`@kubernetes-models/${name}/${object.apiVersion}`);\n"
         "  new kinds[object.kind](object).validate();\n"
         "}\n"
     )
     given = json.dumps([(packages[item["apiVersion"]], item) for item in objects])
-    done = subprocess.run(["node", script], input=given, capture_output=True, text=True, timeout=120, check=False)
+    command = ["node", "--input-type=module", "--eval", script]  # packages are looked up from the working folder
+    done = subprocess.run(
+        command, cwd=modules.parent, input=given, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr

@@ -12,6 +12,11 @@ KEY = [{"name": "app", "sha256": "0" * 64}]
 ARM = {"name": "a", "price": {"input": 1, "output": 1}, "context_window": 8192}
 ELSEWHERE = {"kind": "openai", "base_url": "http://a:8000/v1"}
 NIM = {"nim": {"model": "m", "image": {"repository": "nvcr.io/nim/m", "tag": "1.0"}}}
+RETRAIN = {
+    "cronJobs.retrain.enabled": True,
+    "cronJobs.retrain.existingClaim": "data",
+    "triton.modelRepository": {"source": "pvc", "existingClaim": "models"},
+}
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "several replicas on sqlite": ({"triton.replicas": 2}, "set state.backend to redis, or triton.replicas to 1"),
@@ -66,6 +71,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a claim without a name": ({"triton.modelRepository.source": "pvc"}, "triton.modelRepository.existingClaim"),
     "storage without a folder": ({"triton.modelRepository.source": "objectStorage"}, "triton.modelRepository.remote"),
     "retraining into an image": ({"cronJobs.retrain.enabled": True}, "set triton.modelRepository.source to pvc"),
+    "retraining without a key": (RETRAIN, "name its secret in secrets.tritonAdmin"),
+    "retraining for a GPU": (
+        {**RETRAIN, "secrets.tritonAdmin": "t", "triton.classifierGpu.enabled": True},
+        "set triton.classifierGpu.enabled to false",
+    ),
     "a backup to nowhere": ({"cronJobs.backup.enabled": True}, "set cronJobs.backup.existingClaim"),
     "latest": ({"gateway.image.tag": "latest"}, "set a version as its tag"),
     "latest of a model": (

@@ -22,7 +22,9 @@ DAY = 86_400.0
 NOW = 1_760_000_000.0
 
 
-def answer(number: int, served: str, *, at: float = NOW - 60, task: str = "math", key: str = "", status: int = 200):
+def answer(
+    number: int, served: str, *, at: float = NOW - 60, task: str = "math", key: str = "", status: int = 200
+) -> tuple[Decision, Outcome]:
     """A decision and its outcome: 1,000 tokens in, 1,000 out, at the model's price."""
     prices = {"nemotron-49b": 0.53, "llama3-70b": 1.38, "llama3-8b": 0.09}
     identity = f"0199c000-0000-7000-8000-{number:012d}"

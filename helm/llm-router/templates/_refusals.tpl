@@ -91,6 +91,12 @@
 {{- if and $values.cronJobs.retrain.enabled (or (ne $repository.source "pvc") (not $values.cronJobs.retrain.existingClaim)) -}}
 {{- fail "cronJobs.retrain writes a new classifier: set triton.modelRepository.source to pvc, and cronJobs.retrain.existingClaim to the claim with the training data" -}}
 {{- end -}}
+{{- if and $values.cronJobs.retrain.enabled (not $values.secrets.tritonAdmin) -}}
+{{- fail "cronJobs.retrain loads the new classifier on every replica and needs Triton's admin key: name its secret in secrets.tritonAdmin" -}}
+{{- end -}}
+{{- if and $values.cronJobs.retrain.enabled $triton.classifierGpu.enabled -}}
+{{- fail "cronJobs.retrain can't load into a GPU classifier, which is served from a copy made at the start: set triton.classifierGpu.enabled to false, or retrain outside and restart Triton" -}}
+{{- end -}}
 {{- if and $values.cronJobs.backup.enabled (not $values.cronJobs.backup.existingClaim) -}}
 {{- fail "cronJobs.backup needs a claim to write to: set cronJobs.backup.existingClaim" -}}
 {{- end -}}
