@@ -14,7 +14,7 @@ import grpc.aio
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from llm_router_client import triton
-from llm_router_client.errors import RouterError, StreamError, from_triton
+from llm_router_client.errors import RequestTimeoutError, RouterError, StreamError, from_triton
 from llm_router_client.reading import Opened
 from llm_router_client.requests import ChatRequest, Score
 from llm_router_client.results import Completion, Decision, Reward
@@ -166,7 +166,9 @@ def _outputs(message: service_pb2.ModelStreamInferResponse, begun: bool) -> dict
 
 def _broken(error: RouterError, begun: bool) -> RouterError:
     """After the first byte nothing is tried again."""
-    return StreamError(error.message, status=error.status, code=error.code) if begun else error
+    if not begun or isinstance(error, RequestTimeoutError):
+        return error
+    return StreamError(error.message, status=error.status, code=error.code)
 
 
 def _incomplete() -> StreamError:

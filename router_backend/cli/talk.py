@@ -55,7 +55,7 @@ def chat(
         body["max_tokens"] = max_tokens
     with _posted(url, "/v1/chat/completions", body, api_key) as response:
         if stream:
-            for line in response.iter_lines():
+            for line in _lines(response):
                 _print_chunk(line)
             typer.echo()
         else:
@@ -125,6 +125,14 @@ def _posted(url: str, path: str, body: dict[str, Any], api_key: str) -> Iterator
         raise RuntimeError(f"no gateway answers at {url}; start one with `llm-router up`, or set --url") from error
 
 
+def _lines(response: Any) -> Iterator[bytes]:
+    """Lines of a stream. httpx's own also end at U+2028 and others, which JSON may hold as they are."""
+    rest = b""
+    for piece in response.iter_bytes():
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
+
+
 def _message(response: Any) -> str:
     try:
         return str(response.json()["error"]["message"])
@@ -132,8 +140,8 @@ def _message(response: Any) -> str:
         return str(response.text[:200])
 
 
-def _print_chunk(line: str) -> None:
-    if not line.startswith("data: {"):
+def _print_chunk(line: bytes) -> None:
+    if not line.startswith(b"data: {"):
         return
     chunk = orjson.loads(line[6:])
     if "error" in chunk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 from router_backend.contract import TASKS
 from tests.support.running import RunningSystem, clean_environment, llm_router
+from tests.support.scripted_upstream import END_OF_CHUNKS, Script, ScriptedUpstream
 
 
 def call(system: RunningSystem | None, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -43,6 +45,17 @@ def test_chat_answers_and_feedback_scores_it(system: RunningSystem) -> None:
     scored = call(system, "feedback", found[1], "--score", "1")
     assert scored.returncode == 0, scored.stderr
     assert "accepted, reward" in scored.stdout
+
+
+async def test_chat_prints_characters_that_look_like_line_ends() -> None:
+    text = "a\u2028b\x85c"
+    chunk = json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}, ensure_ascii=False)
+    async with ScriptedUpstream() as server:
+        server.script(Script(frames=[f"data: {chunk}\n\n".encode(), END_OF_CHUNKS]))
+        url = f"http://127.0.0.1:{server.port}"
+        done = await asyncio.to_thread(call, None, "chat", "Hi", "--stream", "--url", url)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == text + "\n"
 
 
 def test_chat_reads_standard_input(system: RunningSystem) -> None:
