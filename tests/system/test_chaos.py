@@ -151,9 +151,7 @@ def lost(running: RunningSystem, acknowledged: set[str]) -> list[str]:
     """Acknowledged feedback that the store doesn't know: giving it again isn't a duplicate there."""
     store = open_store("sqlite:///state.db", running.state_dir)
     try:
-        given = [
-            store.add_feedback(Feedback(decision_id=each, received=time.time(), score=1)) for each in acknowledged
-        ]
+        given = [store.add_feedback(Feedback(decision_id=each, received=time.time(), score=1)) for each in acknowledged]
         return [each for each, result in zip(acknowledged, given, strict=True) if not result.duplicate]
     finally:
         store.close()
