@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 import redis
+
+from tests.support.running import free_port
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
@@ -23,7 +24,7 @@ class RedisServer:
         if found is None:
             raise RuntimeError("redis-server is missing; run tests/tools/install-system-packages")
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._command = [found, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
         self._command += ["--daemonize", "no", "--logfile", "redis.log", *(options or DURABLE)]
@@ -59,10 +60,3 @@ class RedisServer:
     def _signal(self, number: int) -> None:
         if self._process is not None and self._process.poll() is None:
             os.kill(self._process.pid, number)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
