@@ -120,16 +120,34 @@ def test_feedback_that_can_not_be_is_refused(system: RunningSystem) -> None:
 
 
 def test_a_japanese_conversation_is_routed_turn_by_turn(client: openai.OpenAI) -> None:
-    """The named dialogue of the forwarding issue: a task of its own for each turn, the same session."""
-    turns = ("Pythonでソートアルゴリズムを実装して", "このアルゴリズムの計算量を説明して", "もっと簡潔にまとめて")
-    expected = ({"code_generation"}, {"open_qa"}, {"rewrite", "summarization"})
+    """The named dialogue of the forwarding issue: a task and a model of its own for each turn, the same session."""
+    turns = (
+        ("Pythonでソートアルゴリズムを実装して", {"code_generation"}, "nemotron-49b"),
+        ("このアルゴリズムの計算量を説明して", {"open_qa"}, "llama3-70b"),
+        ("もっと簡潔にまとめて", {"rewrite", "summarization"}, "llama3-8b"),
+    )
+    headers = {"x-router-session": "ja", "x-router-policy": "task-table"}
     messages: list[dict[str, str]] = []
-    for turn, tasks in zip(turns, expected, strict=True):
+    for turn, tasks, model in turns:
         messages.append({"role": "user", "content": turn})
         body: dict[str, Any] = {"model": "auto", "messages": messages, "max_tokens": 12}
-        raw = client.chat.completions.with_raw_response.create(**body, extra_headers={"x-router-session": "ja"})
+        raw = client.chat.completions.with_raw_response.create(**body, extra_headers=headers)
         messages.append({"role": "assistant", "content": raw.parse().choices[0].message.content or ""})
         assert raw.headers["x-router-task"] in tasks
+        assert raw.headers["x-router-model"] == model
+
+
+@pytest.mark.parametrize(
+    ("prompt", "model"),
+    [
+        ("write fizzbuzz in go", "llama3-8b"),
+        ("Design a globally distributed rate limiter with strong consistency and analyse how it fails", "nemotron-49b"),
+    ],
+)
+def test_complexity_moves_the_table(client: openai.OpenAI, prompt: str, model: str) -> None:
+    body = ask(prompt, extra_headers={"x-router-policy": "task-table"})
+    assert client.chat.completions.with_raw_response.create(**body).headers["x-router-model"] == model
+
 
 
 def test_readiness_tells_of_route_and_upstreams(system: RunningSystem) -> None:
