@@ -72,8 +72,8 @@ def test_an_answer_is_scored(client: RouterClient) -> None:
     answer = client.chat([{"role": "user", "content": "Say hello"}], max_tokens=8)
     assert answer.text == answer.message["content"] != ""
     assert answer.usage is not None
-    assert answer.usage.output_tokens == 8
-    assert answer.finish_reason == "length"
+    assert 0 < answer.usage.output_tokens <= 8
+    assert answer.finish_reason in ("stop", "length")  # the model samples: it may be done earlier
     assert answer.decision.model in MODELS
     reward = client.feedback(answer.decision.decision_id, 1, task="chatbot", tags={"who": "test"})
     assert reward.decision_id == answer.decision.decision_id
@@ -90,7 +90,8 @@ def test_a_stream_knows_its_decision_and_ends_with_the_reason(client: RouterClie
         chunks = list(stream)
     assert len(chunks) > 1
     assert "".join(chunk.text for chunk in chunks)
-    assert [chunk.finish_reason for chunk in chunks if chunk.finish_reason] == ["length"]
+    (reason,) = (chunk.finish_reason for chunk in chunks if chunk.finish_reason)
+    assert reason in ("stop", "length")
     assert client.feedback(stream.decision.decision_id, 0.5).reward <= 0.5
 
 
