@@ -141,7 +141,7 @@ def test_a_japanese_conversation_is_routed_turn_by_turn(client: openai.OpenAI) -
     ("prompt", "model"),
     [
         ("write fizzbuzz in go", "llama3-8b"),
-        ("Design a globally distributed rate limiter with strong consistency and analyse how it fails", "nemotron-49b"),
+        ("Design a distributed system for processing payments across regions with exactly-once semantics", "nemotron-49b"),
     ],
 )
 def test_complexity_moves_the_table(client: openai.OpenAI, prompt: str, model: str) -> None:
