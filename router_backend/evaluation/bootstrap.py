@@ -63,9 +63,9 @@ def suited_to(prior: Prior, known: RoutingData, seen: Contexts) -> tuple[Prior, 
     """(the prior with the penalty, the weight) that suit the rows of a bootstrap, `known`, whose contexts are `seen`.
 
     An encoder that was trained on the prior's rows knows them too well, and a benchmark may differ from what is asked: how
-    far a prior is to be believed shows on other rows. Penalty and weight are chosen together by the squared error of quality
-    over FOLDS folds of the rows; the prior as it is, in full, stays unless the best choice is surely better (by two standard
-    errors), and where there are too few rows to tell.
+    far a prior is to be believed shows on other rows. The penalty has the least squared error of quality over FOLDS folds
+    of the rows. The weight is the whole prior's, unless a smaller one is surely better (by two standard errors). Where
+    there are too few rows to tell, the prior stays as it is.
     """
     count = float(prior.precision[:, -1, -1].max())
     if len(known) < 4 * FOLDS or not set(known.models) <= set(prior.arms):
@@ -74,17 +74,15 @@ def suited_to(prior: Prior, known: RoutingData, seen: Contexts) -> tuple[Prior, 
     quality = known.quality
     x = np.column_stack([seen.context.astype(np.float64), np.ones(len(known))])
     fold = np.random.default_rng(0).permutation(len(x)) % FOLDS
-    weights = (*(weight for weight in PRIOR_WEIGHTS if weight < count), count)
-    errors = {
-        (ridge, weight): _held_out_errors(_anchors(prior, arms, ridge, weight / count), x, quality, fold)
-        for ridge in {prior.ridge, *PRIOR_RIDGES}
-        for weight in weights
-    }
-    best = min(errors, key=lambda key: errors[key].sum())
-    gain = errors[prior.ridge, count] - errors[best]
-    if gain.mean() <= 2 * gain.std() / len(gain) ** 0.5:
-        return prior, count
-    return replace(prior, ridge=best[0]), best[1]
+
+    def errors(ridge: float, weight: float) -> Floats:
+        return _held_out_errors(_anchors(prior, arms, ridge, weight / count), x, quality, fold)
+
+    ridge = min((prior.ridge, *PRIOR_RIDGES), key=lambda ridge: float(errors(ridge, count).sum()))
+    whole = errors(ridge, count)
+    lighter = {weight: whole - errors(ridge, weight) for weight in PRIOR_WEIGHTS if weight < count}
+    sure = {weight: gain.mean() for weight, gain in lighter.items() if gain.mean() > 2 * gain.std() / len(gain) ** 0.5}
+    return replace(prior, ridge=ridge), max(sure, key=sure.__getitem__) if sure else count
 
 
 def _anchors(prior: Prior, arms: list[int], ridge: float, scale: float) -> list[tuple[Floats, Floats]]:
