@@ -50,7 +50,7 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,
-        max_position_embeddings=128,
+        max_position_embeddings=256,
         pad_token_id=1,
     )
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
