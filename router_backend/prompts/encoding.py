@@ -45,7 +45,8 @@ class PromptEncoder:
             text = f"{text[:_CHARACTERS_PER_END]} … {text[-_CHARACTERS_PER_END:]}"
         # A lone surrogate (legal in JSON) has no UTF-8 form, which the tokenizer needs.
         text = text.encode("utf-8", "replace").decode("utf-8")
-        ids: list[int] = self._tokenizer.encode(self._prefix + text).ids
+        # The fast form keeps no offsets, which nobody reads: the same ids for a fifth less time.
+        ids: list[int] = self._tokenizer.encode_batch_fast([self._prefix + text])[0].ids
         if len(ids) <= self._max_tokens:
             return ids, cut
         head = int(self._max_tokens * _HEAD_SHARE)

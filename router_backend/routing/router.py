@@ -89,6 +89,7 @@ class Router:
 
     def _decide(self, view: View, classified: Classified, hints: RoutingHints, started: float) -> RoutedDecision:
         config, now = view.config, time.time()
+        arms = config.names
         probabilities = classified.task_probabilities
         task_index = int(probabilities.argmax())
         task = TASKS[task_index]
@@ -111,28 +112,28 @@ class Router:
             task_probabilities=probabilities,
             complexity=classified.complexity,
             confidence=float(probabilities[task_index]),
-            previous=_position(config.names, hints.previous_model),
+            previous=_position(arms, hints.previous_model),
         )
         query = _hold_quality(policy, query, hints.min_quality)
         choice = select(policy, query, self._rng)
-        names = [config.names[arm] for arm in choice.candidates]
+        names = [arms[arm] for arm in choice.candidates]
         decision = RoutedDecision(
             decision_id=new_decision_id(now),
-            model=config.names[choice.arm],
+            model=arms[choice.arm],
             reason=choice.reason,
             task=task,
             task_probabilities=probabilities.tolist(),
             complexity=float(classified.complexity),
-            ranking=[config.names[arm] for arm in choice.ranking],
+            ranking=[arms[arm] for arm in choice.ranking],
             scores=dict(zip(names, choice.scores, strict=True)),
             means=dict(zip(names, choice.means, strict=True)),
             bonuses=dict(zip(names, choice.bonuses, strict=True)),
-            expected_cost={config.names[arm]: float(expected[arm]) for arm in choice.candidates},
+            expected_cost={arms[arm]: float(expected[arm]) for arm in choice.candidates},
             propensity=choice.propensity,
             policy=assignment.policy or policy.name,
             policy_version=policy.version,
             experiment=assignment.experiment,
-            switched=bool(hints.previous_model) and hints.previous_model != config.names[choice.arm],
+            switched=bool(hints.previous_model) and hints.previous_model != arms[choice.arm],
             timings_ms={"decision": 1e3 * (time.perf_counter() - started), "routing": _since(hints)},
         )
         self._record(_logged(view, query, choice, decision, now, hints, classified), choice.estimate)

@@ -8,7 +8,9 @@ for the same reason: a message a bucket and flush, instead of one an observation
 from __future__ import annotations
 
 import bisect
+import itertools
 import logging
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -60,43 +62,54 @@ class Family:
 
 
 class Histogram:
-    """A Prometheus histogram, as the counters that it consists of."""
+    """A Prometheus histogram, as the counters that it consists of. `observe` counts one bucket; `flush` adds them up."""
 
     def __init__(self, declared: Declared) -> None:
         name, meaning, kind = declared.name, declared.meaning, pb_utils.MetricFamily.COUNTER
         self._bounds = declared.bounds
-        self._names = [f"{bound:g}" for bound in declared.bounds]
+        self._names = [*(f"{bound:g}" for bound in declared.bounds), "+Inf"]
         self._buckets = Family(f"{name}_bucket", f"{meaning} (cumulative buckets)", kind)
         self._sum = Family(f"{name}_sum", f"{meaning} (sum)", kind)
         self._count = Family(f"{name}_count", f"{meaning} (count)", kind)
-
-    @property
-    def families(self) -> tuple[Family, ...]:
-        return self._buckets, self._sum, self._count
+        self._seen: dict[Labels, tuple[list[int], list[float]]] = {}  # counts by bucket, not cumulative; values
+        self._lock = threading.Lock()
 
     def observe(self, value: float, **labels: str) -> None:
-        for name in self._names[bisect.bisect_left(self._bounds, value) :]:
-            self._buckets.add(1, **labels, le=name)
-        self._buckets.add(1, **labels, le="+Inf")
-        self._count.add(1, **labels)
-        self._sum.add(max(value, 0.0), **labels)  # a counter can't sink
+        key = tuple(labels.items())
+        with self._lock:
+            seen = self._seen.get(key)
+            if seen is None:
+                seen = self._seen[key] = ([0] * len(self._names), [])
+            seen[0][bisect.bisect_left(self._bounds, value)] += 1
+            seen[1].append(max(value, 0.0))  # a counter can't sink
+
+    def flush(self) -> None:
+        with self._lock:
+            seen, self._seen = self._seen, {}
+        for key, (counts, values) in seen.items():
+            labels = dict(key)
+            for name, count in zip(self._names, itertools.accumulate(counts), strict=True):
+                if count:
+                    self._buckets.add(count, **labels, le=name)
+            self._count.add(len(values), **labels)
+            self._sum.add(math.fsum(values), **labels)
+        for family in (self._buckets, self._sum, self._count):
+            family.flush()
 
 
 class Flusher:
     """Passes on what has changed, from a thread of its own, for as long as the process lives."""
 
     def __init__(self, *metrics: Family | Histogram) -> None:
-        self._families = [
-            family for metric in metrics for family in (metric.families if isinstance(metric, Histogram) else (metric,))
-        ]
+        self._metrics = metrics
         threading.Thread(target=self._run, name="metrics", daemon=True).start()
 
     def _run(self) -> None:
         while True:
             time.sleep(_FLUSH_SECONDS)
-            for family in self._families:
+            for metric in self._metrics:
                 try:
-                    family.flush()
+                    metric.flush()
                 except Exception:
                     log.exception("a metric could not be passed on")
 

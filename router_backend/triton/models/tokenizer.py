@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
 
 from router_backend.config.runtime import state_dir
 from router_backend.contract import LENGTH_BUCKETS, TOKENIZER_FILE
@@ -45,10 +46,8 @@ class TritonPythonModel:
             return tensors.failure(str(error))
         width = max(len(ids) for ids, _, _ in encoded)
         outputs = [
-            tensors.numbers("input_ids", [np.pad(ids, (0, width - len(ids))) for ids, _, _ in encoded], np.int64),
-            tensors.numbers(
-                "attention_mask", [np.pad(mask, (0, width - len(mask))) for _, mask, _ in encoded], np.int64
-            ),
+            tensors.numbers("input_ids", [_padded(ids, width) for ids, _, _ in encoded], np.int64),
+            tensors.numbers("attention_mask", [_padded(mask, width) for _, mask, _ in encoded], np.int64),
             tensors.text("hints", [hints.to_json() for _, _, hints in encoded]),
         ]
         return pb_utils.InferenceResponse(outputs)
@@ -91,6 +90,11 @@ class TritonPythonModel:
             min_quality=_number(parameters, "min_quality"),
             received=received,
         )
+
+
+def _padded(values: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    # A request of one row, which most are, needs none; numpy.pad would take a fifth of the tokenizer's time to find out.
+    return values if len(values) == width else np.pad(values, (0, width - len(values)))
 
 
 def _names(text: str) -> list[str] | None:
