@@ -38,6 +38,7 @@ class Service:
     log_file: Path
     ready: Callable[[], Awaitable[bool]]
     failure: re.Pattern[str] | None = None  # of a line in the log that says best why a start failed
+    before_start: Callable[[], None] | None = None  # clears away what the one before may have left
     on_ready: Callable[[int], None] | None = None  # told the process id, once per start
     stop_seconds: float = 15.0  # between SIGTERM and SIGKILL
     process: asyncio.subprocess.Process | None = field(default=None, init=False)
@@ -94,6 +95,8 @@ class Supervisor:
 
     async def _spawn(self, service: Service, first: bool = False) -> None:
         service.log_file.parent.mkdir(parents=True, exist_ok=True)
+        if service.before_start is not None:
+            service.before_start()
         with service.log_file.open("wb" if first else "ab") as output:
             service.process = await asyncio.create_subprocess_exec(
                 *service.command,

@@ -110,6 +110,7 @@ def _triton(settings: UpSettings, environment: dict[str, str], logs: Path, sessi
         log_file=logs / "triton.log",
         ready=_answers(session, f"http://{settings.triton_host}:{settings.http_port}/v2/health/ready"),
         failure=_LOAD_FAILURE,
+        before_start=lambda: embedded.free_shared_memory(server),
         on_ready=lambda pid: embedded.hide_key(pid, key),
     )
 

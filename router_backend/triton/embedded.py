@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -97,8 +98,31 @@ def command(settings: TritonSettings) -> list[str]:
         str(source / "bin/tritonserver"),
         *arguments(settings),
         f"--backend-directory={assemble_backends(settings.work_dir)}",
+        *(
+            f"--backend-config={backend},{setting}"
+            for backend in ("python", "onnxruntime")
+            for setting in (
+                f"shm-region-prefix-name={shared_memory_prefix(settings.work_dir)}{backend}_",
+                # A stub that imports its packages on a busy machine takes longer than the default of 30 seconds.
+                "stub-timeout-seconds=120",
+            )
+        ),
         f"--cache-directory={source / 'caches'}",
     ]
+
+
+def shared_memory_prefix(work_dir: Path) -> str:
+    """Of the names of this installation's regions; the folder stands for the installation."""
+    return f"llm_router_{hashlib.sha256(str(work_dir.resolve()).encode()).hexdigest()[:16]}_"
+
+
+def free_shared_memory(settings: TritonSettings) -> None:
+    """Remove the regions of a server that was killed: at least a megabyte a model, of a container's 64, for each kill.
+
+    Only while no server of these settings runs.
+    """
+    for region in Path("/dev/shm").glob(f"{shared_memory_prefix(settings.work_dir)}*"):
+        region.unlink(missing_ok=True)
 
 
 def arguments(settings: TritonSettings) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from router_backend.triton.embedded import shared_memory_prefix
 from tests.support.configs import local_config
 from tests.support.running import RunningSystem, clean_environment, descendants, llm_router
 
@@ -25,6 +26,14 @@ def wait_until_gone(pids: dict[int, str], seconds: float = 30) -> None:
     while left := alive(pids):
         assert time.monotonic() < deadline, f"left running: {left}"
         time.sleep(0.1)
+
+
+def stubs(running: RunningSystem, model: str) -> set[int]:
+    return {pid for pid, command in running.pids().items() if "_stub " in command and f"/{model}/" in command}
+
+
+def shared_memory(running: RunningSystem) -> set[Path]:
+    return set(Path("/dev/shm").glob(f"{shared_memory_prefix(running.state_dir / 'triton')}*"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -52,6 +61,8 @@ def test_a_killed_tritonserver_comes_back(tmp_path: Path) -> None:
     running = RunningSystem(tmp_path, config=local_config(tmp_path)).start()
     try:
         server = next(pid for pid, command in running.pids().items() if "bin/tritonserver" in command)
+        regions = shared_memory(running)
+        assert regions
         os.kill(server, signal.SIGKILL)
         body = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4}
         # The gateway goes on meanwhile, with the default model.
@@ -62,6 +73,22 @@ def test_a_killed_tritonserver_comes_back(tmp_path: Path) -> None:
             assert time.monotonic() < deadline, answer.headers
             time.sleep(0.2)
             answer = httpx.post(f"{running.gateway}/v1/chat/completions", json=body, timeout=60)
+        assert not regions & shared_memory(running)  # a killed server can't clear them away itself
+    finally:
+        running.stop()
+
+
+def test_a_killed_model_process_comes_back(tmp_path: Path) -> None:
+    """Triton itself doesn't notice. One of the two that watch is killed here; the slow suite kills the others."""
+    model = "feedback"
+    running = RunningSystem(tmp_path, config=local_config(tmp_path)).start()
+    try:
+        pids = stubs(running, model)
+        os.kill(pids.pop(), signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while len(again := stubs(running, model)) <= len(pids) or pids & again:
+            assert time.monotonic() < deadline, running.pids()
+            time.sleep(0.1)
     finally:
         running.stop()
 

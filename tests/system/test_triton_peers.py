@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,6 +90,14 @@ class Triton:
             async for reply in self.call(**fields):
                 answer.take(reply)
         return answer
+
+    def statuses(self) -> Counter[int]:
+        """How often each status is in the store."""
+        store = open_store("sqlite:///state.db", self.running.state_dir)
+        try:
+            return Counter(kept.status for kept in store.archive().records() if isinstance(kept, Outcome))
+        finally:
+            store.close()
 
     async def outcome(self, decision_id: str) -> Outcome:
         """Once it is stored."""
@@ -177,7 +186,7 @@ async def test_leaving_in_mid_stream_cancels_the_upstream_and_keeps_the_usage(
     kept = await triton.outcome(answer.decision_id)
     assert kept.status == 499
     assert 0 < kept.usage.completion < 200
-    assert kept.cost is None or kept.cost > 0
+    assert kept.cost
 
 
 async def test_cancellation_leaves_nothing_running(triton: Triton, upstream: ScriptedUpstream) -> None:
@@ -253,6 +262,18 @@ async def test_an_error_object_in_mid_stream_is_no_normal_ending(triton: Triton,
     assert answer.text == "a"
     assert "out of memory" in answer.error
     assert answer.finish == ""
+
+
+async def test_an_answer_that_no_model_gave_is_an_outcome(
+    triton: Triton, upstream: ScriptedUpstream, second: ScriptedUpstream
+) -> None:
+    upstream.script(Script(status=400, error={"message": "no such voice", "type": "invalid_request_error"}))
+    before = triton.statuses()
+    answer = await triton.ask()
+    assert "no such voice" in answer.error
+    async with asyncio.timeout(10):
+        while triton.statuses().get(400, 0) == before.get(400, 0):
+            await asyncio.sleep(0.05)
 
 
 async def test_429_stays_429_through_fallback(

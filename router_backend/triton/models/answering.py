@@ -17,7 +17,7 @@ from router_backend.bandits.rewards.costs import answer_cost
 from router_backend.config import RouterConfig
 from router_backend.config.runtime import config_path, runtime_config, state_dir
 from router_backend.config.watch import ConfigWatcher
-from router_backend.forwarding.api import Answer, ForwardError, ForwardRequest
+from router_backend.forwarding.api import Answer, ForwardError, ForwardRequest, Progress
 from router_backend.forwarding.engine import Engine, build_engine
 from router_backend.routing.decision import RoutedDecision
 from router_backend.routing.experiments import cascade_of
@@ -90,34 +90,51 @@ class Answering:
             request_id=decision.decision_id,
             cascade=cascade_of(self._config, decision.policy, decision.reason),
         )
-        answer = await self._engine.forward(request)
-        status = 499
+        answer = await self._answered(decision, request)
+        status, broken = 499, ""
         try:
             if answer.streamed:
-                await self._stream(decision, answer, sender)
+                broken = await self._stream(decision, answer, sender)
             else:
-                _send(sender, decision, answer, _texts([await answer.body()]), last=True)
-            status = answer.progress.status
+                _send(sender, decision, answer, _texts([await answer.body()]))
+            status = 502 if broken else answer.progress.status
         finally:
             await answer.aclose()
-            outcome = self._outcome(decision, answer, status)
-            self._recorder.outcome(outcome)
-            self._implicit.outcome(outcome)
+            self._record(decision, answer.progress, status)
         if not await asyncio.to_thread(self._recorder.flush, decision.decision_id, _DURABLE_SECONDS):
             log.warning("the outcome of decision %s isn't durable yet: the store is slow or down", decision.decision_id)
-        if answer.progress.error:
-            fail(sender, f"the answer broke off: {answer.progress.error}", 502)
+        if broken:
+            fail(sender, f"the answer broke off: {broken}", 502)
         else:
             sender.send(flags=_FINAL)
 
-    async def _stream(self, decision: RoutedDecision, answer: Answer, sender: Any) -> None:
-        """Send what is there as one response: a message between processes costs more than a token."""
+    async def _answered(self, decision: RoutedDecision, request: ForwardRequest) -> Answer:
+        """The engine's answer; that there is none is an outcome, too."""
+        nothing = Progress(arm=decision.model, started=time.monotonic())
+        try:
+            return await self._engine.forward(request)
+        except ForwardError as error:
+            nothing.arm = error.arm or nothing.arm
+            self._record(decision, nothing, error.status)
+            raise
+        except asyncio.CancelledError:
+            self._record(decision, nothing, 499)
+            raise
+
+    async def _stream(self, decision: RoutedDecision, answer: Answer, sender: Any) -> str:
+        """Send what is there as one response: a message between processes costs more than a token.
+
+        Returns what the answer broke off with, empty if it is complete.
+        """
         ready: asyncio.Queue[bytes | None] = asyncio.Queue()
 
-        async def read() -> None:
+        async def read() -> str:
             try:
                 async for chunk in answer.chunks():
+                    if answer.progress.error:  # the last one is OpenAI's error object
+                        return str(orjson.loads(chunk)["error"]["message"])
                     ready.put_nowait(chunk)
+                return ""
             finally:
                 ready.put_nowait(None)
 
@@ -131,28 +148,31 @@ class Answering:
                 ended = group[-1] is None
                 chunks = [chunk for chunk in group if chunk is not None]
                 if chunks:
-                    _send(sender, decision, answer, _texts(chunks), last=False)
-            await reader
+                    _send(sender, decision, answer, _texts(chunks))
+            return await reader
         finally:
             reader.cancel()
 
-    def _outcome(self, decision: RoutedDecision, answer: Answer, status: int) -> Outcome:
-        progress = answer.progress
-        paid = ((progress.arm, progress.usage), *progress.discarded)  # a cascade's other answers cost, too
-        priced = progress.usage_known and all(arm in self._config.names for arm, _ in paid)
-        return Outcome(
+    def _record(self, decision: RoutedDecision, progress: Progress, status: int) -> None:
+        usage = progress.usage
+        paid = ((progress.arm, usage), *progress.discarded)  # a cascade's other answers cost, too
+        priced = progress.usage_known or usage.completion > 0 or usage.prompt > 0
+        priced = priced and all(arm in self._config.names for arm, _ in paid)
+        outcome = Outcome(
             decision_id=decision.decision_id,
             completed=time.time(),
             served=progress.arm,
             status=status,
             finish_reason=progress.finish_reason,
-            usage=progress.usage,
+            usage=usage,
             usage_known=progress.usage_known,
             cost=sum(answer_cost(self._config.model(arm).price, used) for arm, used in paid) if priced else None,
             latency=progress.latency or time.monotonic() - progress.started,
             first_token=progress.first_token,
-            streamed=answer.streamed,
+            streamed=progress.first_token is not None,
         )
+        self._recorder.outcome(outcome)
+        self._implicit.outcome(outcome)
 
     def _apply(self, config: RouterConfig) -> None:
         """Requests that are running keep the engine that they began with."""
@@ -189,7 +209,7 @@ def _texts(chunks: list[bytes]) -> tuple[str, str, bytes]:
     return "".join(text), finish, b"\n".join(chunks)
 
 
-def _send(sender: Any, decision: RoutedDecision, answer: Answer, texts: tuple[str, str, bytes], last: bool) -> None:
+def _send(sender: Any, decision: RoutedDecision, answer: Answer, texts: tuple[str, str, bytes]) -> None:
     text, finish, chunk = texts
     usage = answer.progress.usage
     sender.send(

@@ -11,9 +11,9 @@ import threading
 import time
 from pathlib import Path
 
-_STUCK_SECONDS = 10
-_GUARD_SECONDS = 0.5
-_SCAN_TICKS = 20
+_STUCK_SECONDS = 25  # loading a tokenizer holds the lock, on a busy machine for more than ten
+_GUARD_SECONDS = 1.0
+_SCAN_TICKS = 10
 _STUB = "triton_python_backend_stub"[:15]  # what the kernel keeps of a process's name
 
 log = logging.getLogger(__name__)
