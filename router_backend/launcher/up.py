@@ -69,7 +69,7 @@ async def run(settings: UpSettings, config: RouterConfig, announce: Callable[[],
         await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             starting.cancel()
-            await asyncio.wait({starting})
+            await asyncio.gather(starting, return_exceptions=True)
             return
         await starting
         announce()
