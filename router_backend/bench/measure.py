@@ -28,10 +28,11 @@ class Plan:
     open: float = 4.0
     stream: float = 3.0
     triton: float = 4.0
+    crowd_rounds: int = 3  # of a thousand streams
     soak_requests: int = 50_000
 
 
-QUICK = Plan(warmup=0.4, closed=0.7, open=0.7, stream=0.7, triton=0.7, soak_requests=1_000)
+QUICK = Plan(warmup=0.4, closed=0.7, open=0.7, stream=0.7, triton=0.7, crowd_rounds=1, soak_requests=1_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +138,12 @@ async def soak(target: Target, requests: int) -> Soak:
     return Soak(load.count, load.count / load.seconds, load.failures, _megabytes(before), _megabytes(after))
 
 
-async def crowd(target: Target) -> dict[str, float]:
-    """A thousand streams at once: chunks a second, and the process's memory before, in between and after."""
+async def crowd(target: Target, rounds: int) -> dict[str, float]:
+    """A thousand streams at once: chunks a second, and the process's memory before and after."""
     assert target.running is not None
     await closed_loop(target.port, _CROWD, target.requests(stream=True, seed=80), 0, count=_CROWD)
     before = total(target.running.usage()).rss
-    load = await closed_loop(target.port, _CROWD, target.requests(stream=True, seed=81), 0, count=3 * _CROWD)
+    load = await closed_loop(target.port, _CROWD, target.requests(stream=True, seed=81), 0, count=rounds * _CROWD)
     after = total(target.running.usage()).rss
     return {
         "streams at once": _CROWD,
