@@ -45,6 +45,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy router_backend classifier_training clients
 
+# Beside the peers that are installed; ARGS=--install-peers installs them into a cache folder.
+bench: $(VENV)/.dev
+	$(BIN)/llm-router bench $(ARGS)
+
 # Writes docs, dashboards and rules that are generated from code.
 docs: $(VENV)/.dev
 	$(BIN)/python -m router_backend.config.reference > docs/configuration.md

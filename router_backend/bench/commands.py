@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import tempfile
 from dataclasses import replace
@@ -34,6 +33,8 @@ def run_all(
     """
     if context.invoked_subcommand is not None:
         return
+    import uvloop
+
     from router_backend.bench.measure import QUICK, Plan
     from router_backend.bench.peers import PEERS
     from router_backend.bench.plot import plot
@@ -51,7 +52,7 @@ def run_all(
     if requests is not None:
         plan = replace(plan, soak_requests=requests)
     with tempfile.TemporaryDirectory(prefix="llm-router-bench-") as scratch:
-        results = asyncio.run(run(plan, Path(scratch), peer, console.print))
+        results = uvloop.run(run(plan, Path(scratch), peer, console.print))
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(results.to_dict(), indent=1))
     plot(results, out / "report.svg")

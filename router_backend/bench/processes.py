@@ -117,9 +117,7 @@ def part_name(pid: int) -> str:
     """A Python model of Triton by its folder, another process by its program or module."""
     words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
     if words[0].endswith("triton_python_backend_stub"):
-        model = next((word for word in words if word.endswith("model.py")), "")
-        folder = Path(model).parents[1].name if model else "stub"
-        return "triton:" + ("classifier" if folder in ("backends", "onnxruntime") else folder)
+        return "triton:" + Path(words[1]).parents[1].name  # …/model_repository/MODEL/VERSION/file
     for flag in ("-m", "-c"):
         if flag in words[:4]:
             return words[words.index(flag) + 1].split("\n")[0][:40]

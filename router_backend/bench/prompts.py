@@ -10,14 +10,15 @@ import orjson
 
 TOKENS = (16, 64, 256)
 # Words that are one token of the classifier each; its prefix and end add a few.
-_WORDS = (
-    "the a of and to in is that it for on with as was at by this from or have an they which one you were all her she"
-    " there would their we him been has when who will no more if out so up said what its about than into them can only"
-    " other time new some could these two may first then do any like my now over such our man me even most made after"
-    " also did many must before back see through way where get much go well your know should down work year because"
-    " come people just say each those take day good how long Mr own too little use very great still men here life both"
-    " old between never same another know while last might us off since against go came right used take three"
-).split()
+_TEXT = """
+the a of and to in is that it for on with as was at by this from or have an they which one you were all her she
+there would their we him been has when who will no more if out so up said what its about than into them can only
+other time new some could these two may first then do any like my now over such our man me even most made after
+also did many must before back see through way where get much go well your know should down work year because
+come people just say each those take day good how long Mr own too little use very great still men here life both
+old between never same another know while last might us off since against go came right used take three
+"""
+_WORDS = _TEXT.split()
 _OVERHEAD = 8
 
 

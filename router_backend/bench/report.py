@@ -64,7 +64,8 @@ def _added(results: Results) -> Iterator[list[str]]:
 
 def _throughput(results: Results) -> Iterator[list[str]]:
     direct = results.target("direct")
-    assert direct is not None and direct.first_chunk is not None
+    assert direct is not None
+    assert direct.first_chunk is not None
     for target in results.targets:
         assert target.first_chunk is not None
         added = target.first_chunk.p50 - (direct.first_chunk.p50 if target is not direct else 0.0)
@@ -73,7 +74,7 @@ def _throughput(results: Results) -> Iterator[list[str]]:
             f"{target.saturation:,.0f}",
             _triple(target.open[50]),
             _triple(target.open[80]),
-            f"{added:.2f}",
+            "streams fail" if isnan(added) else f"{added:.2f}",
             f"{target.chunks_per_second:,.0f}",
             f"{target.cpu_ms:.2f}" if target.cpu_ms else "–",
             f"{target.rss_mb:,.0f}" if target.rss_mb else "–",

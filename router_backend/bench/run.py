@@ -101,7 +101,7 @@ async def _ours(results: Results, plan: Plan, scratch: Path, port: int, say: Say
         say("Triton alone")
         results.triton = await measure_triton(f"127.0.0.1:{ours.grpc_port}", plan)
         say("llm-router: a thousand streams at once")
-        results.crowd = await crowd(targets[0])
+        results.crowd = await crowd(targets[0], plan.crowd_rounds)
         say(f"llm-router: memory over {plan.soak_requests} requests")
         results.soak = await soak(targets[1], plan.soak_requests)
     finally:

@@ -72,6 +72,7 @@ def router_config(upstream: int) -> str:
     """
     config = yaml.safe_load(LOCAL_PROFILE.read_text())
     for model in config["models"]:
+        model["max_concurrency"] = 2000  # a thousand streams at once are part of the run
         model["upstream"] = {"kind": "openai", "base_url": f"http://127.0.0.1:{upstream}/v1", "model": "static"}
     config["routing"] = {"deadline_ms": 10_000}
     return str(yaml.safe_dump(config, sort_keys=False))

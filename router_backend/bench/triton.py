@@ -54,11 +54,12 @@ async def measure_triton(url: str, plan: Plan) -> dict[str, dict[int, Latency | 
     async with grpcclient.InferenceServerClient(url) as client:
         draw = np.random.default_rng(3)
         fixed, prompts = await _router_inputs(client), texts(_TOKENS, 6)
+        same = _text(next(prompts))
         cases: dict[str, tuple[str, Callable[[], Inputs]]] = {
             "classifier": ("classifier", lambda: _tokens(draw)),
             "router": ("router", lambda: fixed),
             "route, unseen": ("route", lambda: _text(next(prompts))),
-            "route, repeated": ("route", lambda same=_text(next(prompts)): same),  # type: ignore[misc]
+            "route, repeated": ("route", lambda: same),
         }
         found: dict[str, dict[int, Latency | float]] = {}
         for name, (model, inputs) in cases.items():

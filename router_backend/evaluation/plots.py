@@ -142,8 +142,10 @@ def plot_learning(report: Report, curves: Mapping[str, Floats], path: Path) -> N
         for colour, (policy, curve) in zip(_COLOURS * 3, curves.items(), strict=False):
             steps = np.unique(np.linspace(0, curve.shape[1] - 1, _POINTS).astype(int))
             mean = curve.mean(0)[steps]
-            axes.fill_between(steps + 1, curve.min(0)[steps], curve.max(0)[steps], color=colour, alpha=0.13, lw=0)
-            axes.plot(steps + 1, mean, color=colour, lw=2)
+            first = policy == next(iter(curves))
+            if first:  # more than one band hides the curves
+                axes.fill_between(steps + 1, curve.min(0)[steps], curve.max(0)[steps], color=colour, alpha=0.13, lw=0)
+            axes.plot(steps + 1, mean, color=colour, lw=2.4 if first else 1.6)
             ends.append((float(mean[-1]), policy, colour))
         axes.axhline(0, color=_SOFT, lw=1)
         _label_ends(axes, ends)
@@ -151,7 +153,7 @@ def plot_learning(report: Report, curves: Mapping[str, Floats], path: Path) -> N
         axes.set_xlabel("queries answered")
         axes.set_ylabel("cumulative reward over the best single model")
         axes.set_title(
-            f"{_title(report)}, λ = {report['data']['curve_lambda']:g}\nMean and range of {report['data']['seeds']} seeds",
+            f"{_title(report)}, λ = {report['data']['curve_lambda']:g}\nMean of {report['data']['seeds']} seeds; band: range of {next(iter(curves))}",
             loc="left",
             fontsize=11,
             color=_INK,

@@ -1,0 +1,161 @@
+"""What one request may cost, counted in calls instead of seconds: a hot path that grows by more than a fifth fails here.
+
+Limits are a fifth above what was counted when they were set. Raise one only with the reason in the commit.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import orjson
+import pytest
+
+from router_backend.bandits.selection import select
+from router_backend.config import parse_config
+from router_backend.contract import EMBEDDING_DIM, TASKS
+from router_backend.forwarding.api import Progress
+from router_backend.forwarding.chunks import ChunkReader, read_body
+from router_backend.forwarding.sse import SSEParser
+from router_backend.gateway.requests import SHAPES, parse
+from router_backend.prompts import describe, routing_text
+from router_backend.prompts.hints import RoutingHints
+from router_backend.routing.decision import RoutedDecision
+from router_backend.routing.fold import Fold, View
+from router_backend.routing.router import Classified, Router
+from router_backend.state.records import Decision, LearningEvent
+from tests.bandits.examples import make_context, make_models, make_policy, make_query
+from tests.benchmarks.counting import calls, kept_bytes
+
+CONFIG = """\
+version: 1
+models:
+  - {name: big, upstream: {kind: local}, price: {input: 1, output: 2}, context_window: 8192}
+  - {name: middle, upstream: {kind: local}, price: {input: 0.5, output: 1}, context_window: 8192}
+  - {name: small, upstream: {kind: local}, price: {input: 0.01, output: 0.02}, context_window: 8192}
+default_model: small
+policy: {name: linucb, alpha: 0.3, epsilon: 0.02, components: 128, reward: {name: difference, lambda: 0.2}}
+"""
+MESSAGES = [{"role": "user", "content": "Write a function that adds two numbers, and say why it is right. " * 4}]
+BODY = orjson.dumps({"model": "auto", "messages": MESSAGES, "max_tokens": 40, "stream": True})
+CHUNK = (
+    b'{"id":"c","object":"chat.completion.chunk","created":1,"model":"%b",'
+    b'"choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}]}'
+)
+
+
+class Fixed:
+    """One view for every space; it is what a learner publishes."""
+
+    def __init__(self, events: list[LearningEvent]) -> None:
+        fold = Fold(parse_config(CONFIG), space=1)
+        fold.fold(events)
+        self._view = fold.view()
+
+    def view(self, space: int) -> View:
+        return self._view
+
+
+def make_router(events: int = 0) -> Router:
+    rng = np.random.default_rng(5)
+    history = [
+        LearningEvent(
+            sequence=number + 1,
+            decision_id=f"d{number}",
+            at=1_760_000_000.0 + number,
+            embedding_space=1,
+            arm=("big", "middle", "small")[number % 3],
+            task=TASKS[number % len(TASKS)],
+            context=make_context(rng),
+            quality=float(rng.random()),
+            cost=1e-3,
+        )
+        for number in range(events)
+    ]
+    return Router(Fixed(history), ignore, np.random.default_rng(7))
+
+
+def ignore(decision: Decision, estimate: object) -> None:
+    """Where a router's decisions go."""
+
+
+def make_classified() -> Classified:
+    probabilities = np.full(len(TASKS), 0.02, np.float32)
+    probabilities[3] = 0.78
+    embedding = np.random.default_rng(3).normal(0, 0.1, EMBEDDING_DIM).astype(np.float32)
+    return Classified(probabilities, 0.4, embedding, 1)
+
+
+def test_a_choice_by_linucb() -> None:
+    policy = make_policy("linucb", make_models(1, 2, 3), components=128, epsilon=0.02)
+    snapshot, query = policy.snapshot(), make_query(make_context(np.random.default_rng(1)))
+    rng = np.random.default_rng(2)
+    assert calls(lambda: select(snapshot, query, rng)) <= 40
+
+
+def test_a_decision() -> None:
+    router, classified = make_router(), make_classified()
+    hints = RoutingHints(prompt_tokens=60, prompt="p", session="s")
+    assert calls(lambda: router.decide(classified, hints)) <= 138
+
+
+def test_a_decision_costs_the_same_after_any_number_of_events() -> None:
+    classified, hints = make_classified(), RoutingHints(prompt_tokens=60, prompt="p")
+    routers = [make_router(events) for events in (3, 3000)]
+    fresh, old = (calls(partial(router.decide, classified, hints), 50) for router in routers)
+    assert old <= 1.05 * fresh
+
+
+def test_decisions_leave_nothing_behind() -> None:
+    router, classified = make_router(), make_classified()
+    hints = RoutingHints(prompt_tokens=60, prompt="p")
+    assert kept_bytes(lambda: router.decide(classified, hints), 500) < 20_000
+
+
+def test_a_decision_as_json_and_back() -> None:
+    decision = make_router().decide(make_classified(), RoutingHints(prompt_tokens=60))
+    assert calls(decision.to_json) <= 4
+    data = decision.to_json()
+    assert calls(lambda: RoutedDecision.from_json(data)) <= 8
+
+
+def test_hints_as_json_and_back() -> None:
+    hints = RoutingHints(prompt_tokens=60, needs=["tools"], candidates=["big", "small"], prompt="p")
+    assert calls(lambda: RoutingHints.from_json(hints.to_json())) <= 8
+
+
+def test_the_features_of_a_prompt() -> None:
+    assert calls(lambda: describe(routing_text(MESSAGES), MESSAGES)) <= 43
+
+
+def test_a_request_that_the_gateway_reads() -> None:
+    assert calls(lambda: parse(BODY, SHAPES["chat/completions"])) <= 10
+
+
+@pytest.mark.parametrize("model", [b"arm", b"theirs"], ids=["the arm's name", "the upstream's name"])
+def test_a_chunk_on_its_way_through(model: bytes) -> None:
+    chunks = 200
+    data = b"".join(b"data: " + CHUNK % model + b"\n\n" for _ in range(chunks))
+
+    def stream() -> None:
+        reader, parser = ChunkReader(Progress("arm", 0.0), usage_asked=False), SSEParser()
+        for event in parser.feed(data):
+            reader.take(event)
+
+    assert calls(stream) / chunks <= 42
+
+
+def test_a_chunk_that_needs_no_change_is_not_copied() -> None:
+    reader, data = ChunkReader(Progress("arm", 0.0), usage_asked=False), CHUNK % b"arm"
+    assert reader.take(data) is data
+
+
+def test_a_whole_answer() -> None:
+    data = orjson.dumps(
+        {
+            "model": "theirs",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 60, "completion_tokens": 16, "total_tokens": 76},
+        }
+    )
+    assert calls(lambda: read_body(data, Progress("arm", 0.0), "chat/completions")) <= 48
