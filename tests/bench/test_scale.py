@@ -28,6 +28,6 @@ def test_reading_the_log_grows_with_replicas_and_writing_it_does_not() -> None:
 
 
 def test_regret_grows_with_the_lag_and_is_worst_where_nothing_is_shared() -> None:
-    shared, late, apart = simulate(20, 3000, (1500,), seed=4)
+    shared, late, apart = simulate(20, 2000, (1000,), seeds=(4, 5))
     assert shared.regret[-1] < late.regret[-1] < apart.regret[-1]
     assert np.all(np.diff(shared.regret) >= 0)
