@@ -16,7 +16,7 @@ from router_backend.bench.processes import Running, free_port
 from router_backend.bench.targets import Target
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llm-router/bench/peers"
-_START_SECONDS = 90.0
+_START_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True)
