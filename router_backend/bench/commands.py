@@ -77,15 +77,14 @@ def capacity(
 def replicas(
     out: Out = _FOLDER,
     count: Annotated[int, typer.Option(help="Replicas.", min=2)] = 100,
-    steps: Annotated[int, typer.Option(help="Requests of all replicas together.", min=1000)] = 20_000,
+    steps: Annotated[int, typer.Option(help="Requests of all replicas together.", min=1000)] = 10_000,
+    runs: Annotated[int, typer.Option(help="Worlds that the curves are means of.", min=1)] = 8,
 ) -> None:
     """Simulate replicas that learn from one log with a lag: regret beside one shared state; writes replicas.svg."""
     from router_backend.bench.replicas import LAGS, draw, simulate
 
-    curves = simulate(count, steps, LAGS)
+    curves = simulate(count, steps, LAGS, range(runs))
     out.mkdir(parents=True, exist_ok=True)
     draw(curves, count, out / "replicas.svg")
     for curve in curves:
-        typer.echo(
-            f"{curve.name}: regret {curve.regret[-1]:,.1f} after {steps:,} requests, {curve.share:.3f} a request"
-        )
+        typer.echo(f"| {curve.name} | {curve.regret[-1]:,.0f} ± {curve.error:,.0f} | {curve.regret[-1] / steps:.4f} |")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from router_backend.bench.processes import Usage, total
 from router_backend.bench.prompts import TOKENS
 from router_backend.bench.targets import Target
 
+log = logging.getLogger(__name__)
 CLIENTS = (1, 4, 16, 64)
 _STREAM_CLIENTS = 16
 _CROWD = 1000  # streams at once
@@ -145,6 +147,8 @@ async def crowd(target: Target, rounds: int) -> dict[str, float]:
     before = total(target.running.usage()).rss
     load = await closed_loop(target.port, _CROWD, target.requests(stream=True, seed=81), 0, count=rounds * _CROWD)
     after = total(target.running.usage()).rss
+    if load.failure:
+        log.warning("of a thousand streams at once %d failed: %s", load.failures, load.failure)
     return {
         "streams at once": _CROWD,
         "streams": load.count,

@@ -16,7 +16,7 @@ from router_backend.bench.processes import Running, free_port
 from router_backend.bench.targets import Target
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llm-router/bench/peers"
-_START_SECONDS = 90.0
+_START_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,12 @@ def _litellm(peer: Peer, scratch: Path, port: int, upstream: int) -> Launch:
         },
     }
     config = scratch / "litellm.yaml"
-    config.write_text(yaml.safe_dump({"model_list": [*models, auto], "litellm_settings": {"telemetry": False}}))
+    settings = {
+        "model_list": [*models, auto],
+        "litellm_settings": {"telemetry": False},
+        "general_settings": {"dangerously_permit_weak_or_unset_master_key": True},  # no keys, as this system's run
+    }
+    config.write_text(yaml.safe_dump(settings))
     command = [str(peer.folder / peer.program), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
     return Launch(command, "auto", {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"})
 

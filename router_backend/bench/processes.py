@@ -60,7 +60,7 @@ class Running:
         started, last = time.perf_counter(), ""
         while time.perf_counter() - started < seconds:
             if self.process.poll() is not None:
-                break
+                raise NotReady(f"{self.name} ended with code {self.process.returncode} (log: {self.log})")
             try:
                 async with asyncio.timeout(10):
                     connection = await Connection.open(port)

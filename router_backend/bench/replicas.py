@@ -33,14 +33,17 @@ _NOW = 1_760_000_000.0
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """`regret` [steps]: the sum up to each request, in units of reward; `share` is its mean a request."""
+    """Regret up to each request, in units of reward: mean over the runs, and standard error of its last value."""
 
     name: str
-    regret: NDArray[np.float64]
+    regret: NDArray[np.float64]  # [steps]
+    error: float
 
-    @property
-    def share(self) -> float:
-        return float(self.regret[-1] / len(self.regret))
+    @classmethod
+    def of(cls, name: str, runs: Sequence[NDArray[np.float64]]) -> Curve:
+        last = np.array([run[-1] for run in runs])
+        error = float(last.std(ddof=1) / np.sqrt(len(runs))) if len(runs) > 1 else float("nan")
+        return cls(name, np.mean(runs, axis=0), error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class World:
     scores: NDArray[np.float64]
 
     @classmethod
-    def draw(cls, steps: int, seed: int = 11) -> World:
+    def draw(cls, steps: int, seed: int) -> World:
         rng = np.random.default_rng(seed)
         centres = rng.normal(size=(_CLUSTERS, EMBEDDING_DIM)) / np.sqrt(EMBEDDING_DIM)
         # The dear arm is good at everything, the others at some kinds of prompt.
@@ -72,17 +75,18 @@ class World:
         return self.means - _LAMBDA * _COSTS
 
 
-def simulate(replicas: int, steps: int, lags: Sequence[int], seed: int = 11) -> list[Curve]:
-    """One curve for a shared state, one a lag, one for replicas that share nothing."""
-    world = World.draw(steps, seed)
-    curves = [Curve("one shared state", _run(world, [_policy()], replicas, 1, seed))]
+def simulate(replicas: int, steps: int, lags: Sequence[int], seeds: Sequence[int] = (11,)) -> list[Curve]:
+    """One curve for a shared state, one a lag, one for replicas that share nothing; each over the same worlds."""
+    worlds = [(World.draw(steps, seed), seed) for seed in seeds]
+    shared = [_run(world, [_policy()], replicas, 1, seed) for world, seed in worlds]
+    curves = [Curve.of("one shared state", shared)]
     for lag in lags:
-        states = [_policy() for _ in range(min(_PHASES, lag))]
-        curves.append(
-            Curve(f"{replicas} replicas, {lag:,} scores behind at most", _run(world, states, replicas, lag, seed))
-        )
-    curves.append(Curve(f"{replicas} replicas apart", _apart(world, replicas, seed)))
-    return curves
+        late = [
+            _run(world, [_policy() for _ in range(min(_PHASES, lag))], replicas, lag, seed) for world, seed in worlds
+        ]
+        curves.append(Curve.of(f"{replicas} replicas, {lag:,} scores behind at most", late))
+    apart = [_apart(world, replicas, seed) for world, seed in worlds]
+    return [*curves, Curve.of(f"{replicas} replicas apart", apart)]
 
 
 def _policy() -> BasePolicy:

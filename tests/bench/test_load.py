@@ -90,9 +90,12 @@ def test_usage_adds_up_the_processes_of_a_group(tmp_path: Path) -> None:
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)"
     running = Running.start("pair", ["python3", "-c", code], tmp_path / "log")
     try:
-        while len(running.usage()) < 2 and running.process.poll() is None:
-            pass
-        assert all(usage.rss > 1_000_000 for usage in running.usage().values())
+        usage = running.usage()
+        while (
+            len(usage) < 2 or min(part.rss for part in usage.values()) < 1_000_000
+        ) and running.process.poll() is None:
+            usage = running.usage()
+        assert len(usage) == 2
     finally:
         running.stop()
 

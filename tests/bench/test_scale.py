@@ -27,7 +27,8 @@ def test_reading_the_log_grows_with_replicas_and_writing_it_does_not() -> None:
     assert many.written == few.written
 
 
-def test_regret_grows_with_the_lag_and_is_worst_where_nothing_is_shared() -> None:
-    shared, late, apart = simulate(20, 3000, (1500,), seed=4)
-    assert shared.regret[-1] < late.regret[-1] < apart.regret[-1]
+def test_a_long_lag_costs_regret_and_so_does_sharing_nothing() -> None:
+    shared, late, apart = simulate(20, 2000, (1000,), seeds=(4, 5))
+    assert 2 * shared.regret[-1] < late.regret[-1]
+    assert 2 * shared.regret[-1] < apart.regret[-1]
     assert np.all(np.diff(shared.regret) >= 0)
