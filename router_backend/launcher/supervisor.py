@@ -20,6 +20,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
 _GROUP_CHECKS = 100
+_START_ABORTS = 2
 _REASON_CHARACTERS = 600
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -110,7 +111,16 @@ class Supervisor:
     async def _until_ready(self, service: Service) -> None:
         process = service.process
         assert process is not None
+        aborts = _START_ABORTS
         while not await service.ready():
+            if process.returncode is not None and process.returncode < 0 and aborts and not self._stopping:
+                # tritonserver 2.51 may abort on a lock in shared memory while its models start on a busy machine.
+                aborts -= 1
+                log.warning("%s was ended by signal %d while starting; once more", service.name, -process.returncode)
+                _signal_group(process.pid, signal.SIGKILL)
+                await self._spawn(service)
+                process = service.process
+                continue
             if process.returncode is not None:
                 raise StartFailed(
                     f"{service.name} ended with code {process.returncode} while starting: {_reason(service)}"
