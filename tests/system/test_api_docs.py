@@ -32,6 +32,7 @@ def test_a_block_runs_as_written(system: RunningSystem, language: str, text: str
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip()
-    assert done.stderr == ""
+    if "keys new" not in text:  # which says there what to do with the key
+        assert done.stderr == ""
     if "gpt-99" not in text:
         assert '"error"' not in done.stdout
