@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -12,11 +12,15 @@ from numpy.typing import DTypeLike, NDArray
 from router_backend.bandits.base import BasePolicy, Setup
 from router_backend.bandits.protocol import Query
 from router_backend.bandits.ridge import RidgeArms
-from router_backend.contract import EMBEDDING_DIM
+from router_backend.config.policy import TaskRule
+from router_backend.contract import EMBEDDING_DIM, TASKS
 from router_backend.routing.context import CONTEXT_DIM, view, view_indices
 
 # With at most so many arms a snapshot joins their blocks, so that one product serves all. More would cost too much to copy.
 _STACKED = 8
+
+# Quality by which the table's model is expected to beat the others at its task; more than any usual λ takes away.
+TABLE_LEAN = 0.3
 
 
 class LinearPolicy(BasePolicy):
@@ -35,6 +39,8 @@ class LinearPolicy(BasePolicy):
         self._positions = view_indices(config.components)
         self.dim = len(self._positions) + 1
         self._ridge = RidgeArms(len(self.arms), self.dim, config.ridge, config.initial_quality)
+        if setup.prior is None and config.table:
+            self._lean_on(config.table, config.initial_quality)
         if setup.prior is not None:
             bias_included = np.append(self._positions, CONTEXT_DIM)
             for arm, name in enumerate(self.arms):
@@ -45,6 +51,21 @@ class LinearPolicy(BasePolicy):
         self._counts = self._ridge.counts
         # A snapshot's blocks side by side, transposed: [dim, arms · (dim + 2)]. BLAS is a third faster this way round.
         self._stack: NDArray[np.floating[Any]] | None = None
+
+    def _lean_on(self, table: Mapping[str, str | TaskRule], initial_quality: float) -> None:
+        """The cold start: before anything is known, a task's model of the table is expected to be better at it.
+
+        A prior mean alone, on the probabilities of tasks in the context: it weighs what the ridge penalty weighs, so a
+        few scores overrule it. Where complexity moves the table is left to what is learned.
+        """
+        models = {task: rule if isinstance(rule, str) else rule.model for task, rule in table.items()}
+        for arm, name in enumerate(self.arms):
+            means = np.zeros((2, self.dim))
+            means[0, -1] = initial_quality
+            for position, task in enumerate(TASKS):
+                if models.get(task) == name:
+                    means[0, self._components + position] = TABLE_LEAN
+            self._ridge.set_prior(arm, np.zeros((self.dim, self.dim)), means, 0.0)
 
     @property
     def counts(self) -> NDArray[np.float64]:

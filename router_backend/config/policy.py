@@ -85,7 +85,10 @@ class PolicyConfig(Section):
         50.0
     )
     reward: RewardConfig = RewardConfig()
-    table: Annotated[dict[str, str | TaskRule], Field(description="`task`: task to model")] = {}
+    table: Annotated[
+        dict[str, str | TaskRule],
+        Field(description="task to model: all that `task` goes by; for linucb and lints, where they start from"),
+    ] = {}
     thresholds: Annotated[
         dict[str, float], Field(description="`complexity`: model to the lowest complexity it takes")
     ] = {}

@@ -16,8 +16,8 @@ def local_config(folder: Path, **changes: Any) -> Path:
     The routing deadline is generous: a test machine under load is slow, and a decision that fell back is no decision.
     """
     config = yaml.safe_load(LOCAL_PROFILE.read_text())
-    if "models" in changes:  # the shadow policy's table names the profile's own
-        config.pop("shadows", None)
+    if "models" in changes:  # the tables name the profile's own
+        del config["shadows"], config["policy"]["table"]
     config |= {"routing": {"deadline_ms": 10_000}} | changes
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "router.yaml"

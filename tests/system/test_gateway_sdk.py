@@ -141,13 +141,15 @@ def test_a_japanese_conversation_is_routed_turn_by_turn(client: openai.OpenAI) -
     ("prompt", "model"),
     [
         ("write fizzbuzz in go", "llama3-8b"),
-        ("Design a distributed system for processing payments across regions with exactly-once semantics", "nemotron-49b"),
+        (
+            "Design a distributed system for processing payments across regions with exactly-once semantics",
+            "nemotron-49b",
+        ),
     ],
 )
 def test_complexity_moves_the_table(client: openai.OpenAI, prompt: str, model: str) -> None:
     body = ask(prompt, extra_headers={"x-router-policy": "task-table"})
     assert client.chat.completions.with_raw_response.create(**body).headers["x-router-model"] == model
-
 
 
 def test_readiness_tells_of_route_and_upstreams(system: RunningSystem) -> None:
