@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -51,8 +52,9 @@ def run_all(
     plan = QUICK if quick else Plan()
     if requests is not None:
         plan = replace(plan, soak_requests=requests)
-    with tempfile.TemporaryDirectory(prefix="llm-router-bench-") as scratch:
-        results = uvloop.run(run(plan, Path(scratch), peer, console.print))
+    scratch = Path(tempfile.mkdtemp(prefix="llm-router-bench-"))  # of a failed run it stays, with the logs
+    results = uvloop.run(run(plan, scratch, peer, console.print))
+    shutil.rmtree(scratch, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(results.to_dict(), indent=1))
     plot(results, out / "report.svg")
