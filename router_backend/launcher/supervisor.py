@@ -94,7 +94,7 @@ class Supervisor:
             if service.name == name and service.process is not None and service.process.returncode is None:
                 service.process.send_signal(number)
 
-    async def _spawn(self, service: Service, first: bool = False) -> None:
+    async def _spawn(self, service: Service, first: bool = False) -> asyncio.subprocess.Process:
         service.log_file.parent.mkdir(parents=True, exist_ok=True)
         if service.before_start is not None:
             service.before_start()
@@ -107,6 +107,7 @@ class Supervisor:
                 stderr=output,
                 preexec_fn=_lead_group,
             )
+        return service.process
 
     async def _until_ready(self, service: Service) -> None:
         process = service.process
@@ -118,8 +119,7 @@ class Supervisor:
                 aborts -= 1
                 log.warning("%s was ended by signal %d while starting; once more", service.name, -process.returncode)
                 _signal_group(process.pid, signal.SIGKILL)
-                await self._spawn(service)
-                process = service.process
+                process = await self._spawn(service)
                 continue
             if process.returncode is not None:
                 raise StartFailed(
