@@ -30,3 +30,15 @@ def test_a_request_that_no_model_can_take_is_a_400(
     error = answer.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
     assert said in error["message"]
+
+
+@pytest.mark.parametrize("length", [2_000, 200_000])
+def test_multibyte_text_over_every_limit_of_the_classifier_is_routed(system: RunningSystem, length: int) -> None:
+    body = {"model": "auto", "messages": [{"role": "user", "content": "漢字かな😀" * (length // 5)}], "max_tokens": 4}
+    decision = httpx.post(f"{system.gateway}/v1/route", json=body, timeout=60)
+    if length > 8192 * 4:  # no model's context window holds it, and that is said
+        assert decision.status_code == 400
+        assert "prompt tokens" in decision.json()["error"]["message"]
+    else:
+        assert decision.status_code == 200
+        assert decision.json()["reason"].partition(":")[0] in ("policy", "explore")
