@@ -41,21 +41,26 @@ def favourite(running: RunningSystem, prompts: list[str]) -> str:
     return max(set(chosen), key=chosen.count)
 
 
-def teach(running: RunningSystem, rounds: int) -> None:
-    """Code is answered well by nemotron-49b only, chat by llama3-8b only."""
-    for _ in range(rounds):
-        for kind, good in ((CODE, "nemotron-49b"), (CHAT, "llama3-8b")):
-            for prompt in kind:
-                decision_id, model = decide(running, prompt)
-                give(running, decision_id, 1.0 if model == good else 0.0)
+def teach(running: RunningSystem) -> None:
+    """One round: code is answered well by nemotron-49b only, chat by llama3-8b only."""
+    for kind, good in ((CODE, "nemotron-49b"), (CHAT, "llama3-8b")):
+        for prompt in kind:
+            decision_id, model = decide(running, prompt)
+            give(running, decision_id, 1.0 if model == good else 0.0)
 
 
-def wait_for_favourites(running: RunningSystem) -> None:
-    """A score of a decision without an outcome waits a moment for one before it teaches."""
-    deadline = time.monotonic() + 20
-    while (chosen := (favourite(running, CODE), favourite(running, CHAT))) != ("nemotron-49b", "llama3-8b"):
-        assert time.monotonic() < deadline, chosen
-        time.sleep(0.2)
+def learned(running: RunningSystem) -> bool:
+    return (favourite(running, CODE), favourite(running, CHAT)) == ("nemotron-49b", "llama3-8b")
+
+
+def wait_until_learned(running: RunningSystem, teaching: bool) -> None:
+    """A score of a decision without an outcome waits two seconds for one before it teaches, and each arm has to be tried."""
+    deadline = time.monotonic() + 120
+    while not learned(running):
+        assert time.monotonic() < deadline
+        if teaching:
+            teach(running)
+        time.sleep(0.5)
 
 
 def test_feedback_moves_the_choice_and_outlives_kill_9(tmp_path: Path) -> None:
@@ -63,9 +68,8 @@ def test_feedback_moves_the_choice_and_outlives_kill_9(tmp_path: Path) -> None:
     running = RunningSystem(tmp_path, config=local_config(tmp_path, policy=policy)).start()
     try:
         before = favourite(running, CODE)
-        teach(running, rounds=5)
         assert before != "nemotron-49b"
-        wait_for_favourites(running)
+        wait_until_learned(running, teaching=True)
 
         for pid, command in running.pids().items():
             if "tritonserver" in command:
@@ -79,6 +83,6 @@ def test_feedback_moves_the_choice_and_outlives_kill_9(tmp_path: Path) -> None:
                 pass
             assert time.monotonic() < deadline
             time.sleep(0.2)
-        wait_for_favourites(running)
+        wait_until_learned(running, teaching=False)
     finally:
         running.stop()
