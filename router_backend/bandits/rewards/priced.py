@@ -11,6 +11,8 @@ from router_backend.bandits.rewards.protocol import Reward
 
 # Requests over which the scale of costs is a mean.
 _MEMORY = 1000
+# Requests that the request's own scale counts for, as long as the mean is young.
+_OWN = 20
 # USD under which costs count as nothing: no token is that cheap.
 _NOTHING = 1e-12
 
@@ -19,7 +21,7 @@ class PricedReward:
     """quality − price · cost / scale.
 
     The scale is given, or a running mean of the dearest candidate's expected cost. The running mean is this process's own, and
-    shared by all snapshots of a policy; a request before the first one has its own dearest candidate as scale.
+    shared by all snapshots of a policy; while it is young, a request's own dearest candidate has a part in it.
     """
 
     def __init__(self, price: float, scale: float | None = None) -> None:
@@ -31,7 +33,12 @@ class PricedReward:
 
     def dollar(self, costs: Sequence[float]) -> float:
         """Quality that one USD is worth, given the candidates' expected costs."""
-        scale = self.scale or max(costs)
+        scale = self.scale
+        if self._running and self._seen < _MEMORY:
+            # A handful of short requests is no scale: the request's own dearest candidate counts for a few of them.
+            own = max(costs)
+            if own == own:  # false for NaN
+                scale = (self._seen * scale + _OWN * own) / (self._seen + _OWN)
         # Where nothing costs anything, cost decides nothing.
         return self.price / scale if scale > _NOTHING else 0.0
 

@@ -93,3 +93,16 @@ def test_a_budget_that_is_never_reached_buys_quality_only() -> None:
     for _ in range(1000):
         reward.observe(1e-3, [1e-4, 1e-3])
     assert reward.score([0.6, 0.6], [0.0, 0.0], [1e-4, 1e-3])[0] == [0.6, 0.6]
+
+
+def test_a_first_short_request_is_no_scale() -> None:
+    """One request of a few tokens once made every longer one look a hundred times too dear."""
+    reward = Difference(0.2)
+    short, usual = [1e-7, 4e-6], [1.6e-5, 2.1e-4]
+    reward.observe(short[1], short)
+    rewards, _ = reward.score([0.5, 0.5], [0.0, 0.0], usual)
+    assert 0.2 < rewards[1] < 0.32
+    for _ in range(2000):
+        reward.observe(usual[1], usual)
+    rewards, _ = reward.score([0.5, 0.5], [0.0, 0.0], usual)
+    assert abs(rewards[1] - 0.3) < 0.01
