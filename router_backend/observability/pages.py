@@ -38,8 +38,9 @@ OVERVIEW = Dashboard(
                 stat(
                     "Feedback coverage",
                     "percentunit",
-                    f"{ranged('llm_router_feedback_total', matchers=_ACCEPTED)}"
-                    f" / {ranged('llm_router_decisions_total')}",
+                    # Scores also come for decisions of before the range.
+                    f"clamp_max({ranged('llm_router_feedback_total', matchers=_ACCEPTED)}"
+                    f" / {ranged('llm_router_decisions_total')}, 1)",
                     "Share of decisions that got a score.",
                 ),
                 stat(
