@@ -32,7 +32,11 @@ SAME = 0.01
 def decide(running: RunningSystem, prompt: str) -> dict[str, Any]:
     """A decision without an answer, with each arm's mean reward as the policy sees it."""
     reply = httpx.post(f"{running.triton}/v2/models/route/generate", json={"text_input": prompt}, timeout=30).json()
-    return {"decision_id": reply["decision_id"], "model": reply["model"], "means": json.loads(reply["decision"])["means"]}
+    return {
+        "decision_id": reply["decision_id"],
+        "model": reply["model"],
+        "means": json.loads(reply["decision"])["means"],
+    }
 
 
 def give(running: RunningSystem, decision_id: str, score: float) -> None:
