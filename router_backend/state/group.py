@@ -1,9 +1,9 @@
 """Group commit: concurrent callers share one durable write (Hagmann, "Reimplementing the Cedar file system", SOSP 1987).
 
 A caller that finds nobody at work leads: it commits everything that is queued. Those who come meanwhile queue up, and
-the first of them leads next. No thread of its own, and no delay for a lone caller. A leader that follows another gives
-those whom that one has just served a moment to come back and join, without which writers split into two groups that
-commit in turn (PostgreSQL's `commit_delay`).
+the first of them leads next. No thread of its own, and no delay for a lone caller. A leader that comes right after a
+group of several waits a moment until as many have come back, without which writers split into two groups that commit in
+turn, one of them of a single writer (PostgreSQL's `commit_delay` and `commit_siblings`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-_DELAY_SHARE, _LONGEST_DELAY = 0.2, 0.001  # of a commit's time; seconds
+_DELAY_SHARE, _LONGEST_DELAY = 0.5, 0.001  # of a commit's time; seconds
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,7 +26,7 @@ class _Ticket(Generic[Item, Result]):
         self.items = items
         self.results: Sequence[Result] = ()
         self.error: BaseException | None = None
-        self.wake = threading.Lock()  # released once: when the ticket is served, or its owner is to lead
+        self.wake = threading.Lock()  # released when the ticket is served, its owner is to lead, or its group is complete
         self.wake.acquire()
 
 
@@ -40,7 +40,9 @@ class GroupCommit(Generic[Item, Result]):
         self._guard = threading.Lock()
         self._waiting: list[_Ticket[Item, Result]] = []  # its first leads
         self._led = False
-        self._commit_seconds = 0.0
+        self._last = 0  # tickets of the last group
+        self._gathers_until = 0.0  # their owners may be back by then
+        self._gathering = False  # the leader waits for them
 
     def submit(self, items: Sequence[Item]) -> Sequence[Result]:
         """Results of `items`, once they are committed; raises what their group's `commit` raised."""
@@ -48,17 +50,29 @@ class GroupCommit(Generic[Item, Result]):
         with self._guard:
             self._waiting.append(ticket)
             leads, self._led = not self._led, True
+            if self._gathering and len(self._waiting) >= self._last:
+                self._gathering = False
+                self._waiting[0].wake.release()
         if not leads:
             ticket.wake.acquire()
             with self._guard:
                 leads = bool(self._waiting) and self._waiting[0] is ticket
-            if leads:
-                time.sleep(min(_LONGEST_DELAY, _DELAY_SHARE * self._commit_seconds))
         if leads:
+            self._gather(ticket)
             self._lead(ticket)
         if ticket.error is not None:
             raise ticket.error
         return ticket.results
+
+    def _gather(self, leader: _Ticket[Item, Result]) -> None:
+        with self._guard:
+            left = self._gathers_until - time.perf_counter()
+            self._gathering = left > 0 and len(self._waiting) < self._last
+            if not self._gathering:
+                return
+        leader.wake.acquire(timeout=left)
+        with self._guard:
+            self._gathering = False
 
     def _lead(self, leader: _Ticket[Item, Result]) -> None:
         group, started = self._take(), time.perf_counter()
@@ -71,8 +85,10 @@ class GroupCommit(Generic[Item, Result]):
         except BaseException as error:
             for ticket in group:
                 ticket.error = error
-        self._commit_seconds = time.perf_counter() - started
+        ended = time.perf_counter()
         with self._guard:
+            self._last = len(group)
+            self._gathers_until = ended + min(_LONGEST_DELAY, _DELAY_SHARE * (ended - started))
             self._led = bool(self._waiting)
             if self._led:
                 self._waiting[0].wake.release()

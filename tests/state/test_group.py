@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -80,3 +81,36 @@ def test_every_item_is_committed_once(threads: int) -> None:
         results = list(pool.map(lambda number: group.submit([number]), range(2000)))
     assert [list(result) for result in results] == [[2 * number] for number in range(2000)]
     assert sorted(item for items in log.groups for item in items) == list(range(2000))
+
+
+def test_writers_that_come_back_at_once_stay_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("router_backend.state.group._LONGEST_DELAY", 0.2)
+    monkeypatch.setattr("router_backend.state.group._DELAY_SHARE", 1e9)
+    groups: list[int] = []
+    writers, rounds = 4, 50
+
+    def commit(items: Sequence[int]) -> Sequence[int]:
+        groups.append(len(items))
+        time.sleep(0.002)
+        return items
+
+    group, together = GroupCommit(commit), threading.Barrier(writers)
+
+    def write(writer: int) -> None:
+        together.wait()
+        for number in range(rounds):
+            group.submit([rounds * writer + number])
+
+    with ThreadPoolExecutor(writers) as pool:
+        list(pool.map(write, range(writers)))
+    assert sum(groups) == writers * rounds
+    assert len(groups) < 1.3 * rounds  # two groups that commit in turn would be two a round
+
+
+def test_a_lone_caller_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("router_backend.state.group._LONGEST_DELAY", 3600)
+    monkeypatch.setattr("router_backend.state.group._DELAY_SHARE", 1e9)
+    log = Log()
+    log.go.set()
+    group = GroupCommit(log.commit)
+    assert [list(group.submit([number])) for number in range(100)] == [[2 * number] for number in range(100)]
