@@ -85,14 +85,20 @@ def _services(settings: UpSettings, config: RouterConfig, session: aiohttp.Clien
         runtime.LOCAL_URL: f"{local_url}/v1",
     }
     logs = settings.state_dir / "logs"
-    services = [_triton(settings, environment, logs, session)]
+    services = [_triton(settings, config, environment, logs, session)]
     if _is_local(config):
         services.append(_local_model(settings, local_url, logs, session))
     services.append(_gateway(settings, config, environment, logs, session))
     return services
 
 
-def _triton(settings: UpSettings, environment: dict[str, str], logs: Path, session: aiohttp.ClientSession) -> Service:
+def _triton(
+    settings: UpSettings,
+    config: RouterConfig,
+    environment: dict[str, str],
+    logs: Path,
+    session: aiohttp.ClientSession,
+) -> Service:
     key = admin_key(settings.state_dir)
     server = embedded.TritonSettings(
         host=settings.triton_host,
@@ -102,6 +108,7 @@ def _triton(settings: UpSettings, environment: dict[str, str], logs: Path, sessi
         model_repository=settings.model_repository.resolve(),
         work_dir=settings.state_dir / "triton",
         admin_key=key,
+        cache_bytes=config.routing.classifier_cache_bytes,
     )
     return Service(
         name="triton",

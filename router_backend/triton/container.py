@@ -15,6 +15,8 @@ from typing import Annotated
 
 import typer
 
+from router_backend.config import load_config
+from router_backend.config.runtime import config_path
 from router_backend.triton.embedded import MODEL_REPOSITORY, TritonSettings, arguments
 
 ADMIN_KEY = "LLM_ROUTER_ADMIN_KEY"
@@ -59,7 +61,9 @@ def with_gpu_classifier(model_repository: Path, target: Path, instances: int) ->
 def main(
     model_repository: Annotated[Path, typer.Option(help="What is served.")] = MODEL_REPOSITORY,
     work_dir: Annotated[Path, typer.Option(help="For the copy that a GPU classifier needs.")] = Path("/tmp/triton"),
-    cache_bytes: Annotated[int, typer.Option(help="Of the cache of classifications.")] = 256 * 1024 * 1024,
+    cache_bytes: Annotated[
+        int | None, typer.Option(help="Of the cache of classifications.", show_default="router.yaml's")
+    ] = None,
     exit_seconds: Annotated[int, typer.Option(help="That running answers get after SIGTERM.")] = 600,
     classifier_gpu_instances: Annotated[int, typer.Option(help="Classifiers on each GPU; 0: on the CPU.")] = 0,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",
@@ -71,6 +75,8 @@ def main(
     """Replace this process by tritonserver, so that signals and the exit code are the server's."""
     if classifier_gpu_instances:
         model_repository = with_gpu_classifier(model_repository, work_dir / "models", classifier_gpu_instances)
+    if cache_bytes is None:
+        cache_bytes = load_config(config_path()).routing.classifier_cache_bytes
     ports = (http_port, grpc_port, metrics_port)
     told = settings(model_repository, work_dir, cache_bytes, exit_seconds, host, ports)
     # As for the embedded server's models: one thread each.

@@ -36,7 +36,7 @@ class TritonSettings:
     model_repository: Path
     work_dir: Path  # the assembled backends
     admin_key: str
-    cache_bytes: int = 256 * 1024 * 1024
+    cache_bytes: int  # of the classifier's answers
     exit_seconds: int = 10  # that running answers get after SIGTERM
 
 

@@ -51,6 +51,7 @@ def trtllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TensorRTLLM]:
         model_repository=_repository(folder / "models"),
         work_dir=folder,
         admin_key="test-admin",
+        cache_bytes=1024 * 1024,
     )
     journal = folder / "journal"
     journal.touch()
