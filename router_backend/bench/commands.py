@@ -20,11 +20,11 @@ _FOLDER = Path("bench-report")
 @bench.callback(invoke_without_command=True)
 def run_all(
     context: typer.Context,
-    quick: Annotated[bool, typer.Option("--quick", help="A look in under three minutes; figures are rough.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A look in a few minutes; figures are rough.")] = False,
     requests: Annotated[int | None, typer.Option(help="Of the memory phase.", min=100, show_default="50000")] = None,
     peer: Annotated[list[str] | None, typer.Option(help="Only this peer (repeat it); `none` for none.")] = None,
     install_peers: Annotated[
-        bool, typer.Option("--install-peers", help="Install the peers into a cache folder, and do no more.")
+        bool, typer.Option("--install-peers", help="Install peers and tools into a cache folder, and do no more.")
     ] = False,
     out: Out = _FOLDER,
 ) -> None:
@@ -37,14 +37,13 @@ def run_all(
     import uvloop
 
     from router_backend.bench.measure import QUICK, Plan
-    from router_backend.bench.peers import PEERS
     from router_backend.bench.plot import plot
     from router_backend.bench.report import markdown
-    from router_backend.bench.run import run
+    from router_backend.bench.run import PACKAGES, run
 
     console = Console(stderr=True, highlight=False)
     if install_peers:
-        for one in PEERS:
+        for one in PACKAGES:
             if not one.installed:
                 console.print(f"installing {one.package} into {one.folder}")
                 one.install()

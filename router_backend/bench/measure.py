@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,10 +13,8 @@ from router_backend.bench.processes import Usage, total
 from router_backend.bench.prompts import TOKENS
 from router_backend.bench.targets import Target
 
-log = logging.getLogger(__name__)
 CLIENTS = (1, 4, 16, 64)
 _STREAM_CLIENTS = 16
-_CROWD = 1000  # streams at once
 _OPEN_RATE = 2000.0  # that the load generator keeps beside what it measures, on two cores
 
 
@@ -30,11 +27,29 @@ class Plan:
     open: float = 4.0
     stream: float = 3.0
     triton: float = 4.0
+    encoder: float = 2.0
+    aiperf_requests: int = 400
+    feedback: int = 6_000  # scores, for each number of clients and writers
+    log_events: int = 100_000  # that policies are rebuilt from
+    bandits: int = 5_000  # choices
     crowd_rounds: int = 3  # of a thousand streams
     soak_requests: int = 50_000
 
 
-QUICK = Plan(warmup=0.4, closed=0.7, open=0.7, stream=0.7, triton=0.7, crowd_rounds=1, soak_requests=1_000)
+QUICK = Plan(
+    warmup=0.4,
+    closed=0.7,
+    open=0.7,
+    stream=0.7,
+    triton=0.7,
+    encoder=0.5,
+    aiperf_requests=60,
+    feedback=800,
+    log_events=5_000,
+    bandits=500,
+    crowd_rounds=1,
+    soak_requests=1_000,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,53 +129,6 @@ async def by_length(targets: list[Target], plan: Plan) -> dict[str, dict[int, La
             load = await closed_loop(target.port, 1, target.requests(tokens, seed=900 + tokens), plan.closed)
             found.setdefault(target.name, {})[tokens] = latency(load)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Soak:
-    """Resident megabytes by process, before and after so many requests."""
-
-    requests: int
-    rate: float
-    failures: int
-    before: dict[str, float]
-    after: dict[str, float]
-
-    def growth(self, part: str) -> float:
-        return self.after[part] / self.before[part] - 1 if self.before.get(part) else 0.0
-
-
-async def soak(target: Target, requests: int) -> Soak:
-    """Memory over `requests` unseen prompts, from 16 clients; a tenth of them goes ahead, and isn't counted."""
-    assert target.running is not None
-    await closed_loop(target.port, 16, target.requests(16, seed=70), 0, count=requests // 10)
-    before = target.running.usage()
-    load = await closed_loop(target.port, 16, target.requests(16, seed=71), 0, count=requests)
-    after = target.running.usage()
-    return Soak(load.count, load.count / load.seconds, load.failures, _megabytes(before), _megabytes(after))
-
-
-async def crowd(target: Target, rounds: int) -> dict[str, float]:
-    """A thousand streams at once: chunks a second, and the process's memory before and after."""
-    assert target.running is not None
-    await closed_loop(target.port, _CROWD, target.requests(stream=True, seed=80), 0, count=_CROWD)
-    before = total(target.running.usage()).rss
-    load = await closed_loop(target.port, _CROWD, target.requests(stream=True, seed=81), 0, count=rounds * _CROWD)
-    after = total(target.running.usage()).rss
-    if load.failure:
-        log.warning("of a thousand streams at once %d failed: %s", load.failures, load.failure)
-    return {
-        "streams at once": _CROWD,
-        "streams": load.count,
-        "failures": load.failures,
-        "chunks a second": load.frames / load.seconds,
-        "MB before": before / 1e6,
-        "MB after": after / 1e6,
-    }
-
-
-def _megabytes(parts: dict[str, Usage]) -> dict[str, float]:
-    return {part: usage.rss / 1e6 for part, usage in sorted(parts.items())}
 
 
 def _usage(target: Target) -> Usage:

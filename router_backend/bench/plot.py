@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from router_backend.bench.run import Results
+from router_backend.bench.results import Results
 
 _OURS, _THEIRS, _INK = "#0072B2", "#8a8f98", "#222222"
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from math import isnan
 
+from router_backend.bench import aiperf, feedback, stores
+from router_backend.bench.bandits import BanditCost
 from router_backend.bench.measure import CLIENTS, Latency, Measured
-from router_backend.bench.run import Results
+from router_backend.bench.results import Results
+from router_backend.bench.triton import STREAMS, chunks_per_second
 from router_backend.bench.verdicts import verdicts
 
 
@@ -42,9 +45,12 @@ def _lines(results: Results, plot: str) -> Iterator[str]:
     yield ""
     yield "### Triton alone, gRPC (ms: p50 / p95 / p99)"
     yield ""
-    yield from _table(["", "1 client", "16 clients", "requests/s at 16"], _triton(results))
+    yield from _table(["", "asked by", "1 client", "16 clients", "requests/s at 16"], _triton(results))
     yield ""
+    yield from _aiperf(results)
     yield from _memory(results)
+    yield from _stores(results)
+    yield from _bandits(results)
     yield "### Targets"
     yield ""
     rows = ([text, goal, found, "met" if met else "**missed**"] for text, goal, found, met in verdicts(results))
@@ -82,18 +88,47 @@ def _throughput(results: Results) -> Iterator[list[str]]:
 
 
 def _triton(results: Results) -> Iterator[list[str]]:
+    for tokens, alone in results.encoder.items():
+        yield [f"the classifier's forward pass, {tokens} tokens", "onnxruntime in a loop", _triple(alone), "", ""]
     for name, row in results.triton.items():
-        one, many = row.get(1), row.get(16)
-        if isinstance(many, Latency) and isinstance(one, Latency):
-            yield [name, _triple(one), _triple(many), f"{many.rate:,.0f}"]
-        else:
-            yield [name, "", "", f"{many:,.0f} chunks/s"]
+        for tool, found in (("tritonclient", row), ("perf_analyzer", results.perf_analyzer.get(name))):
+            if found:
+                one, many = found[1], found[16]
+                chunks = f" ({chunks_per_second(many):,.0f} chunks)" if name == STREAMS else ""
+                notes = [phase.failure for phase in (one, many) if phase.failure]
+                yield [
+                    name,
+                    tool + (f" ({'; '.join(notes)})" if notes else ""),
+                    _triple(one),
+                    _triple(many),
+                    f"{many.rate:,.0f}{chunks}",
+                ]
+
+
+def _aiperf(results: Results) -> Iterator[str]:
+    found = results.aiperf
+    if found is None:
+        return
+    yield f"### The gateway by aiperf: `auto`, streamed, {found.requests:,} unseen prompts, {aiperf.CLIENTS} clients"
+    yield ""
+    yield from _table(
+        ["", "p50", "p95", "p99"],
+        ([f"{name}, ms", *(f"{value:.3f}" for value in values)] for name, values in found.latencies.items()),
+    )
+    yield ""
+    yield ", ".join(f"{value:,.0f} {name}" for name, value in found.rates.items()) + "."
+    yield ""
 
 
 def _memory(results: Results) -> Iterator[str]:
     if results.soak is not None:
         soak = results.soak
         yield f"### Memory over {soak.requests:,} requests of unseen prompts ({soak.rate:,.0f}/s, {soak.failures} failed)"
+        yield ""
+        yield (
+            f"In the steady state: the classifier's cache was filled first, with {soak.filled.entries:,} other prompts"
+            f" ({soak.filled.seconds:.0f} s), until it had forgotten the oldest."
+        )
         yield ""
         rows = (
             [part, f"{soak.before.get(part, 0):,.1f}", f"{after:,.1f}", f"{100 * soak.growth(part):+.1f} %"]
@@ -107,6 +142,44 @@ def _memory(results: Results) -> Iterator[str]:
     if results.starts:
         yield ", ".join(f"{name} start {seconds:.1f} s" for name, seconds in results.starts.items()) + "."
         yield ""
+
+
+def _stores(results: Results) -> Iterator[str]:
+    if not results.stores:
+        return
+    yield f"### Feedback, acknowledged when durable, a second; {stores.WRITERS} writers, single calls unless said otherwise"
+    yield ""
+    through = [f"{clients} clients of Triton's `feedback`: /s, p50 / p95 / p99 ms" for clients in feedback.CLIENTS]
+    header = ["", "threads", "processes", f"processes, {stores.CALLERS} callers each", "processes, 32 a call", *through]
+    yield from _table([*header, "decisions logged a second", "rebuild"], _store_rows(results))
+    yield ""
+
+
+def _store_rows(results: Results) -> Iterator[list[str]]:
+    for name, rates in results.stores.items():
+        through = results.feedback.get(name, {})
+        yield [
+            name,
+            *(f"{rate:,.0f}" for rate in (rates.threads, rates.processes, rates.callers, rates.batches)),
+            *(f"{one.rate:,.0f}: {_triple(one)}" for one in (through[clients] for clients in feedback.CLIENTS)),
+            f"{rates.decisions:,.0f} ({rates.hot_path_us:.1f} µs each for who decides)",
+            f"{rates.rebuild_events:,} events in {rates.rebuild_seconds:.1f} s",
+        ]
+
+
+def _bandits(results: Results) -> Iterator[str]:
+    if not results.bandits:
+        return
+    yield "### Bandits (µs, p50, one thread)"
+    yield ""
+    header = ["policy", "arms", "components", "scores", "choose", "update", "update and publication"]
+    yield from _table(header, (_bandit_row(cost) for cost in results.bandits))
+    yield ""
+
+
+def _bandit_row(cost: BanditCost) -> list[str]:
+    times = (cost.scores, cost.choose, cost.update, cost.publication)
+    return [f"`{cost.policy}`", str(cost.arms), str(cost.components), *(f"{time:,.1f}" for time in times)]
 
 
 def _title(target: Measured) -> str:

@@ -44,6 +44,10 @@ class Ours:
     first_start: float  # seconds until the gateway is ready
     second_start: float
 
+    @property
+    def grpc(self) -> str:
+        return f"127.0.0.1:{self.grpc_port}"
+
     def targets(self) -> list[Target]:
         named = Target(
             "llm-router, named model", self.port, "llama3-8b", self.running, note="no decision: the proxy alone"
@@ -65,7 +69,7 @@ def direct(port: int) -> Target:
     return Target("direct", port, "static")
 
 
-def router_config(upstream: int) -> str:
+def router_config(upstream: int, store: str | None = None) -> str:
     """The local profile's arms and prices on the static upstream; a decision may wait as long as it takes.
 
     The default deadline would turn overload into answers of the default model, which cost nothing to decide.
@@ -75,14 +79,19 @@ def router_config(upstream: int) -> str:
         model["max_concurrency"] = 2000  # a thousand streams at once are part of the run
         model["upstream"] = {"kind": "openai", "base_url": f"http://127.0.0.1:{upstream}/v1", "model": "static"}
     config["routing"] = {"deadline_ms": 10_000}
+    if store is not None:
+        config["state"] = store
     return str(yaml.safe_dump(config, sort_keys=False))
 
 
-async def start_ours(folder: Path, upstream: int, twice: bool = True) -> Ours:
-    """Start this system, with `twice` a second time: the second start finds everything in place."""
+async def start_ours(folder: Path, upstream: int, twice: bool = True, store: str | None = None) -> Ours:
+    """Start this system, with `twice` a second time: the second start finds everything in place.
+
+    `store`: URL of its state; None: SQLite.
+    """
     state = Path(tempfile.mkdtemp(prefix="state-", dir=folder))
     config = folder / "router.yaml"
-    config.write_text(router_config(upstream))
+    config.write_text(router_config(upstream, store))
     seconds: list[float] = []
     for _ in range(2 if twice else 1):
         gateway, grpc = free_port(), free_port()
