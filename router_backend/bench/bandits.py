@@ -1,10 +1,17 @@
-"""What one choice and one update cost, by policy, arms and components; one thread."""
+"""What one choice and one update cost, by policy, arms and components.
+
+In a process of its own with the environment of Triton's Python models, since threads of numpy's are counted when it is loaded:
+`python -m router_backend.bench.bandits REPEATS` writes the costs as JSON.
+"""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -14,6 +21,7 @@ from router_backend.bandits.selection import select
 from router_backend.config.models import ModelConfig
 from router_backend.config.policy import PolicyConfig
 from router_backend.routing.context import CONTEXT_DIM
+from router_backend.triton.embedded import python_environment
 
 _CASES = (
     ("linucb", 3, 32),
@@ -47,8 +55,10 @@ class BanditCost:
 
 
 def measure_bandits(repeats: int) -> list[BanditCost]:
-    """`repeats` choices among few arms, fewer among many."""
-    return [_cost(name, arms, components, max(200, repeats // arms)) for name, arms, components in _CASES]
+    """`repeats` choices among few arms, fewer among many. CalledProcessError if the process fails."""
+    command = [sys.executable, "-m", "router_backend.bench.bandits", str(repeats)]
+    written = subprocess.run(command, env=python_environment({}), stdout=subprocess.PIPE, check=True).stdout
+    return [BanditCost(**cost) for cost in json.loads(written)]
 
 
 def _cost(name: str, arms: int, components: int, repeats: int) -> BanditCost:
@@ -97,3 +107,12 @@ def _median(call: Callable[[int], object], repeats: int) -> float:
         call(i)
         taken[i] = time.perf_counter_ns() - started
     return float(np.median(taken)) / 1e3
+
+
+def main(repeats: int) -> None:
+    costs = [_cost(name, arms, components, max(200, repeats // arms)) for name, arms, components in _CASES]
+    sys.stdout.write(json.dumps([asdict(cost) for cost in costs]))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
