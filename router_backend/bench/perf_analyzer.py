@@ -40,11 +40,11 @@ async def measure_perf_analyzer(
         for clients, before in expected[name].items():
             file = scratch / f"perf_analyzer-{case.model}-{clients}"
             number = int(2 * before.rate * window * _WINDOWS) + 500 if case.distinct else 1
-            file.with_suffix(".json").write_text(json.dumps(_data(case, number)))
+            file.with_suffix(".json").write_text(json.dumps(request_data(case, number)))
             hits, _ = await cache_counts(url)
             await call(_command(url, case, clients, window, file), file.with_suffix(".log"), environment)
             again = (await cache_counts(url))[0] - hits
-            result = _latency(file.with_suffix(".csv"), window * _WINDOWS)
+            result = read_latency(file.with_suffix(".csv"), window * _WINDOWS)
             if case.distinct and again:
                 log.warning("perf_analyzer, %s: %d of its prompts came again", name, again)
                 result = replace(result, failure=f"{again} prompts came again")
@@ -62,7 +62,7 @@ def _command(url: str, case: Case, clients: int, window: float, file: Path) -> l
     ]
 
 
-def _data(case: Case, number: int) -> dict[str, Any]:
+def request_data(case: Case, number: int) -> dict[str, Any]:
     """The program's input file; it takes one entry after the other, and begins anew when it has none left."""
     return {"data": [_entry(case.inputs()) for _ in range(number)]}
 
@@ -77,7 +77,8 @@ def _entry(tensors: Tensors) -> dict[str, Any]:
     }
 
 
-def _latency(report: Path, seconds: float) -> Latency:
+def read_latency(report: Path, seconds: float) -> Latency:
+    """The program's CSV report, of `seconds` in all."""
     row = next(csv.DictReader(report.open()))
     rate = float(row["Inferences/Second"])
     p50, p95, p99 = (float(row[f"p{percent} latency"]) / 1e3 for percent in (50, 95, 99))  # from µs

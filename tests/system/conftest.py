@@ -13,6 +13,7 @@ from tests.support.running import RunningSystem
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
     folder = tmp_path_factory.mktemp("system")
-    running = RunningSystem(folder, config=local_config(folder)).start()
+    routing = {"deadline_ms": 10_000, "classifier_cache_bytes": 1024 * 1024}
+    running = RunningSystem(folder, config=local_config(folder, routing=routing)).start()
     yield running
     running.stop()
