@@ -9,6 +9,7 @@ import orjson
 
 from router_backend.forwarding.api import Progress
 from router_backend.forwarding.failure import from_error, unusable
+from router_backend.forwarding.schema import complete_body, complete_choice, complete_usage
 from router_backend.forwarding.sse import DONE
 from router_backend.forwarding.toolcalls import ToolCallIndices
 from router_backend.state.records import Usage
@@ -65,6 +66,10 @@ class ChunkReader:
         if isinstance(usage, dict):
             self._progress.usage = read_usage(usage)
             self._progress.usage_known = True
+            rewritten |= complete_usage(usage)
+        if chunk.get("system_fingerprint", "") is None:
+            del chunk["system_fingerprint"]
+            rewritten = True
         choices = chunk.get("choices", [])
         if not isinstance(choices, list | None):
             raise unusable(self._arm, "choices is no list")
@@ -104,6 +109,7 @@ class ChunkReader:
             index = choice.get("index") or 0
             if not isinstance(index, int):
                 raise unusable(self._arm, "the index of a choice is no number")
+            changed |= complete_choice(choice)
             delta = choice.get("delta")
             if isinstance(delta, dict):
                 if delta.get("tool_calls"):
@@ -175,7 +181,8 @@ def read_body(data: bytes, progress: Progress, endpoint: str) -> bytes:
         progress.usage_known = True
     if endpoint != "embeddings" and items and isinstance(items[0], dict):
         progress.finish_reason = str(items[0].get("finish_reason") or "")
-    if body.get("model") == progress.arm:
+    changed = endpoint != "embeddings" and complete_body(body)
+    if body.get("model") == progress.arm and not changed:
         return data
     body["model"] = progress.arm
     return _dump(progress.arm, body)

@@ -26,7 +26,10 @@ def chunk(delta: dict[str, Any] | None = None, finish: str | None = None, index:
 
 
 def test_only_the_model_changes_and_the_bytes_stay() -> None:
-    data = b'{"id": "c", "model":"theirs", "created": 1, "choices":[{"index":0,"delta":{"content":"say \\"model\\""}}],"x":1.0}'
+    data = (
+        b'{"id": "c", "model":"theirs", "created": 1, "choices":'
+        b'[{"index":0,"delta":{"content":"say \\"model\\""},"finish_reason":null}],"x":1.0}'
+    )
     assert reader().take(data) == data.replace(b'"model":"theirs"', b'"model":"arm"')
 
 
@@ -42,7 +45,7 @@ def test_any_content_and_any_model_name_survive(content: str, model: str, spaced
     data = {
         "id": "c",
         "model": model,
-        "choices": [{"index": 0, "delta": {"content": content, "x": {"model": "theirs"}}}],
+        "choices": [{"index": 0, "delta": {"content": content, "x": {"model": "theirs"}}, "finish_reason": None}],
     }
     try:
         raw = json.dumps(data, ensure_ascii=spaced, separators=(", ", ": ") if spaced else (",", ":")).encode()

@@ -14,6 +14,7 @@ from router_backend.forwarding.engine import Engine, build_engine
 from tests.forwarding.tensorrtllm.conftest import TensorRTLLM
 from tests.support.arms import model, router_config
 from tests.support.asking import ask, payloads, text_of
+from tests.support.openai_schema import CHAT, COMPLETION, check_body, check_chunk
 from tests.support.scripted_upstream import ScriptedUpstream
 
 EngineOf = Callable[..., Engine]
@@ -40,7 +41,7 @@ def expected(trtllm: TensorRTLLM) -> str:
 async def test_a_whole_answer(engine_of: EngineOf, served: str, expected: str) -> None:
     answer = await engine_of(served).forward(ask(served, **GREEDY))
     body = orjson.loads(await answer.body())
-    assert body["object"] == "chat.completion"
+    check_body(body, CHAT)
     assert body["model"] == served
     assert body["id"].startswith("chatcmpl-")
     choice = body["choices"][0]
@@ -57,11 +58,12 @@ async def test_a_whole_answer(engine_of: EngineOf, served: str, expected: str) -
 async def test_a_stream(engine_of: EngineOf, served: str, expected: str) -> None:
     answer = await engine_of(served).forward(ask(served, stream=True, stream_options={"include_usage": True}, **GREEDY))
     chunks = await payloads(answer)
+    for chunk in chunks[:-1]:
+        check_chunk(chunk, CHAT)
     assert chunks[0]["choices"][0]["delta"]["role"] == "assistant"
     assert text_of(chunks) == expected
     assert len(chunks) > 10  # token by token
     assert {chunk["id"] for chunk in chunks[:-1]} == {chunks[0]["id"]}
-    assert {chunk["object"] for chunk in chunks[:-1]} == {"chat.completion.chunk"}
     assert chunks[-3]["choices"][0]["finish_reason"] == "length"
     assert chunks[-2]["usage"] == {"prompt_tokens": 35, "completion_tokens": 12, "total_tokens": 47}
     assert chunks[-1] == "[DONE]"
@@ -126,7 +128,8 @@ async def test_completions_take_the_prompt_as_it_is(engine_of: EngineOf) -> None
         "ensemble", endpoint="completions", prompt="One, two, three,", stream=True, temperature=0, max_tokens=8
     )
     chunks = await payloads(await engine_of("ensemble").forward(request))
-    assert {chunk["object"] for chunk in chunks[:-1]} == {"text_completion"}
+    for chunk in chunks[:-1]:
+        check_chunk(chunk, COMPLETION)
     assert "four" in "".join(choice["text"] for chunk in chunks[:-1] for choice in chunk["choices"])
 
 
