@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from router_backend.config.policy import CascadeConfig
+from router_backend.forwarding.tracing import TraceContext
 from router_backend.state.records import Usage
 
 Endpoint = Literal["chat/completions", "completions", "embeddings"]
@@ -22,6 +23,7 @@ class ForwardRequest:
     named: bool = False
     task: str = ""  # for max_tokens caps
     request_id: str = ""
+    trace: TraceContext = field(default_factory=dict)  # told to the upstream
     cascade: CascadeConfig | None = None  # ask the arms in order until an answer is good enough
 
 

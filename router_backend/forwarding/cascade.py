@@ -20,6 +20,7 @@ from router_backend.forwarding.answers import WholeAnswer
 from router_backend.forwarding.api import Answer, ForwardError, ForwardRequest, Progress
 from router_backend.forwarding.failure import CLIENT_STATUSES
 from router_backend.forwarding.sse import DONE, frame
+from router_backend.forwarding.tracing import TraceContext
 from router_backend.state.records import Usage
 
 _JUDGE_TOKENS = 8
@@ -106,7 +107,7 @@ class Cascade:
                     error.fallbacks = tuple(self._trail)
                     raise
                 continue
-            score = await self._score(request.body, said, answer.progress)
+            score = await self._score(request, said, answer.progress)
             if score >= self._config.threshold:
                 self._discard(best)
                 return self._given(answer)
@@ -152,23 +153,22 @@ class Cascade:
         chat = step.endpoint == "chat/completions"
         return chat and not step.body.get("logprobs") and model is not None and "logprobs" in model.capabilities
 
-    async def _score(self, body: Mapping[str, Any], said: Said, progress: Progress) -> float:
+    async def _score(self, request: ForwardRequest, said: Said, progress: Progress) -> float:
         if said.calls_tools:
             return 1.0  # a call is no text to be judged; the tools' own results show its worth
         if self._config.scorer == "logprob" and said.logprobs:
             return logprob(said.logprobs)
-        prompt = _last_user_text(body)
+        prompt = _last_user_text(request.body)
         if self._config.scorer == "judge" and self._config.judge:
-            rating = await self._ask_judge(self._config.judge, prompt, said.text)
+            rating = await self._ask_judge(self._config.judge, judge_request(prompt, said.text), request.trace)
             if rating is not None:
                 return rating
         return heuristic(said.text, progress.finish_reason, prompt)
 
-    async def _ask_judge(self, judge: str, prompt: str, text: str) -> float | None:
-        messages = judge_request(prompt, text)
+    async def _ask_judge(self, judge: str, messages: list[dict[str, str]], trace: TraceContext) -> float | None:
         body = {"messages": messages, "max_tokens": _JUDGE_TOKENS, "temperature": 0}
         try:
-            answer = await self._forward(ForwardRequest(body=body, arms=(judge,), named=True))
+            answer = await self._forward(ForwardRequest(body=body, arms=(judge,), named=True, trace=trace))
         except ForwardError:
             return None  # a judge that is away must not stop the answer
         self._discarded.append((judge, answer.progress.usage))

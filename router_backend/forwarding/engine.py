@@ -185,16 +185,17 @@ class Engine:
                     raise _resting(arm)
                 lease = Lease(progress, slot, permit, self._observer, streamed)
                 self._observer.attempt(name)
-                call = Call(request.endpoint, arm_body(arm.config, request), streamed, request.request_id)
+                body = arm_body(arm.config, request)
+                call = Call(request.endpoint, body, streamed, request.request_id, request.trace)
                 lease.reply = await arm.upstream.start(call)
                 if streamed:
                     reader = ChunkReader(progress, usage_asked(request.body))
                     answer = StreamedAnswer(lease, reader, timeouts)
                     await answer.prime()
                     return answer
-                body = read_body(await lease.reply.body(), progress, request.endpoint)
+                data = read_body(await lease.reply.body(), progress, request.endpoint)
                 lease.end(True)
-                return WholeAnswer(progress, body)
+                return WholeAnswer(progress, data)
         except TimeoutError as error:
             failure = timed_out(limit, getattr(timeouts, limit), name)
             self._failed(slot, lease, failure)

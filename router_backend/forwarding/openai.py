@@ -54,7 +54,7 @@ class OpenAIServer:
     async def start(self, call: Call) -> HTTPReply:
         """See `Upstream.start`."""
         body = {**call.body, "model": self._model}
-        headers = {"content-type": "application/json", "accept-encoding": "identity", **self._headers}
+        headers = {"content-type": "application/json", "accept-encoding": "identity", **self._headers, **call.trace}
         headers["accept"] = "text/event-stream" if call.streamed else "application/json"
         if call.request_id and call.request_id.isprintable():
             headers["x-request-id"] = call.request_id

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from router_backend.forwarding.api import Endpoint
+from router_backend.forwarding.tracing import TraceContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Call:
     body: Mapping[str, Any]
     streamed: bool
     request_id: str = ""
+    trace: TraceContext = field(default_factory=dict)
 
 
 class Reply(Protocol):

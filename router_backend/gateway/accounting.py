@@ -11,6 +11,7 @@ from router_backend.gateway.exchange import Exchange
 from router_backend.gateway.memory import Remembered
 from router_backend.gateway.routing import Plan
 from router_backend.gateway.runtime import Runtime
+from router_backend.gateway.traces import Trace
 from router_backend.state.records import Outcome
 
 if TYPE_CHECKING:
@@ -21,10 +22,17 @@ class Account:
     """Of one request, from its decision to the end of its answer. It is closed once; later calls change nothing."""
 
     def __init__(
-        self, gateway: Gateway, exchange: Exchange, runtime: Runtime, plan: Plan, session: str, endpoint: Endpoint
+        self,
+        gateway: Gateway,
+        exchange: Exchange,
+        runtime: Runtime,
+        plan: Plan,
+        session: str,
+        endpoint: Endpoint,
+        trace: Trace | None,
     ) -> None:
         self._gateway, self._exchange, self._runtime = gateway, exchange, runtime
-        self._plan, self._session = plan, session
+        self._plan, self._session, self._trace = plan, session, trace
         self._kept = endpoint != "embeddings"  # nobody scores an embedding, so no decision is kept of one
         self._closed = False
         decision = plan.decision
@@ -101,8 +109,8 @@ class Account:
             self._remembered.outcome, self._remembered.savings = outcome, savings
         # A cascade may cost more than the dearest answer alone; a counter can't go back.
         gateway.metrics.completion(self._plan.decision, outcome, None if savings is None else max(0.0, savings))
-        if gateway.traces:
-            gateway.traces.completion(self._exchange, self._plan.decision, outcome, self._plan.seconds)
+        if self._trace:
+            self._trace.end(self._plan.decision, outcome, self._plan.seconds)
         self._exchange.log |= {
             "model": progress.arm,
             "prompt_tokens": usage.prompt,

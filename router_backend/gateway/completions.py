@@ -14,6 +14,7 @@ from router_backend.gateway.hints import take_hints
 from router_backend.gateway.requests import SHAPES, parse
 from router_backend.gateway.routing import Plan, plan
 from router_backend.gateway.runtime import Runtime
+from router_backend.gateway.traces import incoming
 from router_backend.routing.experiments import cascade_of
 
 if TYPE_CHECKING:
@@ -50,8 +51,10 @@ class Completions:
         if hints.policy:
             runtime.keys.require(key, "policy")
         previous = gateway.sessions.get((exchange.key, hints.session)) if hints.session else None
-        made = await plan(body, self._endpoint, hints, previous or "", runtime, gateway.triton)
-        account = Account(gateway, exchange, runtime, made, hints.session, self._endpoint)
+        trace = gateway.traces.begin(exchange) if gateway.traces else None
+        context = trace.context if trace else incoming(exchange)
+        made = await plan(body, self._endpoint, hints, previous or "", runtime, gateway.triton, context)
+        account = Account(gateway, exchange, runtime, made, hints.session, self._endpoint, trace)
         request = ForwardRequest(
             body=body,
             arms=made.arms,
@@ -59,6 +62,7 @@ class Completions:
             named=made.named,
             task=made.decision.task,
             request_id=exchange.request_id,
+            trace=trace.call() if trace else context,
             cascade=cascade_of(runtime.config, made.decision.policy, made.decision.reason),
         )
         try:

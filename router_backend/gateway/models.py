@@ -11,6 +11,7 @@ from router_backend.gateway.hints import take_hints
 from router_backend.gateway.memory import Remembered
 from router_backend.gateway.requests import Route, parse
 from router_backend.gateway.routing import AUTO, ask
+from router_backend.gateway.traces import incoming
 from router_backend.gateway.triton import TritonError
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def routes(gateway: Gateway) -> dict[tuple[str, str], Handler]:
             previous = gateway.sessions.get((exchange.key, hints.session)) if hints.session else None
             body.setdefault("model", AUTO)
             try:
-                decision = await ask(body, hints, previous or "", runtime, gateway.triton, _ROUTE_SECONDS)
+                decision = await ask(
+                    body, hints, previous or "", runtime, gateway.triton, _ROUTE_SECONDS, incoming(exchange)
+                )
             except TritonError as error:
                 if error.code == "INVALID_ARGUMENT":
                     raise ApiError(400, error.message, code="unroutable") from None

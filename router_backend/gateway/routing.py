@@ -10,6 +10,7 @@ import orjson
 
 from router_backend.config.schema import RouterConfig
 from router_backend.forwarding.api import Endpoint
+from router_backend.forwarding.tracing import TraceContext
 from router_backend.gateway.errors import ApiError, unknown_model
 from router_backend.gateway.hints import Hints
 from router_backend.gateway.runtime import Runtime
@@ -51,9 +52,15 @@ class Plan:
 
 
 async def plan(
-    body: dict[str, Any], endpoint: Endpoint, hints: Hints, previous: str, runtime: Runtime, triton: TritonClient
+    body: dict[str, Any],
+    endpoint: Endpoint,
+    hints: Hints,
+    previous: str,
+    runtime: Runtime,
+    triton: TritonClient,
+    trace: TraceContext,
 ) -> Plan:
-    """Decide about a request; never fails for routing's sake.
+    """Decide about a request, in its caller's trace; never fails for routing's sake.
 
     Raises:
         ApiError: 404, the body names a model that does not exist; 400, no model could ever take the request.
@@ -68,7 +75,7 @@ async def plan(
         return Plan(_own(arms[0], "passthrough"), arms, "fallback", ours=True, previous=previous)
     started = time.monotonic()
     try:
-        decision = await ask(body, hints, previous, runtime, triton, config.routing.deadline_ms / 1000)
+        decision = await ask(body, hints, previous, runtime, triton, config.routing.deadline_ms / 1000, trace)
         arms = tuple(arm for arm in decision.ranking if arm in config.names) or (decision.model,)
         kind: Kind = "fallback" if decision.reason.startswith("fallback") else "routed"
         ours = False
@@ -81,7 +88,13 @@ async def plan(
 
 
 async def ask(
-    body: dict[str, Any], hints: Hints, previous: str, runtime: Runtime, triton: TritonClient, seconds: float
+    body: dict[str, Any],
+    hints: Hints,
+    previous: str,
+    runtime: Runtime,
+    triton: TritonClient,
+    seconds: float,
+    trace: TraceContext,
 ) -> RoutedDecision:
     """Triton's decision.
 
@@ -99,13 +112,13 @@ async def ask(
     parameters = {key: value for key, value in limits.items() if value is not None}
     until = time.monotonic() + seconds
     try:
-        decision = await triton.route(inputs, parameters, seconds)
+        decision = await triton.route(inputs, parameters, seconds, trace)
     except TritonError as error:
         if error.code != "INVALID_ARGUMENT" or len(candidates) == len(allowed):
             raise
         # What can take it may only be resting: then it is the engine that says so, and when to come back.
         inputs["candidates"] = orjson.dumps(list(allowed))
-        decision = await triton.route(inputs, parameters, max(0.001, until - time.monotonic()))
+        decision = await triton.route(inputs, parameters, max(0.001, until - time.monotonic()), trace)
     if decision.model not in runtime.config.names:
         raise TritonError("unknown_model", message="Triton's router has another configuration than the gateway")
     return decision

@@ -1,7 +1,6 @@
 """OpenTelemetry traces by the GenAI conventions (https://opentelemetry.io/docs/specs/semconv/gen-ai/), as an option.
 
-Spans are made when a request has ended, from the times that were taken anyway: a request pays nothing on its way. They
-hold no prompt and no completion.
+Spans hold no prompt and no completion.
 """
 
 from __future__ import annotations
@@ -9,11 +8,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from router_backend.forwarding.tracing import PARENT, STATE, TraceContext, trace_context
 from router_backend.routing.decision import RoutedDecision
 from router_backend.state.records import Outcome
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Tracer
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span, Tracer
 
     from router_backend.gateway.exchange import Exchange
 
@@ -43,43 +44,78 @@ class Traces:
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=url)))
         self._tracer: Tracer = self._provider.get_tracer("llm_router.gateway")
 
-    def completion(self, exchange: Exchange, decision: RoutedDecision, outcome: Outcome, decided: float) -> None:
-        """The spans of one completion: the whole, the decision, the upstream call. `decided`: seconds of the decision."""
-        from opentelemetry import trace
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
-        carrier = {name: exchange.header(name.encode()) or "" for name in ("traceparent", "tracestate")}
-        parent = TraceContextTextMapPropagator().extract(carrier)
-        end = time.time_ns()
-        start = end - int(outcome.latency * 1e9)
-        operation = _OPERATIONS.get(exchange.path, "chat")
-        span = self._tracer.start_span(
-            f"{operation} {outcome.served}",
-            parent,
-            trace.SpanKind.SERVER,
-            _attributes(exchange, operation, decision, outcome),
-            start_time=start,
-        )
-        if outcome.status >= 500:
-            span.set_status(trace.StatusCode.ERROR)
-        inside = trace.set_span_in_context(span, parent)
-        if decided:
-            child = self._tracer.start_span("route", inside, trace.SpanKind.CLIENT, start_time=start)
-            child.end(start + int(decided * 1e9))
-        if outcome.upstream is not None:
-            called = self._tracer.start_span(
-                f"{operation} {outcome.served}",
-                inside,
-                trace.SpanKind.CLIENT,
-                {"gen_ai.operation.name": operation, "gen_ai.request.model": outcome.served},
-                start_time=end - int(outcome.upstream * 1e9),
-            )
-            called.end(end)
-        span.end(end)
+    def begin(self, exchange: Exchange) -> Trace:
+        """The trace of one completion; it is exported when it has ended."""
+        return Trace(self._tracer, exchange)
 
     def close(self) -> None:
         """Send what waits; blocks for a few seconds at most."""
         self._provider.shutdown()
+
+
+class Trace:
+    """The spans of one completion: the whole, the decision, the upstream call. They begin when the request came in."""
+
+    def __init__(self, tracer: Tracer, exchange: Exchange) -> None:
+        from opentelemetry import trace
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        self._tracer, self._exchange = tracer, exchange
+        self._operation = _OPERATIONS.get(exchange.path, "chat")
+        self._began = time.time_ns() - int((time.monotonic() - exchange.started) * 1e9)
+        parent = TraceContextTextMapPropagator().extract(incoming(exchange))
+        self._span = tracer.start_span(self._operation, parent, trace.SpanKind.SERVER, start_time=self._began)
+        self._inside = trace.set_span_in_context(self._span, parent)
+        self._call: Span | None = None
+
+    @property
+    def context(self) -> TraceContext:
+        """Of the whole, for Triton."""
+        return _told(self._inside)
+
+    def call(self) -> TraceContext:
+        """Begin the span of the upstream call; its context is the upstream's."""
+        from opentelemetry import trace
+
+        self._call = self._tracer.start_span(self._operation, self._inside, trace.SpanKind.CLIENT)
+        return _told(trace.set_span_in_context(self._call, self._inside))
+
+    def end(self, decision: RoutedDecision, outcome: Outcome, decided: float) -> None:
+        """All of it has ended. `decided`: seconds that the decision took, 0 when none was asked for."""
+        from opentelemetry import trace
+
+        end, name = time.time_ns(), f"{self._operation} {outcome.served}"
+        if decided:
+            child = self._tracer.start_span("route", self._inside, trace.SpanKind.CLIENT, start_time=self._began)
+            child.end(self._began + int(decided * 1e9))
+        if self._call:
+            self._call.update_name(name)
+            self._call.set_attributes(
+                {"gen_ai.operation.name": self._operation, "gen_ai.request.model": outcome.served}
+            )
+            self._call.end(end)
+        self._span.update_name(name)
+        self._span.set_attributes(_attributes(self._exchange, self._operation, decision, outcome))
+        if outcome.status >= 500:
+            self._span.set_status(trace.StatusCode.ERROR)
+        self._span.end(end)
+
+
+def incoming(exchange: Exchange) -> TraceContext:
+    """The trace that the client says its request belongs to."""
+    headers = exchange.scope["headers"]
+    values = (
+        [value.decode("latin-1") for key, value in headers if key == name] for name in (PARENT.encode(), STATE.encode())
+    )
+    return trace_context(*values)
+
+
+def _told(context: Context) -> TraceContext:
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    carrier: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carrier, context)
+    return carrier
 
 
 def _attributes(exchange: Exchange, operation: str, decision: RoutedDecision, outcome: Outcome) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import grpc
 import orjson
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from router_backend.forwarding.tracing import TraceContext
 from router_backend.routing.decision import RoutedDecision
 
 _CODES = re.compile(r"\b(NOT_FOUND|INVALID_ARGUMENT|UNAVAILABLE): (.*)", re.DOTALL)
@@ -26,6 +27,7 @@ _CHANNEL = (
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     ("grpc.max_send_message_length", 64 * 1024 * 1024),
 )
+_UNTRACED: TraceContext = {}
 _CAUSES = {
     grpc.StatusCode.DEADLINE_EXCEEDED: "timeout",
     grpc.StatusCode.UNAVAILABLE: "unavailable",
@@ -49,9 +51,9 @@ class TritonClient:
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     async def route(
-        self, inputs: Mapping[str, bytes], parameters: Mapping[str, float], seconds: float
+        self, inputs: Mapping[str, bytes], parameters: Mapping[str, float], seconds: float, trace: TraceContext
     ) -> RoutedDecision:
-        """The decision for `inputs` (STRING tensors of `route` by name).
+        """The decision for `inputs` (STRING tensors of `route` by name), asked in a caller's trace.
 
         Raises:
             TritonError: no decision within `seconds`.
@@ -62,7 +64,7 @@ class TritonClient:
             _add(request, name, "BYTES", struct.pack("<I", len(value)) + value)
         for name, number in parameters.items():
             request.parameters[name].double_param = number
-        response = await self._infer(request, seconds)
+        response = await self._infer(request, seconds, trace)
         try:
             return RoutedDecision.from_json(_output(response, "decision")[4:])
         except (LookupError, TypeError, ValueError) as error:
@@ -107,9 +109,11 @@ class TritonClient:
     async def aclose(self) -> None:
         await self._channel.close()
 
-    async def _infer(self, request: service_pb2.ModelInferRequest, seconds: float) -> service_pb2.ModelInferResponse:
+    async def _infer(
+        self, request: service_pb2.ModelInferRequest, seconds: float, trace: TraceContext = _UNTRACED
+    ) -> service_pb2.ModelInferResponse:
         try:
-            return await self._stub.ModelInfer(request, timeout=seconds)
+            return await self._stub.ModelInfer(request, timeout=seconds, metadata=tuple(trace.items()))
         except grpc.aio.AioRpcError as error:
             found = _CODES.search(error.details() or "")
             code, message = found.groups() if found else ("", "")

@@ -19,6 +19,7 @@ _BACKENDS = Path(__file__).parent / "backends"
 _HTTP_ADMIN_APIS = "model-repository,shared-memory,logging,trace"
 _GRPC_ADMIN_PROTOCOLS = "model-repository,shared-memory,logging,trace"
 ADMIN_HEADER = "triton-admin-key"
+_FORWARDED_METADATA = "^(traceparent|tracestate)$"
 
 
 class EmbeddedTritonMissing(RuntimeError):
@@ -143,6 +144,8 @@ def arguments(settings: TritonSettings) -> list[str]:
         f"--cache-config=local,size={settings.cache_bytes}",
         f"--http-restricted-api={_HTTP_ADMIN_APIS}:{key}",
         f"--grpc-restricted-protocol={_GRPC_ADMIN_PROTOCOLS}:{key}",
+        # Models see them as parameters of a request. The generate endpoints forward no headers (Triton's issue 8790).
+        f"--grpc-header-forward-pattern={_FORWARDED_METADATA}",
         f"--exit-timeout-secs={settings.exit_seconds}",
         "--log-info=false",
         "--allow-gpu-metrics=false",

@@ -52,20 +52,61 @@ async def collector() -> AsyncIterator[Collector]:
     await runner.cleanup()
 
 
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+PARENT = f"00-{TRACE}-{SPAN}-01"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_clients_trace_is_passed_on_to_triton_and_to_the_model(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, stream: bool
+) -> None:
+    gateway = await serve(upstream, triton=triton)
+    headers = [("traceparent", PARENT), ("tracestate", "one=1"), ("tracestate", "two=2")]
+    assert (await gateway.chat(headers=headers, stream=stream)).status_code == 200
+    for told in (triton.metadata[0], upstream.request_headers[0]):
+        assert (told["traceparent"], told["tracestate"]) == (PARENT, "one=1,two=2")
+    assert (await gateway.chat(stream=stream)).status_code == 200
+    assert "traceparent" not in upstream.request_headers[1]
+
+
+@pytest.mark.parametrize(
+    "parents", [["x"], [PARENT.upper()], [PARENT + "-more"], [PARENT.replace(SPAN, "0" * 16)], [PARENT, PARENT]]
+)
+async def test_what_is_no_trace_is_not_passed_on(serve: Serve, upstream: ScriptedUpstream, parents: list[str]) -> None:
+    gateway = await serve(upstream)
+    headers = [*(("traceparent", parent) for parent in parents), ("tracestate", "one=1")]
+    assert (await gateway.chat(model="a", headers=headers)).status_code == 200
+    assert not {"traceparent", "tracestate"} & upstream.request_headers[0].keys()
+
+
+async def test_the_model_is_told_the_span_of_its_call(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, collector: Collector
+) -> None:
+    gateway = await serve(upstream, triton=triton, telemetry={"otlp_endpoint": collector.url})
+    await gateway.chat(headers={"traceparent": PARENT, "tracestate": "one=1"})
+    assert gateway.app.traces is not None
+    await asyncio.to_thread(gateway.app.traces.close)
+    spans = collector.spans()
+    (whole,) = [span for span in spans if span.parent_span_id.hex() == SPAN]
+    (call,) = [span for span in spans if span.name == "chat a" and span.parent_span_id == whole.span_id]
+    assert upstream.request_headers[0]["traceparent"] == f"00-{TRACE}-{call.span_id.hex()}-01"
+    assert upstream.request_headers[0]["tracestate"] == "one=1"
+    assert triton.metadata[0]["traceparent"] == f"00-{TRACE}-{whole.span_id.hex()}-01"
+
+
 async def test_a_completion_is_traced_without_its_content(
     serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, collector: Collector
 ) -> None:
     upstream.script(Script(text=[CANARY]))
     gateway = await serve(upstream, triton=triton, telemetry={"otlp_endpoint": collector.url})
-    trace_id = "0af7651916cd43dd8448eb211c80319c"
-    headers = {"traceparent": f"00-{trace_id}-b7ad6b7169203331-01", "authorization": f"Bearer {CANARY}"}
+    headers = {"traceparent": PARENT, "authorization": f"Bearer {CANARY}"}
     response = await gateway.chat(CANARY, headers=headers)
     assert gateway.app.traces is not None
     await asyncio.to_thread(gateway.app.traces.close)
     spans = collector.spans()
     assert {span.name for span in spans} == {"chat a", "route"}
-    assert {span.trace_id.hex() for span in spans} == {trace_id}
-    (whole,) = [span for span in spans if span.parent_span_id.hex() == "b7ad6b7169203331"]
+    assert {span.trace_id.hex() for span in spans} == {TRACE}
+    (whole,) = [span for span in spans if span.parent_span_id.hex() == SPAN]
     assert {span.parent_span_id for span in spans if span is not whole} == {whole.span_id}
     attributes = {item.key: item.value for item in whole.attributes}
     assert attributes["gen_ai.operation.name"].string_value == "chat"

@@ -37,6 +37,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     refuse: Refusal | None = None  # of every model
     decide: Callable[[dict[str, Any]], RoutedDecision | bytes] | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
+    metadata: list[dict[str, Any]] = field(default_factory=list)  # of each call
     decisions: dict[str, dict[str, Any]] = field(default_factory=dict)  # that became durable
     outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
     scores: list[tuple[str, float]] = field(default_factory=list)
@@ -59,6 +60,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
         return service_pb2.ModelReadyResponse(ready=self.refuse is None)
 
     async def ModelInfer(self, request: Any, context: Any) -> service_pb2.ModelInferResponse:
+        self.metadata.append(dict(context.invocation_metadata()))
         inputs = {
             tensor.name: _value(tensor.datatype, data)
             for tensor, data in zip(request.inputs, request.raw_input_contents, strict=True)

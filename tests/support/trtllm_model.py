@@ -17,7 +17,7 @@ JOURNAL = "TEST_JOURNAL"
 
 
 class LocalModel:
-    """llama.cpp's native API on loopback; `JOURNAL` gets a line whenever a generation was cancelled or ended."""
+    """llama.cpp's native API on loopback; `JOURNAL` gets a line for each trace, cancellation and end."""
 
     def __init__(self) -> None:
         self._port = int(os.environ[UPSTREAM])
@@ -31,6 +31,10 @@ class LocalModel:
 
     def generate(self, request: Any, prompt: str, limit: int, options: dict[str, Any]) -> Iterator[str]:
         """The text, token by token; ends at once when the request is cancelled."""
+        trace = json.loads(request.parameters() or "{}").get("traceparent")
+        if trace:
+            with open(os.environ[JOURNAL], "a") as journal:
+                journal.write(f"{trace}\n")
         if prompt == "FAIL":
             raise ValueError("scripted failure")
         options = {name: value.item() if hasattr(value, "item") else value for name, value in options.items()}

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+import httpx
 import numpy as np
 import pytest
 import pytest_asyncio
@@ -73,7 +74,9 @@ class Triton:
     running: RunningSystem
     stub: service_pb2_grpc.GRPCInferenceServiceStub
 
-    def call(self, *, models: tuple[str, ...] = ("a", "b"), stream: bool = True, **body: Any) -> Any:
+    def call(
+        self, *, models: tuple[str, ...] = ("a", "b"), stream: bool = True, metadata: Any = None, **body: Any
+    ) -> Any:
         """The request under way; iterate over it, or cancel it."""
         fields = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], "stream": stream, **body}
         request = service_pb2.ModelInferRequest(model_name="llm_router_bls")
@@ -82,7 +85,7 @@ class Triton:
             data = json.dumps(value, ensure_ascii=False).encode()
             request.inputs.add(name=name, datatype="BYTES", shape=[1, 1])
             request.raw_input_contents.append(len(data).to_bytes(4, "little") + data)
-        return self.stub.ModelStreamInfer(iter([request]))
+        return self.stub.ModelStreamInfer(iter([request]), metadata=metadata)
 
     async def ask(self, **fields: Any) -> Answer:
         answer = Answer()
@@ -361,6 +364,19 @@ async def test_messages_of_every_kind_are_forwarded_as_they_are(
     answer = await triton.ask(messages=messages)
     assert (answer.error, answer.text) == ("", "Hello, world")
     assert upstream.requests[0]["messages"] == messages
+
+
+@pytest.mark.parametrize("way", ["metadata", "llm_router", "llm_router_bls"])
+async def test_the_clients_trace_is_passed_on(triton: Triton, upstream: ScriptedUpstream, way: str) -> None:
+    upstream.request_headers.clear()
+    trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "one=1"}
+    if way == "metadata":
+        assert (await triton.ask(metadata=tuple(trace.items()))).text == "Hello, world"
+    else:
+        async with httpx.AsyncClient(base_url=triton.running.triton, trust_env=False) as http:
+            reply = await http.post(f"/v2/models/{way}/generate", json={"text_input": "hi", "max_tokens": 4, **trace})
+        assert reply.status_code == 200, reply.text
+    assert {name: upstream.request_headers[0][name] for name in trace} == trace
 
 
 # Time limits

@@ -64,7 +64,8 @@ class TensorRTLLMServer:
         request.id = call.request_id
         return TritonReply(
             arm=self._arm,
-            call=stub.ModelStreamInfer(_once(request)),
+            # Triton takes its caller's trace from the metadata (its mode `opentelemetry`, from 24.01 on).
+            call=stub.ModelStreamInfer(_once(request), metadata=tuple(call.trace.items())),
             dialect=dialect,
             endpoint=call.endpoint,
             stops=sampling.stops,

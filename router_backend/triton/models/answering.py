@@ -19,6 +19,7 @@ from router_backend.config.runtime import config_path, runtime_config, state_dir
 from router_backend.config.watch import ConfigWatcher
 from router_backend.forwarding.api import Answer, ForwardError, ForwardRequest, Progress
 from router_backend.forwarding.engine import Engine, build_engine
+from router_backend.forwarding.tracing import TraceContext
 from router_backend.routing.decision import RoutedDecision
 from router_backend.routing.experiments import cascade_of
 from router_backend.routing.implicit import ImplicitFeedback
@@ -65,12 +66,14 @@ class Answering:
         self._store.close()
         self.loop.call_soon_threadsafe(self.loop.stop)
 
-    async def answer(self, decision: RoutedDecision, body: dict[str, Any], sender: Any, cancellable: bool) -> None:
+    async def answer(
+        self, decision: RoutedDecision, body: dict[str, Any], sender: Any, trace: TraceContext, cancellable: bool
+    ) -> None:
         """Forward and send; every way out ends the response stream."""
         task = asyncio.current_task()
         watch = asyncio.create_task(_cancel_when_asked(sender, task)) if cancellable else None
         try:
-            await self._forward(decision, body, sender)
+            await self._forward(decision, body, sender, trace)
         except ForwardError as error:
             fail(sender, f"{error.status}: {error.message}", error.status)
         except asyncio.CancelledError:
@@ -82,12 +85,13 @@ class Answering:
             if watch is not None:
                 watch.cancel()
 
-    async def _forward(self, decision: RoutedDecision, body: dict[str, Any], sender: Any) -> None:
+    async def _forward(self, decision: RoutedDecision, body: dict[str, Any], sender: Any, trace: TraceContext) -> None:
         request = ForwardRequest(
             body=body,
             arms=decision.ranking or [decision.model],
             task=decision.task,
             request_id=decision.decision_id,
+            trace=trace,
             cascade=cascade_of(self._config, decision.policy, decision.reason),
         )
         answer = await self._answered(decision, request)

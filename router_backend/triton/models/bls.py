@@ -11,6 +11,7 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
+from router_backend.forwarding.tracing import TraceContext
 from router_backend.routing.decision import RoutedDecision
 from router_backend.triton.models import process, tensors
 from router_backend.triton.models.answering import Answering, fail
@@ -41,12 +42,12 @@ class TritonPythonModel:
             call = pb_utils.InferenceRequest(
                 model_name="route", requested_output_names=["decision"], inputs=inputs, parameters=parameters
             )
-            self._answering.spawn(self._route_and_answer(call, body, sender))
+            self._answering.spawn(self._route_and_answer(call, body, sender, tensors.trace(request)))
 
     def finalize(self) -> None:
         self._answering.close()
 
-    async def _route_and_answer(self, call: Any, body: dict[str, Any], sender: Any) -> None:
+    async def _route_and_answer(self, call: Any, body: dict[str, Any], sender: Any, trace: TraceContext) -> None:
         response = await asyncio.to_thread(call.exec)
         if response.has_error():
             error = response.error()
@@ -56,4 +57,4 @@ class TritonPythonModel:
             return
         tensor = pb_utils.get_output_tensor_by_name(response, "decision")
         decision = RoutedDecision.from_json(tensor.as_numpy().reshape(-1)[0])
-        await self._answering.answer(decision, body, sender, cancellable=True)
+        await self._answering.answer(decision, body, sender, trace, cancellable=True)

@@ -28,7 +28,8 @@ class TritonPythonModel:
             except InvalidInput as error:
                 fail(sender, str(error), 400)
                 continue
-            self._answering.spawn(self._answering.answer(decision, body, sender, cancellable=False))
+            trace = tensors.trace(request)
+            self._answering.spawn(self._answering.answer(decision, body, sender, trace, cancellable=False))
 
     def finalize(self) -> None:
         self._answering.close()

@@ -10,6 +10,8 @@ import orjson
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
+from router_backend.forwarding.tracing import PARENT, STATE, TraceContext, trace_context
+
 # Inputs of TensorRT-LLM's `ensemble` dialect, as OpenAI request fields.
 _SAMPLING = {
     "max_tokens": "max_tokens",
@@ -59,6 +61,12 @@ def parameters(request: Any) -> dict[str, Any]:
     """Request parameters: with the generate endpoints, JSON fields that are no inputs."""
     text = request.parameters()
     return dict(orjson.loads(text)) if text else {}
+
+
+def trace(request: Any) -> TraceContext:
+    """The caller's trace, in parameters of the request; gRPC metadata of these names is forwarded as such."""
+    given = {name: value for name, value in parameters(request).items() if isinstance(value, str)}
+    return trace_context(*([given[name]] if name in given else [] for name in (PARENT, STATE)))
 
 
 def chat_body(row: dict[str, Any]) -> dict[str, Any]:

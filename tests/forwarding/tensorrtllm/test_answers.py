@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -131,6 +132,14 @@ async def test_completions_take_the_prompt_as_it_is(engine_of: EngineOf) -> None
     for chunk in chunks[:-1]:
         check_chunk(chunk, COMPLETION)
     assert "four" in "".join(choice["text"] for chunk in chunks[:-1] for choice in chunk["choices"])
+
+
+@pytest.mark.parametrize("served", SERVED)
+async def test_the_server_is_told_the_trace(engine_of: EngineOf, trtllm: TensorRTLLM, served: str) -> None:
+    parent = f"00-0af7651916cd43dd8448eb211c80319c-{SERVED.index(served) + 1:016x}-01"
+    request = replace(ask(served, max_tokens=2), trace={"traceparent": parent})
+    await engine_of(served).forward(request)
+    assert parent in trtllm.journal.read_text().splitlines()
 
 
 @pytest.mark.parametrize("served", ["tensorrt_llm_bls", "tensorrt_llm"])
