@@ -21,7 +21,7 @@ class ConfigWatcher:
     def __init__(self, path: Path, changed: Callable[[RouterConfig], None], seconds: float = 0.5) -> None:
         self._path, self._changed, self._seconds = path, changed, seconds
         self._digest = self._read()
-        self._stop = threading.Event()
+        self._stop, self._lock = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._run, name="config-watch", daemon=True)
 
     def start(self) -> None:
@@ -30,11 +30,12 @@ class ConfigWatcher:
     def stop(self) -> None:
         self._stop.set()
 
-    def _run(self) -> None:
-        while not self._stop.wait(self._seconds):
+    def check(self) -> None:
+        """Look at once, and return when a change is in force."""
+        with self._lock:
             digest = self._read()
             if digest in (self._digest, b""):
-                continue
+                return
             self._digest = digest
             try:
                 self._changed(runtime_config())
@@ -42,6 +43,10 @@ class ConfigWatcher:
                 log.error("router.yaml changed and can't be used, the one before stays in force:\n%s", error)
             except Exception:
                 log.exception("router.yaml changed and could not be applied, the one before stays in force")
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._seconds):
+            self.check()
 
     def _read(self) -> bytes:
         try:

@@ -33,7 +33,7 @@ _ANSWER_HEADERS = {
     "x-router-decision-id": "What /v1/feedback takes.",
     "x-router-model": "The model that answered.",
     "x-router-task": "The task that the prompt was classified as; empty when it was not.",
-    "x-router-reason": "Why: policy:…, explore, named, passthrough, fallback:<cause>, …",
+    "x-router-reason": "Why: policy:…, explore, named, passthrough[:token_ids], fallback:<cause>, …",
     "x-router-switched": "`true` when the session's model changed.",
 }
 
@@ -64,7 +64,7 @@ def document() -> dict[str, Any]:
         "security": [{"key": []}, {}],
         "paths": {
             "/v1/chat/completions": {"post": _completion("Chat", "Chat, routed with the model `auto`.")},
-            "/v1/completions": {"post": _completion("Completion", "Legacy completions, passed through.")},
+            "/v1/completions": {"post": _completion("Completion", "Text completions, routed with the model `auto`.")},
             "/v1/embeddings": {"post": _completion("Embedding", "Embeddings, passed through.")},
             "/v1/models": {"get": _operation("All models.", models)},
             "/v1/models/{id}": {"get": _operation("One model.", model, path="id")},

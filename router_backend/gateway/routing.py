@@ -10,11 +10,13 @@ import orjson
 
 from router_backend.config.schema import RouterConfig
 from router_backend.forwarding.api import Endpoint
+from router_backend.forwarding.capabilities import fits
 from router_backend.forwarding.tracing import TraceContext
 from router_backend.gateway.errors import ApiError, unknown_model
 from router_backend.gateway.hints import Hints
 from router_backend.gateway.runtime import Runtime
 from router_backend.gateway.triton import TritonClient, TritonError
+from router_backend.routing.agreement import CONFIGURATION
 from router_backend.routing.decision import RoutedDecision
 from router_backend.state.ids import new_decision_id
 from router_backend.state.records import Decision, Kind
@@ -70,19 +72,21 @@ async def plan(
         if name not in config.names:
             raise unknown_model(name, config.names)
         return Plan(_own(name, "named"), (name,), "named", ours=True, previous=previous)
-    if endpoint != "chat/completions":
+    prompt = classified(body, endpoint)
+    if prompt is None:
         arms = _capable(config, endpoint, hints)
-        return Plan(_own(arms[0], "passthrough"), arms, "fallback", ours=True, previous=previous)
+        reason = "passthrough" if endpoint == "embeddings" else "passthrough:token_ids"
+        return Plan(_own(arms[0], reason), arms, "fallback", ours=True, previous=previous)
     started = time.monotonic()
     try:
-        decision = await ask(body, hints, previous, runtime, triton, config.routing.deadline_ms / 1000, trace)
+        decision = await ask(prompt, hints, previous, runtime, triton, config.routing.deadline_ms / 1000, trace)
         arms = tuple(arm for arm in decision.ranking if arm in config.names) or (decision.model,)
         kind: Kind = "fallback" if decision.reason.startswith("fallback") else "routed"
         ours = False
     except TritonError as error:
         if error.code == "INVALID_ARGUMENT":  # an unknown policy, or no model for what the request needs
             raise ApiError(400, error.message, code="unroutable") from None
-        arms = _defaults(config, hints)
+        arms = _defaults(config, hints, prompt)
         decision, kind, ours = _own(arms[0], f"fallback:{error.cause}"), "fallback", True
     return Plan(decision, arms, kind, ours, previous, time.monotonic() - started)
 
@@ -109,7 +113,8 @@ async def ask(
         if value:
             inputs[key] = value.encode()
     limits = {"max_cost": hints.max_cost, "min_quality": hints.min_quality}
-    parameters = {key: value for key, value in limits.items() if value is not None}
+    parameters: dict[str, float | str] = {key: value for key, value in limits.items() if value is not None}
+    parameters[CONFIGURATION] = runtime.fingerprint
     until = time.monotonic() + seconds
     try:
         decision = await triton.route(inputs, parameters, seconds, trace)
@@ -128,16 +133,35 @@ def _own(model: str, reason: str) -> RoutedDecision:
     return RoutedDecision(decision_id=new_decision_id(), model=model, reason=reason)
 
 
-def _defaults(config: RouterConfig, hints: Hints) -> tuple[str, ...]:
-    """The default model first, then the others, should it be down too; within what the client allows."""
+def classified(body: dict[str, Any], endpoint: Endpoint) -> dict[str, Any] | None:
+    """The chat request whose decision holds for a request; None if there is no text to classify.
+
+    The prompt of a text completion is a user's turn. Several prompts are of one kind, and each has the context window to
+    itself: the longest stands for all.
+    """
+    if endpoint == "chat/completions":
+        return body
+    prompt = body.get("prompt")
+    prompts = [prompt] if isinstance(prompt, str) else prompt
+    if endpoint == "embeddings" or not prompts or not all(isinstance(text, str) for text in prompts):
+        return None
+    needs: dict[str, Any] = {name: body[name] for name in ("model", "max_tokens", "logprobs") if name in body}
+    return {**needs, "messages": [{"role": "user", "content": max(prompts, key=len)}]}
+
+
+def _defaults(config: RouterConfig, hints: Hints, body: dict[str, Any]) -> tuple[str, ...]:
+    """The default model first, then the others, should it be down too; within what the client allows.
+
+    Models that can't take the request come last: they are asked only where no other is left.
+    """
     allowed = [name for name in config.names if name in hints.models] if hints.models else list(config.names)
-    allowed.sort(key=lambda name: name != config.default_model)
+    allowed.sort(key=lambda name: (not fits(config.model(name), body, prompt_tokens=0), name != config.default_model))
     return tuple(allowed)
 
 
 def _capable(config: RouterConfig, endpoint: Endpoint, hints: Hints) -> tuple[str, ...]:
-    """Models that may know an endpoint which the classifier doesn't route."""
-    arms = _defaults(config, hints)
+    """Models that may take a request which can't be classified."""
+    arms = _defaults(config, hints, {})
     if endpoint == "embeddings":
         embedding = tuple(arm for arm in arms if "embeddings" in config.model(arm).capabilities)
         arms = embedding or arms

@@ -8,13 +8,14 @@ import contextlib
 from router_backend.config.schema import RouterConfig
 from router_backend.forwarding.api import Engine
 from router_backend.gateway.auth import Keys, Ledger
+from router_backend.routing.agreement import fingerprint
 
 
 class Runtime:
     """Configuration, engine and keys, with a count of the requests that use them."""
 
     def __init__(self, config: RouterConfig, engine: Engine, ledger: Ledger) -> None:
-        self.config, self.engine = config, engine
+        self.config, self.engine, self.fingerprint = config, engine, fingerprint(config)
         self.keys = Keys(config.security.api_keys, ledger)
         self._users = 0
         self._unused = asyncio.Event()

@@ -16,7 +16,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from router_backend.forwarding.tracing import TraceContext
 from router_backend.routing.decision import RoutedDecision
 
-_CODES = re.compile(r"\b(NOT_FOUND|INVALID_ARGUMENT|UNAVAILABLE): (.*)", re.DOTALL)
+_CODES = re.compile(r"\b(NOT_FOUND|INVALID_ARGUMENT|UNAVAILABLE|OTHER_CONFIGURATION): (.*)", re.DOTALL)
 _CHANNEL = (
     # Behind a name with several addresses (a headless Service) every replica gets its share of the calls.
     ("grpc.lb_policy_name", "round_robin"),
@@ -36,7 +36,7 @@ _CAUSES = {
 
 
 class TritonError(RuntimeError):
-    """A call failed. `cause` is timeout, unavailable, overloaded or error; `code` is the model's own, if it gave one."""
+    """A call failed. `cause` is for x-router-reason; `code` is the model's own, if it gave one."""
 
     def __init__(self, cause: str, code: str = "", message: str = "") -> None:
         super().__init__(message or cause)
@@ -51,7 +51,7 @@ class TritonClient:
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     async def route(
-        self, inputs: Mapping[str, bytes], parameters: Mapping[str, float], seconds: float, trace: TraceContext
+        self, inputs: Mapping[str, bytes], parameters: Mapping[str, float | str], seconds: float, trace: TraceContext
     ) -> RoutedDecision:
         """The decision for `inputs` (STRING tensors of `route` by name), asked in a caller's trace.
 
@@ -62,8 +62,11 @@ class TritonClient:
         request.outputs.add(name="decision")
         for name, value in inputs.items():
             _add(request, name, "BYTES", struct.pack("<I", len(value)) + value)
-        for name, number in parameters.items():
-            request.parameters[name].double_param = number
+        for name, given in parameters.items():
+            if isinstance(given, str):
+                request.parameters[name].string_param = given
+            else:
+                request.parameters[name].double_param = given
         response = await self._infer(request, seconds, trace)
         try:
             return RoutedDecision.from_json(_output(response, "decision")[4:])
@@ -117,7 +120,8 @@ class TritonClient:
         except grpc.aio.AioRpcError as error:
             found = _CODES.search(error.details() or "")
             code, message = found.groups() if found else ("", "")
-            raise TritonError(_CAUSES.get(error.code(), "error"), code, message.strip()) from None
+            cause = "configuration" if code == "OTHER_CONFIGURATION" else _CAUSES.get(error.code(), "error")
+            raise TritonError(cause, code, message.strip()) from None
 
 
 def _text(value: str) -> bytes:

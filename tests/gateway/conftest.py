@@ -66,7 +66,8 @@ async def triton() -> AsyncIterator[ScriptedTriton]:
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Starts gateways whose models are `a`, `b`, … in front of the given upstreams; keywords are router.yaml's sections.
+    """Starts gateways whose models are `a`, `b`, … in front of the given upstreams; keywords are router.yaml's sections,
+    `arm` is for each model, `arms` for one by its name.
 
     Without `triton` nothing listens at Triton's address. `a` costs 1 and 2 USD per million tokens, `b` ten times that.
     """
@@ -76,6 +77,7 @@ async def serve() -> AsyncIterator[Serve]:
             *servers: ScriptedUpstream,
             triton: ScriptedTriton | None = None,
             arm: dict[str, Any] | None = None,
+            arms: dict[str, dict[str, Any]] | None = None,
             config_path: Path | None = None,
             **sections: Any,
         ) -> Running:
@@ -83,7 +85,13 @@ async def serve() -> AsyncIterator[Serve]:
             # Generous: these tests are about what the gateway does with a decision, not about this machine's speed.
             sections.setdefault("routing", {"deadline_ms": 2000})
             models = [
-                model(name, server.base_url, price={"input": 10**at, "output": 2 * 10**at}, **(arm or {}))
+                model(
+                    name,
+                    server.base_url,
+                    price={"input": 10**at, "output": 2 * 10**at},
+                    **(arm or {}),
+                    **(arms or {}).get(name, {}),
+                )
                 for at, (name, server) in enumerate(zip("abcd", servers, strict=False))
             ]
             url = triton.url if triton else "127.0.0.1:9"

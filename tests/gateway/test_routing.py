@@ -191,6 +191,79 @@ async def test_what_no_model_could_take_is_refused(
     assert response.json()["error"]["message"] == "policy 'x' isn't known"
 
 
+@pytest.mark.parametrize(
+    ("prompt", "read"), [("Once", "Once"), (["Once"], "Once"), (["a", "a longer one", "b"], "a longer one")]
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_text_completions_are_routed_like_chats(
+    serve: Serve,
+    upstream: ScriptedUpstream,
+    second: ScriptedUpstream,
+    triton: ScriptedTriton,
+    prompt: str | list[str],
+    read: str,
+    stream: bool,
+) -> None:
+    triton.models = ["b", "a"]
+    gateway = await serve(upstream, second, triton=triton)
+    body = {"model": "auto", "prompt": prompt, "max_tokens": 3, "stream": stream, "user": "u1"}
+    response = await gateway.http.post("/v1/completions", json=body)
+    assert response.status_code == 200
+    assert second.requests[0]["prompt"] == prompt
+    assert not upstream.requests
+    asked = triton.asked[0]
+    assert asked["request"]["messages"] == [{"role": "user", "content": read}]
+    assert asked["request"]["max_tokens"] == 3
+    assert asked["session_id"] == "u1"
+    headers = response.headers
+    assert (headers["x-router-model"], headers["x-router-task"]) == ("b", "open_qa")
+    assert headers["x-router-reason"] == "policy:linucb"
+    assert triton.outcomes[headers["x-router-decision-id"]]["served"] == "b"
+    await gateway.chat(model="a", user="u1")
+    again = await gateway.http.post("/v1/completions", json=body)
+    assert again.headers["x-router-switched"] == "true"
+
+
+@pytest.mark.parametrize("prompt", [[1, 2, 3], [[1, 2], [3]], ["text", 4], []])
+async def test_text_completions_without_text_take_the_default_model(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, prompt: list[object]
+) -> None:
+    gateway = await serve(upstream, triton=triton)
+    response = await gateway.http.post("/v1/completions", json={"model": "auto", "prompt": prompt})
+    assert response.status_code == 200
+    assert response.headers["x-router-model"] == "a"
+    assert response.headers["x-router-reason"] == "passthrough:token_ids"
+    assert not triton.asked
+
+
+async def test_text_completions_do_not_need_triton(serve: Serve, upstream: ScriptedUpstream) -> None:
+    gateway = await serve(upstream)
+    response = await gateway.http.post("/v1/completions", json={"model": "auto", "prompt": "Once"})
+    assert response.status_code == 200
+    assert response.headers["x-router-reason"] == "fallback:unavailable"
+
+
+async def test_a_router_with_another_configuration_refuses_nothing(
+    serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    triton.refuse = Refusal(
+        grpc.StatusCode.UNAVAILABLE, "in ensemble: OTHER_CONFIGURATION: none of ['b'] is configured"
+    )
+    gateway = await serve(upstream, second, triton=triton)
+    response = await gateway.chat(headers={"x-router-models": "b"})
+    assert response.status_code == 200
+    assert (response.headers["x-router-model"], response.headers["x-router-reason"]) == ("b", "fallback:configuration")
+
+
+async def test_a_fallback_prefers_models_that_can_take_the_request(
+    serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream
+) -> None:
+    gateway = await serve(upstream, second, arms={"b": {"capabilities": ["tools"]}})
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
+    assert (await gateway.chat(tools=tools)).headers["x-router-model"] == "b"
+    assert (await gateway.chat()).headers["x-router-model"] == "a"
+
+
 async def test_inlined_images_do_not_go_through_the_classifier(
     serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -107,3 +108,44 @@ async def test_an_added_model_joins_and_is_explored(
                 break
             assert time.monotonic() < deadline, reply.text
             await asyncio.sleep(0.2)
+
+
+async def test_a_request_for_an_added_model_alone_is_never_refused(
+    running: RunningSystem, upstream: ScriptedUpstream
+) -> None:
+    """The gateway has read the file at once, the router looks at it twice a second."""
+    add(running, upstream, "late")
+    await asyncio.to_thread(by_request, running)
+    body = {"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}
+    reasons = []
+    async with httpx.AsyncClient(base_url=running.gateway, timeout=60, trust_env=False) as http, asyncio.timeout(20):
+        while "only_candidate" not in reasons:
+            answer = await http.post("/v1/chat/completions", json=body, headers={"x-router-models": "late"})
+            assert answer.status_code == 200, answer.text
+            assert answer.headers["x-router-model"] == "late"
+            reasons.append(answer.headers["x-router-reason"])
+    assert set(reasons) <= {"fallback:configuration", "only_candidate"}
+
+
+@pytest.mark.parametrize("served", ["llm_router", "llm_router_bls"])
+async def test_triton_answers_with_an_added_model_as_soon_as_it_routes_to_it(
+    running: RunningSystem, upstream: ScriptedUpstream, served: str
+) -> None:
+    """Routing and forwarding are different processes: either may be the first to read the file."""
+    add(running, upstream, f"by-{served}")
+    body = {"text_input": "Hello", "max_tokens": 4, "candidates": json.dumps([f"by-{served}"])}
+    async with httpx.AsyncClient(base_url=running.triton, timeout=60, trust_env=False) as http, asyncio.timeout(20):
+        while True:
+            answer = await http.post(f"/v2/models/{served}/generate", json=body)
+            if answer.status_code == 200:
+                break
+            assert "none of the allowed models" in answer.text
+            await asyncio.sleep(0.005)
+    assert answer.json()["model"] == f"by-{served}"
+
+
+def add(running: RunningSystem, upstream: ScriptedUpstream, name: str) -> None:
+    assert running.config is not None
+    config = yaml.safe_load(running.config.read_text())
+    config["models"].append(model(name, upstream.base_url))
+    running.config.write_text(yaml.safe_dump(config, sort_keys=False))

@@ -73,8 +73,9 @@ def test_route_reads_every_kind_of_input(system: RunningSystem, name: str, value
 )
 def test_route_says_what_is_wrong_with_an_input(system: RunningSystem, inputs: dict[str, str], said: str) -> None:
     client = triton_grpc.InferenceServerClient(system.grpc)
-    with pytest.raises(triton_grpc.InferenceServerException, match=said):
+    with pytest.raises(triton_grpc.InferenceServerException, match=said) as told:
         client.infer("route", [tensor(triton_grpc, name, value) for name, value in inputs.items()])
+    assert str(told.value).count("INVALID_ARGUMENT: ") == 1
 
 
 def test_route_takes_a_batch(system: RunningSystem) -> None:

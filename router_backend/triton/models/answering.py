@@ -86,9 +86,12 @@ class Answering:
                 watch.cancel()
 
     async def _forward(self, decision: RoutedDecision, body: dict[str, Any], sender: Any, trace: TraceContext) -> None:
+        arms = decision.ranking or [decision.model]
+        if any(arm not in self._config.names for arm in arms):
+            await asyncio.to_thread(self._watcher.check)  # the router has read a changed router.yaml before us
         request = ForwardRequest(
             body=body,
-            arms=decision.ranking or [decision.model],
+            arms=[arm for arm in arms if arm in self._config.names] or arms,
             task=decision.task,
             request_id=decision.decision_id,
             trace=trace,

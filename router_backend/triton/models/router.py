@@ -14,6 +14,7 @@ from router_backend.config.runtime import config_path, runtime_config, state_dir
 from router_backend.config.watch import ConfigWatcher
 from router_backend.contract import COMPLEXITY, EMBEDDING, EMBEDDING_SPACE, TASK_PROBABILITIES
 from router_backend.prompts.hints import RoutingHints
+from router_backend.routing.agreement import CONFIGURATION, fingerprint
 from router_backend.routing.candidates import NoCandidate
 from router_backend.routing.decision import RoutedDecision
 from router_backend.routing.implicit import ImplicitFeedback
@@ -48,6 +49,7 @@ class TritonPythonModel:
         )
         self._learner.start()
         self._router = Router(self._learner, self._record)
+        self._fingerprint = fingerprint(config)
         self._watcher = ConfigWatcher(config_path(), self._reload)
         self._watcher.start()
         if not self._learner.wait_until_current(_CATCH_UP_SECONDS):
@@ -71,6 +73,7 @@ class TritonPythonModel:
 
     def _reload(self, config: RouterConfig) -> None:
         self._learner.reload(config)
+        self._fingerprint = fingerprint(config)
         self._implicit.signals = config.implicit
         log.info("router.yaml was read again: models %s", ", ".join(config.names))
 
@@ -87,7 +90,10 @@ class TritonPythonModel:
                 )
                 decisions.append(self._router.decide(classified, RoutingHints.from_json(hints)))
         except (NoCandidate, UnknownPolicy) as error:
-            return tensors.failure(f"INVALID_ARGUMENT: {error}")
+            asked = tensors.parameters(request).get(CONFIGURATION, self._fingerprint)
+            if asked != self._fingerprint:  # for the gateway, which has read another file, the request may be right
+                return tensors.failure(f"OTHER_CONFIGURATION: {error}", pb_utils.TritonError.UNAVAILABLE)
+            return tensors.failure(str(error))
         for decision in decisions:
             self._metrics.decided(decision)
         return pb_utils.InferenceResponse(_outputs(decisions))
