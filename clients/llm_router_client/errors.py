@@ -11,6 +11,7 @@ from typing import Any
 _RETRIED = frozenset({408, 429, 502, 503, 504})
 _MODEL_CODES = {"NOT_FOUND": 404, "INVALID_ARGUMENT": 400, "UNAVAILABLE": 503}
 _MODEL_ERROR = re.compile(r"(?:in ensemble '\w+', )?(?:(NOT_FOUND|INVALID_ARGUMENT|UNAVAILABLE|[45]\d\d): )?(.*)", re.S)
+_HINTS = re.compile(r" \((?=[rs])(?:retry-after: (?P<seconds>\d{1,9}))?(?:, )?(?P<never>should-retry: false)?\)$")
 
 
 class RouterError(Exception):
@@ -104,13 +105,24 @@ def from_gateway(status: int, headers: Mapping[str, str], body: Any) -> RouterEr
 
 
 def from_triton(status: int, message: str) -> RouterError:
-    """Triton's error. The models begin their messages with a code that says more than `status` does."""
+    """Triton's error. The models begin their messages with a code that says more than `status`, and end them with hints."""
     found = _MODEL_ERROR.fullmatch(message)
     code, text = found.groups() if found else (None, message)
+    text, wait, told_not_to = _hints(text)
     if code:
         status = _MODEL_CODES.get(code) or int(code)
     name = code.lower() if code in _MODEL_CODES else None
-    return class_for(status)(text, status=status, code=name, retryable=status in _RETRIED)
+    retryable = status in _RETRIED and not told_not_to
+    return class_for(status)(text, status=status, code=name, retry_after=wait, retryable=retryable)
+
+
+def _hints(text: str) -> tuple[str, float | None, bool]:
+    """The message without its hints, seconds to wait, whether to call again would be wrong."""
+    found = _HINTS.search(text)
+    if not found:
+        return text, None, False
+    seconds = found["seconds"]
+    return text[: found.start()], float(seconds) if seconds else None, found["never"] is not None
 
 
 def _seconds(value: str) -> float | None:

@@ -91,6 +91,9 @@ class Engine(Protocol):
     async def aclose(self) -> None: ...
 
 
+_NOT_TRIED = frozenset({"queue_full", "breaker_open", "context_length"})  # causes without a call
+
+
 class ForwardError(Exception):
     """No arm answered. Maps one to one on OpenAI's error object."""
 
@@ -109,3 +112,8 @@ class ForwardError(Exception):
         super().__init__(message)
         self.message, self.status, self.type, self.code, self.param = message, status, type, code, param
         self.retry_after, self.arm, self.fallbacks = retry_after, arm, fallbacks
+
+    @property
+    def tried(self) -> bool:
+        """Whether an upstream was called: then a caller that called again would multiply the load."""
+        return any(arm.rpartition(":")[2] not in _NOT_TRIED for arm in self.fallbacks)

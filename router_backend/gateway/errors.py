@@ -10,7 +10,6 @@ import orjson
 from router_backend.forwarding.api import ForwardError
 
 Header = tuple[bytes, bytes]
-_NOT_TRIED = frozenset({"queue_full", "breaker_open", "context_length"})  # the engine's causes without a call
 
 
 class ApiError(Exception):
@@ -48,7 +47,6 @@ def from_forwarding(error: ForwardError) -> ApiError:
     Where the engine has called upstreams, a client that retried as well would multiply the load: OpenAI's SDKs obey
     `x-should-retry`. A request that was turned away before any call (a full queue, an open breaker) may come again.
     """
-    tried = any(arm.rpartition(":")[2] not in _NOT_TRIED for arm in error.fallbacks)
     return ApiError(
         error.status,
         error.message,
@@ -56,7 +54,7 @@ def from_forwarding(error: ForwardError) -> ApiError:
         code=error.code,
         param=error.param,
         retry_after=error.retry_after,
-        headers=[(b"x-should-retry", b"false")] if tried else [],
+        headers=[(b"x-should-retry", b"false")] if error.tried else [],
     )
 
 

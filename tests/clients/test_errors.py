@@ -94,3 +94,21 @@ def test_tritons_messages_begin_with_a_code(
     error = from_triton(status, message)
     assert type(error) is kind
     assert (error.status, error.code, error.message) == told
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "seconds", "retryable"),
+    [
+        ("429: queue full (retry-after: 7)", "queue full", 7, True),
+        ("429: too fast (retry-after: 7, should-retry: false)", "too fast", 7, False),
+        ("502: no connection (should-retry: false)", "no connection", None, False),
+        ("UNAVAILABLE: the store is down (retry-after: 1)", "the store is down", 1, True),
+        ("503: resting ()", "resting ()", None, True),
+        ("503: resting (retry-after: soon)", "resting (retry-after: soon)", None, True),
+        ("503: (retry-after: 3) is what it said", "(retry-after: 3) is what it said", None, True),
+    ],
+)
+def test_hints_at_the_end_of_tritons_messages(message: str, text: str, seconds: float | None, retryable: bool) -> None:
+    for prefix in ("", "in ensemble 'llm_router', "):
+        error = from_triton(500, prefix + message)
+        assert (error.message, error.retry_after, error.retryable) == (text, seconds, retryable)

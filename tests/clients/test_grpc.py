@@ -124,6 +124,21 @@ async def test_a_passing_failure_is_not_seen(connect: Connect, server: Server, u
     assert await connect(url).text("hi") == "Hello"
 
 
+async def test_the_servers_wait_is_kept(connect: Connect, server: Server, url: str) -> None:
+    server.calls = [[Fail(grpc.StatusCode.UNAVAILABLE, "429: queue full (retry-after: 1)")], ["Hello"]]
+    started = asyncio.get_running_loop().time()
+    assert await connect(url).text("hi") == "Hello"
+    assert asyncio.get_running_loop().time() - started >= 1
+
+
+@pytest.mark.parametrize("details", ["429: x (retry-after: 3600)", "502: x (should-retry: false)"])
+async def test_what_will_not_pass_is_told_at_once(connect: Connect, server: Server, url: str, details: str) -> None:
+    server.calls = [[Fail(grpc.StatusCode.UNAVAILABLE, details)]]
+    with pytest.raises(RouterError):
+        await connect(url).chat("hi")
+    assert server.asked == 1
+
+
 @pytest.mark.parametrize("step", [Fail(grpc.StatusCode.UNAVAILABLE, "Socket closed"), b"the answer broke off: cut"])
 async def test_nothing_is_tried_again_after_the_first_byte(
     connect: Connect, server: Server, url: str, step: Fail | bytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import Coroutine
@@ -75,7 +76,7 @@ class Answering:
         try:
             await self._forward(decision, body, sender, trace)
         except ForwardError as error:
-            fail(sender, f"{error.status}: {error.message}", error.status)
+            fail(sender, f"{error.status}: {error.message}{_hints(error)}", error.status)
         except asyncio.CancelledError:
             fail(sender, "the request was cancelled", 499)
         except Exception as error:
@@ -193,6 +194,14 @@ class Answering:
         self.loop.call_soon_threadsafe(
             self.loop.call_later, config.timeouts.total, lambda: asyncio.ensure_future(before.aclose())
         )
+
+
+def _hints(error: ForwardError) -> str:
+    """What the gateway would say in headers, at the end of the message (docs/api.md)."""
+    hints = [] if error.retry_after is None else [f"retry-after: {max(1, math.ceil(error.retry_after))}"]
+    if error.tried:
+        hints.append("should-retry: false")
+    return f" ({', '.join(hints)})" if hints else ""
 
 
 async def _cancel_when_asked(sender: Any, task: asyncio.Task[Any] | None) -> None:

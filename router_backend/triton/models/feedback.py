@@ -144,7 +144,9 @@ class TritonPythonModel:
 
 def _unavailable(error: StoreError) -> _Refused:
     log.error("feedback can't be stored now: %s", error)
-    return _Refused("UNAVAILABLE", f"the state store can't take feedback now, send it again later: {error}")
+    return _Refused(
+        "UNAVAILABLE", f"the state store can't take feedback now, send it again later: {error} (retry-after: 1)"
+    )
 
 
 def _feedback(row: dict[str, Any]) -> Feedback:
