@@ -37,7 +37,20 @@ ALTER TABLE feedback ADD COLUMN pending TEXT NOT NULL DEFAULT '';
 CREATE INDEX feedback_pending ON feedback (pending, received) WHERE pending <> '';
 """
 
-STEPS: tuple[str, ...] = (_V1, _V2)
+# What keys have spent by day and by month (state.spend); the current month's is taken from the outcomes.
+_V3 = """
+CREATE TABLE spend (
+    period TEXT NOT NULL, key TEXT NOT NULL, usd REAL NOT NULL, PRIMARY KEY (period, key)
+) WITHOUT ROWID;
+INSERT INTO spend
+SELECT strftime(format, completed, 'unixepoch'), json_extract(CAST(body AS TEXT), '$.key') AS key,
+    sum(json_extract(CAST(body AS TEXT), '$.cost')) AS usd
+FROM outcomes, (SELECT '%Y-%m-%d' AS format UNION SELECT '%Y-%m')
+WHERE completed >= strftime('%s', 'now', 'start of month') + 0 AND json_extract(CAST(body AS TEXT), '$.key') <> ''
+GROUP BY 1, 2 HAVING usd > 0;
+"""
+
+STEPS: tuple[str, ...] = (_V1, _V2, _V3)
 VERSION = len(STEPS)
 
 

@@ -18,7 +18,15 @@ from router_backend.state.group import GroupCommit
 from router_backend.state.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome
 from router_backend.state.redis_archive import RedisArchive
 from router_backend.state.redis_client import RedisClient
-from router_backend.state.redis_values import decision_of, decision_value, event_of, outcome_of, split_event
+from router_backend.state.redis_values import (
+    decision_of,
+    decision_value,
+    event_of,
+    outcome_of,
+    spend_expires,
+    split_event,
+)
+from router_backend.state.spend import charges, periods
 from router_backend.state.store import Archive, UnknownDecision
 
 _BATCH = 500  # entries of a script, so that it holds the server for a few milliseconds at most
@@ -43,7 +51,10 @@ class RedisStore:
             arguments += [decision_value(decision), self._seconds_left(decision.created), decision.model]
         for outcome in outcomes:
             keys.append(self._client.key("outcome", outcome.decision_id))
+            keys += [self._client.key("spend", period) for period in periods(outcome.completed)]
+            usd = next((usd for _, _, usd in charges(outcome)), "")
             arguments += [encode(outcome), self._seconds_left(outcome.completed)]
+            arguments += [outcome.key, usd, spend_expires(outcome)]
         self._client.run(scripts.APPEND, keys, arguments)
 
     def add_feedback(self, feedback: Feedback) -> FeedbackResult:
@@ -140,6 +151,11 @@ class RedisStore:
             arm.decode(): {"decisions": int(decided.get(arm, 0)), "feedback": int(judged.get(arm, 0))}
             for arm in sorted({*decided, *judged})
         }
+
+    def spend(self, period: str) -> dict[str, float]:
+        with self._client.errors():
+            found = cast("dict[bytes, bytes]", self._client.raw.hgetall(self._client.key("spend", period)))
+        return {key.decode(): float(usd) for key, usd in found.items()}
 
     def prune(self, before: float) -> int:
         """Redis removes what is past its retention by itself; this removes what is younger, too."""

@@ -9,11 +9,19 @@ from router_backend.state import redis_scripts as scripts
 from router_backend.state.codec import decode, encode
 from router_backend.state.records import Decision, Feedback, Kept, KeptFeedback, LearningEvent, Outcome, Tally
 from router_backend.state.redis_client import RedisClient
-from router_backend.state.redis_values import decision_of, decision_value, event_of, outcome_of, split_event
+from router_backend.state.redis_values import (
+    decision_of,
+    decision_value,
+    event_of,
+    outcome_of,
+    spend_expires,
+    split_event,
+)
+from router_backend.state.spend import charges
 
 _PAGE = 1000
 _FIXED = ("events", "decisions", "feedbacks", "pending:implicit", "pending:unanswered")  # not `sequence`: it goes on
-_KINDS = ("decision", "outcome", "feedback")
+_KINDS = ("decision", "outcome", "feedback", "spend")
 _FEEDBACK_FIELDS = ("body", "arm", "quality", "cost", "pending")
 
 
@@ -67,7 +75,11 @@ class RedisArchive:
                 return [5, "SET", key("decision", record.decision_id), decision_value(record), "EX", expiry]
             case Outcome():
                 expiry = self._seconds_left(record.completed)
-                return [5, "SET", key("outcome", record.decision_id), encode(record), "EX", expiry]
+                commands: list[Any] = [5, "SET", key("outcome", record.decision_id), encode(record), "EX", expiry]
+                for period, payer, usd in charges(record):
+                    commands += [4, "HINCRBYFLOAT", key("spend", period), payer, usd]
+                    commands += [3, "EXPIREAT", key("spend", period), spend_expires(record)]
+                return commands
             case LearningEvent():
                 return [3, "EMIT", *split_event(record)]
             case Tally():

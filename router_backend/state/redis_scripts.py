@@ -4,17 +4,26 @@ Each entry of a batch is a run of ARGV; the keys that it names are passed in KEY
 travel as text, so that Lua's conversions don't touch them.
 """
 
-# KEYS: counter, then one per decision, then one per outcome. ARGV: number of decisions, then (value, seconds to live,
-# arm) per decision, then (value, seconds to live) per outcome.
+# KEYS: counter, then one per decision, then three per outcome: its own, and its day's and its month's spending. ARGV:
+# number of decisions, then (value, seconds to live, arm) per decision, then (value, seconds to live, API key, USD or '',
+# when the spending expires) per outcome.
 APPEND = """
-local decisions, arg = tonumber(ARGV[1]), 2
-for i = 2, #KEYS do
-  local new = redis.call('SET', KEYS[i], ARGV[arg], 'NX', 'EX', ARGV[arg + 1])
-  arg = arg + 2
-  if i <= decisions + 1 then
-    if new then redis.call('HINCRBY', KEYS[1], ARGV[arg], 1) end
-    arg = arg + 1
+local function put(i, arg)
+  return redis.call('SET', KEYS[i], ARGV[arg], 'NX', 'EX', ARGV[arg + 1])
+end
+local arg, outcomes = 2, tonumber(ARGV[1]) + 2
+for i = 2, outcomes - 1 do
+  if put(i, arg) then redis.call('HINCRBY', KEYS[1], ARGV[arg + 2], 1) end
+  arg = arg + 3
+end
+for i = outcomes, #KEYS, 3 do
+  if put(i, arg) and ARGV[arg + 3] ~= '' then
+    for period = i + 1, i + 2 do
+      redis.call('HINCRBYFLOAT', KEYS[period], ARGV[arg + 2], ARGV[arg + 3])
+      redis.call('EXPIREAT', KEYS[period], ARGV[arg + 4])
+    end
   end
+  arg = arg + 5
 end
 """
 

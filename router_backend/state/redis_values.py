@@ -15,6 +15,7 @@ from router_backend.state.codec import (
     without_context,
 )
 from router_backend.state.records import Decision, LearningEvent, Outcome
+from router_backend.state.spend import KEPT_DAYS
 
 
 def decision_value(decision: Decision) -> bytes:
@@ -31,6 +32,11 @@ def decision_of(value: bytes | None) -> Decision | None:
 
 def outcome_of(value: bytes | None) -> Outcome | None:
     return None if value is None else decode(Outcome, value)
+
+
+def spend_expires(outcome: Outcome) -> int:
+    """When what was spent in its day and in its month is needed no more, in Unix seconds."""
+    return int(outcome.completed) + KEPT_DAYS * 86_400
 
 
 def split_event(event: LearningEvent | None) -> tuple[bytes, bytes]:

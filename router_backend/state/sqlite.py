@@ -8,6 +8,7 @@ sees a later one without all before it.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from router_backend.state.codec import decode
 from router_backend.state.credit import check_feedback, credit, learning_event, pending_kind
 from router_backend.state.group import GroupCommit
 from router_backend.state.records import Decision, Feedback, FeedbackResult, KeptFeedback, LearningEvent, Outcome
+from router_backend.state.spend import oldest_kept
 from router_backend.state.sqlite_archive import SQLiteArchive
 from router_backend.state.sqlite_database import Database
 from router_backend.state.sqlite_rows import (
@@ -127,8 +129,14 @@ class SQLiteStore:
             rows = connection.execute("SELECT arm, decisions, feedback FROM counters ORDER BY arm").fetchall()
         return {arm: {"decisions": decisions, "feedback": feedback} for arm, decisions, feedback in rows}
 
+    def spend(self, period: str) -> dict[str, float]:
+        with self._database.reading() as connection:
+            return dict(connection.execute("SELECT key, usd FROM spend WHERE period = ?", (period,)).fetchall())
+
     def prune(self, before: float) -> int:
         removed = [self._prune(*table, before) for table in _TIMES]
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM spend WHERE period < ?", (oldest_kept(time.time()),))
         return removed[0]
 
     def _prune(self, table: str, time_column: str, before: float) -> int:

@@ -17,7 +17,7 @@ from router_backend.state.sqlite_rows import (
     put_outcome,
 )
 
-_TABLES = ("decisions", "outcomes", "feedback", "events", "counters")
+_TABLES = ("decisions", "outcomes", "feedback", "events", "counters", "spend")
 
 
 class SQLiteArchive:

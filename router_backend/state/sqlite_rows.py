@@ -7,6 +7,7 @@ from typing import Any
 
 from router_backend.state.codec import decode, encode, join_decision, pack_context, split_decision, unpack_context
 from router_backend.state.records import Decision, KeptFeedback, LearningEvent, Outcome
+from router_backend.state.spend import charges
 
 _EVENT_FIELDS = ("decision_id", "arm", "at", "embedding_space", "context", "task", "quality", "cost", "output_tokens")
 _EVENT_COLUMNS = ", ".join(_EVENT_FIELDS)
@@ -31,8 +32,13 @@ def put_decision(connection: Connection, decision: Decision) -> bool:
 
 
 def put_outcome(connection: Connection, outcome: Outcome) -> None:
+    """Unless there is one of that id; what it cost is added to its key's spending."""
     row = (outcome.decision_id, outcome.completed, outcome.served, encode(outcome))
-    connection.execute("INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?)", row)
+    if connection.execute("INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?)", row).rowcount == 1:
+        connection.executemany(
+            "INSERT INTO spend VALUES (?, ?, ?) ON CONFLICT (period, key) DO UPDATE SET usd = usd + excluded.usd",
+            charges(outcome),
+        )
 
 
 def put_feedback(connection: Connection, kept: KeptFeedback) -> None:

@@ -89,6 +89,10 @@ class Store(Protocol):
         """`{arm: {"decisions": n, "feedback": n}}`."""
         ...
 
+    def spend(self, period: str) -> dict[str, float]:
+        """USD by API key in a day or a month (`state.spend.periods`): the cost of the outcomes that were written."""
+        ...
+
     def prune(self, before: float) -> int:
         """Remove decisions, outcomes and feedback created before a time; learning events stay. Returns how many."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from router_backend.state.codec import encode, split_decision
 from router_backend.state.migrations import STEPS, VERSION
+from router_backend.state.spend import periods
 from router_backend.state.sqlite import SQLiteStore
 from router_backend.state.store import StoreError, StoreMisconfigured
 from tests.state.examples import make_decision, make_feedback, make_outcome
@@ -92,3 +94,22 @@ def test_a_step_that_fails_leaves_the_old_version(tmp_path: Path, monkeypatch: p
     connection = sqlite3.connect(tmp_path / "state.db")
     assert connection.execute("PRAGMA user_version").fetchone()[0] == 1
     assert "pending" not in [row[1] for row in connection.execute("PRAGMA table_info(feedback)")]
+
+
+def test_what_keys_have_spent_this_month_is_taken_over(tmp_path: Path) -> None:
+    connection = database_of_version(tmp_path / "state.db", 2)
+    now = time.time()
+    for key, cost, completed in (
+        ("app", 0.25, now),
+        ("app", 0.5, now),
+        ("", 1.0, now),
+        ("app", 2.0, now - 32 * 86_400),
+    ):
+        outcome = make_outcome(make_decision(), key=key, cost=cost, completed=completed)
+        row = (outcome.decision_id, outcome.completed, outcome.served, encode(outcome))
+        connection.execute("INSERT INTO outcomes VALUES (?, ?, ?, ?)", row)
+    connection.commit()
+    connection.close()
+    store = SQLiteStore(tmp_path / "state.db")
+    assert [store.spend(period) for period in periods(now)] == [{"app": 0.75}, {"app": 0.75}]
+    store.close()
