@@ -21,7 +21,8 @@ class ApiKey(Section):
     scopes: frozenset[Scope] = frozenset({"chat", "feedback"})
     requests_per_minute: Annotated[int | None, Field(gt=0)] = None
     feedback_per_minute: Annotated[int | None, Field(gt=0)] = None
-    usd_per_day: Annotated[float | None, Field(gt=0)] = None
+    usd_per_day: Annotated[float | None, Field(gt=0, description="UTC days")] = None
+    usd_per_month: Annotated[float | None, Field(gt=0, description="UTC months")] = None
 
 
 class Tls(Section):

@@ -33,7 +33,8 @@ class Account:
     ) -> None:
         self._gateway, self._exchange, self._runtime = gateway, exchange, runtime
         self._plan, self._session, self._trace = plan, session, trace
-        self._kept = endpoint != "embeddings"  # nobody scores an embedding, so no decision is kept of one
+        self._kept = endpoint != "embeddings"  # nobody scores an embedding, so no decision is kept of one,
+        self._stored = self._kept or bool(exchange.key)  # except for what its key has spent
         self._closed = False
         decision = plan.decision
         exchange.log |= {
@@ -42,9 +43,9 @@ class Account:
             "task": decision.task,
             "reason": decision.reason,
         }
+        if self._stored and plan.ours:
+            gateway.reporter.decision(plan.record())
         if self._kept:
-            if plan.ours:
-                gateway.reporter.decision(plan.record())
             self._remembered = Remembered(exchange.key, decision)
             gateway.decisions.put(decision.decision_id, self._remembered)
         if plan.seconds:
@@ -100,12 +101,12 @@ class Account:
             streamed=progress.first_token is not None,
             key=self._exchange.key,
         )
-        if cost is not None and self._exchange.key:
-            gateway.ledger.spend(self._exchange.key, cost)
         if self._session and status == 200:
             gateway.sessions.put((self._exchange.key, self._session), progress.arm)
-        if self._kept:
+        if self._stored:
+            gateway.budgets.spend(outcome)
             gateway.reporter.outcome(outcome)
+        if self._kept:
             self._remembered.outcome, self._remembered.savings = outcome, savings
         # A cascade may cost more than the dearest answer alone; a counter can't go back.
         gateway.metrics.completion(self._plan.decision, outcome, None if savings is None else max(0.0, savings))

@@ -1,4 +1,4 @@
-"""Who may do what, and how much of it: API keys with scopes, rate limits and daily budgets."""
+"""Who may do what, and how often: API keys with scopes and rate limits."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import ipaddress
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from router_backend.config.security import ApiKey, Scope
+from router_backend.gateway.budgets import Budgets, limited
 from router_backend.gateway.errors import ApiError
 from router_backend.gateway.exchange import Exchange
 
 KEY_PREFIX = "llmr-"
-_DAY = 86_400
 
 
 def new_key() -> tuple[str, str]:
@@ -32,51 +31,27 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-@dataclass(slots=True)
-class _Use:
-    """What one key has used: token buckets for the rates, dollars for the day."""
-
-    tokens: dict[str, float] = field(default_factory=dict)
-    filled: dict[str, float] = field(default_factory=dict)
-    day: int = 0
-    usd: float = 0.0
-
-
-class Ledger:
-    """Use by key name, in memory: it survives a reload of the configuration, not a restart of the process."""
+class Rates:
+    """Token buckets by key name, in memory: they survive a reload of the configuration, not a restart of the process."""
 
     def __init__(self) -> None:
-        self._uses: dict[str, _Use] = {}
+        self._buckets: dict[tuple[str, str], tuple[float, float]] = {}  # tokens, and when they were counted
 
     def take(self, key: str, what: str, per_minute: int) -> float:
         """Take one of `per_minute`; returns seconds to wait, 0 if it was granted."""
-        use, now = self._uses.setdefault(key, _Use()), time.monotonic()
-        passed = now - use.filled.get(what, now)
-        tokens = min(float(per_minute), use.tokens.get(what, float(per_minute)) + passed * per_minute / 60)
-        use.filled[what] = now
+        now = time.monotonic()
+        tokens, counted = self._buckets.get((key, what), (float(per_minute), now))
+        tokens = min(float(per_minute), tokens + (now - counted) * per_minute / 60)
         granted = tokens >= 1
-        use.tokens[what] = tokens - 1 if granted else tokens
+        self._buckets[key, what] = (tokens - 1 if granted else tokens, now)
         return 0.0 if granted else (1 - tokens) * 60 / per_minute
-
-    def spend(self, key: str, usd: float) -> None:
-        self._today(key).usd += usd
-
-    def spent(self, key: str) -> float:
-        """USD of this UTC day."""
-        return self._today(key).usd
-
-    def _today(self, key: str) -> _Use:
-        use, today = self._uses.setdefault(key, _Use()), int(time.time() // _DAY)
-        if use.day != today:
-            use.day, use.usd = today, 0.0
-        return use
 
 
 class Keys:
     """The configured keys. Without any, everybody who can connect may do everything but `admin` from elsewhere."""
 
-    def __init__(self, keys: Sequence[ApiKey], ledger: Ledger) -> None:
-        self._keys, self._ledger = list(keys), ledger
+    def __init__(self, keys: Sequence[ApiKey], rates: Rates, budgets: Budgets) -> None:
+        self._keys, self._rates, self._budgets = list(keys), rates, budgets
 
     def admit(self, exchange: Exchange, scope: Scope) -> ApiKey | None:
         """The key that a request shows, if it may use `scope`; its name is noted on the exchange. None: no keys are on.
@@ -94,22 +69,20 @@ class Keys:
         self.require(key, scope)
         if scope in ("chat", "feedback"):
             per_minute = key.requests_per_minute if scope == "chat" else key.feedback_per_minute
-            if per_minute and (wait := self._ledger.take(key.name, scope, per_minute)):
+            if per_minute and (wait := self._rates.take(key.name, scope, per_minute)):
                 message = f"Rate limit reached: {per_minute} {'requests' if scope == 'chat' else scope} per minute"
                 raise ApiError(429, message, type="requests", code="rate_limit_exceeded", retry_after=wait)
         return key
 
     def afford(self, key: ApiKey | None) -> None:
-        """Raises ApiError (429) when the key's budget of the day is spent."""
-        if key and key.usd_per_day and self._ledger.spent(key.name) >= key.usd_per_day:
-            raise ApiError(
-                429,
-                f"The budget of {key.usd_per_day:g} USD per day is spent; it starts anew at 00:00 UTC",
-                type="insufficient_quota",
-                code="insufficient_quota",
-                retry_after=_DAY - time.time() % _DAY,
-                headers=[(b"x-should-retry", b"false")],
-            )
+        """Raises ApiError (429) when a budget of the key is spent."""
+        if key:
+            self._budgets.afford(key)
+
+    @property
+    def budgeted(self) -> bool:
+        """Whether any key has a budget."""
+        return any(map(limited, self._keys))
 
     @staticmethod
     def require(key: ApiKey | None, scope: Scope) -> None:

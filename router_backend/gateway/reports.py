@@ -7,12 +7,13 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from router_backend.gateway.triton import TritonClient, TritonError
 from router_backend.state.records import Decision, Outcome
+from router_backend.state.spend import Spend
 
 _GROUP = 256
 _CALL_SECONDS = 5.0
@@ -44,8 +45,16 @@ class Reporter:
     While Triton is down reports are kept and tried again; when the queue is full the oldest is dropped and counted.
     """
 
-    def __init__(self, triton: TritonClient, kept: int, lost: Callable[[int], None]) -> None:
-        self._triton, self._kept, self._lost = triton, kept, lost
+    def __init__(
+        self,
+        triton: TritonClient,
+        kept: int,
+        lost: Callable[[int], None],
+        settled: Callable[[Sequence[Outcome], Spend], None],
+    ) -> None:
+        """`settled` is told of each group that has become durable, and what keys have spent then."""
+        self._triton, self._kept, self._lost, self._settled = triton, kept, lost, settled
+        self._refreshed: asyncio.Future[None] | None = None
         self._waiting: OrderedDict[str, _Report] = OrderedDict()
         self._sending: dict[str, _Report] = {}
         self._wake = asyncio.Event()
@@ -71,6 +80,14 @@ class Reporter:
             if not done:
                 return False
         return True
+
+    async def refresh(self, seconds: float) -> bool:
+        """Ask what keys have spent, by a report that may be empty; False if there is no answer after `seconds`."""
+        if self._refreshed is None:
+            self._refreshed = asyncio.get_running_loop().create_future()
+            self._wake.set()
+        done, _ = await asyncio.wait([self._refreshed], timeout=seconds)
+        return bool(done)
 
     async def aclose(self, seconds: float = 2.0) -> None:
         """Send what waits, if Triton takes it at once, and stop."""
@@ -103,7 +120,7 @@ class Reporter:
         pause = _PAUSE
         while True:
             await self._wake.wait()
-            while self._waiting:
+            while self._waiting or self._refreshed:
                 try:
                     await self._send_group()
                     pause = _PAUSE
@@ -144,7 +161,11 @@ class Reporter:
     async def _send(self, reports: list[_Report]) -> None:
         decisions = [_plain(report.decision) for report in reports if report.decision]
         outcomes = [_plain(report.outcome) for report in reports if report.outcome]
-        await self._triton.report(decisions, outcomes, _CALL_SECONDS)
+        spend = await self._triton.report(decisions, outcomes, _CALL_SECONDS)
+        self._settled([report.outcome for report in reports if report.outcome], spend)
+        if self._refreshed:
+            self._refreshed.set_result(None)
+            self._refreshed = None
         for report in reports:
             if not report.durable.done():
                 report.durable.set_result(None)

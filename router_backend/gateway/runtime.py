@@ -7,16 +7,17 @@ import contextlib
 
 from router_backend.config.schema import RouterConfig
 from router_backend.forwarding.api import Engine
-from router_backend.gateway.auth import Keys, Ledger
+from router_backend.gateway.auth import Keys, Rates
+from router_backend.gateway.budgets import Budgets
 from router_backend.routing.agreement import fingerprint
 
 
 class Runtime:
     """Configuration, engine and keys, with a count of the requests that use them."""
 
-    def __init__(self, config: RouterConfig, engine: Engine, ledger: Ledger) -> None:
+    def __init__(self, config: RouterConfig, engine: Engine, rates: Rates, budgets: Budgets) -> None:
         self.config, self.engine, self.fingerprint = config, engine, fingerprint(config)
-        self.keys = Keys(config.security.api_keys, ledger)
+        self.keys = Keys(config.security.api_keys, rates, budgets)
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()

@@ -12,7 +12,8 @@ from router_backend.config import ConfigError, RouterConfig
 from router_backend.config.runtime import runtime_config
 from router_backend.forwarding.api import Engine
 from router_backend.forwarding.engine import build_engine
-from router_backend.gateway.auth import Ledger
+from router_backend.gateway.auth import Rates
+from router_backend.gateway.budgets import Budgets
 from router_backend.gateway.exchange import Exchange
 from router_backend.gateway.memory import Recent, Remembered
 from router_backend.gateway.metrics import EngineMetrics, Metrics
@@ -22,6 +23,8 @@ from router_backend.gateway.traces import Traces
 from router_backend.gateway.triton import TritonClient
 
 Handler = Callable[[Exchange], Awaitable[None]]
+_BUDGETS_SECONDS = 2.0
+_BUDGETS_KNOWN = 2.0  # that a start waits for what was spent before; without Triton it goes on
 _log = logging.getLogger("llm_router.gateway")
 
 
@@ -45,7 +48,7 @@ class Gateway:
         limits = settings.config.gateway
         self.settings = settings
         self.metrics = Metrics()
-        self.ledger = Ledger()
+        self.rates, self.budgets = Rates(), Budgets()
         self.sessions: Recent[tuple[str, str], str] = Recent(limits.sessions_kept)
         self.decisions: Recent[str, Remembered] = Recent(limits.decisions_kept)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -56,11 +59,15 @@ class Gateway:
 
     async def open(self) -> None:
         """Start what runs in the background."""
-        self.runtime = Runtime(self.settings.config, self._first_engine, self.ledger)
+        self.runtime = Runtime(self.settings.config, self._first_engine, self.rates, self.budgets)
         self.triton = TritonClient(self.settings.triton_url)
-        self.reporter = Reporter(self.triton, self.settings.config.gateway.reports_kept, self.metrics.reports_lost.inc)
+        kept, lost = self.settings.config.gateway.reports_kept, self.metrics.reports_lost.inc
+        self.reporter = Reporter(self.triton, kept, lost, self.budgets.settled)
         self.metrics.watch(lambda: self.runtime.engine.health(), lambda: self.reporter.depth)
         self._background(self.metrics.sample_lag())
+        if self.runtime.keys.budgeted:
+            await self.reporter.refresh(_BUDGETS_KNOWN)
+        self._background(self._follow_budgets())
 
     async def aclose(self) -> None:
         """Report what is left, and close all connections."""
@@ -87,7 +94,7 @@ class Gateway:
             engine = self._engine(config)
         except ValueError as error:
             raise ConfigError(f"{path}: {error}") from error
-        old, self.runtime = self.runtime, Runtime(config, engine, self.ledger)
+        old, self.runtime = self.runtime, Runtime(config, engine, self.rates, self.budgets)
         self._background(old.retire(config.timeouts.total))
         _log.info("configuration loaded again")
         return config
@@ -98,6 +105,13 @@ class Gateway:
             self.reload()
         except ConfigError as error:
             _log.error("the configuration in use stays: %s", error)
+
+    async def _follow_budgets(self) -> None:
+        """Hear what other gateways have let keys spend."""
+        while True:
+            await asyncio.sleep(_BUDGETS_SECONDS)
+            if self.runtime.keys.budgeted:
+                await self.reporter.refresh(_BUDGETS_SECONDS)
 
     def _engine(self, config: RouterConfig) -> Engine:
         return build_engine(config, observer=EngineMetrics(self.metrics))

@@ -15,6 +15,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from router_backend.forwarding.tracing import TraceContext
 from router_backend.routing.decision import RoutedDecision
+from router_backend.state.spend import Spend
 
 _CODES = re.compile(r"\b(NOT_FOUND|INVALID_ARGUMENT|UNAVAILABLE|OTHER_CONFIGURATION): (.*)", re.DOTALL)
 _CHANNEL = (
@@ -92,14 +93,17 @@ class TritonClient:
 
     async def report(
         self, decisions: list[dict[str, object]], outcomes: list[dict[str, object]], seconds: float
-    ) -> None:
-        """Write decisions and outcomes; they are durable when this returns."""
+    ) -> Spend:
+        """Write decisions and outcomes; they are durable when this returns. What keys have spent then, if it is told."""
         request = service_pb2.ModelInferRequest(model_name="feedback")
         records = orjson.dumps({"decisions": decisions, "outcomes": outcomes})
         _add(request, "records", "BYTES", struct.pack("<I", len(records)) + records)
         response = await self._infer(request, seconds)
         if _output(response, "accepted") != b"\x01":
             raise TritonError("error", message="feedback did not accept the records")
+        told = [tensor.name for tensor in response.outputs]
+        spend: Spend = orjson.loads(_output(response, "spend")[4:]) if "spend" in told else {}
+        return spend
 
     async def ready(self, model: str, seconds: float = 1.0) -> bool:
         """Whether a model of Triton takes requests."""

@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+import msgspec
 import orjson
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from router_backend.routing.decision import RoutedDecision
 from router_backend.state.ids import new_decision_id
+from router_backend.state.records import Outcome
+from router_backend.state.spend import charges
 
 
 @dataclass
@@ -114,14 +117,27 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
             await asyncio.sleep(self.report_delay)
             records = orjson.loads(inputs["records"])
             self.decisions |= {record["decision_id"]: record for record in records["decisions"]}
-            self.outcomes |= {record["decision_id"]: record for record in records["outcomes"]}
-            return {"accepted": b"\x01", "reward": struct.pack("<f", 0)}
+            self.outcomes = {record["decision_id"]: record for record in records["outcomes"]} | self.outcomes
+            spend = orjson.dumps(self._spend())
+            return {
+                "accepted": b"\x01",
+                "reward": struct.pack("<f", 0),
+                "spend": struct.pack("<I", len(spend)) + spend,
+            }
         if inputs["decision_id"] not in self.decisions:
             raise Refusal(grpc.StatusCode.INTERNAL, f"in ensemble: NOT_FOUND: no decision {inputs['decision_id']}")
         if inputs.get("task") == "other":
             raise Refusal(grpc.StatusCode.INTERNAL, "INVALID_ARGUMENT: task 'other' teaches nothing")
         self.scores.append((inputs["decision_id"], inputs["score"]))
         return {"accepted": b"\x01", "reward": struct.pack("<f", inputs["score"] - 0.125)}
+
+    def _spend(self) -> dict[str, dict[str, float]]:
+        spent: dict[str, dict[str, float]] = {}
+        for record in self.outcomes.values():
+            for period, key, usd in charges(msgspec.convert(record, Outcome)):
+                spent.setdefault(period, {}).setdefault(key, 0.0)
+                spent[period][key] += usd
+        return spent
 
 
 def _value(datatype: str, data: bytes) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
 import triton_python_backend_utils as pb_utils
 
 from router_backend.bandits.rewards import build_reward
@@ -22,6 +23,7 @@ from router_backend.state.credit import check_feedback
 from router_backend.state.inflight import add_feedback_many_waiting
 from router_backend.state.open import open_store
 from router_backend.state.records import Feedback, FeedbackResult
+from router_backend.state.spend import periods
 from router_backend.state.store import StoreError, UnknownDecision
 from router_backend.triton.models import metrics, process, tensors
 from router_backend.triton.models.tensors import InvalidInput
@@ -46,9 +48,10 @@ class _Refused:
 
 @dataclass(slots=True)
 class _Score:
-    """One row: a feedback and what became of it. Records have no feedback and no reward."""
+    """One row: a feedback and what became of it. Records have no feedback and no reward, but what keys have spent."""
 
     feedback: Feedback | None
+    spend: bytes = b""  # JSON: USD by key, by period
     outcome: float | _Refused = math.nan  # the reward that was learned
 
 
@@ -90,10 +93,12 @@ class TritonPythonModel:
     def _row(self, row: dict[str, Any]) -> list[_Score]:
         if "records" in row:
             decisions, outcomes = decode_records(row["records"])
-            self._store.append(decisions, outcomes)
+            if decisions or outcomes:
+                self._store.append(decisions, outcomes)
             for outcome in outcomes:
                 self._implicit.outcome(outcome)
-            return [_Score(None)]
+            spent = {period: self._store.spend(period) for period in periods(time.time())}
+            return [_Score(None, orjson.dumps(spent))]
         feedback = _feedback(row)
         check_feedback(feedback)
         return [_Score(feedback)]
@@ -128,6 +133,7 @@ class TritonPythonModel:
             [
                 tensors.numbers("accepted", [True] * len(scores), bool),
                 tensors.numbers("reward", [score.outcome for score in scores], np.float32),
+                tensors.text("spend", [score.spend for score in scores]),
             ]
         )
 
