@@ -14,6 +14,9 @@ _CONTEXT_LENGTH = re.compile(
     r"context.?(length|size|window)|max_model_len|maximum (input|prompt) length|too many (input |prompt )?tokens", re.I
 )
 
+_UNSUPPORTED = re.compile(r"\b(is|are|does|do) not support", re.I)
+"""llama.cpp answers 500 to images and sounds that its model can't read: the request's fault, not the server's."""
+
 
 class Failure(Exception):
     """One failed call.
@@ -82,7 +85,7 @@ def from_status(arm: str, status: int, body: bytes, retry_after: float | None = 
     """Classify an HTTP answer other than 200 by its status and its error object."""
     error = error_object(body)
     message = str(error.get("message") or body[:300].decode("utf-8", "replace").strip() or f"HTTP {status}")
-    code, kind = _text(error.get("code")), _text(error.get("type"))
+    code, kind = _code(error.get("code")), _text(error.get("type"))
     if status in CLIENT_STATUSES:
         too_long = status in (400, 413, 422) and bool(
             _CONTEXT_LENGTH.search(f"{code or ''} {kind or ''}") or _CONTEXT_LENGTH.search(message)
@@ -114,6 +117,17 @@ def from_status(arm: str, status: int, body: bytes, retry_after: float | None = 
             f"{arm} refused the router's credentials (HTTP {status}); check api_key_env or api_key_file",
             retry=False,
         )
+    if status == 501 or (status == 500 and _UNSUPPORTED.search(message)):
+        return Failure(
+            "unsupported",
+            f"{arm}: {message}",
+            status=400,
+            type="invalid_request_error",
+            code=code or "unsupported",
+            param=_text(error.get("param")),
+            retry=False,
+            broken=False,
+        )
     if status >= 500 or status == 408:
         passed_on = status if status in (503, 504) else 502
         return Failure(f"http_{status}", f"{arm}: {message}", status=passed_on, retry_after=retry_after)
@@ -132,7 +146,7 @@ def from_error(arm: str, error: Any) -> Failure:
         "upstream_error",
         f"{arm}: {fields.get('message') or 'error without a message'}",
         type=_text(fields.get("type")) or "api_error",
-        code=_text(fields.get("code")),
+        code=_code(fields.get("code")),
         param=_text(fields.get("param")),
     )
 
@@ -159,6 +173,11 @@ def error_object(body: bytes) -> dict[str, Any]:
 def error_json(message: str, type: str, param: str | None, code: str | None) -> bytes:
     """OpenAI's error object; all four keys, always."""
     return orjson.dumps({"error": {"message": message, "type": type, "param": param, "code": code}})
+
+
+def _code(value: Any) -> str | None:
+    """Some servers repeat the HTTP status in place of a code."""
+    return None if isinstance(value, int) or str(value).isdigit() else _text(value)
 
 
 def _text(value: Any) -> str | None:

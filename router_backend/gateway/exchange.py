@@ -55,9 +55,11 @@ class Exchange:
         """The whole request body.
 
         Raises:
-            ApiError: more than `limit` bytes, or not there after `seconds`.
+            ApiError: compressed, more than `limit` bytes, or not there after `seconds`.
             ClientGone: the client left while sending.
         """
+        if self.headers.get(b"content-encoding", b"identity") not in (b"identity", b""):
+            raise ApiError(415, "Send the body as it is: no content-encoding is read", code="unsupported_encoding")
         length = self.headers.get(b"content-length", b"")
         if b"expect" in self.headers and length.isdigit() and int(length[:20]) > limit:
             raise _too_large(limit, close=True)  # nothing of it has been sent yet

@@ -22,6 +22,7 @@ _ERRORS = {
     "404": "No such model, decision or URL.",
     "408": "The body did not arrive in time.",
     "413": "The body is too large.",
+    "415": "The body is compressed.",
     "429": "A rate, a budget or a queue is full; `retry-after` says when to come back.",
     "499": "The client left.",
     "500": "A mistake of ours.",

@@ -107,6 +107,37 @@ async def test_a_named_model_never_falls_back(
     assert second.requests == []
 
 
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (500, "image input is not supported - hint: you may need to provide the mmproj"),  # llama.cpp
+        (501, "This server does not support embeddings. Start it with `--embeddings`"),  # llama.cpp
+        (501, "HTTP 501"),
+    ],
+)
+async def test_what_a_server_can_not_do_is_no_failure_of_the_server(
+    engine_for: EngineFor, upstream: ScriptedUpstream, second: ScriptedUpstream, status: int, message: str
+) -> None:
+    """Else a client that sends images to a model without eyes would open its breaker for everybody."""
+    upstream.script(Script(status=status, error={"message": message, "code": status, "type": "server_error"}))
+    engine = engine_for(upstream, second, breaker={"failures": 1})
+    for _ in range(3):
+        with pytest.raises(ForwardError) as error:
+            await engine.forward(ask("a", named=True))
+        assert (error.value.status, error.value.type, error.value.code) == (400, "invalid_request_error", "unsupported")
+    assert engine.health() == {"a": "closed", "b": "closed"}
+    assert len(upstream.requests) == 3  # none was tried again
+    answer = await engine.forward(ask("a", "b"))
+    assert answer.progress.fallbacks == ("a:unsupported",)
+
+
+async def test_a_status_in_place_of_a_code_is_no_code(engine_for: EngineFor, upstream: ScriptedUpstream) -> None:
+    upstream.script(Script(status=400, error={"message": "no such field", "code": 400, "type": "BadRequestError"}))
+    with pytest.raises(ForwardError) as error:
+        await engine_for(upstream).forward(ask("a"))
+    assert error.value.code == "invalid_request"
+
+
 async def test_429_stays_429_through_fallback_with_the_longest_wait(
     engine_for: EngineFor, upstream: ScriptedUpstream, second: ScriptedUpstream
 ) -> None:

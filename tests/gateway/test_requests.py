@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from typing import Any
 
 import httpx
@@ -107,6 +108,14 @@ async def test_a_chunked_body_over_the_limit_is_413(serve: Serve, upstream: Scri
             yield b"x" * 100
 
     check_error(await gateway.http.post("/v1/chat/completions", content=body()), 413)
+
+
+async def test_compressed_bodies_are_refused_with_the_reason(serve: Serve, upstream: ScriptedUpstream) -> None:
+    gateway = await serve(upstream)
+    response = await gateway.http.post(
+        "/v1/chat/completions", content=gzip.compress(b"{}"), headers={"content-encoding": "gzip"}
+    )
+    assert check_error(response, 415)["code"] == "unsupported_encoding"
 
 
 async def test_a_body_that_does_not_come_is_408(serve: Serve, upstream: ScriptedUpstream) -> None:
