@@ -114,8 +114,11 @@ class ChunkReader:
             if isinstance(delta, dict):
                 if delta.get("tool_calls"):
                     changed |= self._tools.repair(index, delta["tool_calls"])
-                if any(value for key, value in delta.items() if key != "role"):
-                    self.content += 1
+                said = False
+                for key, value in delta.items():
+                    if value and key != "role":
+                        said = True
+                self.content += said
             elif choice.get("text"):
                 self.content += 1
             reason = choice.get("finish_reason")

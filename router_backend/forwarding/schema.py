@@ -3,6 +3,7 @@
 CreateChatCompletionResponse, CreateChatCompletionStreamResponse and CreateCompletionResponse of OpenAI's OpenAPI document
 (https://github.com/openai/openai-openapi): llama.cpp leaves out what is null; vLLM writes null where the schema has none.
 SDKs that are generated from the document refuse both. Fields that the schema doesn't know are left as they are.
+Every chunk passes through here, so types are compared without a call: JSON's objects are dicts and nothing derived.
 """
 
 from __future__ import annotations
@@ -18,70 +19,90 @@ _NEVER_NULL_IN_MESSAGES = ("tool_calls", "function_call", "annotations")
 def complete_body(body: dict[str, Any]) -> bool:
     """Complete a whole chat or text completion in place; returns whether it was changed."""
     changed = _without_nulls(body, _NEVER_NULL)
-    changed |= complete_usage(body.get("usage"))
+    if "usage" in body and type(body["usage"]) is dict:
+        changed |= _without_nulls(body["usage"], _NEVER_NULL_IN_USAGE)
     for choice in body["choices"]:
-        if not isinstance(choice, dict):
+        if type(choice) is not dict:
             continue
-        changed |= _with_null(choice, "logprobs")
+        if "logprobs" not in choice:
+            choice["logprobs"] = None
+            changed = True
         message = choice.get("message")
-        if isinstance(message, dict):
-            changed |= _logprobs(choice) | _message(message)
+        if type(message) is dict:
+            changed |= _message(message)
+            if choice["logprobs"]:
+                changed |= _logprobs(choice["logprobs"])
     return changed
 
 
 def complete_choice(choice: dict[str, Any]) -> bool:
     """Complete a choice of a stream's chunk in place; returns whether it was changed."""
-    changed = _with_null(choice, "finish_reason")
+    changed = False
+    if "finish_reason" not in choice:
+        choice["finish_reason"] = None
+        changed = True
     delta = choice.get("delta")
-    if isinstance(delta, dict):
-        changed |= _logprobs(choice) | _without_nulls(delta, _NEVER_NULL_IN_MESSAGES)
-        if delta.get("tool_calls"):
-            changed |= _call_deltas(delta["tool_calls"])
-    elif "text" in choice:
-        changed |= _with_null(choice, "logprobs")
+    if type(delta) is dict:
+        changed |= _without_nulls(delta, _NEVER_NULL_IN_MESSAGES)
+        if choice.get("logprobs"):
+            changed |= _logprobs(choice["logprobs"])
+        if "tool_calls" in delta and type(delta["tool_calls"]) is list:
+            for call in delta["tool_calls"]:
+                changed |= _call_delta(call)
+    elif "text" in choice and "logprobs" not in choice:
+        choice["logprobs"] = None
+        changed = True
     return changed
 
 
-def complete_usage(usage: Any) -> bool:
-    """Complete an answer's or a chunk's usage in place; returns whether it was changed."""
-    return isinstance(usage, dict) and _without_nulls(usage, _NEVER_NULL_IN_USAGE)
+def complete_usage(usage: dict[str, Any]) -> bool:
+    """Complete a chunk's usage in place; returns whether it was changed."""
+    return _without_nulls(usage, _NEVER_NULL_IN_USAGE)
 
 
 def _message(message: dict[str, Any]) -> bool:
-    changed = _with_null(message, "content") | _with_null(message, "refusal")
-    changed |= _without_nulls(message, _NEVER_NULL_IN_MESSAGES)
-    for call in message.get("tool_calls") or ():
-        if isinstance(call, dict) and not (call.get("id") and call.get("type")):
-            call["id"] = call.get("id") or f"call_{uuid4().hex}"  # a tool's result has to name it
-            call["type"] = call.get("type") or "function"
+    changed = _without_nulls(message, _NEVER_NULL_IN_MESSAGES)
+    for name in ("content", "refusal"):
+        if name not in message:
+            message[name] = None
+            changed = True
+    if "tool_calls" in message and type(message["tool_calls"]) is list:
+        for call in message["tool_calls"]:
+            changed |= _call(call)
+    return changed
+
+
+def _call(call: Any) -> bool:
+    if type(call) is not dict or (call.get("id") and call.get("type")):
+        return False
+    call["id"] = call.get("id") or f"call_{uuid4().hex}"  # a tool's result has to name it
+    call["type"] = call.get("type") or "function"
+    return True
+
+
+def _call_delta(call: Any) -> bool:
+    if type(call) is not dict:
+        return False
+    changed = _without_nulls(call, ("id", "type", "function"))
+    function = call.get("function")
+    return changed | (type(function) is dict and _without_nulls(function, ("name", "arguments")))
+
+
+def _logprobs(logprobs: Any) -> bool:
+    if type(logprobs) is not dict:
+        return False
+    changed = False
+    for name in ("content", "refusal"):
+        if name not in logprobs:
+            logprobs[name] = None
             changed = True
     return changed
 
 
-def _call_deltas(calls: Any) -> bool:
-    changed = False
-    for call in calls if isinstance(calls, list) else ():
-        if isinstance(call, dict):
-            changed |= _without_nulls(call, ("id", "type", "function"))
-            if isinstance(call.get("function"), dict):
-                changed |= _without_nulls(call["function"], ("name", "arguments"))
-    return changed
-
-
-def _logprobs(choice: dict[str, Any]) -> bool:
-    logprobs = choice.get("logprobs")
-    return isinstance(logprobs, dict) and _with_null(logprobs, "content") | _with_null(logprobs, "refusal")
-
-
-def _with_null(fields: dict[str, Any], name: str) -> bool:
-    if name in fields:
-        return False
-    fields[name] = None
-    return True
-
-
 def _without_nulls(fields: dict[str, Any], names: tuple[str, ...]) -> bool:
-    found = [name for name in names if name in fields and fields[name] is None]
-    for name in found:
-        del fields[name]
-    return bool(found)
+    changed = False
+    for name in names:
+        if name in fields and fields[name] is None:
+            del fields[name]
+            changed = True
+    return changed

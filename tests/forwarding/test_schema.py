@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import orjson
@@ -90,3 +91,20 @@ def test_a_complete_answer_of_the_arms_own_name_stays_byte_for_byte() -> None:
     body = whole({**SAID, "refusal": None}, choice={"logprobs": None}, model="arm", timings={"ms": 1.0})
     data = orjson.dumps(body, option=orjson.OPT_INDENT_2)
     assert read_body(data, Progress(arm="arm", started=0), "chat/completions") == data
+
+
+@pytest.mark.parametrize("odd", [1, "x", {}, [], [1], [None], {"a": None}, True])
+@pytest.mark.parametrize("field", ["tool_calls", "function_call", "logprobs", "message", "delta", "usage"])
+def test_fields_of_a_wrong_type_are_passed_on(field: str, odd: Any) -> None:
+    body, chunk = deepcopy(whole(SAID)), deepcopy(piece(SAID))
+    for part in (
+        body,
+        body["choices"][0],
+        body["choices"][0]["message"],
+        chunk,
+        *chunk["choices"],
+        chunk["choices"][0]["delta"],
+    ):
+        part[field] = odd
+    read_body(orjson.dumps(body), Progress(arm="arm", started=0), "chat/completions")
+    assert ChunkReader(Progress(arm="arm", started=0), usage_asked=True).take(orjson.dumps(chunk))
