@@ -9,6 +9,7 @@ from router_backend.config.models import ModelConfig
 from router_backend.forwarding.api import ForwardRequest
 
 _LIMITS = ("max_completion_tokens", "max_tokens")
+_COMPLETION_TOKENS = 16  # of a text completion that sets no limit (OpenAI's API reference)
 
 
 def arm_body(model: ModelConfig, request: ForwardRequest) -> dict[str, Any]:
@@ -20,9 +21,12 @@ def arm_body(model: ModelConfig, request: ForwardRequest) -> dict[str, Any]:
         body["messages"] = _instructed(body["messages"], model.system_prompt)
     cap = None if request.named else model.max_tokens_by_task.get(request.task)
     if cap is not None:
-        given = [name for name in _LIMITS if isinstance(body.get(name), int)]
-        for name in given or ["max_tokens"]:
-            body[name] = min(body.get(name) or cap, cap)
+        if not any(isinstance(body.get(name), int) for name in _LIMITS):
+            body["max_tokens"] = _COMPLETION_TOKENS if request.endpoint == "completions" else cap
+        for name in _LIMITS:
+            limit = body.get(name)
+            if isinstance(limit, int):
+                body[name] = min(limit, cap) if limit >= 0 else cap  # llama.cpp takes -1 for no limit
     if body.get("stream"):
         # Without it most servers count nothing; the chunk is taken out again if the client didn't ask for it.
         options = body.get("stream_options")

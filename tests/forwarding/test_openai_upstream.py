@@ -86,6 +86,17 @@ async def test_caps_per_task_hold_for_routed_requests_only(
     assert limits == [expected, fields, fields]
 
 
+@pytest.mark.parametrize(("asked", "sent"), [(None, 16), (0, 0), (8, 8), (100, 64), (-1, 64)])
+async def test_a_cap_raises_no_limit_of_text_completions(
+    engine_for: EngineFor, upstream: ScriptedUpstream, asked: int | None, sent: int
+) -> None:
+    """Their default is 16 tokens, and 0 is a limit: with `echo` it scores a text."""
+    engine = engine_for(upstream, arm={"max_tokens_by_task": {"math": 64}})
+    fields = {} if asked is None else {"max_tokens": asked}
+    await engine.forward(ask("a", task="math", endpoint="completions", prompt="x", **fields))
+    assert upstream.requests[0]["max_tokens"] == sent
+
+
 @pytest.mark.parametrize(
     ("first", "expected"),
     [
