@@ -212,18 +212,20 @@ async def test_429_stays_429_through_fallback(
 async def test_a_full_queue_says_when_to_come_back(triton: Triton, upstream: ScriptedUpstream, served: str) -> None:
     upstream.script(Script(latency=math.inf))
     calls = [asyncio.create_task(triton.ask(served=served, models=("a",))) for _ in range(9)]  # there are 8 places
-    (refused,), running = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-    assert re.fullmatch(r".*429: .* \(retry-after: \d+\)", (await refused).error)
-    if served == "llm_router_bls":
-        client = AsyncRouterClient(f"triton+grpc://{triton.running.grpc}", retries=NO_RETRIES)
-        with pytest.raises(RateLimitError) as told:
-            await client.chat("hi", model="a")
-        await client.aclose()
-        assert told.value.retryable
-        assert told.value.retry_after is not None
-        assert told.value.retry_after >= 1
-    await asyncio.gather(*running)
-    await upstream.wait_running(0)
+    try:
+        (refused,), _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        assert re.fullmatch(r".*429: .* \(retry-after: \d+\)", (await refused).error)
+        if served == "llm_router_bls":
+            client = AsyncRouterClient(f"triton+grpc://{triton.running.grpc}", retries=NO_RETRIES)
+            with pytest.raises(RateLimitError) as told:
+                await client.chat("hi", model="a")
+            await client.aclose()
+            assert told.value.retryable
+            assert told.value.retry_after is not None
+            assert told.value.retry_after >= 1
+    finally:
+        await asyncio.gather(*calls)
+        await upstream.wait_running(0)
 
 
 # Bytes
