@@ -80,8 +80,8 @@ class BasePolicy(ABC):
         return selection.probabilities(self, query, rng)
 
     def update(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, at: float) -> None:
-        # An overflow of the sum would leave the observation out; no embedding comes near it.
-        if not math.isfinite(quality + cost + at + context.sum()):
+        # An overflow of the squares would leave the observation out; no embedding comes near it.
+        if not math.isfinite(quality + cost + at + context.dot(context)):
             return
         factor = self._discount.advance(at)
         if factor != 1.0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from router_backend.bandits.base import BasePolicy, Setup
@@ -45,7 +46,8 @@ def build_policy(
     """A policy without observations.
 
     Args:
-        prior: in place of the file that `config.prior` names.
+        prior: in place of the file that `config.prior` names, of which only quality is taken: a benchmark's answers were
+            other models' at other prices.
         default: the model taken when the task is unsure; the cheapest if left out.
         space: embedding space of the contexts to come; a prior of another space is left out, with a warning. 0: any.
 
@@ -53,7 +55,7 @@ def build_policy(
         PriorError: `config.prior` can't be used.
     """
     if prior is None and config.prior is not None:
-        prior = Prior.load(Path(config.prior))
+        prior = replace(Prior.load(Path(config.prior)), with_costs=False)
     if prior is not None and 0 not in (space, prior.space) and space != prior.space:
         _log.warning(
             "the prior of policy %s was fitted in embedding space %d, the classifier's is %d: starting without it;"

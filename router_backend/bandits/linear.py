@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from router_backend.bandits.base import BasePolicy, Setup
 from router_backend.bandits.protocol import Query
@@ -16,8 +16,14 @@ from router_backend.config.policy import TaskRule
 from router_backend.contract import EMBEDDING_DIM, TASKS
 from router_backend.routing.context import CONTEXT_DIM, view, view_indices
 
+_FP32: np.dtype[np.floating[Any]] = np.dtype(np.float32)
+_FP64: np.dtype[np.floating[Any]] = np.dtype(np.float64)
 # With at most so many arms a snapshot joins their blocks, so that one product serves all. More would cost too much to copy.
 _STACKED = 8
+
+# Observations after which an arm's learned cost counts for as much as the estimate by task. With fewer than 50 it is better on
+# some data and worse on other, with more on all (docs/replay.md).
+_TRUST = 50.0
 
 # Quality by which the table's model is expected to beat the others at its task; more than any usual λ takes away.
 TABLE_LEAN = 0.3
@@ -26,9 +32,10 @@ TABLE_LEAN = 0.3
 class LinearPolicy(BasePolicy):
     """Holds the regressions; subclasses say how estimates and widths become scores.
 
-    Cost at the moment of the choice is `Query.expected_cost` (the prompt's tokens at list price and the arm's usual length
-    of answer for the task): it is exact in what is known beforehand and right from the first request. The learned regression of cost
-    stands in where it is unknown (NaN), as in logs without token counts.
+    Cost at the moment of the choice starts as `Query.expected_cost` (the prompt's tokens at list price and the arm's usual length
+    of answer for the task). With n observations, n / (n + 50) of it is what the arm's own regression says: the prompt at list
+    price and the answer's cost as learned on the context. Where nothing is known beforehand (NaN), as in recorded
+    answers, it is the regression alone.
     """
 
     def __init__(self, setup: Setup) -> None:
@@ -49,7 +56,10 @@ class LinearPolicy(BasePolicy):
                     self._ridge.set_prior(arm, prior.precision, prior.means, prior.count)
         self._blocks: Sequence[NDArray[np.floating[Any]]] = self._ridge.blocks  # FP64; a snapshot's FP32
         self._counts = self._ridge.counts
-        # A snapshot's blocks side by side, transposed: [dim, arms · (dim + 2)]. BLAS is a third faster this way round.
+        self._dtype: np.dtype[np.floating[Any]] = _FP64
+        self._trust: list[float] | None = None  # a snapshot's: weight of each arm's learned cost
+        # A snapshot's blocks side by side, transposed: [dim, arms · (dim + 2)], all A⁻¹ and then all θ of quality and of cost.
+        # BLAS is a third faster this way round.
         self._stack: NDArray[np.floating[Any]] | None = None
 
     def _lean_on(self, table: Mapping[str, str | TaskRule], initial_quality: float) -> None:
@@ -60,7 +70,7 @@ class LinearPolicy(BasePolicy):
         """
         models = {task: rule if isinstance(rule, str) else rule.model for task, rule in table.items()}
         for arm, name in enumerate(self.arms):
-            means = np.zeros((2, self.dim))
+            means = np.zeros((1, self.dim))
             means[0, -1] = initial_quality
             for position, task in enumerate(TASKS):
                 if models.get(task) == name:
@@ -74,42 +84,65 @@ class LinearPolicy(BasePolicy):
     def estimates(self, query: Query, scale: float = 1.0) -> tuple[list[float], list[float], list[float]]:
         """(quality, `scale` times its standard width √xᵀA⁻¹x, cost in USD) by candidate."""
         dim, candidates = self.dim, query.candidates
-        padded = self._padded(query.context, self._blocks[0].dtype)
-        x = padded[:dim]
-        costs: list[float] = query.expected_cost.tolist()
-        if self._stack is not None and len(candidates) == len(costs):
-            # The padding's zeros leave both θ out of the second product, which a slice would copy for.
-            products = x.dot(self._stack).reshape(-1, dim + 2)
-            squares = products.dot(padded).tolist()
-            quality = products[:, dim].tolist()
-            learned = products
+        x = self._view(query.context, self._dtype)
+        arms = len(self.arms)
+        if self._stack is not None and len(candidates) == arms:
+            products = x.dot(self._stack)
+            squares = products[: arms * dim].reshape(arms, dim).dot(x).tolist()
+            means = products[arms * dim :].tolist()
+            quality, learned = means[:arms], means[arms:]
         else:
             vectors = [self._blocks[arm].dot(x) for arm in candidates]
-            squares = [float(vector.dot(padded)) for vector in vectors]
+            squares = [float(vector[:dim].dot(x)) for vector in vectors]
             quality = [vector.item(dim) for vector in vectors]
-            learned = np.array(vectors)
-            costs = [costs[arm] for arm in candidates]
-        if math.isnan(sum(costs)):
-            costs = np.where(np.isnan(costs), np.maximum(learned[:, dim + 1], 0.0), costs).tolist()
+            if self._trust is not None:
+                learned = [vector.item(dim + 1) for vector in vectors]
+            else:
+                learned = [float(self._ridge.cost(arm).dot(x)) for arm in candidates]
         # Rounding may leave a tiny negative square.
-        return quality, [scale * abs(square) ** 0.5 for square in squares], costs
+        widths = [scale * square**0.5 if square > 0.0 else 0.0 for square in squares]
+        return quality, widths, self._costs(query, learned)
+
+    def _costs(self, query: Query, learned: list[float]) -> list[float]:
+        """USD by candidate, given what the regressions say of each."""
+        known: list[float] = query.expected_cost.tolist()
+        if query.prompt_cost is None:
+            if len(learned) != len(known):
+                known = [known[arm] for arm in query.candidates]
+            if math.isnan(sum(known)):
+                return [max(own, 0.0) if math.isnan(cost) else cost for own, cost in zip(learned, known, strict=True)]
+            return known
+        prompt: list[float] = query.prompt_cost.tolist()
+        trust = _trust(self._ridge.evidence) if self._trust is None else self._trust
+        limits = None if query.answer_limit is None else query.answer_limit.tolist()
+        if len(learned) != len(known):
+            known, prompt, trust = ([values[arm] for arm in query.candidates] for values in (known, prompt, trust))
+            limits = limits and [limits[arm] for arm in query.candidates]
+        if limits is not None:
+            learned = list(map(min, learned, limits))
+        costs = [
+            cost + weight * (sent + own - cost)
+            for cost, weight, sent, own in zip(known, trust, prompt, learned, strict=True)
+        ]
+        # Cached prompts cost less than the list price, so what is learned beside it may be negative.
+        return costs if min(costs) >= 0.0 else [max(cost, 0.0) for cost in costs]
 
     def qualities(self, query: Query) -> list[float]:
         return self.estimates(query)[0]
 
-    def _padded(self, context: NDArray[np.float32], dtype: DTypeLike = np.float64) -> NDArray[Any]:
-        """The view of one context (as `routing.context.view`, by slices: it is on the hot path), and two zeros."""
-        x = np.zeros(self.dim + 2, dtype)
+    def _view(self, context: NDArray[np.float32], dtype: np.dtype[np.floating[Any]]) -> NDArray[Any]:
+        """The view of one context: as `routing.context.view`, by slices, since it is on the hot path."""
+        x = np.empty(self.dim, dtype)
+        x[-1] = 1.0
         if self._components == EMBEDDING_DIM:
-            x[:-3] = context
+            x[:-1] = context
         else:
             x[: self._components] = context[: self._components]
-            x[self._components : -3] = context[EMBEDDING_DIM:]
-        x[-3] = 1.0
+            x[self._components : -1] = context[EMBEDDING_DIM:]
         return x
 
     def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> None:
-        self._ridge.update(arm, self._padded(context)[: self.dim], quality, cost, weight)
+        self._ridge.update(arm, self._view(context, _FP64), quality, cost, weight)
 
     def _fold_many(
         self,
@@ -127,7 +160,16 @@ class LinearPolicy(BasePolicy):
     def _freeze(self, source: Self) -> None:
         self._blocks = source._ridge.publish()
         self._counts = source._ridge.counts.copy()
-        self._stack = np.concatenate(self._blocks).T.copy() if len(self._blocks) <= _STACKED else None
+        self._trust = _trust(source._ridge.evidence)
+        self._dtype = _FP32
+        if len(self._blocks) <= _STACKED:
+            dim = self.dim
+            parts = [
+                block[rows]
+                for rows in (slice(dim), slice(dim, dim + 1), slice(dim + 1, dim + 2))
+                for block in self._blocks
+            ]
+            self._stack = np.concatenate(parts).T.copy()
 
     def _take(self, other: Self, pairs: list[tuple[int, int]]) -> bool:
         if other._components != self._components:
@@ -135,3 +177,8 @@ class LinearPolicy(BasePolicy):
         for own, others in pairs:
             self._ridge.take(own, other._ridge, others)
         return True
+
+
+def _trust(evidence: NDArray[np.float64]) -> list[float]:
+    weights: list[float] = (evidence / (evidence + _TRUST)).tolist()
+    return weights

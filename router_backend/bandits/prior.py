@@ -46,7 +46,7 @@ class ArmPrior:
     """One arm's prior in a policy's view."""
 
     precision: Array  # [dim, dim], capped
-    means: Array  # [2, dim]: of quality and of cost
+    means: Array  # [2, dim]: of quality and of cost; [1, dim] of a prior without costs
     count: float  # observations it counts for, capped
     quality: float  # plain mean
     cost: float  # plain mean, USD
@@ -62,6 +62,7 @@ class Prior:
     cost: Array  # [arms, DIM]
     ridge: float
     space: int = 0
+    with_costs: bool = True  # False: what the benchmark's answers cost is passed over
 
     @classmethod
     def fit(
@@ -98,7 +99,8 @@ class Prior:
         precision = self.precision[i][np.ix_(view, view)]
         # The bias isn't shrunk: arms keep their mean levels, whatever the penalty.
         penalised = precision + np.diag(np.append(np.full(len(view) - 1, self.ridge), 0.0))
-        means = np.linalg.solve(penalised, np.stack([self.quality[i, view], self.cost[i, view]]).T).T
+        sums = np.stack([self.quality[i, view], self.cost[i, view]][: 1 + self.with_costs])
+        means = np.linalg.solve(penalised, sums.T).T
         scale = min(1.0, weight / count)
         return ArmPrior(
             precision * scale, means, count * scale, float(self.quality[i, -1]) / count, float(self.cost[i, -1]) / count

@@ -28,6 +28,9 @@ class Query:
     context: NDArray[np.float32]  # [CONTEXT_DIM], layout of routing.context
     candidates: tuple[int, ...]  # arms that may answer, ascending, at least one
     expected_cost: NDArray[np.float64]  # [arms] USD; NaN where unknown: the policy's learned cost is taken
+    # What a policy may learn beyond `expected_cost`: the cost of answers, beside what is known. None: it is taken as it is.
+    prompt_cost: NDArray[np.float64] | None = None  # [arms] USD at list price, not part of the costs that are learned
+    answer_limit: NDArray[np.float64] | None = None  # [arms] USD of the longest answer that is allowed; None: no limit
     task: str = TASKS[0]
     task_probabilities: Sequence[float] | NDArray[np.float32] = ()
     complexity: float = 0.0
@@ -41,7 +44,7 @@ class Scores(NamedTuple):
     values: list[float]
     means: list[float]  # expected reward
     bonuses: list[float]  # of exploration (optimism), in units of reward; `values` is the sum where a policy has one
-    costs: list[float]  # USD that the policy expected; `Query.expected_cost` where that is known
+    costs: list[float]  # USD that the policy expects
 
 
 @dataclass(slots=True)
@@ -53,6 +56,8 @@ class Choice:
     scores: list[float]
     means: list[float]
     bonuses: list[float]
+    costs: list[float]  # USD that were expected
+    cost_weight: float  # what one USD took from a reward; 0 where cost isn't subtracted
     propensity: float | None  # probability with which `arm` was chosen; None: `resolve` estimates it
     explored: bool  # the exploration floor chose, against the policy's own pick
     reason: str  # "policy:<name>", "explore", "low_confidence", "only_candidate", "fallback:scores"
@@ -145,7 +150,7 @@ class Policy(Reader, Protocol):
         Args:
             context: FP32 [CONTEXT_DIM].
             quality: in [0, 1].
-            cost: USD.
+            cost: USD; without the prompt's at list price, where queries have a `prompt_cost`.
             at: Unix seconds, the time of the decision: discounting by it is independent of the order of arrival.
         """
         ...

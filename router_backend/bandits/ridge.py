@@ -8,6 +8,9 @@ for θ are then one rank-one update of the block:
 
     v = block·x − (0, …, 0, quality, cost),   k = A⁻¹x / (1/w + xᵀA⁻¹x),   block ← block − v kᵀ
 
+The prior mean of cost, unless a prior gives one, is the arm's own mean cost c̄: with p = P's column of the bias, θ of cost is
+then larger by c̄·A⁻¹p. It moves with every observation, so it is added when θ is read (`cost`), not kept in the block.
+
 Sums are kept apart, and each arm is factorised anew from them after `REFACTOR` updates: rounding can't build up.
 """
 
@@ -30,6 +33,8 @@ class RidgeArms:
         self.dim = dim
         self.counts = np.zeros(arms)  # Σ w, and what the priors count for
         self._prior_counts = np.zeros(arms)
+        self._cost_sums = np.zeros(arms)  # Σ w cost
+        self._centred = [True] * arms  # no prior mean of cost: the arm's own mean takes its place
         self._prior = [
             _isotropic(dim, ridge, initial_quality) for _ in range(arms)
         ]  # [dim + 2, dim]: P and, below, P·m (twice)
@@ -41,10 +46,16 @@ class RidgeArms:
         self.blocks: list[Array] = [_solve(prior, dim) for prior in self._prior]
 
     def set_prior(self, arm: int, precision: Array, means: Array, count: float) -> None:
-        """Put a prior under an arm: `precision` [dim, dim] is added to the ridge penalty, `means` is [2, dim]."""
+        """Put a prior under an arm.
+
+        Args:
+            precision: [dim, dim], added to the ridge penalty.
+            means: [2, dim] of quality and of cost, or [1, dim] of quality alone.
+        """
         prior = self._prior[arm]
         prior[: self.dim] += precision
-        prior[self.dim :] = means @ prior[: self.dim]
+        prior[self.dim : self.dim + len(means)] = means @ prior[: self.dim]
+        self._centred[arm] = len(means) == 1
         self._prior_counts[arm] += count
         self.counts[arm] += count
         self._factorise(arm)
@@ -60,18 +71,17 @@ class RidgeArms:
             recent = self._recent[arm] = np.empty((REFACTOR, dim + 2))
         row = recent[self._filled[arm]]
         row[:dim] = x
-        row[dim] = quality
-        row[dim + 1] = cost
-        if weight != 1.0:
-            row *= weight**0.5
+        row[dim:] = quality, cost
         v = block.dot(x)
+        v[dim:] -= row[dim:]
         u = v[:dim]
         gain = u / (1.0 / weight + u.dot(x))
-        v[dim] -= quality
-        v[dim + 1] -= cost
+        if weight != 1.0:
+            row *= weight**0.5
         np.dot(v[:, None], gain[None, :], out=self._outer)
         np.subtract(block, self._outer, out=block)
         self.counts[arm] += weight
+        self._cost_sums[arm] += weight * cost
         self._filled[arm] += 1
         if self._filled[arm] == REFACTOR:
             self._factorise(arm)
@@ -85,6 +95,7 @@ class RidgeArms:
         rows = np.column_stack([xs, qualities, costs]) * np.sqrt(weights)[:, None]
         self._add(arm, rows)
         self.counts[arm] += weights.sum()
+        self._cost_sums[arm] += weights @ costs
         self._factorise(arm)
 
     def decay(self, factor: float) -> None:
@@ -95,7 +106,8 @@ class RidgeArms:
             if sums is not None:
                 sums *= factor
                 self._factorise(arm)
-        self.counts += (factor - 1.0) * (self.counts - self._prior_counts)
+        self.counts += (factor - 1.0) * self.evidence
+        self._cost_sums *= factor
 
     def publish(self) -> tuple[NDArray[np.float32], ...]:
         """Copies of the blocks as they are now, which nobody writes to; only arms that have changed are copied anew.
@@ -105,8 +117,23 @@ class RidgeArms:
         """
         for arm, block in enumerate(self.blocks):
             if self._published[arm] is None:
-                self._published[arm] = block.astype(np.float32)
+                copy = self._published[arm] = block.astype(np.float32)
+                copy[self.dim + 1] = self.cost(arm)
         return tuple(block for block in self._published if block is not None)
+
+    @property
+    def evidence(self) -> Array:
+        """[arms]: Σ w, the priors left out."""
+        return np.asarray(self.counts - self._prior_counts)
+
+    def cost(self, arm: int) -> Array:
+        """[dim]: θ of cost. Blocks that are published have it in their last row."""
+        theta: Array = self.blocks[arm][self.dim + 1]
+        count = self.counts[arm] - self._prior_counts[arm]
+        if not self._centred[arm] or count <= 0:
+            return theta
+        bias = self._prior[arm][self.dim - 1]
+        return np.asarray(theta + self._cost_sums[arm] / count * bias.dot(self.blocks[arm][: self.dim]))
 
     def sums(self, arm: int) -> Array:
         """[dim + 2, dim]: Σ w x xᵀ, Σ w quality·x, Σ w cost·x of the evidence, without the prior."""
@@ -118,7 +145,8 @@ class RidgeArms:
         """Replace an arm's evidence by that of another's arm; the prior stays."""
         self._filled[arm] = 0
         self._sums[arm] = other.sums(other_arm)
-        self.counts[arm] = self._prior_counts[arm] + other.counts[other_arm] - other._prior_counts[other_arm]
+        self.counts[arm] = self._prior_counts[arm] + other.evidence[other_arm]
+        self._cost_sums[arm] = other._cost_sums[other_arm]
         self._factorise(arm)
 
     def _flush(self, arm: int) -> None:

@@ -43,12 +43,10 @@ class Rules:
         )
 
     def within_ceilings(self, candidates: tuple[int, ...], costs: Sequence[float]) -> tuple[int, ...]:
-        """Candidates whose estimate is under their ceiling; the cheapest if none is. `costs` is by arm."""
+        """Candidates whose expected cost is under their ceiling; the cheapest if none is. `costs` is by candidate."""
         if self.ceilings is None:
             return candidates
-        # An unknown cost (NaN) is under every ceiling.
-        kept = tuple(arm for arm in candidates if not costs[arm] > self.ceilings[arm])
-        return kept or (min(candidates, key=lambda arm: costs[arm]),)
+        return within(candidates, costs, [self.ceilings[arm] for arm in candidates])
 
     def floors(self, candidates: tuple[int, ...], counts: NDArray[np.float64]) -> list[float]:
         """Probability that each candidate has whatever its score; their sum is at most 1.
@@ -68,3 +66,10 @@ class Rules:
                 for i in new:
                     floors[i] = share
         return [min(floor, self.max_share[arm]) for floor, arm in zip(floors, candidates, strict=True)]
+
+
+def within(candidates: tuple[int, ...], costs: Sequence[float], ceilings: Sequence[float]) -> tuple[int, ...]:
+    """Candidates that cost no more than their ceilings; the cheapest if none does: a ceiling is a wish, not a refusal."""
+    # An unknown cost (NaN) is under every ceiling.
+    kept = tuple(arm for arm, cost, most in zip(candidates, costs, ceilings, strict=True) if not cost > most)
+    return kept or (candidates[min(range(len(costs)), key=costs.__getitem__)],)

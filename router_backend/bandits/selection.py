@@ -24,14 +24,13 @@ _WORST = float("-inf")
 def select(policy: Reader, query: Query, rng: np.random.Generator) -> Choice:
     """Choose an arm of `query.candidates` and count the choice in the policy's shares and budget."""
     rules = policy.rules
-    candidates = query.candidates
     if rules.ceilings is not None:
-        candidates = rules.within_ceilings(candidates, query.expected_cost.tolist())
-        if candidates is not query.candidates:
-            query = replace(query, candidates=candidates)
-    if len(candidates) == 1:
-        return _only(policy, query)
+        query = _affordable(policy, query)
     values, means, bonuses, costs = policy.scores(query)
+    candidates = query.candidates
+    if len(candidates) == 1:
+        weight = policy.reward.observe(costs[0], costs)
+        return Choice(candidates[0], candidates, [0.0], [0.0], [0.0], costs, weight, 1.0, False, "only_candidate")
     bounded = policy.shares is not None or rules.switch_penalty > 0
     offsets = _offsets(policy, query) if bounded else None
     pick, reason = _pick(
@@ -49,24 +48,21 @@ def select(policy: Reader, query: Query, rng: np.random.Generator) -> Choice:
         if chosen != pick:
             reason = "explore"
     arm = candidates[chosen]
-    choice = Choice(arm, candidates, values, means, bonuses, None, chosen != pick, reason)
-    if drawn:
-        choice.estimate = _Estimate(policy, query, offsets, floors, chosen)
-    else:
-        choice.propensity = floors[chosen] + (1.0 - total if chosen == pick else 0.0)
+    propensity = None if drawn else floors[chosen] + (1.0 - total if chosen == pick else 0.0)
     if policy.shares is not None:
         policy.shares.observe(candidates, arm)
-    if policy.reward.follows_spending:
-        policy.reward.observe(costs[chosen], costs)
+    weight = policy.reward.observe(costs[chosen], costs)
+    choice = Choice(arm, candidates, values, means, bonuses, costs, weight, propensity, chosen != pick, reason)
+    if drawn:
+        choice.estimate = _Estimate(policy, query, offsets, floors, chosen)
     return choice
 
 
 def greedy(policy: Reader, query: Query) -> int:
     """The arm that the policy prefers, without exploration and without counting: what a shadow policy would do."""
-    candidates = _allowed(policy, query)
-    query = replace(query, candidates=candidates)
+    query = _affordable(policy, query)
     pick, _ = _pick(policy, query, policy.scores(query).values, _offsets(policy, query))
-    return candidates[pick]
+    return query.candidates[pick]
 
 
 def probabilities(policy: Reader, query: Query, rng: np.random.Generator | None = None) -> NDArray[np.float64]:
@@ -74,11 +70,11 @@ def probabilities(policy: Reader, query: Query, rng: np.random.Generator | None 
 
     Exact, but for a policy that draws: there the pick is drawn `DRAWS` times (`rng` makes that repeatable).
     """
-    candidates = _allowed(policy, query)
     result = np.zeros(len(query.candidates))
-    positions = [query.candidates.index(arm) for arm in candidates]
-    query = replace(query, candidates=candidates)
-    if len(candidates) == 1:
+    asked = query.candidates
+    query = _affordable(policy, query)
+    positions = [asked.index(arm) for arm in query.candidates]
+    if len(positions) == 1:
         result[positions] = 1.0
         return result
     result[positions] = _mix(policy, query, _offsets(policy, query), rng or np.random.default_rng())
@@ -121,18 +117,11 @@ def _mix(
     return mixed
 
 
-def _allowed(policy: Reader, query: Query) -> tuple[int, ...]:
+def _affordable(policy: Reader, query: Query) -> Query:
+    """The query without the arms over their cost ceilings."""
     if policy.rules.ceilings is None:
-        return query.candidates
-    return policy.rules.within_ceilings(query.candidates, query.expected_cost.tolist())
-
-
-def _only(policy: Reader, query: Query) -> Choice:
-    arm = query.candidates[0]
-    if policy.reward.follows_spending:
-        costs = policy.scores(query).costs
-        policy.reward.observe(costs[0], costs)
-    return Choice(arm, query.candidates, [0.0], [0.0], [0.0], 1.0, False, "only_candidate")
+        return query
+    return replace(query, candidates=policy.rules.within_ceilings(query.candidates, policy.scores(query).costs))
 
 
 def _offsets(policy: Reader, query: Query) -> list[float] | None:

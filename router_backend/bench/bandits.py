@@ -70,7 +70,10 @@ def _cost(name: str, arms: int, components: int, repeats: int) -> BanditCost:
         told = np.full(_CONTEXTS, arm)
         policy.update_many(contexts, told, draw.random(_CONTEXTS), draw.random(_CONTEXTS), np.full(_CONTEXTS, _NOW))
     costs = np.arange(1.0, arms + 1) * 1e-3
-    queries = [Query(context=context, candidates=tuple(range(arms)), expected_cost=costs) for context in contexts]
+    everyone = tuple(range(arms))
+    queries = [
+        Query(context=context, candidates=everyone, expected_cost=costs, prompt_cost=costs / 10) for context in contexts
+    ]
     reader = policy.snapshot()
 
     def update(i: int) -> None:

@@ -1,9 +1,6 @@
-"""Which arms may answer a request: allowed, capable, large enough, within its cost ceiling."""
+"""Which arms may answer a request: allowed, capable, large enough."""
 
 from __future__ import annotations
-
-import numpy as np
-from numpy.typing import NDArray
 
 from router_backend.config import RouterConfig
 from router_backend.config.models import ModelConfig
@@ -14,8 +11,8 @@ class NoCandidate(ValueError):
     """No arm may answer; the message says what excluded them."""
 
 
-def candidates(config: RouterConfig, hints: RoutingHints, expected_cost: NDArray[np.float64]) -> tuple[int, ...]:
-    """Arms that may answer one request, ascending; `expected_cost` FP64 [arms] in USD.
+def candidates(config: RouterConfig, hints: RoutingHints) -> tuple[int, ...]:
+    """Arms that may answer one request, ascending.
 
     Raises:
         NoCandidate: none is both allowed and capable.
@@ -27,11 +24,7 @@ def candidates(config: RouterConfig, hints: RoutingHints, expected_cost: NDArray
     if not capable:
         needs = ", ".join(hints.needs) or f"{hints.prompt_tokens} prompt tokens"
         raise NoCandidate(f"no allowed model can take this request (needs {needs}); allow another model or shorten it")
-    within = [i for i in capable if hints.max_cost is None or expected_cost[i] <= hints.max_cost]
-    if within:
-        return tuple(within)
-    # A ceiling that nothing meets is a wish, not a refusal: the cheapest that can answer is taken.
-    return (min(capable, key=lambda i: float(expected_cost[i])),)
+    return tuple(capable)
 
 
 def _fits(model: ModelConfig, hints: RoutingHints) -> bool:

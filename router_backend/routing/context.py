@@ -33,6 +33,11 @@ def build_context(
     return context
 
 
+def prompt_tokens(context: NDArray[np.float32]) -> float:
+    """Tokens of the prompt of a context [CONTEXT_DIM]; at most 8,192, where its feature ends."""
+    return float(np.expm1(float(context[-3]) * _LONG))
+
+
 def view_indices(components: int) -> NDArray[np.intp]:
     """Positions of the full layout that a policy with `components` reads; its bias is appended by `view`."""
     return np.concatenate([np.arange(components), np.arange(EMBEDDING_DIM, CONTEXT_DIM)])

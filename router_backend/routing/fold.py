@@ -13,8 +13,9 @@ from router_backend.bandits.factory import build_policy
 from router_backend.bandits.protocol import Reader
 from router_backend.bandits.rewards.costs import CostModel, OutputLengths
 from router_backend.config import RouterConfig
+from router_backend.config.models import Price
 from router_backend.config.policy import PolicyConfig
-from router_backend.routing.context import CONTEXT_DIM
+from router_backend.routing.context import CONTEXT_DIM, prompt_tokens
 from router_backend.routing.space import SpaceMap
 from router_backend.state.records import LearningEvent
 
@@ -74,19 +75,18 @@ class Fold:
             if foreign.any():
                 contexts[foreign] = self._map.apply(contexts[foreign])
         arms = np.array([self._arms[event.arm] for event in kept], np.intp)
-        qualities, costs, at = (
-            np.array([getattr(event, name) for event in kept], np.float64) for name in ("quality", "cost", "at")
-        )
+        qualities, at = (np.array([getattr(event, name) for event in kept], np.float64) for name in ("quality", "at"))
+        costs = np.array([self._cost(event) for event in kept], np.float64)
         for policy in self._distinct:
             policy.update_many(contexts, arms, qualities, costs, at)
         for event in kept:
             self._costs.lengths.observe(event.arm, event.task, event.output_tokens)
 
     def adopt(self, other: Fold) -> bool:
-        """Take over what `other` has learned; False if the log has more to tell (a new arm or policy)."""
+        """Take over what `other` has learned; False if the log has more to tell (of a new arm, price or policy)."""
         self.sequence = other.sequence
         self._costs.lengths.adopt(other._costs.lengths)
-        complete = other.space == self.space and set(self.config.names) <= set(other.config.names)
+        complete = other.space == self.space and _prices(self.config).items() <= _prices(other.config).items()
         for name, policy in self._policies.items():
             before = other._policies.get(name)
             complete &= before is not None and policy.adopt(before)
@@ -107,8 +107,17 @@ class Fold:
             costs=self._costs,
         )
 
+    def _cost(self, event: LearningEvent) -> float:
+        """USD that policies learn: of the answer, its prompt's apart (`CostModel.beyond_prompt`)."""
+        tokens = 0.0 if event.usage is not None else prompt_tokens(event.context)
+        return self._costs.beyond_prompt(self._arms[event.arm], event.usage, event.cost, tokens)
+
     def _usable(self, event: LearningEvent) -> bool:
         known = event.embedding_space == self.space or (
             self._map is not None and event.embedding_space == self._map.source
         )
         return known and len(event.context) == CONTEXT_DIM
+
+
+def _prices(config: RouterConfig) -> dict[str, Price]:
+    return {model.name: model.price for model in config.models}

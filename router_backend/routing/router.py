@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.bandits.protocol import Choice, Query, Reader
+from router_backend.bandits.rules import within
 from router_backend.bandits.selection import greedy, select
 from router_backend.contract import TASKS
 from router_backend.prompts.hints import RoutingHints
@@ -106,15 +107,18 @@ class Router:
         )
         query = Query(
             context=context,
-            candidates=candidates(config, hints, expected),
-            expected_cost=expected,
+            candidates=candidates(config, hints),
+            expected_cost=expected.total,
+            prompt_cost=expected.prompt,
+            answer_limit=expected.answer_limit,
             task=task,
             task_probabilities=probabilities,
             complexity=classified.complexity,
             confidence=float(probabilities[task_index]),
             previous=_position(arms, hints.previous_model),
         )
-        query = _hold_quality(policy, query, hints.min_quality)
+        _hold_cost(policy, query, hints.max_cost)
+        _hold_quality(policy, query, hints.min_quality)
         choice = select(policy, query, self._rng)
         names = [arms[arm] for arm in choice.candidates]
         decision = RoutedDecision(
@@ -128,7 +132,7 @@ class Router:
             scores=dict(zip(names, choice.scores, strict=True)),
             means=dict(zip(names, choice.means, strict=True)),
             bonuses=dict(zip(names, choice.bonuses, strict=True)),
-            expected_cost={arms[arm]: float(expected[arm]) for arm in choice.candidates},
+            expected_cost=dict(zip(names, choice.costs, strict=True)),
             propensity=choice.propensity,
             policy=assignment.policy or policy.name,
             policy_version=policy.version,
@@ -174,17 +178,22 @@ class Router:
         return decision
 
 
-def _hold_quality(policy: Reader, query: Query, floor: float | None) -> Query:
+def _hold_cost(policy: Reader, query: Query, ceiling: float | None) -> None:
+    """Leave out arms that are expected to cost more than the request's ceiling; the cheapest one stays whatever it costs."""
+    if ceiling is not None and len(query.candidates) > 1:
+        query.candidates = within(query.candidates, policy.scores(query).costs, [ceiling] * len(query.candidates))
+
+
+def _hold_quality(policy: Reader, query: Query, floor: float | None) -> None:
     """Leave out arms whose expected quality is under the request's floor; the best one stays whatever it is."""
     if floor is None or len(query.candidates) == 1:
-        return query
+        return
     qualities = policy.qualities(query)
     kept = tuple(arm for arm, quality in zip(query.candidates, qualities, strict=True) if quality >= floor)
     if not kept:
         best = max(range(len(qualities)), key=qualities.__getitem__)
         kept = (query.candidates[best],)
     query.candidates = kept
-    return query
 
 
 def _logged(
@@ -215,7 +224,8 @@ def _logged(
         candidates=tuple(names[arm] for arm in choice.candidates),
         scores=tuple(choice.scores),
         propensity=choice.propensity,
-        expected_cost=tuple(float(query.expected_cost[arm]) for arm in choice.candidates),
+        expected_cost=tuple(choice.costs),
+        cost_weight=choice.cost_weight,
         shadows=shadows,
         session=hints.session,
         prompt=hints.prompt,

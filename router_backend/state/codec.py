@@ -16,12 +16,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.state.records import Decision, Feedback, Kept, KeptFeedback, LearningEvent, Outcome, Tally
+from router_backend.state.records import Decision, Feedback, Kept, KeptFeedback, LearningEvent, Outcome, Tally, Usage
 
 _FP32 = np.dtype("<f4")
 _EMPTY = np.zeros(0, np.float32)
 
-Record = TypeVar("Record", Decision, Outcome, Feedback, KeptFeedback, LearningEvent, Tally)
+Record = TypeVar("Record", Decision, Outcome, Feedback, KeptFeedback, LearningEvent, Tally, Usage)
 
 
 class RecordError(ValueError):
@@ -45,7 +45,7 @@ def _to_array(kind: Any, value: Any) -> NDArray[np.float32]:
 _encoder = msgspec.json.Encoder(enc_hook=_from_array)
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(kind, dec_hook=_to_array)
-    for kind in (Decision, Outcome, Feedback, KeptFeedback, LearningEvent, Tally)
+    for kind in (Decision, Outcome, Feedback, KeptFeedback, LearningEvent, Tally, Usage)
 }
 
 
@@ -57,7 +57,7 @@ def unpack_context(data: bytes | None) -> NDArray[np.float32]:
     return np.frombuffer(data, _FP32) if data else _EMPTY
 
 
-def encode(record: Kept | Feedback) -> bytes:
+def encode(record: Kept | Feedback | Usage) -> bytes:
     """One line of JSON, the context in it."""
     return _encoder.encode(record)
 

@@ -54,6 +54,7 @@ def learning_event(result: FeedbackResult, feedback: Feedback, sequence: int = 0
     decision, outcome = result.decision, result.outcome
     if not decision.context.size:
         return None
+    usage = outcome.usage if outcome is not None and outcome.usage_known else None
     return LearningEvent(
         sequence=sequence,
         decision_id=decision.decision_id,
@@ -64,7 +65,8 @@ def learning_event(result: FeedbackResult, feedback: Feedback, sequence: int = 0
         task=feedback.task or decision.task,
         quality=result.quality,
         cost=result.cost,
-        output_tokens=outcome.usage.completion if outcome is not None and outcome.usage_known else None,
+        output_tokens=usage.completion if usage is not None else None,
+        usage=usage if feedback.cost is None else None,
     )
 
 

@@ -50,7 +50,10 @@ WHERE completed >= strftime('%s', 'now', 'start of month') + 0 AND json_extract(
 GROUP BY 1, 2 HAVING usd > 0;
 """
 
-STEPS: tuple[str, ...] = (_V1, _V2, _V3)
+# The tokens of an observation's answer, as JSON.
+_V4 = "ALTER TABLE events ADD COLUMN usage BLOB"
+
+STEPS: tuple[str, ...] = (_V1, _V2, _V3, _V4)
 VERSION = len(STEPS)
 
 

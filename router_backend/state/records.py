@@ -33,6 +33,7 @@ class Decision:
     scores: tuple[float, ...] = ()  # of `candidates`
     propensity: float | None = None  # of `model`, given `candidates`; None: no policy chose, unusable off-policy
     expected_cost: tuple[float, ...] = ()  # USD, of `candidates`
+    cost_weight: float | None = None  # what one USD took from the reward that was expected; None: not recorded
     shadows: tuple[tuple[str, str], ...] = ()  # (shadow policy, the arm it would have chosen)
     session: str = ""  # keyed hash of the session id
     prompt: str = ""  # keyed hash of the prompt, to notice that it is asked again
@@ -94,6 +95,7 @@ class LearningEvent:
     quality: float
     cost: float
     output_tokens: int | None = None
+    usage: Usage | None = None  # None: not known, or `cost` is not its price but the feedback's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,21 @@ from sqlite3 import Connection
 from typing import Any
 
 from router_backend.state.codec import decode, encode, join_decision, pack_context, split_decision, unpack_context
-from router_backend.state.records import Decision, KeptFeedback, LearningEvent, Outcome
+from router_backend.state.records import Decision, KeptFeedback, LearningEvent, Outcome, Usage
 from router_backend.state.spend import charges
 
-_EVENT_FIELDS = ("decision_id", "arm", "at", "embedding_space", "context", "task", "quality", "cost", "output_tokens")
+_EVENT_FIELDS = (
+    "decision_id",
+    "arm",
+    "at",
+    "embedding_space",
+    "context",
+    "task",
+    "quality",
+    "cost",
+    "output_tokens",
+    "usage",
+)
 _EVENT_COLUMNS = ", ".join(_EVENT_FIELDS)
 EVENTS_AFTER = f"SELECT sequence, {_EVENT_COLUMNS} FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?"
 _INSERT_EVENT = f"INSERT INTO events ({_EVENT_COLUMNS}) VALUES ({', '.join('?' * len(_EVENT_FIELDS))})"
@@ -54,13 +65,17 @@ def put_feedback(connection: Connection, kept: KeptFeedback) -> None:
 def put_event(connection: Connection, event: LearningEvent) -> None:
     """At the end of the log: the event's own sequence is passed over."""
     values = {field: getattr(event, field) for field in _EVENT_FIELDS}
-    connection.execute(_INSERT_EVENT, tuple({**values, "context": pack_context(event.context)}.values()))
+    values["context"] = pack_context(event.context)
+    values["usage"] = None if event.usage is None else encode(event.usage)
+    connection.execute(_INSERT_EVENT, tuple(values.values()))
 
 
 def event_of(row: tuple[Any, ...]) -> LearningEvent:
     """From a row of `EVENTS_AFTER`."""
     values = dict(zip(("sequence", *_EVENT_FIELDS), row, strict=True))
-    return LearningEvent(**{**values, "context": unpack_context(values["context"])})
+    values["context"] = unpack_context(values["context"])
+    values["usage"] = None if values["usage"] is None else decode(Usage, values["usage"])
+    return LearningEvent(**values)
 
 
 def count(connection: Connection, column: str, arm: str, number: int = 1) -> None:

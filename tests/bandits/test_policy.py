@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from router_backend.bandits.factory import POLICIES, build_policy
 from router_backend.bandits.linear import LinearPolicy
-from router_backend.bandits.prior import PriorError
+from router_backend.bandits.prior import Prior, PriorError
 from router_backend.bandits.selection import select
 from router_backend.config.policy import PolicyConfig
+from router_backend.routing.context import CONTEXT_DIM
 from tests.bandits.examples import DAY, NOW, make_context, make_models, make_policy, make_query, teach
 
 NAMES = sorted(POLICIES)
@@ -44,7 +47,10 @@ def test_a_snapshot_never_changes(name: str, candidates: tuple[int, ...]) -> Non
 def test_readers_never_see_a_half_written_update() -> None:
     """Cost is always twice the quality, so in every whole state the estimate of one is twice that of the other."""
     rng = np.random.default_rng(0)
-    policy = make_policy("linucb", components=128, initial_quality=0.0)
+    nothing = np.zeros((1, 3))
+    # A prior that gives both the mean 0: else costs are drawn to their own mean.
+    prior = Prior.fit(("m0", "m1", "m2"), np.zeros((1, CONTEXT_DIM), np.float32), nothing, nothing, 1.0)
+    policy = make_policy("linucb", components=128, prior=prior)
     assert isinstance(policy, LinearPolicy)
     contexts = [make_context(rng) for _ in range(64)]
     box = [policy.snapshot()]
@@ -146,6 +152,57 @@ def test_unknown_costs_are_those_learned() -> None:
                 policy.update(make_context(rng), arm, 0.5, 1e-3 * (arm + 1), NOW)
         costs = policy.snapshot().scores(make_query(make_context(rng), costs=(np.nan, 5.0, np.nan))).costs
         np.testing.assert_allclose(costs, [1e-3, 5.0, 3e-3], rtol=0.05)
+
+
+def test_expected_costs_go_from_the_list_price_to_what_answers_cost() -> None:
+    """The first half of the contexts gets dear answers; where the estimate by task says nothing of it, evidence does."""
+    rng = np.random.default_rng(0)
+    policy = make_policy()
+    dear, cheap = make_context(rng), make_context(rng)
+    known = {"costs": (1e-3,) * 3, "prompt_cost": np.full(3, 2e-4)}
+
+    def expected(context: NDArray[np.float32], candidates: Sequence[int] = (0, 1, 2)) -> list[float]:
+        return policy.snapshot().scores(make_query(context, candidates, **known)).costs
+
+    assert expected(dear) == expected(cheap) == [1e-3] * 3
+    apart = []
+    for _ in range(4):
+        for _ in range(50):
+            policy.update(dear, 1, 0.5, 4e-3, NOW)
+            policy.update(cheap, 1, 0.5, 1e-4, NOW)
+        apart.append(expected(dear)[1] - expected(cheap)[1])
+    assert apart == sorted(apart)
+    assert expected(dear)[1] == pytest.approx(4.2e-3, rel=0.15)
+    assert expected(dear)[0] == 1e-3  # nothing was learned of it
+    assert expected(dear, (1, 2)) == expected(dear)[1:]
+    np.testing.assert_allclose(policy.scores(make_query(dear, **known)).costs, expected(dear), rtol=1e-4)
+
+
+def test_a_limit_of_the_answer_bounds_what_it_is_expected_to_cost() -> None:
+    policy, context = make_policy(), make_context(np.random.default_rng(0))
+    for _ in range(500):
+        policy.update(context, 0, 0.5, 4e-3, NOW)
+    query = make_query(context, costs=(3e-4,) * 3, prompt_cost=np.full(3, 2e-4), answer_limit=np.full(3, 1e-4))
+    assert policy.snapshot().scores(query).costs[0] == pytest.approx(3e-4)
+
+
+def test_what_prompt_caches_save_is_learned_and_no_cost_is_negative() -> None:
+    policy, context = make_policy(), make_context(np.random.default_rng(0))
+    for _ in range(500):
+        policy.update(context, 0, 0.5, -9e-4, NOW)
+    for prompt, left in ((1e-3, 1e-4), (1e-4, 0.0)):
+        query = make_query(context, costs=(prompt,) * 3, prompt_cost=np.full(3, prompt))
+        assert policy.snapshot().scores(query).costs[0] == pytest.approx(left, abs=1e-4)
+
+
+def test_a_constant_cost_is_learned_as_it_is_from_the_first_observation() -> None:
+    policy = make_policy()
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        policy.update(make_context(rng), 0, 0.5, 2e-3, NOW)
+        for reader in (policy, policy.snapshot()):
+            costs = reader.scores(make_query(make_context(rng), costs=(np.nan,) * 3)).costs
+            assert costs[0] == pytest.approx(2e-3, rel=1e-4)
 
 
 def test_a_prior_that_is_no_file_is_a_clear_error(tmp_path: Path) -> None:

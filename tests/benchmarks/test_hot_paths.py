@@ -88,7 +88,8 @@ def make_classified() -> Classified:
 
 def test_a_choice_by_linucb() -> None:
     policy = make_policy("linucb", make_models(1, 2, 3), components=128, epsilon=0.02)
-    snapshot, query = policy.snapshot(), make_query(make_context(np.random.default_rng(1)))
+    context, prompt = make_context(np.random.default_rng(1)), np.full(3, 0.5)
+    snapshot, query = policy.snapshot(), make_query(context, prompt_cost=prompt, answer_limit=prompt)
     rng = np.random.default_rng(2)
     assert calls(lambda: select(snapshot, query, rng)) <= 40
 

@@ -156,6 +156,26 @@ def test_a_reload_keeps_what_kept_arms_know_and_adds_new_ones(store: SQLiteStore
         assert list(learner.view(SPACE).main.counts) == pytest.approx([101, 0, 101])
 
 
+def test_a_new_price_counts_for_answers_of_the_past(store: SQLiteStore) -> None:
+    """What answers cost is learned; their tokens are what is kept of them."""
+    teach(store, 300)
+    query = Query(
+        context=store.events(0)[0].context,
+        candidates=(0, 1),
+        expected_cost=np.zeros(2),
+        prompt_cost=np.zeros(2),
+    )
+    with running(store, config_of("small", "middle")) as learner:
+        before = learner.view(SPACE).main.scores(query).costs
+        models = config_of("small", "middle").model_dump(mode="json")
+        models["models"][0]["price"]["output"] = 4
+        learner.reload(RouterConfig.model_validate(models))
+        assert learner.wait_until_current(20)
+        after = learner.view(SPACE).main.scores(query).costs
+    assert after == pytest.approx([2 * before[0], before[1]])
+    assert before[0] > 1e-5
+
+
 def test_an_arm_that_comes_back_knows_what_it_knew(store: SQLiteStore) -> None:
     teach(store, 300)
     both = config_of("small", "middle", "large")

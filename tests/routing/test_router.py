@@ -11,7 +11,7 @@ from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.candidates import NoCandidate
 from router_backend.routing.fold import Fold, View
 from router_backend.routing.router import Classified, Estimate, Router, UnknownPolicy
-from router_backend.state.records import Decision, LearningEvent
+from router_backend.state.records import Decision, LearningEvent, Usage
 
 CONFIG = """\
 version: 1
@@ -131,6 +131,45 @@ def test_a_quality_floor_leaves_out_what_is_expected_to_be_worse() -> None:
     assert taught.router.decide(classified(), hints).model == "big"
     impossible = RoutingHints(prompt_tokens=20, session=hints.session, min_quality=1.0)
     assert taught.router.decide(classified(), impossible).model == "big"
+
+
+def test_expected_costs_follow_what_answers_to_such_prompts_cost() -> None:
+    """Of two kinds of prompt of one task, one gets answers ten times as long: the estimate by task can't tell them apart."""
+    before = Setup()
+    hints = outside_of_experiments(before)
+    long, short = classified(), classified()
+    long.embedding[:] = -short.embedding
+    for prompt in (long, short):
+        before.router.decide(prompt, hints)
+    contexts = [record.context for record in before.recorded]
+    events = [
+        LearningEvent(
+            sequence=i + 1,
+            decision_id=str(i),
+            arm="big",
+            at=1e9,
+            embedding_space=1,
+            context=contexts[i % 2],
+            task="math",
+            quality=0.5,
+            cost=0.0,
+            output_tokens=(2000, 200)[i % 2],
+            usage=Usage(prompt=20, completion=(2000, 200)[i % 2]),
+        )
+        for i in range(400)
+    ]
+    taught = Setup(events=events)
+    costs = [taught.router.decide(prompt, hints).expected_cost for prompt in (long, short)]
+    assert costs[0]["big"] == pytest.approx(20e-6 + 2000 * 2e-6, rel=0.15)
+    assert costs[1]["big"] < 0.25 * costs[0]["big"]
+    assert [record.expected_cost[0] for record in taught.recorded] == [cost["big"] for cost in costs]
+    untaught = before.router.decide(long, hints).expected_cost
+    assert (costs[0]["small"], costs[1]["small"]) == (untaught["small"], untaught["small"])
+    capped = RoutingHints(prompt_tokens=20, session=hints.session, max_tokens=50)
+    assert taught.router.decide(long, capped).expected_cost["big"] == pytest.approx(20e-6 + 50 * 2e-6)
+    dear = RoutingHints(prompt_tokens=20, session=hints.session, max_cost=0.001)
+    assert "big" not in taught.router.decide(long, dear).scores
+    assert "big" in taught.router.decide(short, dear).scores
 
 
 def test_a_policy_by_name_must_be_configured() -> None:

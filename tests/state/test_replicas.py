@@ -115,7 +115,8 @@ def test_replicas_agree_after_any_interleaving(steps: list[tuple], fresh_urls: I
 
 
 def statistics(fold: Fold) -> np.ndarray:  # type: ignore[type-arg]
-    """Every number that a view decides by: A⁻¹ and both θ of each arm, the counts, the lengths."""
+    """Every number that a view decides by: A⁻¹ and both θ of each arm, the counts, the weight of learned costs, the lengths."""
     view = fold.view()
     blocks = np.concatenate([np.ravel(block) for block in view.main._blocks])  # type: ignore[attr-defined]
-    return np.concatenate([blocks, np.asarray(view.main.counts), view.costs.lengths.means.ravel()])
+    trust = view.main._trust  # type: ignore[attr-defined]
+    return np.concatenate([blocks, np.asarray(view.main.counts), trust, view.costs.lengths.means.ravel()])

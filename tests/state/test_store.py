@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from router_backend.state.ids import new_decision_id
-from router_backend.state.records import Decision, Feedback
+from router_backend.state.records import Decision, Feedback, Usage
 from router_backend.state.spend import periods
 from router_backend.state.store import Store, UnknownDecision
 from router_backend.state.transfer import export_state, import_state
@@ -67,6 +67,7 @@ def test_feedback_makes_one_event_with_the_decisions_context_and_the_outcomes_co
         decision.created,
     )
     assert (event.quality, event.cost, event.output_tokens) == (0.75, 0.0005, 20)
+    assert event.usage == Usage(prompt=10, completion=20)
     assert (event.task, event.embedding_space) == ("math", 7)
     assert np.array_equal(event.context, decision.context)
     assert store.counts()["small"] == {"decisions": 1, "feedback": 1}
@@ -85,7 +86,8 @@ def test_the_givers_cost_and_label_win(store: Store) -> None:
     decision = make_decision(0)
     store.append([decision], [make_outcome(decision)])
     assert store.add_feedback(make_feedback(decision, cost=0.25, task="rewrite")).cost == 0.25
-    assert (store.events(0)[0].cost, store.events(0)[0].task) == (0.25, "rewrite")
+    (event,) = store.events(0)
+    assert (event.cost, event.usage, event.output_tokens, event.task) == (0.25, None, 20, "rewrite")
 
 
 def test_a_second_feedback_is_answered_with_the_first(store: Store) -> None:

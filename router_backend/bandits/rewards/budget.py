@@ -25,12 +25,12 @@ class Budget(PricedReward):
     def __init__(self, usd_per_1000: float, price: float, scale: float | None = None) -> None:
         super().__init__(price, scale)  # λ as it starts
         self.target = usd_per_1000 / 1000.0  # USD a request
-        self.follows_spending = True
 
-    def observe(self, cost: float, costs: Sequence[float]) -> None:
-        super().observe(cost, costs)
+    def observe(self, cost: float, costs: Sequence[float]) -> float:
+        weight = super().observe(cost, costs)
         if self.scale > 0 and cost >= 0:  # false for NaN
             self.price = max(0.0, self.price + STEP * (cost - self.target) / self.scale)
+        return weight
 
     def adopt(self, other: Reward) -> None:
         super().adopt(other)

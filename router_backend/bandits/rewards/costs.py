@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,20 +76,41 @@ class OutputLengths:
                 self.means[index] = other.means[source]
 
 
+class Expected(NamedTuple):
+    """Cost of one request, FP64 [arms] USD."""
+
+    total: NDArray[np.float64]
+    prompt: NDArray[np.float64]  # of it
+    answer_limit: NDArray[np.float64] | None  # of the longest answer that is allowed; None: no limit
+
+
 class CostModel:
-    """Expected cost of one request on each arm."""
+    """Cost of one request on each arm: before it, and what an answer taught of it."""
 
     def __init__(self, models: Sequence[ModelConfig], lengths: OutputLengths) -> None:
         self.lengths = lengths
+        self._prices = [model.price for model in models]
         self._input = np.array([model.price.input for model in models]) * _PER_TOKEN
         self._output = np.array([model.price.output for model in models]) * _PER_TOKEN
         caps = [[model.max_tokens_by_task.get(task, np.inf) for task in TASKS] for model in models]
         self._caps = np.array(caps, np.float64)  # [arms, tasks], tokens
+        self._capped = bool(np.isfinite(self._caps).any())
 
-    def expected(self, prompt_tokens: int, task: str, max_tokens: int | None = None) -> NDArray[np.float64]:
-        """FP64 [arms] USD. `max_tokens` is the request's own limit of the answer; an arm's caps by task are known."""
+    def expected(self, prompt_tokens: int, task: str, max_tokens: int | None = None) -> Expected:
+        """At list price. `max_tokens` is the request's own limit of the answer; an arm's caps by task are known."""
         column = _TASK_INDEX.get(task, _TASK_INDEX["other"])
-        tokens = np.minimum(self.lengths.means[:, column], self._caps[:, column])
-        if max_tokens is not None:
-            tokens = np.minimum(tokens, max_tokens)
-        return np.asarray(prompt_tokens * self._input + tokens * self._output)
+        tokens, prompt = self.lengths.means[:, column], prompt_tokens * self._input
+        if max_tokens is None and not self._capped:
+            return Expected(prompt + tokens * self._output, prompt, None)
+        most = self._caps[:, column] if max_tokens is None else np.minimum(self._caps[:, column], max_tokens)
+        return Expected(prompt + np.minimum(tokens, most) * self._output, prompt, most * self._output)
+
+    def beyond_prompt(self, arm: int, usage: Usage | None, cost: float, prompt_tokens: float) -> float:
+        """USD of an answer without its prompt at list price: what is learned of its cost.
+
+        From its usage at today's prices, so that a new price counts at once; without usage `cost` is what it cost, and
+        `prompt_tokens` are those of its prompt.
+        """
+        if usage is None:
+            return float(cost - prompt_tokens * self._input[arm])
+        return float(answer_cost(self._prices[arm], usage) - usage.prompt * self._input[arm])

@@ -29,7 +29,6 @@ class PricedReward:
         self.scale = scale or 0.0  # USD
         self._running = scale is None
         self._seen = 0
-        self.follows_spending = self._running
 
     def dollar(self, costs: Sequence[float]) -> float:
         """Quality that one USD is worth, given the candidates' expected costs."""
@@ -51,15 +50,18 @@ class PricedReward:
     def sampled(self, quality: NDArray[np.float64], costs: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(quality - self.dollar(costs.tolist()) * costs)
 
-    def realised(self, quality: float, cost: float, costs: Sequence[float]) -> float:
-        return quality - self.dollar(costs or [cost]) * cost
+    def realised(self, quality: float, cost: float, costs: Sequence[float], weight: float | None = None) -> float:
+        return quality - (self.dollar(costs or [cost]) if weight is None else weight) * cost
 
-    def observe(self, cost: float, costs: Sequence[float]) -> None:
+    def observe(self, cost: float, costs: Sequence[float]) -> float:
+        weight = self.dollar(costs)
         if self._running:
             largest = max(costs)
             if largest > _NOTHING:  # false for NaN
-                self._seen = min(self._seen + 1, _MEMORY)
+                if self._seen < _MEMORY:
+                    self._seen += 1
                 self.scale += (largest - self.scale) / self._seen
+        return weight
 
     def adopt(self, other: Reward) -> None:
         if isinstance(other, PricedReward) and self._running and other._running:

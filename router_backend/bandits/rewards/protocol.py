@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 class Reward(Protocol):
     """How quality in [0, 1] and cost in USD make one number. Sequences are by candidate."""
 
-    follows_spending: bool  # whether `observe` does anything
-
     def score(
         self, quality: Sequence[float], width: list[float], costs: Sequence[float]
     ) -> tuple[list[float], list[float]]:
@@ -24,12 +22,18 @@ class Reward(Protocol):
         """Rewards [n, candidates] of sampled qualities [n, candidates]; costs are [candidates]."""
         ...
 
-    def realised(self, quality: float, cost: float, costs: Sequence[float]) -> float:
-        """Reward of an answer, given what the candidates were expected to cost: what feedback is told."""
+    def realised(self, quality: float, cost: float, costs: Sequence[float], weight: float | None = None) -> float:
+        """Reward of an answer, given what the candidates were expected to cost: what feedback is told.
+
+        `weight` is what `observe` gave when the request was sent: the price of cost moves, and is another process's.
+        """
         ...
 
-    def observe(self, cost: float, costs: Sequence[float]) -> None:
-        """A request was sent to an arm, at this expected cost of these (a budget's price follows it)."""
+    def observe(self, cost: float, costs: Sequence[float]) -> float:
+        """A request was sent to an arm, at this expected cost of these (a budget's price follows it).
+
+        Returns what one USD took from its reward; 0 where cost isn't subtracted.
+        """
         ...
 
     def adopt(self, other: Reward) -> None:

@@ -17,8 +17,6 @@ class QualityFloor:
     The bonus is what the width takes away: this reward is pessimistic, so exploration is the epsilon floor's alone.
     """
 
-    follows_spending = False
-
     def __init__(self, floor: float) -> None:
         self.floor = floor
 
@@ -38,12 +36,13 @@ class QualityFloor:
         clears = 2.0 - (costs / largest if largest > 0 else np.zeros_like(costs))
         return np.where(quality >= self.floor, clears, np.minimum(quality, 1.0))
 
-    def realised(self, quality: float, cost: float, costs: Sequence[float]) -> float:
+    def realised(self, quality: float, cost: float, costs: Sequence[float], weight: float | None = None) -> float:
         largest = max(costs, default=cost)
         return 2.0 - (cost / largest if largest > 0 else 0.0) if quality >= self.floor else quality
 
-    def observe(self, cost: float, costs: Sequence[float]) -> None:
+    def observe(self, cost: float, costs: Sequence[float]) -> float:
         """What was spent doesn't change this reward."""
+        return 0.0
 
     def adopt(self, other: Reward) -> None:
         """Nothing was observed."""

@@ -13,8 +13,6 @@ from router_backend.bandits.rewards.protocol import Reward
 class Ratio:
     """quality / (cost / cheapest cost). On real data it sends nearly everything to the cheapest model."""
 
-    follows_spending = False
-
     def score(
         self, quality: Sequence[float], width: list[float], costs: Sequence[float]
     ) -> tuple[list[float], list[float]]:
@@ -25,11 +23,12 @@ class Ratio:
     def sampled(self, quality: NDArray[np.float64], costs: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(quality * np.array(_gains(costs.tolist())))
 
-    def realised(self, quality: float, cost: float, costs: Sequence[float]) -> float:
+    def realised(self, quality: float, cost: float, costs: Sequence[float], weight: float | None = None) -> float:
         return quality * (min(costs, default=cost) / cost) if cost > 0 else quality
 
-    def observe(self, cost: float, costs: Sequence[float]) -> None:
+    def observe(self, cost: float, costs: Sequence[float]) -> float:
         """What was spent doesn't change this reward."""
+        return 0.0
 
     def adopt(self, other: Reward) -> None:
         """Nothing was observed."""

@@ -17,6 +17,7 @@ from router_backend.config import RouterConfig
 from router_backend.config.runtime import config_path, runtime_config, state_dir
 from router_backend.config.watch import ConfigWatcher
 from router_backend.contract import TASKS
+from router_backend.routing.fold import named_policies
 from router_backend.routing.implicit import ImplicitFeedback
 from router_backend.state.codec import decode_records
 from router_backend.state.credit import check_feedback
@@ -78,7 +79,7 @@ class TritonPythonModel:
         self._store.close()
 
     def _apply(self, config: RouterConfig) -> None:
-        self._reward = build_reward(config.policy.reward)
+        self._rewards = {name: build_reward(policy.reward) for name, policy in named_policies(config).items()}
         self._implicit.signals = config.implicit
 
     def _read(self, request: Any) -> list[_Score] | _Refused:
@@ -139,7 +140,10 @@ class TritonPythonModel:
 
     def _count(self, feedback: Feedback, result: FeedbackResult) -> float:
         decision = result.decision
-        reward = self._reward.realised(result.quality, result.cost, decision.expected_cost)
+        # By the policy that chose, at the price of cost that it chose by: this process knows neither what has been spent
+        # nor what was expected meanwhile.
+        rule = self._rewards.get(decision.policy, self._rewards[""])
+        reward = rule.realised(result.quality, result.cost, decision.expected_cost, decision.cost_weight)
         self._metrics.accepted(
             result.arm, decision.task or "none", decision.policy_version, result.quality, reward, result.duplicate
         )

@@ -40,28 +40,28 @@ def test_estimates_start_with_the_prior_and_follow_arm_and_task() -> None:
     models = make_models(1, 10)
     lengths = OutputLengths([model.name for model in models])
     costs = CostModel(models, lengths)
-    np.testing.assert_allclose(costs.expected(100, "math"), (100 + PRIOR_TOKENS) * np.array([1, 10]) / 1e6)
+    np.testing.assert_allclose(costs.expected(100, "math").total, (100 + PRIOR_TOKENS) * np.array([1, 10]) / 1e6)
     for _ in range(300):
         lengths.observe("m0", "math", 1000)
         lengths.observe("m0", "chatbot", 50)
-    assert costs.expected(0, "math")[0] == pytest.approx(1000e-6, rel=0.05)
-    assert costs.expected(0, "chatbot")[0] == pytest.approx(50e-6, rel=0.2)
+    assert costs.expected(0, "math").total[0] == pytest.approx(1000e-6, rel=0.05)
+    assert costs.expected(0, "chatbot").total[0] == pytest.approx(50e-6, rel=0.2)
     # A task not seen yet has the arm's mean; an arm not seen yet the prior.
-    assert costs.expected(0, "rewrite")[0] == pytest.approx(525e-6, rel=0.05)
-    assert costs.expected(0, "math")[1] == pytest.approx(PRIOR_TOKENS * 1e-5)
+    assert costs.expected(0, "rewrite").total[0] == pytest.approx(525e-6, rel=0.05)
+    assert costs.expected(0, "math").total[1] == pytest.approx(PRIOR_TOKENS * 1e-5)
 
 
 def test_the_requests_limit_caps_the_estimate() -> None:
     models = make_models(1, 10)
     costs = CostModel(models, OutputLengths([model.name for model in models]))
-    np.testing.assert_allclose(costs.expected(100, "math", max_tokens=16), 116 * np.array([1, 10]) / 1e6)
+    np.testing.assert_allclose(costs.expected(100, "math", max_tokens=16).total, 116 * np.array([1, 10]) / 1e6)
 
 
 def test_an_arms_cap_for_the_task_caps_the_estimate() -> None:
     models = make_models(1, 1, max_tokens_by_task=[{"math": 10}, {}])
     costs = CostModel(models, OutputLengths([model.name for model in models]))
-    np.testing.assert_allclose(costs.expected(0, "math"), np.array([10, PRIOR_TOKENS]) / 1e6)
-    np.testing.assert_allclose(costs.expected(0, "chatbot"), np.array([PRIOR_TOKENS, PRIOR_TOKENS]) / 1e6)
+    np.testing.assert_allclose(costs.expected(0, "math").total, np.array([10, PRIOR_TOKENS]) / 1e6)
+    np.testing.assert_allclose(costs.expected(0, "chatbot").total, np.array([PRIOR_TOKENS, PRIOR_TOKENS]) / 1e6)
 
 
 def test_estimates_follow_a_model_that_changes() -> None:
@@ -94,3 +94,11 @@ def test_a_reload_keeps_the_lengths_of_the_arms_that_stay() -> None:
     after.observe("b", "math", 900)
     before.observe("b", "math", 900)
     np.testing.assert_array_equal(after.means[1], before.means[1])
+
+
+def test_what_is_learned_of_an_answer_is_its_cost_at_todays_prices_beyond_its_prompt() -> None:
+    costs = CostModel(make_models(1, 10), OutputLengths(["m0", "m1"]))
+    usage = Usage(prompt=1000, completion=50)
+    assert costs.beyond_prompt(1, usage, 123.0, 0) == pytest.approx(50 * 10e-6)
+    # Without usage, what it cost is what it cost.
+    assert costs.beyond_prompt(1, None, 0.02, 1000) == pytest.approx(0.02 - 1000 * 10e-6)

@@ -33,6 +33,19 @@ def test_sampled_and_realised_rewards_are_those_of_sure_estimates(
         assert np.isfinite(realised).all()
 
 
+def test_a_reward_is_told_at_the_price_that_was_in_force_when_the_request_was_sent() -> None:
+    for reward in (Difference(0.2), Budget(1.0, 0.3)):
+        costs = [1e-4, 5e-3]
+        expected = reward.score([0.5, 0.9], [0.0, 0.0], costs)[0][1]
+        weight = reward.observe(costs[1], costs)
+        for _ in range(50):
+            reward.observe(1e-4, [1e-4, 2e-4])
+        fresh = type(reward)(*((0.2,) if isinstance(reward, Difference) else (1.0, 0.3)))
+        for process in (reward, fresh):
+            assert process.realised(0.9, costs[1], costs, weight) == pytest.approx(expected)
+        assert reward.realised(0.9, costs[1], costs) != pytest.approx(expected)
+
+
 def test_difference_prices_cost_by_the_scale() -> None:
     means, bonuses = Difference(0.2, 2e-3).score([0.5, 0.9], [0.1, 0.2], [1e-3, 4e-3])
     assert means == pytest.approx([0.5 - 0.1, 0.9 - 0.4])
