@@ -5,7 +5,8 @@ routing.context with the bias of 1 behind it (DIM = CONTEXT_DIM + 1), so that on
 
     version      INT64 []                 1
     space        INT64 []                 embedding space of the contexts; 0: any
-    ridge        FP64  []                 penalty that the fit below uses; chosen by cross-validation
+    ridge        FP64  []                 penalty that the fit below uses for quality; chosen by cross-validation
+    cost_ridge   FP64  []                 the same for cost; `ridge` in files that lack it
     arms         STR   [arms]             model names; those that aren't configured are passed over
     precision    FP64  [arms, DIM, DIM]   Σ x xᵀ
     quality      FP64  [arms, DIM]        Σ quality·x
@@ -15,7 +16,7 @@ The bias makes the counts and plain sums part of it: precision[-1, -1] is n, qua
 origin (a head trained apart) is written as quality = (precision + penalty) · mean, the penalty being ridge on the
 diagonal and 0 for the bias.
 
-A policy takes as prior mean the ridge fit m = (precision + penalty)⁻¹ quality over its own view, and as prior precision
+A policy takes as prior mean the ridge fit m = (precision + penalty)⁻¹ quality over its own view, of cost likewise, and as prior precision
 min(1, prior_weight / n) · precision: capping the weight makes the prior quicker to forget, not less accurate.
 """
 
@@ -62,6 +63,7 @@ class Prior:
     cost: Array  # [arms, DIM]
     ridge: float
     space: int = 0
+    cost_ridge: float | None = None  # None: `ridge`
     with_costs: bool = True  # False: what the benchmark's answers cost is passed over
 
     @classmethod
@@ -73,6 +75,7 @@ class Prior:
         costs: Array,
         ridge: float,
         space: int = 0,
+        cost_ridge: float | None = None,
     ) -> Prior:
         """Sums over n full-information rows: contexts [n, CONTEXT_DIM], qualities and costs [n, arms], NaN where unknown."""
         x = np.column_stack([contexts.astype(np.float64), np.ones(len(contexts))])
@@ -83,7 +86,7 @@ class Prior:
             rows = x[known]
             precision[arm] = rows.T @ rows
             sums[0, arm], sums[1, arm] = qualities[known, arm] @ rows, costs[known, arm] @ rows
-        return cls(tuple(arms), precision, sums[0], sums[1], ridge, space)
+        return cls(tuple(arms), precision, sums[0], sums[1], ridge, space, cost_ridge)
 
     def arm(self, name: str, view: NDArray[np.intp], weight: float) -> ArmPrior | None:
         """The prior of an arm for the positions `view` of the full layout, bias included; None if the file has none.
@@ -97,13 +100,12 @@ class Prior:
         if count <= 0 or weight <= 0:
             return None
         precision = self.precision[i][np.ix_(view, view)]
-        # The bias isn't shrunk: arms keep their mean levels, whatever the penalty.
-        penalised = precision + np.diag(np.append(np.full(len(view) - 1, self.ridge), 0.0))
-        sums = np.stack([self.quality[i, view], self.cost[i, view]][: 1 + self.with_costs])
-        means = np.linalg.solve(penalised, sums.T).T
+        means = [_fit(precision, self.quality[i, view], self.ridge)]
+        if self.with_costs:
+            means.append(_fit(precision, self.cost[i, view], self.ridge if self.cost_ridge is None else self.cost_ridge))
         scale = min(1.0, weight / count)
         return ArmPrior(
-            precision * scale, means, count * scale, float(self.quality[i, -1]) / count, float(self.cost[i, -1]) / count
+            precision * scale, np.stack(means), count * scale, float(self.quality[i, -1]) / count, float(self.cost[i, -1]) / count
         )
 
     def save(self, path: Path) -> None:
@@ -114,6 +116,7 @@ class Prior:
                 version=np.int64(VERSION),
                 space=np.int64(self.space),
                 ridge=np.float64(self.ridge),
+                cost_ridge=np.float64(self.ridge if self.cost_ridge is None else self.cost_ridge),
                 arms=np.array(self.arms),
                 precision=self.precision,
                 quality=self.quality,
@@ -143,10 +146,23 @@ class Prior:
         shapes = fields["precision"].shape, fields["quality"].shape, fields["cost"].shape
         if shapes != ((len(arms), DIM, DIM), (len(arms), DIM), (len(arms), DIM)):
             raise PriorError(f"{path}: another context layout than this version's; run `llm-router bootstrap` again")
-        if not all(np.isfinite(fields[name]).all() for name in ("ridge", "precision", "quality", "cost")):
+        fields.setdefault("cost_ridge", fields["ridge"])
+        if not all(np.isfinite(fields[name]).all() for name in ("ridge", "cost_ridge", "precision", "quality", "cost")):
             raise PriorError(f"{path}: holds numbers that aren't finite; run `llm-router bootstrap` again")
-        if not float(fields["ridge"]) > 0:
+        if not min(float(fields["ridge"]), float(fields["cost_ridge"])) > 0:
             raise PriorError(f"{path}: its ridge penalty must be positive; run `llm-router bootstrap` again")
         return cls(
-            arms, fields["precision"], fields["quality"], fields["cost"], float(fields["ridge"]), int(fields["space"])
+            arms,
+            fields["precision"],
+            fields["quality"],
+            fields["cost"],
+            float(fields["ridge"]),
+            int(fields["space"]),
+            float(fields["cost_ridge"]),
         )
+
+
+def _fit(precision: Array, sums: Array, ridge: float) -> Array:
+    """The bias isn't shrunk: arms keep their mean levels, whatever the penalty."""
+    penalty = np.diag(np.append(np.full(len(precision) - 1, ridge), 0.0))
+    return np.asarray(np.linalg.solve(precision + penalty, sums))

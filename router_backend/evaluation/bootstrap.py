@@ -34,7 +34,9 @@ def fit_prior(data: RoutingData, contexts: Contexts, ridge: float | None = None)
     known, seen = data.rows(rows), contexts.rows(rows)
     if ridge is None:
         ridge = best_ridge(seen.context, known.quality)
-    return Prior.fit(known.models, seen.context, known.quality, known.cost, ridge, seen.embedding_space)
+    # Every arm's cost weighs the same in the choice, however dear it is.
+    cost_ridge = best_ridge(seen.context, known.cost / np.maximum(known.cost.mean(0), 1e-12))
+    return Prior.fit(known.models, seen.context, known.quality, known.cost, ridge, seen.embedding_space, cost_ridge)
 
 
 def best_ridge(context: NDArray[np.float32], quality: Floats) -> float:
@@ -114,11 +116,10 @@ def _held_out_errors(
 def without(prior: Prior, arm: str) -> Prior:
     """The prior as if `arm` were unknown."""
     kept = [i for i, name in enumerate(prior.arms) if name != arm]
-    return Prior(
-        tuple(prior.arms[i] for i in kept),
-        prior.precision[kept],
-        prior.quality[kept],
-        prior.cost[kept],
-        prior.ridge,
-        prior.space,
+    return replace(
+        prior,
+        arms=tuple(prior.arms[i] for i in kept),
+        precision=prior.precision[kept],
+        quality=prior.quality[kept],
+        cost=prior.cost[kept],
     )
