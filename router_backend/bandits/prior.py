@@ -102,10 +102,16 @@ class Prior:
         precision = self.precision[i][np.ix_(view, view)]
         means = [_fit(precision, self.quality[i, view], self.ridge)]
         if self.with_costs:
-            means.append(_fit(precision, self.cost[i, view], self.ridge if self.cost_ridge is None else self.cost_ridge))
+            means.append(
+                _fit(precision, self.cost[i, view], self.ridge if self.cost_ridge is None else self.cost_ridge)
+            )
         scale = min(1.0, weight / count)
         return ArmPrior(
-            precision * scale, np.stack(means), count * scale, float(self.quality[i, -1]) / count, float(self.cost[i, -1]) / count
+            precision * scale,
+            np.stack(means),
+            count * scale,
+            float(self.quality[i, -1]) / count,
+            float(self.cost[i, -1]) / count,
         )
 
     def save(self, path: Path) -> None:

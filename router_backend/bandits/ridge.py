@@ -8,6 +8,9 @@ for θ are then one rank-one update of the block:
 
     v = block·x − (0, …, 0, quality, cost),   k = A⁻¹x / (1/w + xᵀA⁻¹x),   block ← block − v kᵀ
 
+Writing a block is most of what that costs, so the last few v and k of an arm wait, and go in as one product V K: until then
+block·x is taken as block·x − V (K x).
+
 The prior mean of cost, unless a prior gives one, is the arm's own mean cost c̄: with p = P's column of the bias, θ of cost is
 then larger by c̄·A⁻¹p. It moves with every observation, so it is added when θ is read (`cost`), not kept in the block.
 
@@ -23,6 +26,8 @@ Array = NDArray[np.float64]
 
 # Updates between two factorisations. At 128 components one costs as much as 40 updates.
 REFACTOR = 256
+# Updates that go into a block at once.
+_TOGETHER = 8
 
 
 class RidgeArms:
@@ -42,8 +47,11 @@ class RidgeArms:
         self._recent: list[Array | None] = [None] * arms  # [REFACTOR, dim + 2]: √w (x, quality, cost), not in `_sums`
         self._filled = [0] * arms
         self._published: list[NDArray[np.float32] | None] = [None] * arms  # None: changed since
-        self._outer = np.empty((dim + 2, dim))
-        self.blocks: list[Array] = [_solve(prior, dim) for prior in self._prior]
+        self._left: list[Array | None] = [None] * arms  # [_TOGETHER, dim + 2]: v, and
+        self._right: list[Array | None] = [None] * arms  # [_TOGETHER, dim]: k, of updates that aren't in the block yet
+        self._waiting = [0] * arms
+        self._product = np.empty((dim + 2, dim))
+        self._blocks: list[Array] = [_solve(prior, dim) for prior in self._prior]
 
     def set_prior(self, arm: int, precision: Array, means: Array, count: float) -> None:
         """Put a prior under an arm.
@@ -64,7 +72,11 @@ class RidgeArms:
         """Fold in one observation of context `x` [dim]."""
         if weight <= 0.0:  # discounted to nothing
             return
-        dim, block = self.dim, self.blocks[arm]
+        dim, n = self.dim, self._waiting[arm]
+        left, right = self._left[arm], self._right[arm]
+        if left is None or right is None:
+            left = self._left[arm] = np.empty((_TOGETHER, dim + 2))
+            right = self._right[arm] = np.empty((_TOGETHER, dim))
         self._published[arm] = None
         recent = self._recent[arm]
         if recent is None:
@@ -72,19 +84,23 @@ class RidgeArms:
         row = recent[self._filled[arm]]
         row[:dim] = x
         row[dim:] = quality, cost
-        v = block.dot(x)
+        v = self._blocks[arm].dot(x)
+        if n:
+            v -= right[:n].dot(x).dot(left[:n])
         v[dim:] -= row[dim:]
         u = v[:dim]
-        gain = u / (1.0 / weight + u.dot(x))
+        left[n] = v
+        np.divide(u, 1.0 / weight + u.dot(x), out=right[n])
+        self._waiting[arm] = n + 1
         if weight != 1.0:
             row *= weight**0.5
-        np.dot(v[:, None], gain[None, :], out=self._outer)
-        np.subtract(block, self._outer, out=block)
         self.counts[arm] += weight
         self._cost_sums[arm] += weight * cost
         self._filled[arm] += 1
         if self._filled[arm] == REFACTOR:
             self._factorise(arm)
+        elif n + 1 == _TOGETHER:
+            self._apply(arm)
 
     def update_many(self, arm: int, xs: Array, qualities: Array, costs: Array, weights: Array) -> None:
         """Fold in n observations of one arm, contexts [n, dim]; many at once cost one factorisation."""
@@ -100,7 +116,7 @@ class RidgeArms:
 
     def decay(self, factor: float) -> None:
         """Multiply all evidence, not the priors, by `factor`."""
-        for arm in range(len(self.blocks)):
+        for arm in range(len(self._blocks)):
             self._flush(arm)
             sums = self._sums[arm]
             if sums is not None:
@@ -109,15 +125,21 @@ class RidgeArms:
         self.counts += (factor - 1.0) * self.evidence
         self._cost_sums *= factor
 
+    def block(self, arm: int) -> Array:
+        """[dim + 2, dim]: A⁻¹, and below it θ of quality and of cost (but see `cost`). It is the one that updates write to."""
+        if self._waiting[arm]:
+            self._apply(arm)
+        return self._blocks[arm]
+
     def publish(self) -> tuple[NDArray[np.float32], ...]:
         """Copies of the blocks as they are now, which nobody writes to; only arms that have changed are copied anew.
 
         Sums are FP64 where rounding could build up; a copy to be read is FP32, since reading it is nearly all that a choice
         costs. A score is then off by about 1e-6.
         """
-        for arm, block in enumerate(self.blocks):
+        for arm in range(len(self._blocks)):
             if self._published[arm] is None:
-                copy = self._published[arm] = block.astype(np.float32)
+                copy = self._published[arm] = self.block(arm).astype(np.float32)
                 copy[self.dim + 1] = self.cost(arm)
         return tuple(block for block in self._published if block is not None)
 
@@ -128,12 +150,13 @@ class RidgeArms:
 
     def cost(self, arm: int) -> Array:
         """[dim]: θ of cost. Blocks that are published have it in their last row."""
-        theta: Array = self.blocks[arm][self.dim + 1]
+        block = self.block(arm)
+        theta: Array = block[self.dim + 1]
         count = self.counts[arm] - self._prior_counts[arm]
         if not self._centred[arm] or count <= 0:
             return theta
         bias = self._prior[arm][self.dim - 1]
-        return np.asarray(theta + self._cost_sums[arm] / count * bias.dot(self.blocks[arm][: self.dim]))
+        return np.asarray(theta + self._cost_sums[arm] / count * bias.dot(block[: self.dim]))
 
     def sums(self, arm: int) -> Array:
         """[dim + 2, dim]: Σ w x xᵀ, Σ w quality·x, Σ w cost·x of the evidence, without the prior."""
@@ -149,6 +172,13 @@ class RidgeArms:
         self._cost_sums[arm] = other._cost_sums[other_arm]
         self._factorise(arm)
 
+    def _apply(self, arm: int) -> None:
+        left, right, n = self._left[arm], self._right[arm], self._waiting[arm]
+        if left is not None and right is not None:
+            np.dot(left[:n].T, right[:n], out=self._product)
+            np.subtract(self._blocks[arm], self._product, out=self._blocks[arm])
+        self._waiting[arm] = 0
+
     def _flush(self, arm: int) -> None:
         recent, filled = self._recent[arm], self._filled[arm]
         if recent is not None and filled:
@@ -163,7 +193,8 @@ class RidgeArms:
     def _factorise(self, arm: int) -> None:
         self._flush(arm)
         sums = self._sums[arm]
-        self.blocks[arm] = _solve(self._prior[arm] if sums is None else self._prior[arm] + sums, self.dim)
+        self._waiting[arm] = 0
+        self._blocks[arm] = _solve(self._prior[arm] if sums is None else self._prior[arm] + sums, self.dim)
         self._published[arm] = None
 
 

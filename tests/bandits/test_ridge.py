@@ -31,8 +31,8 @@ def test_updates_solve_the_normal_equations(seed: int, n: int, dim: int) -> None
     ridge = RidgeArms(2, dim, 0.7)
     for x, quality, cost, weight in zip(*rows, strict=True):
         ridge.update(1, x, quality, cost, weight)
-    np.testing.assert_allclose(ridge.blocks[1], _solved(rows, 0.7), rtol=1e-7, atol=1e-9)
-    np.testing.assert_allclose(ridge.blocks[0], _solved(_rows(np.random.default_rng(0), 0, dim), 0.7))
+    np.testing.assert_allclose(ridge.block(1), _solved(rows, 0.7), rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(ridge.block(0), _solved(_rows(np.random.default_rng(0), 0, dim), 0.7))
     assert ridge.counts[1] == pytest.approx(rows[3].sum())
 
 
@@ -46,7 +46,7 @@ def test_batches_of_any_size_give_what_single_updates_give(seed: int, sizes: lis
         batched.update_many(0, *rows)
         for x, quality, cost, weight in zip(*rows, strict=True):
             single.update(0, x, quality, cost, weight)
-    np.testing.assert_allclose(batched.blocks[0], single.blocks[0], rtol=1e-7, atol=1e-10)
+    np.testing.assert_allclose(batched.block(0), single.block(0), rtol=1e-7, atol=1e-10)
 
 
 def _drift(updates: int, dim: int) -> float:
@@ -64,7 +64,7 @@ def _drift(updates: int, dim: int) -> float:
             ridge.update(0, x, q, c)
     inverse = np.linalg.inv(total[:dim])
     expected = np.vstack([inverse, total[dim:] @ inverse])
-    return float(np.abs(ridge.blocks[0] - expected).max() / np.abs(expected).max())
+    return float(np.abs(ridge.block(0) - expected).max() / np.abs(expected).max())
 
 
 def test_rounding_does_not_build_up_over_many_updates() -> None:
@@ -95,11 +95,11 @@ def test_a_prior_pulls_estimates_to_its_mean_and_evidence_away_from_it() -> None
     mean = rng.normal(size=(2, 4))
     ridge = RidgeArms(1, 4, 1e-9)
     ridge.set_prior(0, 50 * np.eye(4), mean, 50)
-    np.testing.assert_allclose(ridge.blocks[0][4:], mean, rtol=1e-6)
+    np.testing.assert_allclose(ridge.block(0)[4:], mean, rtol=1e-6)
     truth = rng.normal(size=4)
     xs = rng.normal(size=(20_000, 4))
     ridge.update_many(0, xs, xs @ truth, xs @ truth, np.ones(len(xs)))
-    np.testing.assert_allclose(ridge.blocks[0][4], truth, atol=0.01)
+    np.testing.assert_allclose(ridge.block(0)[4], truth, atol=0.01)
 
 
 def test_decay_scales_the_evidence_and_leaves_the_prior() -> None:
@@ -111,5 +111,5 @@ def test_decay_scales_the_evidence_and_leaves_the_prior() -> None:
     ridge.update_many(0, *rows)
     ridge.decay(0.25)
     expected.update_many(0, *rows[:3], rows[3] * 0.25)
-    np.testing.assert_allclose(ridge.blocks[0], expected.blocks[0], rtol=1e-9)
+    np.testing.assert_allclose(ridge.block(0), expected.block(0), rtol=1e-9)
     assert ridge.counts[0] == pytest.approx(expected.counts[0])

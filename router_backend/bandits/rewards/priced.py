@@ -45,7 +45,7 @@ class PricedReward:
         self, quality: Sequence[float], width: list[float], costs: Sequence[float]
     ) -> tuple[list[float], list[float]]:
         dollar = self.dollar(costs)
-        return [mean - dollar * cost for mean, cost in zip(quality, costs, strict=True)], width
+        return [mean - dollar * costs[i] for i, mean in enumerate(quality)], width
 
     def sampled(self, quality: NDArray[np.float64], costs: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(quality - self.dollar(costs.tolist()) * costs)
