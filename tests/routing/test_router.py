@@ -73,7 +73,9 @@ def test_a_decision_is_recorded_as_it_was_made() -> None:
     assert record.shadows == (("always-big", "big"),)
     assert record.cost_weight is not None
     for cost, mean in zip(record.expected_cost, decision.means.values(), strict=True):
-        assert 0.5 - record.cost_weight * cost == pytest.approx(mean)  # what feedback is told later, from what is recorded
+        assert 0.5 - record.cost_weight * cost == pytest.approx(
+            mean
+        )  # what feedback is told later, from what is recorded
 
 
 def test_a_session_stays_with_its_experiment() -> None:
