@@ -78,12 +78,32 @@ def test_unknown_scores_are_left_out_of_the_fit() -> None:
 
 
 def test_a_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    prior = _prior()
+    prior = Prior.fit(["m0", "gone"], *_benchmark(), ridge=1.0, cost_ridge=0.1)
     prior.save(tmp_path / "prior.npz")
     loaded = Prior.load(tmp_path / "prior.npz")
     assert (loaded.arms, loaded.ridge, loaded.space) == (prior.arms, prior.ridge, prior.space)
+    assert loaded.cost_ridge == 0.1
     for name in ("precision", "quality", "cost"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(prior, name))
+
+
+def test_of_a_prior_file_only_quality_is_taken(tmp_path: Path) -> None:
+    """What a benchmark's models cost says nothing of what this deployment's do."""
+    contexts, quality, cost = _benchmark()
+    config = {"components": 32, "prior_weight": 50, "prior": str(tmp_path / "prior.npz")}
+    policies = []
+    for factor in (1, 1000):
+        Prior.fit(["m0", "m1"], contexts, quality, factor * cost, ridge=1.0).save(tmp_path / "prior.npz")
+        policies.append(build_policy(PolicyConfig.model_validate(config), make_models(1, 2, 3)))
+    query = make_query(contexts[3], costs=(np.nan, 1.0, 1.0))
+    for observations in (0, 40):
+        for policy in policies:
+            for context in contexts[:observations]:
+                policy.update(context, 0, 0.5, 7e-3, NOW)
+        scores = [policy.snapshot().scores(query) for policy in policies]
+        assert scores[0] == scores[1]
+    assert scores[0].costs[0] == pytest.approx(7e-3, rel=1e-4)
+    assert policies[0].counts[0] == 90
 
 
 def test_unusable_files_are_refused_with_the_reason(tmp_path: Path) -> None:
