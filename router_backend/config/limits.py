@@ -51,7 +51,9 @@ class RoutingLimits(Section):
     deadline_ms: Annotated[float, Field(gt=0, description="a slower decision is replaced by the default model")] = 50.0
     classifier_cache_bytes: Annotated[
         int,
-        Field(ge=1024 * 1024, description="for answers to prompts that come again, in each Triton; read when it starts"),
+        Field(
+            ge=1024 * 1024, description="for answers to prompts that come again, in each Triton; read when it starts"
+        ),
     ] = 16 * 1024 * 1024
 
 

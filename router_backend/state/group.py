@@ -26,7 +26,9 @@ class _Ticket(Generic[Item, Result]):
         self.items = items
         self.results: Sequence[Result] = ()
         self.error: BaseException | None = None
-        self.wake = threading.Lock()  # released when the ticket is served, its owner is to lead, or its group is complete
+        self.wake = (
+            threading.Lock()
+        )  # released when the ticket is served, its owner is to lead, or its group is complete
         self.wake.acquire()
 
 
