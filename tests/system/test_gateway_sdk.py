@@ -141,6 +141,7 @@ def test_a_japanese_conversation_is_routed_turn_by_turn(client: openai.OpenAI) -
     ("prompt", "model"),
     [
         ("write fizzbuzz in go", "llama3-8b"),
+        ("What is the capital of France?", "llama3-70b"),
         (
             "Design a distributed system for processing payments across regions with exactly-once semantics",
             "nemotron-49b",
