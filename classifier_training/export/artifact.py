@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,27 @@ class Equality:
     int8_difference: float
     int8_agreement: float  # share of prompts with the same task
 
+    @property
+    def int8_close(self) -> bool:
+        return self.int8_cosine >= INT8_COSINE and self.int8_difference <= INT8_TOLERANCE
+
+    def check(self, int8: Path) -> None:
+        """Raises ExportError: a graph is outside its tolerance, or the int8 file is too large."""
+        if self.float32_difference > FLOAT32_TOLERANCE:
+            raise ExportError(
+                f"the float32 graph differs from torch by {self.float32_difference:.2g} (at most {FLOAT32_TOLERANCE})"
+            )
+        if not self.int8_close:
+            raise ExportError(
+                f"the int8 graph is too far from torch: cosine {self.int8_cosine:.3f} (at least {INT8_COSINE}),"
+                f" probabilities differ by {self.int8_difference:.3f} (at most {INT8_TOLERANCE})"
+            )
+        size = int8.stat().st_size
+        if size > MAX_BYTES:
+            raise ExportError(
+                f"{int8.name} has {size / 1e6:.0f} MB (at most 50); use fewer --layers or a smaller --vocabulary"
+            )
+
 
 def write_artifact(
     folder: Path,
@@ -68,35 +90,46 @@ def write_artifact(
     tokenizer.write_text(encoder.tokenizer_json or encoder.tokenizer.to_str(), encoding="utf-8")
     plain, small = folder / FLOAT32_FILE, folder / MODEL_FILE
     export_float32(served, plain)
-    quantise(plain, small, encoder.heads, encoder.hidden)
-    for path, precision in ((plain, "float32"), (small, "int8")):
-        write_metadata(
-            path,
-            ArtifactMetadata(
-                contract_version=CONTRACT_VERSION,
-                tasks=TASKS,
-                embedding_dim=EMBEDDING_DIM,
-                embedding_space=served.space,
-                max_tokens=max_tokens,
-                tokenizer_sha256=sha256_of(tokenizer),
-                prefix=encoder.prefix,
-                precision=precision,
-                scores=dict(scores),
-                manifest=dict(manifest),
-            ),
-        )
-    return check_equality(folder, served, encoder, sample, max_tokens)
+    written = partial(_metadata, served, encoder, scores, manifest, max_tokens, sha256_of(tokenizer))
+    write_metadata(plain, written("float32"))
+    for exact in (False, True):
+        quantise(plain, small, encoder.heads, encoder.hidden, exact)
+        write_metadata(small, written("int8"))
+        equality = compare(folder, served, encoder, sample, max_tokens)
+        if equality.int8_close:
+            break
+    equality.check(small)
+    return equality
+
+
+def _metadata(
+    served: ServedClassifier,
+    encoder: Encoder,
+    scores: Mapping[str, float],
+    manifest: Mapping[str, object],
+    max_tokens: int,
+    tokenizer_sha256: str,
+    precision: str,
+) -> ArtifactMetadata:
+    return ArtifactMetadata(
+        contract_version=CONTRACT_VERSION,
+        tasks=TASKS,
+        embedding_dim=EMBEDDING_DIM,
+        embedding_space=served.space,
+        max_tokens=max_tokens,
+        tokenizer_sha256=tokenizer_sha256,
+        prefix=encoder.prefix,
+        precision=precision,
+        scores=dict(scores),
+        manifest=dict(manifest),
+    )
 
 
 @torch.no_grad()
-def check_equality(
+def compare(
     folder: Path, served: ServedClassifier, encoder: Encoder, sample: Sequence[str], max_tokens: int
 ) -> Equality:
-    """Compare both graphs with torch, prompt by prompt.
-
-    Raises:
-        ExportError: a graph is outside its tolerance, or the int8 file is too large.
-    """
+    """Compare both graphs with torch, prompt by prompt."""
     served.eval()
     outputs = []
     for row in encode(encoder.tokenizer, sample, encoder.prefix, max_tokens):
@@ -114,16 +147,4 @@ def check_equality(
     cosine = float(((expected.embedding * small.embedding).sum(axis=1) / norms).mean())
     int8_difference = float(np.abs(expected.probabilities - small.probabilities).max(axis=1).mean())
     agreement = float((expected.probabilities.argmax(1) == small.probabilities.argmax(1)).mean())
-    size = (folder / MODEL_FILE).stat().st_size
-    if difference > FLOAT32_TOLERANCE:
-        raise ExportError(f"the float32 graph differs from torch by {difference:.2g} (at most {FLOAT32_TOLERANCE})")
-    if cosine < INT8_COSINE or int8_difference > INT8_TOLERANCE:
-        raise ExportError(
-            f"the int8 graph is too far from torch: cosine {cosine:.3f} (at least {INT8_COSINE}),"
-            f" probabilities differ by {int8_difference:.3f} (at most {INT8_TOLERANCE})"
-        )
-    if size > MAX_BYTES:
-        raise ExportError(
-            f"{MODEL_FILE} has {size / 1e6:.0f} MB (at most 50); use fewer --layers or a smaller --vocabulary"
-        )
     return Equality(difference, cosine, int8_difference, agreement)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from transformers import BertModel
 
 from classifier_training.data.files import load_prompts
 from classifier_training.encoders import load_encoder
@@ -149,3 +151,22 @@ def test_the_own_corpus_alone_trains_heads_on_a_frozen_encoder(train_options: Tr
     assert result.scores["held_out_accuracy"] > 4 / len(TASKS)
     assert set(Artifact(tmp_path).metadata.manifest["rows"]["by_language"]) == {"en", "ja"}  # type: ignore[index]
     assert not (tmp_path / CHECKPOINT_FILE).exists()
+
+
+def test_an_encoder_with_outliers_is_exported_within_the_tolerance(
+    train_options: TrainOptions, encoder_folder: Path, tmp_path: Path
+) -> None:
+    """Eight bits for a whole tensor leave little for its other values: published encoders are like this."""
+    encoder = BertModel.from_pretrained(encoder_folder, add_pooling_layer=False)
+    with torch.no_grad():
+        for layer in encoder.encoder.layer:
+            layer.intermediate.dense.bias[0] += 4000.0
+            layer.output.dense.weight[:, 0] /= 4000.0
+    encoder.save_pretrained(tmp_path / "outliers")
+    load_encoder(str(encoder_folder), layers=None).tokenizer.save(str(tmp_path / "outliers" / "tokenizer.json"))
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        if (encoder_folder / name).is_file():
+            shutil.copy(encoder_folder / name, tmp_path / "outliers")
+    result = train(replace(train_options, out=tmp_path / "artifact", mode="frozen", encoder=str(tmp_path / "outliers")))
+    assert result.equality.int8_close
+    assert Artifact(tmp_path / "artifact").metadata.precision == "int8"
