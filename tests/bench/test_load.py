@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -88,7 +89,8 @@ def test_unseen_prompts_never_repeat_and_repeated_ones_always_do() -> None:
 
 def test_usage_adds_up_the_processes_of_a_group(tmp_path: Path) -> None:
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)"
-    running = Running.start("pair", ["python3", "-c", code], tmp_path / "log")
+    # Not the first python3 of the path, which may be a script that starts others on its way.
+    running = Running.start("pair", [sys.executable, "-c", code], tmp_path / "log")
     try:
         usage = running.usage()
         while (
