@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from classifier_training.calibration import Calibration
 from classifier_training.embedding import Projection
+from classifier_training.export.fusion import ready_for_fusion
 from classifier_training.model import Classifier
 from router_backend.contract import (
     ATTENTION_MASK,
@@ -102,9 +103,10 @@ def quantise(source: Path, target: Path, heads: int, hidden: int, exact: bool = 
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.transformers.optimizer import optimize_model
 
-    fused = optimize_model(str(source), model_type="bert", num_heads=heads, hidden_size=hidden, opt_level=0)
     with tempfile.TemporaryDirectory() as folder:
         between = Path(folder) / "fused.onnx"
+        onnx.save(ready_for_fusion(onnx.load(str(source)), heads), str(between))
+        fused = optimize_model(str(between), model_type="bert", num_heads=heads, hidden_size=hidden, opt_level=0)
         fused.save_model_to_file(str(between))
         kept = [
             node.name
