@@ -25,7 +25,7 @@ USER 10001:10001
 EXPOSE 8000 8001 8002
 HEALTHCHECK --interval=10s --timeout=5s --start-period=300s --retries=6 \
     CMD ["curl", "--fail", "--silent", "http://127.0.0.1:8000/v2/health/ready"]
-ENTRYPOINT ["python3", "-m", "router_backend.triton.container"]
+ENTRYPOINT ["python3", "-m", "router_backend.triton.server.container"]
 
 FROM ${PYTHON_IMAGE} AS python
 WORKDIR /opt/llm-router

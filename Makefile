@@ -53,7 +53,7 @@ bench: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python -m router_backend.config.reference > docs/configuration.md
 	$(BIN)/python -m router_backend.observability.generate
-	$(BIN)/python helm/write_readme.py
+	$(BIN)/python -m router_backend.observability.chart_readme
 
 # Resolves the newest versions that pyproject.toml allows, in an environment of its own, into the lock file.
 lock:

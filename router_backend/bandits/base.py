@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.bandits import selection
-from router_backend.bandits.discount import Discount
-from router_backend.bandits.prior import Prior
 from router_backend.bandits.protocol import Policy, Query, Scores
 from router_backend.bandits.rewards import build_reward
 from router_backend.bandits.rules import Rules
 from router_backend.bandits.shares import Shares
+from router_backend.bandits.statistics.discount import Discount
+from router_backend.bandits.statistics.prior import Prior
 from router_backend.config.models import ModelConfig
 from router_backend.config.policy import PolicyConfig
 

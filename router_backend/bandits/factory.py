@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from router_backend.bandits.base import BasePolicy, Setup
-from router_backend.bandits.binary import Binary
-from router_backend.bandits.epsilon_greedy import EpsilonGreedy
-from router_backend.bandits.lints import LinTS
-from router_backend.bandits.linucb import LinUCB
-from router_backend.bandits.prior import Prior
-from router_backend.bandits.rule_based import Cascade, Complexity, Fixed, Random, TaskTable
-from router_backend.bandits.thompson import Thompson
-from router_backend.bandits.ucb1 import UCB1
+from router_backend.bandits.policies.binary import Binary
+from router_backend.bandits.policies.epsilon_greedy import EpsilonGreedy
+from router_backend.bandits.policies.lints import LinTS
+from router_backend.bandits.policies.linucb import LinUCB
+from router_backend.bandits.policies.rule_based import Cascade, Complexity, Fixed, Random, TaskTable
+from router_backend.bandits.policies.thompson import Thompson
+from router_backend.bandits.policies.ucb1 import UCB1
+from router_backend.bandits.statistics.prior import Prior
 from router_backend.config.models import ModelConfig
 from router_backend.config.policy import PolicyConfig, PolicyName
 

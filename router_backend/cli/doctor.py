@@ -26,7 +26,7 @@ def doctor(
 
     Example: llm-router doctor --config router.yaml
     """
-    from router_backend.triton.embedded import MODEL_REPOSITORY
+    from router_backend.triton.server.embedded import MODEL_REPOSITORY
 
     ports = {
         "--http-port": http_port,
@@ -71,7 +71,7 @@ def _python() -> str:
 
 
 def _triton() -> str:
-    from router_backend.triton.embedded import installation
+    from router_backend.triton.server.embedded import installation
 
     installation()
     return "the embedded tritonserver 2.51.0 (24.10)"
@@ -84,7 +84,7 @@ def _configuration(config: Path) -> str:
 
 
 def _classifier(repository: Path) -> str:
-    from router_backend.triton.models.artifact import artifact_metadata, newest_artifact
+    from router_backend.classifier.artifact import artifact_metadata, newest_artifact
 
     folder = newest_artifact(repository / "classifier")
     metadata = artifact_metadata(folder)

@@ -41,7 +41,7 @@ def up(
     """
     from router_backend.launcher.settings import UpSettings, check
     from router_backend.launcher.up import run
-    from router_backend.triton.embedded import MODEL_REPOSITORY
+    from router_backend.triton.server.embedded import MODEL_REPOSITORY
 
     wanted = UpSettings(
         config=config,

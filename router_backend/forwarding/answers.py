@@ -8,15 +8,15 @@ import time
 from collections.abc import AsyncIterator
 
 from router_backend.config.limits import Timeouts
+from router_backend.core.records import Usage
 from router_backend.forwarding.api import Progress
-from router_backend.forwarding.breaker import Permit
-from router_backend.forwarding.chunks import ChunkReader
 from router_backend.forwarding.failure import Failure, cut, error_json, timed_out
-from router_backend.forwarding.limits import Slot
+from router_backend.forwarding.guards.breaker import Permit
+from router_backend.forwarding.guards.limiter import Slot
 from router_backend.forwarding.observer import Observer
-from router_backend.forwarding.sse import DONE, frame
-from router_backend.forwarding.upstream import Reply
-from router_backend.state.records import Usage
+from router_backend.forwarding.stream.chunks import ChunkReader
+from router_backend.forwarding.stream.sse import DONE, frame
+from router_backend.forwarding.upstreams.protocol import Reply
 
 _log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from router_backend.config.policy import CascadeConfig
-from router_backend.forwarding.tracing import TraceContext
-from router_backend.state.records import Usage
+from router_backend.core.records import Usage
+from router_backend.core.tracing import TraceContext
 
 Endpoint = Literal["chat/completions", "completions", "embeddings"]
 

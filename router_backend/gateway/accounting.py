@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from router_backend.bandits.rewards.costs import answer_cost
+from router_backend.bandits.costs import answer_cost
+from router_backend.core.records import Outcome
 from router_backend.forwarding.api import Endpoint, ForwardError, Progress
-from router_backend.gateway.exchange import Exchange
+from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.memory import Remembered
-from router_backend.gateway.routing import Plan
+from router_backend.gateway.plan import Plan
 from router_backend.gateway.runtime import Runtime
 from router_backend.gateway.traces import Trace
-from router_backend.state.records import Outcome
 
 if TYPE_CHECKING:
     from router_backend.gateway.service import Gateway

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import traceback
 
-from router_backend.gateway import admin, feedback, health, models, openapi, playground
-from router_backend.gateway.access import log_access
-from router_backend.gateway.completions import Completions
-from router_backend.gateway.errors import ApiError, ClientGone
-from router_backend.gateway.exchange import Exchange, Receive, Scope, Send
+from router_backend.gateway import playground
+from router_backend.gateway.http.access_log import log_access
+from router_backend.gateway.http.errors import ApiError, ClientGone
+from router_backend.gateway.http.exchange import Exchange, Receive, Scope, Send
+from router_backend.gateway.routes import admin, feedback, health, models, openapi
+from router_backend.gateway.routes.completions import Completions
 from router_backend.gateway.service import Gateway, GatewaySettings, Handler
 
 _log = logging.getLogger("llm_router.gateway")

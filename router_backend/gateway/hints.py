@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from router_backend.gateway.errors import ApiError
-from router_backend.gateway.exchange import Exchange
+from router_backend.gateway.http.errors import ApiError
+from router_backend.gateway.http.exchange import Exchange
 
 # Header and metadata key of each hint; the header wins.
 NAMES = {

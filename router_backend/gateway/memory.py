@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
 from router_backend.contract import TASKS
-from router_backend.routing.decision import RoutedDecision
-from router_backend.state.records import Outcome
+from router_backend.core.decision import RoutedDecision
+from router_backend.core.records import Outcome
 
 K = TypeVar("K")
 V = TypeVar("V")

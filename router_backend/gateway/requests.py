@@ -11,7 +11,7 @@ import msgspec
 import orjson
 
 from router_backend.forwarding.api import Endpoint
-from router_backend.gateway.errors import ApiError
+from router_backend.gateway.http.errors import ApiError
 
 MAX_DEPTH = 100  # orjson writes at most 254 levels; nothing that is meant comes near
 

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 
 from router_backend.config.schema import RouterConfig
+from router_backend.core.agreement import fingerprint
 from router_backend.forwarding.api import Engine
-from router_backend.gateway.auth import Keys, Rates
-from router_backend.gateway.budgets import Budgets
-from router_backend.routing.agreement import fingerprint
+from router_backend.gateway.keys.auth import Keys, Rates
+from router_backend.gateway.keys.budgets import Budgets
 
 
 class Runtime:

@@ -12,15 +12,15 @@ from router_backend.config import ConfigError, RouterConfig
 from router_backend.config.runtime import runtime_config
 from router_backend.forwarding.api import Engine
 from router_backend.forwarding.engine import build_engine
-from router_backend.gateway.auth import Rates
-from router_backend.gateway.budgets import Budgets
-from router_backend.gateway.exchange import Exchange
+from router_backend.gateway.http.exchange import Exchange
+from router_backend.gateway.keys.auth import Rates
+from router_backend.gateway.keys.budgets import Budgets
 from router_backend.gateway.memory import Recent, Remembered
 from router_backend.gateway.metrics import EngineMetrics, Metrics
-from router_backend.gateway.reports import Reporter
+from router_backend.gateway.outcome_queue import Reporter
 from router_backend.gateway.runtime import Runtime
 from router_backend.gateway.traces import Traces
-from router_backend.gateway.triton import TritonClient
+from router_backend.gateway.triton_client import TritonClient
 
 Handler = Callable[[Exchange], Awaitable[None]]
 _BUDGETS_SECONDS = 2.0

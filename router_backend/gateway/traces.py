@@ -8,15 +8,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from router_backend.forwarding.tracing import PARENT, STATE, TraceContext, trace_context
-from router_backend.routing.decision import RoutedDecision
-from router_backend.state.records import Outcome
+from router_backend.core.decision import RoutedDecision
+from router_backend.core.records import Outcome
+from router_backend.core.tracing import PARENT, STATE, TraceContext, trace_context
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span, Tracer
 
-    from router_backend.gateway.exchange import Exchange
+    from router_backend.gateway.http.exchange import Exchange
 
 _OPERATIONS = {
     "/v1/chat/completions": "chat",

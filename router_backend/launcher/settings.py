@@ -6,10 +6,10 @@ import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from router_backend.classifier.artifact import newest_artifact
 from router_backend.config import RouterConfig, load_config
 from router_backend.launcher.ports import claim, is_loopback
-from router_backend.triton.embedded import MODEL_REPOSITORY, installation
-from router_backend.triton.models.artifact import newest_artifact
+from router_backend.triton.server.embedded import MODEL_REPOSITORY, installation
 
 ADMIN_KEY_FILE = "triton-admin.key"
 

@@ -15,7 +15,7 @@ import aiohttp
 from router_backend.config import RouterConfig, runtime
 from router_backend.launcher.settings import UpSettings, admin_key
 from router_backend.launcher.supervisor import Service, Supervisor
-from router_backend.triton import embedded
+from router_backend.triton.server import embedded
 
 # Triton's last line only says that some model didn't load.
 _LOAD_FAILURE = re.compile(r"failed to load '\w+'|Invalid argument: ensemble")

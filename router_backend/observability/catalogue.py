@@ -9,8 +9,8 @@ from functools import cache
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
+from router_backend.core import metric_names
 from router_backend.gateway.metrics import STATES, Metrics
-from router_backend.triton import metric_names
 
 
 @dataclass(frozen=True, slots=True)

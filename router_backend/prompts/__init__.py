@@ -1,6 +1,6 @@
 """What the classifier reads of a chat request: its text, its tokens, and a few features beside them."""
 
-from router_backend.prompts.encoding import Encoded, PromptEncoder
+from router_backend.classifier.encoding import Encoded, PromptEncoder
 from router_backend.prompts.features import PromptFeatures, describe
 from router_backend.prompts.messages import BadRequest, routing_text, text_of
 

@@ -11,18 +11,18 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from router_backend.bandits.context import build_context
 from router_backend.bandits.protocol import Choice, Query, Reader
 from router_backend.bandits.rules import within
 from router_backend.bandits.selection import greedy, select
 from router_backend.contract import TASKS
+from router_backend.core.decision import RoutedDecision
+from router_backend.core.ids import new_decision_id
+from router_backend.core.records import Decision
+from router_backend.learning.fold import View
 from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.candidates import NoCandidate, candidates
-from router_backend.routing.context import build_context
-from router_backend.routing.decision import RoutedDecision
 from router_backend.routing.experiments import Assignment, assign
-from router_backend.routing.fold import View
-from router_backend.state.ids import new_decision_id
-from router_backend.state.records import Decision
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.state.records import Decision, Feedback, Kept, KeptFeedback, LearningEvent, Outcome, Tally, Usage
+from router_backend.core.records import Decision, Feedback, Kept, KeptFeedback, LearningEvent, Outcome, Tally, Usage
 
 _FP32 = np.dtype("<f4")
 _EMPTY = np.zeros(0, np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from router_backend.state.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome
+from router_backend.core.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome
 
 # An older decision's outcome has been written, or never will be. Longer than `timeouts.total`'s default.
 _OUTCOME_SECONDS = 900.0

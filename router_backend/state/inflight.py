@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from router_backend.state.ids import decided_at
-from router_backend.state.records import Feedback, FeedbackResult
+from router_backend.core.ids import decided_at
+from router_backend.core.records import Feedback, FeedbackResult
 from router_backend.state.store import Store, UnknownDecision
 
 # Decisions are logged within milliseconds; one older than this that isn't there was never made.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from router_backend.state.sqlite import SQLiteStore
+from router_backend.state.sqlite.store import SQLiteStore
 from router_backend.state.store import Store, StoreMisconfigured
 
 _SQLITE = "sqlite:///"
@@ -21,7 +21,7 @@ def open_store(url: str, state_dir: Path, retention_days: float = 90.0) -> Store
     if url.startswith(_SQLITE):
         return SQLiteStore(state_dir / url.removeprefix(_SQLITE))
     if url.startswith(_REDIS):
-        from router_backend.state.redis import RedisStore  # redis-py is needed by those who use it
+        from router_backend.state.redis.store import RedisStore  # redis-py is needed by those who use it
 
         return RedisStore(url, retention_days)
     raise StoreMisconfigured(f"state: {url!r} is neither sqlite:///FILE nor redis://, rediss:// or unix://")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
-from router_backend.state.records import Outcome
+from router_backend.core.records import Outcome
 
 KEPT_DAYS = 40  # longer than any month
 

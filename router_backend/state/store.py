@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from router_backend.state.records import Decision, Feedback, FeedbackResult, Kept, LearningEvent, Outcome
+from router_backend.core.records import Decision, Feedback, FeedbackResult, Kept, LearningEvent, Outcome
 
 
 class StoreError(RuntimeError):

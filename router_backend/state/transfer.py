@@ -18,8 +18,8 @@ from typing import IO, Any
 import msgspec
 import orjson
 
+from router_backend.core.records import Decision, Kept, KeptFeedback, LearningEvent, Outcome, Tally
 from router_backend.state.codec import RecordError, decode, encode
-from router_backend.state.records import Decision, Kept, KeptFeedback, LearningEvent, Outcome, Tally
 from router_backend.state.store import Archive, Store
 
 FORMAT = 1

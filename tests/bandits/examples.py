@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.bandits.base import BasePolicy
+from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.factory import build_policy
-from router_backend.bandits.prior import Prior
 from router_backend.bandits.protocol import Query
+from router_backend.bandits.statistics.prior import Prior
 from router_backend.config.models import ModelConfig
 from router_backend.config.policy import PolicyConfig
-from router_backend.routing.context import CONTEXT_DIM
 
 NOW = 1_760_000_000.0
 DAY = 86_400.0

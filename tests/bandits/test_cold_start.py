@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.selection import greedy
 from router_backend.contract import EMBEDDING_DIM, TASKS
-from router_backend.routing.context import CONTEXT_DIM
 from tests.bandits.examples import NOW, make_policy, make_query
 
 TABLE = {"math": "m2", "open_qa": {"model": "m1", "above": {"m2": 0.9}}, "chatbot": "m0"}

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.factory import POLICIES, build_policy
-from router_backend.bandits.linear import LinearPolicy
-from router_backend.bandits.prior import Prior, PriorError
+from router_backend.bandits.policies.linear import LinearPolicy
 from router_backend.bandits.selection import select
+from router_backend.bandits.statistics.prior import Prior, PriorError
 from router_backend.config.policy import PolicyConfig
-from router_backend.routing.context import CONTEXT_DIM
 from tests.bandits.examples import DAY, NOW, make_context, make_models, make_policy, make_query, teach
 
 NAMES = sorted(POLICIES)

@@ -14,16 +14,16 @@ import pytest
 from router_backend.bandits.selection import select
 from router_backend.config import parse_config
 from router_backend.contract import EMBEDDING_DIM, TASKS
+from router_backend.core.decision import RoutedDecision
+from router_backend.core.records import Decision, LearningEvent
 from router_backend.forwarding.api import Progress
-from router_backend.forwarding.chunks import ChunkReader, read_body
-from router_backend.forwarding.sse import SSEParser
+from router_backend.forwarding.stream.chunks import ChunkReader, read_body
+from router_backend.forwarding.stream.sse import SSEParser
 from router_backend.gateway.requests import SHAPES, parse
+from router_backend.learning.fold import Fold, View
 from router_backend.prompts import describe, routing_text
 from router_backend.prompts.hints import RoutingHints
-from router_backend.routing.decision import RoutedDecision
-from router_backend.routing.fold import Fold, View
 from router_backend.routing.router import Classified, Router
-from router_backend.state.records import Decision, LearningEvent
 from tests.bandits.examples import make_context, make_models, make_policy, make_query
 from tests.benchmarks.counting import calls, kept_bytes
 

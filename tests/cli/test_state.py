@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from router_backend.cli.state import state
-from router_backend.state.sqlite import SQLiteStore
+from router_backend.state.sqlite.store import SQLiteStore
 from tests.state.examples import make_decision, make_feedback, make_outcome
 
 CONFIG = """

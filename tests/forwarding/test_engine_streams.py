@@ -8,9 +8,9 @@ from collections.abc import Callable
 import orjson
 import pytest
 
+from router_backend.core.records import Usage
 from router_backend.forwarding.api import ForwardError
 from router_backend.forwarding.engine import Engine
-from router_backend.state.records import Usage
 from tests.support.asking import ask, payloads, text_of
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 

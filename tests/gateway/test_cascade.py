@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from router_backend.routing.decision import RoutedDecision
-from router_backend.state.ids import new_decision_id
+from router_backend.core.decision import RoutedDecision
+from router_backend.core.ids import new_decision_id
 from tests.gateway.conftest import Serve
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream

@@ -11,10 +11,10 @@ import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from router_backend.contract import TASKS
-from router_backend.routing.decision import RoutedDecision
-from router_backend.state.ids import new_decision_id
+from router_backend.core.decision import RoutedDecision
+from router_backend.core.ids import new_decision_id
 from tests.gateway.conftest import Serve
-from tests.gateway.test_auth import key_config
+from tests.gateway.keys.test_auth import key_config
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 

@@ -11,7 +11,7 @@ from typing import Any
 import openai
 import pytest
 
-from router_backend.gateway.auth import new_key
+from router_backend.gateway.keys.auth import new_key
 from tests.gateway.conftest import Running, Serve
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import END_OF_CHUNKS, Script, ScriptedUpstream

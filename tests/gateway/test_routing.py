@@ -7,7 +7,7 @@ import asyncio
 import grpc
 import pytest
 
-from router_backend.routing.decision import RoutedDecision
+from router_backend.core.decision import RoutedDecision
 from tests.gateway.conftest import Serve
 from tests.support.scripted_triton import Refusal, ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream

@@ -64,7 +64,7 @@ def test_the_compose_file_holds_what_a_profile_needs(profile: str) -> None:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_our_validator_takes_the_profiles_router_yaml(profile: str) -> None:
-    config = load_config(PROJECT / f"helm/compose/router.{profile}.yaml")
+    config = load_config(PROJECT / f"deploy/compose/router.{profile}.yaml")
     services = composed(profile)
     for model in config.models:
         assert model.upstream.kind == "openai"
@@ -73,7 +73,7 @@ def test_our_validator_takes_the_profiles_router_yaml(profile: str) -> None:
 
 
 def test_grafana_finds_dashboards_and_data_source() -> None:
-    provisioning = PROJECT / "helm/compose/grafana/provisioning"
+    provisioning = PROJECT / "deploy/compose/grafana/provisioning"
     source = yaml.safe_load((provisioning / "datasources/prometheus.yaml").read_text())["datasources"][0]
     assert source["url"] == "http://prometheus:9090"
     folder = yaml.safe_load((provisioning / "dashboards/llm-router.yaml").read_text())["providers"][0]["options"][

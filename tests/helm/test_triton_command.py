@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from router_backend.config import runtime
-from router_backend.triton import embedded
-from router_backend.triton.container import ADMIN_KEY, with_gpu_classifier
+from router_backend.triton.server import embedded
+from router_backend.triton.server.container import ADMIN_KEY, with_gpu_classifier
 from tests.support.helm import CHART, of_kind, rendered
 from tests.support.running import free_port
 
@@ -32,7 +32,7 @@ def test_the_rendered_command_line_serves_and_stops(tmp_path: Path) -> None:
     )
     server.chmod(0o755)
     ports = {name: free_port() for name in ("http", "grpc", "metrics")}
-    command = [sys.executable, "-m", "router_backend.triton.container", *container["args"]]
+    command = [sys.executable, "-m", "router_backend.triton.server.container", *container["args"]]
     command += [f"--{name}-port={port}" for name, port in ports.items()] + ["--host=127.0.0.1", f"--server={server}"]
     environment = embedded.environment(
         {
@@ -85,7 +85,7 @@ def test_a_gpu_classifier_changes_the_copy_alone(tmp_path: Path) -> None:
 
 
 def test_without_a_key_the_admin_apis_get_a_random_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from router_backend.triton.container import settings
+    from router_backend.triton.server.container import settings
 
     monkeypatch.delenv(ADMIN_KEY, raising=False)
     keys = {settings(tmp_path, tmp_path, 1, 10, "0.0.0.0", (1, 2, 3)).admin_key for _ in range(2)}

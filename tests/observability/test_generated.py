@@ -27,7 +27,7 @@ def test_the_checked_in_file_is_what_the_code_writes(path: Path) -> None:
 def test_the_charts_readme_is_what_its_values_say() -> None:
     readme = PROJECT / "helm/llm-router/README.md"
     before = readme.read_text()
-    subprocess.run([sys.executable, PROJECT / "helm/write_readme.py"], check=True, timeout=30)
+    subprocess.run([sys.executable, "-m", "router_backend.observability.chart_readme"], check=True, timeout=30)
     assert readme.read_text() == before, "run `make docs` and commit"
 
 

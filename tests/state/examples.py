@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from router_backend.routing.context import CONTEXT_DIM
-from router_backend.state.ids import new_decision_id
-from router_backend.state.records import Decision, Feedback, Outcome, Usage
+from router_backend.bandits.context import CONTEXT_DIM
+from router_backend.core.ids import new_decision_id
+from router_backend.core.records import Decision, Feedback, Outcome, Usage
 
 ARMS = ("small", "middle", "large")
 

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from router_backend.state.ids import new_decision_id
+from router_backend.core.ids import new_decision_id
+from router_backend.core.records import Feedback
 from router_backend.state.inflight import add_feedback_many_waiting, add_feedback_waiting
-from router_backend.state.records import Feedback
 from router_backend.state.store import Store, UnknownDecision
 from tests.state.examples import make_decision, make_feedback, make_outcome
 

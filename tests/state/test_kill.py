@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from router_backend.core.records import LearningEvent
 from router_backend.state.open import open_store
-from router_backend.state.records import LearningEvent
 from router_backend.state.store import Store
 from tests.support.redis_server import RedisServer
 

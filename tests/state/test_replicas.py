@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from router_backend.config import RouterConfig, parse_config
-from router_backend.routing.fold import Fold
+from router_backend.core.records import Decision, Feedback
+from router_backend.learning.fold import Fold
 from router_backend.state.open import open_store
-from router_backend.state.records import Decision, Feedback
 from router_backend.state.store import Store
 from tests.state.examples import ARMS, make_decision, make_outcome
 

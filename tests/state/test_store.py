@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router_backend.state.ids import new_decision_id
-from router_backend.state.records import Decision, Feedback, Usage
+from router_backend.core.ids import new_decision_id
+from router_backend.core.records import Decision, Feedback, Usage
 from router_backend.state.spend import periods
 from router_backend.state.store import Store, UnknownDecision
 from router_backend.state.transfer import export_state, import_state

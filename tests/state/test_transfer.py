@@ -11,10 +11,10 @@ import numpy as np
 import orjson
 import pytest
 
-from router_backend.evaluation.decision_log import read_log
+from router_backend.core.records import Decision, LearningEvent
+from router_backend.lab.replay.decision_log import read_log
 from router_backend.state.codec import encode
 from router_backend.state.open import open_store
-from router_backend.state.records import Decision, LearningEvent
 from router_backend.state.store import Store
 from router_backend.state.transfer import TransferError, export_decisions, export_state, import_state
 from tests.state.examples import make_decision, make_feedback, make_outcome

@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from router_backend.routing.recorder import Recorder
+from router_backend.learning.recorder import Recorder
 from router_backend.state.open import open_store
 from router_backend.state.store import StoreError
 from tests.state.examples import make_decision, make_feedback, make_outcome

@@ -16,9 +16,9 @@ import msgspec
 import orjson
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from router_backend.routing.decision import RoutedDecision
-from router_backend.state.ids import new_decision_id
-from router_backend.state.records import Outcome
+from router_backend.core.decision import RoutedDecision
+from router_backend.core.ids import new_decision_id
+from router_backend.core.records import Outcome
 from router_backend.state.spend import charges
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from router_backend.core.records import Outcome
 from router_backend.state.open import open_store
-from router_backend.state.records import Outcome
 from tests.support.running import RunningSystem
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from router_backend.gateway.auth import new_key
+from router_backend.gateway.keys.auth import new_key
 from tests.support.configs import local_config
 from tests.support.running import RunningSystem
 

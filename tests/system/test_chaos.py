@@ -20,8 +20,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from router_backend.core.records import Feedback
 from router_backend.state.open import open_store
-from router_backend.state.records import Feedback
 from tests.support.configs import local_config
 from tests.support.running import RunningSystem
 from tests.support.scripted_upstream import Script, ScriptedUpstream

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from router_backend.bench.memory import fill_cache
+from router_backend.lab.bench.memory import fill_cache
 from tests.support.running import RunningSystem
 
 

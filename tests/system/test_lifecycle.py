@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from router_backend.triton.embedded import shared_memory_prefix
+from router_backend.triton.server.embedded import shared_memory_prefix
 from tests.support.configs import local_config
 from tests.support.running import RunningSystem, clean_environment, descendants, llm_router
 

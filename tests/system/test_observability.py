@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from router_backend.cli.smoke import check
 from router_backend.contract import TASKS
-from router_backend.gateway.smoke import check
 from router_backend.observability.alerts import ALERTS, RECORDED
 from router_backend.observability.catalogue import catalogue
 from router_backend.observability.dashboards import Panel

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from router_backend.core.records import Feedback
 from router_backend.state.open import open_store
-from router_backend.state.records import Feedback
 from tests.support.arms import model
 from tests.support.configs import local_config
 from tests.support.redis_server import RedisServer

@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from router_backend.gateway.errors import ApiError
-from router_backend.gateway.exchange import Exchange
+from router_backend.gateway.http.errors import ApiError
+from router_backend.gateway.http.exchange import Exchange
 
 if TYPE_CHECKING:
     from router_backend.gateway.service import Gateway, Handler

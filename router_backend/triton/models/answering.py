@@ -14,19 +14,19 @@ import numpy as np
 import orjson
 import triton_python_backend_utils as pb_utils
 
-from router_backend.bandits.rewards.costs import answer_cost
+from router_backend.bandits.costs import answer_cost
 from router_backend.config import RouterConfig
 from router_backend.config.runtime import config_path, runtime_config, state_dir
 from router_backend.config.watch import ConfigWatcher
+from router_backend.core.decision import RoutedDecision
+from router_backend.core.records import Outcome
+from router_backend.core.tracing import TraceContext
 from router_backend.forwarding.api import Answer, ForwardError, ForwardRequest, Progress
 from router_backend.forwarding.engine import Engine, build_engine
-from router_backend.forwarding.tracing import TraceContext
-from router_backend.routing.decision import RoutedDecision
+from router_backend.learning.implicit import ImplicitFeedback
+from router_backend.learning.recorder import Recorder
 from router_backend.routing.experiments import cascade_of
-from router_backend.routing.implicit import ImplicitFeedback
-from router_backend.routing.recorder import Recorder
 from router_backend.state.open import open_store
-from router_backend.state.records import Outcome
 from router_backend.triton.models import tensors
 
 log = logging.getLogger(__name__)

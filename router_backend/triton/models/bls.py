@@ -11,8 +11,8 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from router_backend.forwarding.tracing import TraceContext
-from router_backend.routing.decision import RoutedDecision
+from router_backend.core.decision import RoutedDecision
+from router_backend.core.tracing import TraceContext
 from router_backend.triton.models import process, tensors
 from router_backend.triton.models.answering import Answering, fail
 from router_backend.triton.models.forwarder import single_row

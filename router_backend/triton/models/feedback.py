@@ -17,13 +17,13 @@ from router_backend.config import RouterConfig
 from router_backend.config.runtime import config_path, runtime_config, state_dir
 from router_backend.config.watch import ConfigWatcher
 from router_backend.contract import TASKS
-from router_backend.routing.fold import named_policies
-from router_backend.routing.implicit import ImplicitFeedback
+from router_backend.core.records import Feedback, FeedbackResult
+from router_backend.learning.fold import named_policies
+from router_backend.learning.implicit import ImplicitFeedback
 from router_backend.state.codec import decode_records
 from router_backend.state.credit import check_feedback
 from router_backend.state.inflight import add_feedback_many_waiting
 from router_backend.state.open import open_store
-from router_backend.state.records import Feedback, FeedbackResult
 from router_backend.state.spend import periods
 from router_backend.state.store import StoreError, UnknownDecision
 from router_backend.triton.models import metrics, process, tensors

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from router_backend.routing.decision import RoutedDecision
+from router_backend.core.decision import RoutedDecision
 from router_backend.triton.models import process, tensors
 from router_backend.triton.models.answering import Answering, fail
 from router_backend.triton.models.tensors import InvalidInput

@@ -9,23 +9,23 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from router_backend.classifier.artifact import artifact_metadata, newest_artifact
 from router_backend.config import RouterConfig
 from router_backend.config.runtime import config_path, runtime_config, state_dir
 from router_backend.config.watch import ConfigWatcher
 from router_backend.contract import COMPLEXITY, EMBEDDING, EMBEDDING_SPACE, TASK_PROBABILITIES
+from router_backend.core.agreement import CONFIGURATION, fingerprint
+from router_backend.core.decision import RoutedDecision
+from router_backend.core.records import Decision
+from router_backend.learning.implicit import ImplicitFeedback
+from router_backend.learning.learner import Learner
+from router_backend.learning.recorder import Recorder
+from router_backend.learning.space import SPACE_MAP_FILE, SpaceMap
 from router_backend.prompts.hints import RoutingHints
-from router_backend.routing.agreement import CONFIGURATION, fingerprint
 from router_backend.routing.candidates import NoCandidate
-from router_backend.routing.decision import RoutedDecision
-from router_backend.routing.implicit import ImplicitFeedback
-from router_backend.routing.learner import Learner
-from router_backend.routing.recorder import Recorder
 from router_backend.routing.router import Classified, Estimate, Router, UnknownPolicy
-from router_backend.routing.space import SPACE_MAP_FILE, SpaceMap
 from router_backend.state.open import open_store
-from router_backend.state.records import Decision
 from router_backend.triton.models import metrics, process, tensors
-from router_backend.triton.models.artifact import artifact_metadata, newest_artifact
 
 log = logging.getLogger(__name__)
 _CATCH_UP_SECONDS = 20.0

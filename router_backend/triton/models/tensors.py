@@ -10,7 +10,7 @@ import orjson
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-from router_backend.forwarding.tracing import PARENT, STATE, TraceContext, trace_context
+from router_backend.core.tracing import PARENT, STATE, TraceContext, trace_context
 
 # Inputs of TensorRT-LLM's `ensemble` dialect, as OpenAI request fields.
 _SAMPLING = {

@@ -13,14 +13,14 @@ import orjson
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
+from router_backend.classifier.artifact import artifact_metadata, newest_artifact
 from router_backend.config.runtime import state_dir
 from router_backend.contract import LENGTH_BUCKETS, TOKENIZER_FILE
-from router_backend.forwarding.capabilities import required_capabilities
 from router_backend.prompts import BadRequest, PromptEncoder, describe, routing_text
 from router_backend.prompts.hints import RoutingHints
+from router_backend.routing.capabilities import required_capabilities
 from router_backend.state.hashing import Hasher
 from router_backend.triton.models import process, tensors
-from router_backend.triton.models.artifact import artifact_metadata, newest_artifact
 from router_backend.triton.models.tensors import InvalidInput
 
 log = logging.getLogger(__name__)

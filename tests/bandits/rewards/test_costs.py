@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_backend.bandits.rewards.costs import PRIOR_TOKENS, CostModel, OutputLengths, answer_cost
+from router_backend.bandits.costs import PRIOR_TOKENS, CostModel, OutputLengths, answer_cost
 from router_backend.config.models import Price
 from router_backend.contract import TASKS
-from router_backend.state.records import Usage
+from router_backend.core.records import Usage
 from tests.bandits.examples import make_models
 
 tokens = st.integers(0, 1_000_000)

@@ -1,0 +1,116 @@
+"""What an answer costs: after it, from its usage; before it, from the prompt's tokens and a running estimate of its length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_backend.config.models import ModelConfig, Price
+from router_backend.contract import TASKS
+from router_backend.core.records import Usage
+
+_PER_TOKEN = 1e-6  # prices are per million tokens
+# Tokens of an answer of which nothing is known yet.
+PRIOR_TOKENS = 256.0
+# How many observations the more general estimate counts for in the more special one.
+_SHRINK = 5.0
+# An arm's lengths follow a change of its behaviour over about this many answers.
+_MEMORY = 2000.0
+
+_TASK_INDEX = {task: index for index, task in enumerate(TASKS)}
+
+
+def answer_cost(price: Price, usage: Usage) -> float:
+    """USD of an answer. Cached prompt tokens and reasoning tokens count at their own prices, where there are any."""
+    cached = min(max(usage.cached, 0), usage.prompt)
+    reasoning = min(max(usage.reasoning, 0), usage.completion)
+    cached_price = price.input if price.cached_input is None else price.cached_input
+    reasoning_price = price.output if price.reasoning is None else price.reasoning
+    return _PER_TOKEN * (
+        (usage.prompt - cached) * price.input
+        + cached * cached_price
+        + (usage.completion - reasoning) * price.output
+        + reasoning * reasoning_price
+    )
+
+
+class OutputLengths:
+    """Running mean of the tokens that an arm answers with, by task.
+
+    A task's mean is shrunk towards the arm's, and that towards a prior: (Σ tokens + 5·more general mean) / (n + 5).
+    One thread observes; others may read `means` at any time.
+    """
+
+    def __init__(self, arms: Sequence[str]) -> None:
+        self.arms = tuple(arms)
+        self._index = {arm: index for index, arm in enumerate(self.arms)}
+        self._sums = np.zeros((len(self.arms), len(TASKS)))
+        self._counts = np.zeros((len(self.arms), len(TASKS)))
+        self.means = np.full((len(self.arms), len(TASKS)), PRIOR_TOKENS)  # FP64 [arms, tasks], tokens
+
+    def observe(self, arm: str, task: str, tokens: int | None) -> None:
+        """Count an answer; one of unknown length, or of an arm that isn't configured any more, is passed over."""
+        index = self._index.get(arm)
+        if index is None or tokens is None or tokens < 0:
+            return
+        column = _TASK_INDEX.get(task, _TASK_INDEX["other"])
+        if self._counts[index, column] >= _MEMORY:
+            keep = 1.0 - 1.0 / _MEMORY
+            self._sums[index, column] *= keep
+            self._counts[index, column] *= keep
+        self._sums[index, column] += tokens
+        self._counts[index, column] += 1.0
+        sums, counts = self._sums[index], self._counts[index]
+        arm_mean = (sums.sum() + _SHRINK * PRIOR_TOKENS) / (counts.sum() + _SHRINK)
+        self.means[index] = (sums + _SHRINK * arm_mean) / (counts + _SHRINK)
+
+    def adopt(self, other: OutputLengths) -> None:
+        """Take over what another has counted, for arms of the same name."""
+        for index, arm in enumerate(self.arms):
+            source = other._index.get(arm)
+            if source is not None:
+                self._sums[index], self._counts[index] = other._sums[source], other._counts[source]
+                self.means[index] = other.means[source]
+
+
+class Expected(NamedTuple):
+    """Cost of one request, FP64 [arms] USD."""
+
+    total: NDArray[np.float64]
+    prompt: NDArray[np.float64]  # of it
+    answer_limit: NDArray[np.float64] | None  # of the longest answer that is allowed; None: no limit
+
+
+class CostModel:
+    """Cost of one request on each arm: before it, and what an answer taught of it."""
+
+    def __init__(self, models: Sequence[ModelConfig], lengths: OutputLengths) -> None:
+        self.lengths = lengths
+        self._prices = [model.price for model in models]
+        self._input = np.array([model.price.input for model in models]) * _PER_TOKEN
+        self._output = np.array([model.price.output for model in models]) * _PER_TOKEN
+        caps = [[model.max_tokens_by_task.get(task, np.inf) for task in TASKS] for model in models]
+        self._caps = np.array(caps, np.float64)  # [arms, tasks], tokens
+        self._capped = bool(np.isfinite(self._caps).any())
+
+    def expected(self, prompt_tokens: int, task: str, max_tokens: int | None = None) -> Expected:
+        """At list price. `max_tokens` is the request's own limit of the answer; an arm's caps by task are known."""
+        column = _TASK_INDEX.get(task, _TASK_INDEX["other"])
+        tokens, prompt = self.lengths.means[:, column], prompt_tokens * self._input
+        if max_tokens is None and not self._capped:
+            return Expected(prompt + tokens * self._output, prompt, None)
+        most = self._caps[:, column] if max_tokens is None else np.minimum(self._caps[:, column], max_tokens)
+        return Expected(prompt + np.minimum(tokens, most) * self._output, prompt, most * self._output)
+
+    def beyond_prompt(self, arm: int, usage: Usage | None, cost: float, prompt_tokens: float) -> float:
+        """USD of an answer without its prompt at list price: what is learned of its cost.
+
+        From its usage at today's prices, so that a new price counts at once; without usage `cost` is what it cost, and
+        `prompt_tokens` are those of its prompt.
+        """
+        if usage is None:
+            return float(cost - prompt_tokens * self._input[arm])
+        return float(answer_cost(self._prices[arm], usage) - usage.prompt * self._input[arm])

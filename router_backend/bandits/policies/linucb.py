@@ -1,0 +1,17 @@
+"""LinUCB with disjoint arms (Li et al. 2010, algorithm 1)."""
+
+from __future__ import annotations
+
+from operator import add
+
+from router_backend.bandits.policies.linear import LinearPolicy
+from router_backend.bandits.protocol import Query, Scores
+
+
+class LinUCB(LinearPolicy):
+    """Reward of the upper confidence bound of quality, xᵀθ + α·√(xᵀA⁻¹x)."""
+
+    def scores(self, query: Query) -> Scores:
+        quality, width, cost = self.estimates(query, self.alpha)
+        means, bonuses = self.reward.score(quality, width, cost)
+        return Scores(list(map(add, means, bonuses)), means, bonuses, cost)

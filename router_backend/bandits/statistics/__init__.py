@@ -1,0 +1,1 @@
+"""What policies learn: ridge regressions, discounts, priors."""

@@ -1,0 +1,1 @@
+"""The classifier's artifact and how prompts become its inputs."""

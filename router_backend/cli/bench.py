@@ -1,0 +1,91 @@
+"""`llm-router bench`, `llm-router bench capacity`, `llm-router bench replicas`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+bench = typer.Typer(add_completion=False, help="Measure this system beside its peers, and what follows from it.")
+Out = Annotated[Path, typer.Option(help="Folder of the report.")]
+_FOLDER = Path("bench-report")
+
+
+@bench.callback(invoke_without_command=True)
+def run_all(
+    context: typer.Context,
+    quick: Annotated[bool, typer.Option("--quick", help="A look in a few minutes; figures are rough.")] = False,
+    requests: Annotated[int | None, typer.Option(help="Of the memory phase.", min=100, show_default="50000")] = None,
+    peer: Annotated[list[str] | None, typer.Option(help="Only this peer (repeat it); `none` for none.")] = None,
+    install_peers: Annotated[
+        bool, typer.Option("--install-peers", help="Install peers and tools into a cache folder, and do no more.")
+    ] = False,
+    out: Out = _FOLDER,
+) -> None:
+    """Start the system and each installed peer in front of one static upstream; write report.json, report.md, report.svg.
+
+    Example: llm-router bench --out bench-report
+    """
+    if context.invoked_subcommand is not None:
+        return
+    import uvloop
+
+    from router_backend.lab.bench.measure import QUICK, Plan
+    from router_backend.lab.bench.plot import plot
+    from router_backend.lab.bench.report import markdown
+    from router_backend.lab.bench.run import PACKAGES, run
+
+    console = Console(stderr=True, highlight=False)
+    if install_peers:
+        for one in PACKAGES:
+            if not one.installed:
+                console.print(f"installing {one.package} into {one.folder}")
+                one.install()
+        return
+    plan = QUICK if quick else Plan()
+    if requests is not None:
+        plan = replace(plan, soak_requests=requests)
+    scratch = Path(tempfile.mkdtemp(prefix="llm-router-bench-"))  # of a failed run it stays, with the logs
+    results = uvloop.run(run(plan, scratch, peer, console.print))
+    shutil.rmtree(scratch, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "report.json").write_text(json.dumps(results.to_dict(), indent=1))
+    plot(results, out / "report.svg")
+    (out / "report.md").write_text(markdown(results, "report.svg"))
+    console.print(f"wrote {out / 'report.md'}")
+
+
+@bench.command()
+def capacity(
+    report: Annotated[Path, typer.Argument(help="report.json of a run.", exists=True)],
+    rate: Annotated[float, typer.Option(help="Routed requests a second to serve.", min=1)] = 1000.0,
+    feedback: Annotated[float, typer.Option(help="Share of answers that get a score.", min=0, max=1)] = 0.05,
+) -> None:
+    """How many replicas a load needs, and what they ask of Redis, from a run's measurements."""
+    from router_backend.lab.bench.capacity import Measurements, table
+
+    found = Measurements.from_report(json.loads(report.read_text()))
+    typer.echo("\n".join(table(found, rate, feedback)))
+
+
+@bench.command()
+def replicas(
+    out: Out = _FOLDER,
+    count: Annotated[int, typer.Option(help="Replicas.", min=2)] = 100,
+    steps: Annotated[int, typer.Option(help="Requests of all replicas together.", min=1000)] = 10_000,
+    runs: Annotated[int, typer.Option(help="Worlds that the curves are means of.", min=1)] = 8,
+) -> None:
+    """Simulate replicas that learn from one log with a lag: regret beside one shared state; writes replicas.svg."""
+    from router_backend.lab.bench.replicas import LAGS, draw, simulate
+
+    curves = simulate(count, steps, LAGS, range(runs))
+    out.mkdir(parents=True, exist_ok=True)
+    draw(curves, count, out / "replicas.svg")
+    for curve in curves:
+        typer.echo(f"| {curve.name} | {curve.regret[-1]:,.0f} ± {curve.error:,.0f} | {curve.regret[-1] / steps:.4f} |")

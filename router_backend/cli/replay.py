@@ -1,0 +1,254 @@
+"""`llm-router replay`, `bootstrap` and `evaluate-policy`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from router_backend.lab.replay.datasets import RoutingData
+    from router_backend.lab.replay.encode import Contexts
+    from router_backend.lab.replay.log_policy import LogEvaluation
+
+DataFile = Annotated[
+    Path, typer.Argument(help="CSV or Parquet: prompt, task, <model>__score, <model>__cost.", exists=True)
+]
+Models = Annotated[str, typer.Option(help="Models of the file, by comma; default: all of them.")]
+ContextOption = Annotated[
+    str, typer.Option(help="The artifact's folder (default: the one that is served), or `tfidf` for the baseline.")
+]
+Workers = Annotated[int, typer.Option(help="Processes; default: one per core.", min=1)]
+CORES = os.cpu_count() or 1
+
+
+def replay(
+    data: DataFile,
+    models: Models = "",
+    policies: Annotated[
+        str, typer.Option(help="By comma, or `all`. NAME-noprior starts without the prior.")
+    ] = "linucb,ucb1",
+    lambdas: Annotated[str, typer.Option(help="Prices of cost, by comma.")] = "0.1,0.2,0.3",
+    components: Annotated[str, typer.Option(help="Components of the embedding, by comma.")] = "32,64,128",
+    bootstrap: Annotated[
+        float, typer.Option(help="Share of the evaluated rows that is given in full.", min=0, max=0.9)
+    ] = 0.2,
+    seeds: Annotated[int, typer.Option(help="Orders of the rows.", min=1)] = 5,
+    out: Annotated[Path, typer.Option(help="Folder of report.json, report.md and the plots.")] = Path("replay"),
+    context: ContextOption = "",
+    prior: Annotated[
+        str, typer.Option(help="`train` (the file's train rows), `none`, or a file of `bootstrap`.")
+    ] = "train",
+    prior_weight: Annotated[
+        float | None,
+        typer.Option(
+            help="Observations that the prior counts for at most, per arm; default: what suits the bootstrap rows."
+        ),
+    ] = None,
+    alpha: Annotated[float, typer.Option(help="Width of the confidence bound.", min=0)] = 0.1,
+    epsilon: Annotated[float, typer.Option(help="Exploration floor.", min=0, max=1)] = 0.0,
+    scenarios: Annotated[str, typer.Option(help="By comma, `all` or `none`.")] = "all",
+    log: Annotated[
+        Path | None, typer.Option(help="Also write a decision log of the first policy, for evaluate-policy.")
+    ] = None,
+    workers: Workers = CORES,
+) -> None:
+    """Replay recorded answers: policies, baselines, the hull of the single models, scenarios.
+
+    Rows with split == train are learned from beforehand, all others are evaluated.
+
+    Example: llm-router replay answers.parquet --models small,large --policies linucb,lints,ucb1
+    """
+    from router_backend.lab.replay.datasets import load_routing_data
+    from router_backend.lab.replay.policies import Tuning
+    from router_backend.lab.replay.replayed_log import replayed_log
+    from router_backend.lab.replay.report import learning_curves, write_report
+    from router_backend.lab.replay.runner import Replay, parse_grid, run_grid, settings
+    from router_backend.lab.replay.summary import summarise
+
+    routing = load_routing_data(data, words(models) or None)
+    grid = parse_grid(policies, lambdas, components, seeds, bootstrap, scenarios)
+    with progress_bar() as bar:
+        contexts, described = encoded(routing, context, bar, workers)
+        setup = Replay(
+            routing, contexts, Tuning(alpha, epsilon, prior_weight=prior_weight), _prior(prior, routing, contexts)
+        )
+        task = bar.add_task("replaying", total=len(settings(grid)))
+        runs = run_grid(setup, grid, workers, lambda: bar.advance(task))
+        task = bar.add_task("intervals and plots", total=None)
+        report = summarise(setup, grid, runs)
+        report["data"] |= {"context": described, "title": routing.name}
+        write_report(report, learning_curves(setup, grid, runs), out)
+        if log is not None:
+            replayed_log(setup, grid, log)
+        bar.update(task, total=1, completed=1)
+    _print_headline(report)
+    typer.echo(f"{out / 'report.md'}, report.json and plots written")
+
+
+def bootstrap(
+    data: DataFile,
+    models: Models = "",
+    out: Annotated[Path, typer.Option(help="The file that `policy.prior` names.")] = Path("prior.npz"),
+    context: ContextOption = "",
+    ridge: Annotated[float | None, typer.Option(help="Ridge penalty; default: by cross-validation.", min=1e-9)] = None,
+    rename: Annotated[str, typer.Option(help="Arms' names for the file's models: `model=arm`, by comma.")] = "",
+    workers: Workers = CORES,
+) -> None:
+    """Fit the prior of a policy on a benchmark's training split (rows with split == train).
+
+    Its weight is capped where it is used: `policy.prior_weight`, 50 observations an arm by default.
+
+    Example: llm-router bootstrap answers.parquet --models small,large --rename small=llama3-8b,large=llama3-70b
+    """
+    from dataclasses import replace
+
+    from router_backend.lab.replay.bootstrap import fit_prior
+    from router_backend.lab.replay.datasets import load_routing_data
+
+    routing = load_routing_data(data, words(models) or None)
+    pairs = dict(pair.split("=", 1) for pair in words(rename) if "=" in pair)
+    if unknown := sorted(set(pairs) - set(routing.models)):
+        raise ValueError(f"--rename names {unknown[0]!r}, which is none of {', '.join(routing.models)}")
+    learned = routing.rows(routing.train)
+    if not len(learned):
+        raise ValueError(f"{data}: no row has split == train; mark those that the prior may learn from")
+    with progress_bar() as bar:
+        contexts, described = encoded(learned, context, bar, workers)
+    fitted = fit_prior(learned, contexts, ridge)
+    replace(fitted, arms=tuple(pairs.get(name, name) for name in fitted.arms)).save(out)
+    typer.echo(
+        f"{out}: prior of {', '.join(pairs.get(name, name) for name in fitted.arms)} from {len(learned):,} rows,"
+        f" ridge {fitted.ridge:g}, context {described}"
+    )
+
+
+def evaluate_policy(
+    log: Annotated[
+        Path, typer.Argument(help="Decision log, JSON lines (`llm-router state export FILE --decisions`).", exists=True)
+    ],
+    policy: Annotated[str, typer.Option(help="Policy to judge; default: the one of --config.")] = "",
+    config: Annotated[
+        Path | None, typer.Option(help="router.yaml: models and the policy's parameters.", exists=True)
+    ] = None,
+    price: Annotated[float | None, typer.Option("--lambda", help="Price of cost.", min=0)] = None,
+    alpha: Annotated[float | None, typer.Option(help="Width of the confidence bound.", min=0)] = None,
+    taught: Annotated[
+        float, typer.Option(help="Share of the log that teaches the policy first.", min=0, max=0.9)
+    ] = 0.5,
+    json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Estimate what a policy would have earned on logged decisions, without serving it: IPS, SNIPS, clipped IPS, direct
+    method, doubly robust, each with its 95 % interval.
+
+    Example: llm-router evaluate-policy decisions.jsonl --policy ucb1 --lambda 0.2
+    """
+    from router_backend.config import load_config
+    from router_backend.config.policy import PolicyConfig
+    from router_backend.lab.replay.decision_log import read_log
+    from router_backend.lab.replay.log_policy import evaluate_on_log
+
+    loaded = load_config(config) if config else None
+    fields = (loaded.policy if loaded else PolicyConfig()).model_dump(by_alias=True)
+    if policy:
+        fields["name"] = policy
+    if alpha is not None:
+        fields["alpha"] = alpha
+    if price is not None:
+        fields["reward"]["lambda"] = price
+    found = read_log(log)
+    result = evaluate_on_log(found.rows, PolicyConfig.model_validate(fields), loaded.models if loaded else None, taught)
+    for reason, count in found.left_out.items():
+        typer.echo(f"left out: {count} {reason}", err=True)
+    _print_evaluation(str(fields["name"]), result, json)
+
+
+def words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def progress_bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def encoded(data: RoutingData, wanted: str, bar: Progress, workers: int) -> tuple[Contexts, str]:
+    """Contexts of all rows, and what made them."""
+    import numpy as np
+
+    from router_backend.lab.replay.encode import artifact_contexts, tfidf_contexts
+
+    prompts = list(data.prompts)
+    if wanted == "tfidf":
+        fit_on = np.flatnonzero(data.train) if data.train.any() else np.arange(len(data))
+        return tfidf_contexts(prompts, fit_on), "TF-IDF and SVD"
+    folder = Path(wanted) if wanted else _served_artifact()
+    task = bar.add_task("encoding", total=len(prompts))
+    contexts = artifact_contexts(
+        prompts, folder, workers=workers, progress=lambda done: bar.update(task, completed=done)
+    )
+    return contexts, f"artifact, embedding space {contexts.embedding_space}"
+
+
+def _served_artifact() -> Path:
+    from router_backend.classifier.artifact import newest_artifact
+    from router_backend.triton.server.embedded import MODEL_REPOSITORY
+
+    return newest_artifact(MODEL_REPOSITORY / "classifier")
+
+
+def _prior(wanted: str, data: RoutingData, contexts: Contexts):  # type: ignore[no-untyped-def]
+    from router_backend.bandits.statistics.prior import Prior
+    from router_backend.lab.replay.bootstrap import fit_prior
+
+    if wanted == "none" or (wanted == "train" and not data.train.any()):
+        return None
+    return fit_prior(data, contexts) if wanted == "train" else Prior.load(Path(wanted))
+
+
+def _print_headline(report: dict) -> None:  # type: ignore[type-arg]
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("policy", "points above hull", "95 %", title="mean over λ")
+    for name, mean in report["above_hull_mean"].items():
+        table.add_row(name, f"{mean['value']:+.2f}", f"{mean['ci95'][0]:+.2f} … {mean['ci95'][1]:+.2f}")
+    for name, value in report["apgr"].items():
+        table.add_row(f"{name}, APGR", f"{value:.3f}", "")
+    Console(highlight=False).print(table)
+
+
+def _print_evaluation(name: str, result: LogEvaluation, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    import orjson
+    from rich.console import Console
+    from rich.table import Table
+
+    if as_json:
+        typer.echo(orjson.dumps(asdict(result), option=orjson.OPT_INDENT_2).decode())
+        return
+    table = Table(
+        "estimator",
+        *result.estimates,
+        title=f"{name} on {result.evaluated:,} decisions, {result.taught:,} before them taught it",
+    )
+    for estimator in result.estimates["reward"]:
+        cells = [result.estimates[measure][estimator] for measure in result.estimates]
+        table.add_row(estimator, *(f"{cell.value:.4g}  [{cell.low:.4g}, {cell.high:.4g}]" for cell in cells))
+    table.add_row("the log itself", *(f"{value:.4g}" for value in result.logged.values()))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"effective sample: {result.effective:.0f} decisions")

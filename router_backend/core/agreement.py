@@ -1,0 +1,19 @@
+"""Whether a gateway and a router mean the same by a request: one may have read a changed `router.yaml` before the other."""
+
+from __future__ import annotations
+
+import hashlib
+
+import orjson
+
+from router_backend.config import RouterConfig
+from router_backend.learning.fold import named_policies
+
+CONFIGURATION = "configuration"
+"""Request parameter of `route`: the gateway's fingerprint."""
+
+
+def fingerprint(config: RouterConfig) -> str:
+    """Of all that decides whether a request can be taken: models, what they can do, names of policies."""
+    models = [(model.name, sorted(model.capabilities), model.context_window) for model in config.models]
+    return hashlib.sha256(orjson.dumps([models, sorted(named_policies(config))])).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Cheap arms first, the next one when a scorer is not content."""

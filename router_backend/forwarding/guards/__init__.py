@@ -1,0 +1,1 @@
+"""What guards an upstream: circuit breaker, limiter, retry budget."""

@@ -1,0 +1,1 @@
+"""The bytes and chunks of a streamed answer."""

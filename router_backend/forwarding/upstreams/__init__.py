@@ -1,0 +1,1 @@
+"""Upstream servers, one module per dialect."""

@@ -1,0 +1,186 @@
+"""Upstreams with an OpenAI surface: NIM, vLLM, llama.cpp, or any compatible server, over pooled HTTP/1.1."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from time import time
+
+import aiohttp
+import orjson
+
+from router_backend.forwarding.failure import Failure, cut, from_error, from_status, timed_out, unreadable, unusable
+from router_backend.forwarding.stream.chunks import dump
+from router_backend.forwarding.stream.sse import EventTooLarge, SSEParser
+from router_backend.forwarding.upstreams.protocol import Call
+
+KEEPALIVE_SECONDS = 4.0
+"""Below uvicorn's five, which NIM and vLLM run on: the server must not close first, under a request just sent."""
+MAX_BODY_BYTES = 64 * 1024 * 1024
+LINGER_SECONDS = 1.0
+"""How long an answered request's connection may take to end, to be used again."""
+MAX_RETRY_AFTER = 24 * 3600.0
+
+
+def new_session(connect: float) -> aiohttp.ClientSession:
+    """One session for all OpenAI upstreams of an engine. Connections are limited by arm, not here."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=True,
+        read_bufsize=256 * 1024,
+    )
+
+
+class OpenAIServer:
+    """An OpenAI-compatible server for one arm. `key` is asked at each call, so that a rotated key is used at once."""
+
+    def __init__(
+        self,
+        arm: str,
+        session: Callable[[], aiohttp.ClientSession],
+        base_url: str,
+        model: str,
+        key: Callable[[], str | None] = lambda: None,
+        headers: dict[str, str] | None = None,
+        connect: float = 2.0,
+    ) -> None:
+        self._arm, self._session, self._url, self._model = arm, session, base_url.rstrip("/"), model
+        self._key, self._headers, self._connect = key, headers or {}, connect
+        self._lingering: set[asyncio.Task[None]] = set()
+
+    async def start(self, call: Call) -> HTTPReply:
+        """See `Upstream.start`."""
+        body = {**call.body, "model": self._model}
+        headers = {"content-type": "application/json", "accept-encoding": "identity", **self._headers, **call.trace}
+        headers["accept"] = "text/event-stream" if call.streamed else "application/json"
+        if call.request_id and call.request_id.isprintable():
+            headers["x-request-id"] = call.request_id
+        key = self._key()
+        if key:
+            headers["authorization"] = f"Bearer {key}"
+        try:
+            data = dump(body)
+        except (RecursionError, ValueError) as error:
+            raise unreadable(f"the request can't be written as JSON: {error}") from error
+        try:
+            response = await self._session().post(
+                f"{self._url}/{call.endpoint}", data=data, headers=headers, allow_redirects=False
+            )
+        except aiohttp.ConnectionTimeoutError as error:
+            raise timed_out("connect", self._connect, self._arm) from error
+        except aiohttp.ClientConnectorError as error:
+            raise Failure("connect", f"{self._arm} can't be reached: {error.strerror or error}") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Failure("cut", f"{self._arm} closed the connection before it answered") from error
+        reply = HTTPReply(self._arm, response, self._lingering)
+        try:
+            await self._check(response, reply, call.streamed)
+        except BaseException:
+            reply.cancel()
+            raise
+        return reply
+
+    async def _check(self, response: aiohttp.ClientResponse, reply: HTTPReply, streamed: bool) -> None:
+        if response.status != 200:
+            body = await reply.body()
+            reply.finish()
+            raise from_status(self._arm, response.status, body, _retry_after(response.headers.get("retry-after")))
+        if streamed and response.content_type != "text/event-stream":
+            body = await reply.body()
+            reply.finish()
+            try:
+                answer = orjson.loads(body)
+            except orjson.JSONDecodeError:
+                answer = None
+            if isinstance(answer, dict) and answer.get("error"):
+                raise from_error(self._arm, answer["error"])
+            raise unusable(self._arm, f"{response.content_type} instead of text/event-stream")
+
+    async def aclose(self) -> None:
+        """Ends connections that wait for the end of an answered request. The session is the engine's."""
+        for task in tuple(self._lingering):
+            task.cancel()
+        await asyncio.gather(*self._lingering, return_exceptions=True)
+
+
+class HTTPReply:
+    """See `Reply`."""
+
+    __slots__ = ("_arm", "_ended", "_lingering", "_parser", "_response")
+
+    def __init__(self, arm: str, response: aiohttp.ClientResponse, lingering: set[asyncio.Task[None]]) -> None:
+        self._arm, self._response, self._lingering = arm, response, lingering
+        self._parser = SSEParser()
+        self._ended = False
+
+    async def body(self) -> bytes:
+        """See `Reply.body`."""
+        parts, size = [], 0
+        while part := await self._read():
+            parts.append(part)
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                raise unusable(self._arm, f"a body of more than {MAX_BODY_BYTES} bytes")
+        return b"".join(parts)
+
+    async def events(self) -> list[bytes]:
+        """See `Reply.events`."""
+        try:
+            while data := await self._read():
+                events = self._parser.feed(data)
+                if events:
+                    return events
+        except EventTooLarge as error:
+            raise unusable(self._arm, str(error)) from error
+        return self._parser.flush()
+
+    async def _read(self) -> bytes:
+        try:
+            return await self._response.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise cut(self._arm) from error
+
+    def finish(self) -> None:
+        """See `Reply.finish`. Waits a moment, in the background, for the end of the body, and keeps the connection."""
+        if self._ended:
+            return
+        self._ended = True
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            task = asyncio.get_running_loop().create_task(self._linger())
+            self._lingering.add(task)
+            task.add_done_callback(self._lingering.discard)
+
+    async def _linger(self) -> None:
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                while await self._response.content.readany():
+                    pass
+        except (aiohttp.ClientError, OSError):  # TimeoutError is an OSError
+            pass
+        finally:
+            self._response.close() if not self._response.content.at_eof() else self._response.release()
+
+    def cancel(self) -> None:
+        """See `Reply.cancel`."""
+        if not self._ended:
+            self._ended = True
+            self._response.close()
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds, from a number of seconds or an HTTP date (RFC 9110, section 10.2.3)."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time()
+        except ValueError:
+            return None
+    return min(MAX_RETRY_AFTER, max(0.0, seconds))

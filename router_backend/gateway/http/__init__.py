@@ -1,0 +1,1 @@
+"""HTTP itself: server, connection, one exchange, errors, access log."""

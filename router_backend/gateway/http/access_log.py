@@ -1,0 +1,29 @@
+"""The access log: one JSON line per request, without prompt, completion, key or query string."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import orjson
+
+from router_backend.gateway.http.exchange import Exchange
+
+logger = logging.getLogger("llm_router.access")
+
+
+def log_access(exchange: Exchange, route: str) -> None:
+    """Write the line of a request that has ended. `route` is our own pattern: a path may hold anything."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    line = {
+        "time": round(time.time(), 3),
+        "request_id": exchange.request_id,
+        "method": exchange.method,
+        "route": route,
+        "status": exchange.status,
+        "ms": round((time.monotonic() - exchange.started) * 1000, 2),
+        "key": exchange.key or None,
+        **exchange.log,
+    }
+    logger.info(orjson.dumps(line).decode())

@@ -1,0 +1,153 @@
+"""One HTTP request and its response, straight on ASGI: no layer between us and the socket can hide a disconnect."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, NoReturn, TypeVar
+
+import orjson
+
+from router_backend.core.ids import new_decision_id
+from router_backend.gateway.http.errors import ApiError, ClientGone, Header
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+T = TypeVar("T")
+
+_DISCARDED = 64 * 1024 * 1024  # bytes beyond the limit that are still read
+_CLOSE: list[Header] = [(b"connection", b"close")]  # there is a rest of the body that nobody will read
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+
+
+class Exchange:
+    """Request and response of one ASGI `http` scope. Used by one task, from `__init__` to the last byte."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope, self._receive, self._send = scope, receive, send
+        self.started = time.monotonic()
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = self.headers.get(b"x-request-id", b"")
+        self.request_id = given.decode() if _REQUEST_ID.fullmatch(given) else new_decision_id()
+        self.status = 0  # of the response; 499: the client left first
+        self.key = ""  # name of the API key
+        self.log: dict[str, Any] = {}  # further fields of the access log
+        self._complete = False
+        self._gone = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether the response's head is out: an error can't be a status any more."""
+        return self.status != 0
+
+    def header(self, name: bytes) -> str | None:
+        """A request header's text, None if it was not sent."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1").strip()
+
+    async def body(self, limit: int, seconds: float) -> bytes:
+        """The whole request body.
+
+        Raises:
+            ApiError: compressed, more than `limit` bytes, or not there after `seconds`.
+            ClientGone: the client left while sending.
+        """
+        if self.headers.get(b"content-encoding", b"identity") not in (b"identity", b""):
+            raise ApiError(415, "Send the body as it is: no content-encoding is read", code="unsupported_encoding")
+        length = self.headers.get(b"content-length", b"")
+        if b"expect" in self.headers and length.isdigit() and int(length[:20]) > limit:
+            raise _too_large(limit, close=True)  # nothing of it has been sent yet
+        until = time.monotonic() + seconds
+        parts, size, more = [], 0, True
+        while more:
+            part, more = await self._piece(until, seconds)
+            size += len(part)
+            if size > limit:
+                await self._refuse(limit, size, more, until, seconds)
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _piece(self, until: float, seconds: float) -> tuple[bytes, bool]:
+        try:
+            async with asyncio.timeout(max(0.001, until - time.monotonic())):
+                message = await self._receive()
+        except TimeoutError:
+            raise _too_slow(seconds) from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        return message.get("body", b""), message.get("more_body", False)
+
+    async def _refuse(self, limit: int, size: int, more: bool, until: float, seconds: float) -> NoReturn:
+        """Read on and throw away, within reason: a client that is still sending would not see the answer."""
+        while more and size < limit + _DISCARDED:
+            part, more = await self._piece(until, seconds)
+            size += len(part)
+        raise _too_large(limit, close=more)
+
+    async def while_connected(self, work: Awaitable[T]) -> T:
+        """Result of `work`, which is cancelled as soon as the client leaves (call it when the body has been read).
+
+        Raises:
+            ClientGone: the client left before the response was complete.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        watcher = asyncio.create_task(self._watch(task))
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if not self._gone:
+                raise
+            task.uncancel()
+            raise ClientGone from None
+        finally:
+            watcher.cancel()
+
+    async def _watch(self, task: asyncio.Task[Any]) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self._complete:
+            self._gone = True
+            task.cancel()
+
+    async def start(self, status: int, headers: Sequence[Header]) -> None:
+        """Send the response's head; `x-request-id` is added to it."""
+        self.status = status
+        head = [*headers, (b"x-request-id", self.request_id.encode())]
+        await self._send({"type": "http.response.start", "status": status, "headers": head})
+
+    async def chunk(self, data: bytes, more: bool = True) -> None:
+        """Send a piece of the body; waits while the client reads more slowly than we write."""
+        if not more:
+            self._complete = True
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def respond(
+        self, status: int, data: bytes, headers: Sequence[Header] = (), content_type: bytes = b"application/json"
+    ) -> None:
+        """Send a whole response."""
+        length = str(len(data)).encode()
+        await self.start(status, [(b"content-type", content_type), (b"content-length", length), *headers])
+        await self.chunk(data, more=False)
+
+    async def json(self, value: Any, status: int = 200, headers: Sequence[Header] = ()) -> None:
+        await self.respond(status, orjson.dumps(value), headers)
+
+    async def fail(self, error: ApiError, headers: Sequence[Header] = ()) -> None:
+        await self.respond(error.status, error.body(), [*headers, *error.headers])
+
+
+def _too_large(limit: int, close: bool) -> ApiError:
+    message = f"The request body is larger than {limit} bytes (gateway.max_body_bytes)"
+    return ApiError(413, message, code="request_too_large", headers=_CLOSE if close else [])
+
+
+def _too_slow(seconds: float) -> ApiError:
+    message = f"The request body was not complete after {seconds:g} s (gateway.body_seconds)"
+    return ApiError(408, message, code="request_timeout", headers=_CLOSE)

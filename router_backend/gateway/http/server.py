@@ -1,0 +1,90 @@
+"""Runs the gateway on uvicorn (uvloop, httptools)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+
+import uvicorn
+import uvloop
+
+from router_backend.gateway.app import App, create_app
+from router_backend.gateway.http.connection import limited_protocol
+from router_backend.gateway.keys.auth import is_loopback
+from router_backend.gateway.service import GatewaySettings
+
+
+class UnsafeAddress(ValueError):
+    """The gateway would serve strangers without keys."""
+
+
+def check_address(settings: GatewaySettings, host: str, allow_unauthenticated: bool) -> None:
+    """Raises UnsafeAddress when `host` is not loopback, there are no API keys, and nobody said that this is meant."""
+    if not (is_loopback(host) or settings.config.security.api_keys or allow_unauthenticated):
+        raise UnsafeAddress(
+            f"refusing to listen on {host} without API keys: add one to security.api_keys (llm-router keys new NAME), "
+            "listen on 127.0.0.1, or pass --allow-unauthenticated if something in front checks who calls"
+        )
+
+
+class _Server(uvicorn.Server):
+    """A stop that was asked for is a success: uvicorn itself would end with the signal that it was sent."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop, numbers = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
+        for number in numbers:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def build_server(app: App, host: str, port: int) -> uvicorn.Server:
+    """uvicorn around an application, with the limits of its configuration."""
+    limits, tls = app.gateway.settings.config.gateway, app.gateway.settings.config.security.tls
+    return _Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            http=limited_protocol(limits.max_header_bytes, limits.header_seconds),
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            timeout_keep_alive=int(limits.keep_alive_seconds),
+            timeout_graceful_shutdown=int(limits.drain_seconds),
+            ssl_certfile=tls.certificate if tls else None,
+            ssl_keyfile=tls.key if tls else None,
+            backlog=2048,
+        )
+    )
+
+
+def run(settings: GatewaySettings, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT; running answers may then go on for `gateway.drain_seconds`. SIGHUP reloads."""
+    app = create_app(settings)
+    server = build_server(app, host, port)
+
+    async def serve() -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.gateway.reload_or_log)
+        await server.serve()
+
+    uvloop.run(serve())
+
+
+def log_to_stderr() -> None:
+    """The access log's lines as they are; everything else with time and level."""
+    plain, lines = logging.StreamHandler(sys.stderr), logging.StreamHandler(sys.stderr)
+    plain.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[plain])
+    access = logging.getLogger("llm_router.access")
+    access.addHandler(lines)
+    access.propagate = False

@@ -1,0 +1,114 @@
+"""Who may do what, and how often: API keys with scopes and rate limits."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import secrets
+import time
+from collections.abc import Sequence
+
+from router_backend.config.security import ApiKey, Scope
+from router_backend.gateway.http.errors import ApiError
+from router_backend.gateway.http.exchange import Exchange
+from router_backend.gateway.keys.budgets import Budgets, limited
+
+KEY_PREFIX = "llmr-"
+
+
+def new_key() -> tuple[str, str]:
+    """A fresh key and the SHA-256 that `router.yaml` keeps of it. 256 random bits need no slow hash."""
+    key = KEY_PREFIX + secrets.token_urlsafe(32)
+    return key, hashlib.sha256(key.encode()).hexdigest()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on (or of a client) is this machine's alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Rates:
+    """Token buckets by key name, in memory: they survive a reload of the configuration, not a restart of the process."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[tuple[str, str], tuple[float, float]] = {}  # tokens, and when they were counted
+
+    def take(self, key: str, what: str, per_minute: int) -> float:
+        """Take one of `per_minute`; returns seconds to wait, 0 if it was granted."""
+        now = time.monotonic()
+        tokens, counted = self._buckets.get((key, what), (float(per_minute), now))
+        tokens = min(float(per_minute), tokens + (now - counted) * per_minute / 60)
+        granted = tokens >= 1
+        self._buckets[key, what] = (tokens - 1 if granted else tokens, now)
+        return 0.0 if granted else (1 - tokens) * 60 / per_minute
+
+
+class Keys:
+    """The configured keys. Without any, everybody who can connect may do everything but `admin` from elsewhere."""
+
+    def __init__(self, keys: Sequence[ApiKey], rates: Rates, budgets: Budgets) -> None:
+        self._keys, self._rates, self._budgets = list(keys), rates, budgets
+
+    def admit(self, exchange: Exchange, scope: Scope) -> ApiKey | None:
+        """The key that a request shows, if it may use `scope`; its name is noted on the exchange. None: no keys are on.
+
+        Raises:
+            ApiError: 401 no or unknown key, 403 not its scope, 429 its rate or budget is used up.
+        """
+        if not self._keys:
+            _same_site_only(exchange)
+            if scope == "admin" and not is_loopback((exchange.scope.get("client") or ("",))[0]):
+                raise ApiError(403, "Without API keys /admin answers this machine only", code="insufficient_scope")
+            return None
+        key = self._find(exchange.header(b"authorization") or "")
+        exchange.key = key.name
+        self.require(key, scope)
+        if scope in ("chat", "feedback"):
+            per_minute = key.requests_per_minute if scope == "chat" else key.feedback_per_minute
+            if per_minute and (wait := self._rates.take(key.name, scope, per_minute)):
+                message = f"Rate limit reached: {per_minute} {'requests' if scope == 'chat' else scope} per minute"
+                raise ApiError(429, message, type="requests", code="rate_limit_exceeded", retry_after=wait)
+        return key
+
+    def afford(self, key: ApiKey | None) -> None:
+        """Raises ApiError (429) when a budget of the key is spent."""
+        if key:
+            self._budgets.afford(key)
+
+    @property
+    def budgeted(self) -> bool:
+        """Whether any key has a budget."""
+        return any(map(limited, self._keys))
+
+    @staticmethod
+    def require(key: ApiKey | None, scope: Scope) -> None:
+        """Raises ApiError (403) when keys are on and this one lacks the scope."""
+        if key and scope not in key.scopes:
+            raise ApiError(403, f"This API key lacks the scope {scope!r}", code="insufficient_scope")
+
+    def _find(self, authorization: str) -> ApiKey:
+        scheme, _, value = authorization.partition(" ")
+        shown = hashlib.sha256(value.strip().encode("latin-1", "replace")).hexdigest()
+        found = None
+        for key in self._keys:  # all of them, each in constant time: the time says nothing about which one fits
+            if hmac.compare_digest(shown, key.sha256):
+                found = key
+        if found is None or scheme.lower() != "bearer":
+            raise ApiError(
+                401,
+                "Incorrect API key provided" if value else "No API key provided: send 'Authorization: Bearer KEY'",
+                type="authentication_error",
+                code="invalid_api_key",
+                headers=[(b"www-authenticate", b"Bearer")],
+            )
+        return found
+
+
+def _same_site_only(exchange: Exchange) -> None:
+    """Without keys a web page of any other site could use the models through its visitor's browser."""
+    if exchange.headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
+        raise ApiError(403, "Requests from other web sites need an API key", code="cross_site_request")

@@ -1,0 +1,74 @@
+"""What keys have spent and what they may: by all gateways of the deployment, as the store knows it, and by this one since."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from router_backend.config.security import ApiKey
+from router_backend.core.records import Outcome
+from router_backend.gateway.http.errors import ApiError
+from router_backend.state.spend import Spend, charges, periods
+
+
+class Budgets:
+    """Spending by key and period. It survives a reload of the configuration here, and a restart in the store."""
+
+    def __init__(self) -> None:
+        self._stored: Spend = {}
+        self._unsettled: defaultdict[tuple[str, str], float] = defaultdict(float)  # that the store doesn't know yet
+
+    def spend(self, outcome: Outcome) -> None:
+        """An answer has ended; its outcome is on the way to the store."""
+        for period, key, usd in charges(outcome):
+            self._unsettled[period, key] += usd
+
+    def settled(self, outcomes: Sequence[Outcome], stored: Spend) -> None:
+        """The store has these outcomes now, and says what was spent altogether; nothing from a router of an older build."""
+        if not stored:
+            return
+        self._stored = stored
+        for outcome in outcomes:
+            for period, key, usd in charges(outcome):
+                self._unsettled[period, key] -= usd
+        current = periods(time.time())
+        for period, key in [entry for entry in self._unsettled if entry[0] not in current]:
+            del self._unsettled[period, key]
+
+    def spent(self, key: str) -> tuple[float, float]:
+        """USD of this day and of this month, in UTC."""
+        day, month = (
+            self._stored.get(period, {}).get(key, 0.0) + self._unsettled.get((period, key), 0.0)
+            for period in periods(time.time())
+        )
+        return day, month
+
+    def afford(self, key: ApiKey) -> None:
+        """Raises ApiError (429) when a budget of the key is spent."""
+        if not limited(key):
+            return
+        day, month = self.spent(key.name)
+        now = datetime.now(UTC)
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        next_month = (midnight.replace(day=1) + timedelta(days=32)).replace(day=1)
+        if key.usd_per_month and month >= key.usd_per_month:
+            raise _spent(key.usd_per_month, "month", next_month, now)
+        if key.usd_per_day and day >= key.usd_per_day:
+            raise _spent(key.usd_per_day, "day", midnight + timedelta(days=1), now)
+
+
+def limited(key: ApiKey) -> bool:
+    return bool(key.usd_per_day or key.usd_per_month)
+
+
+def _spent(budget: float, period: str, anew: datetime, now: datetime) -> ApiError:
+    return ApiError(
+        429,
+        f"The budget of {budget:g} USD per {period} is spent; it starts anew at {anew:%Y-%m-%d %H:%M} UTC",
+        type="insufficient_quota",
+        code="insufficient_quota",
+        retry_after=(anew - now).total_seconds(),
+        headers=[(b"x-should-retry", b"false")],
+    )

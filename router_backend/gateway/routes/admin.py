@@ -1,0 +1,51 @@
+"""`/admin/reload` and `/admin/config`, for the scope `admin`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from router_backend.config import ConfigError
+from router_backend.gateway.http.errors import ApiError
+from router_backend.gateway.http.exchange import Exchange
+
+if TYPE_CHECKING:
+    from router_backend.gateway.service import Gateway, Handler
+
+_SECRET = "…"
+
+
+def routes(gateway: Gateway) -> dict[tuple[str, str], Handler]:
+    async def reload(exchange: Exchange) -> None:
+        gateway.runtime.keys.admit(exchange, "admin")
+        try:
+            config = gateway.reload()
+        except ConfigError as error:
+            raise ApiError(409, f"The configuration in use stays: {error}", code="invalid_configuration") from None
+        await exchange.json({"status": "reloaded", "models": list(config.names)})
+
+    async def config(exchange: Exchange) -> None:
+        gateway.runtime.keys.admit(exchange, "admin")
+        await exchange.json(redacted(gateway.runtime.config.model_dump(mode="json", by_alias=True)))
+
+    return {("POST", "/admin/reload"): reload, ("GET", "/admin/config"): config}
+
+
+def redacted(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without what could be a secret: key hashes, header values, a store's password."""
+    for model in config["models"]:
+        headers = model["upstream"].get("headers")
+        if headers:
+            model["upstream"]["headers"] = dict.fromkeys(headers, _SECRET)
+        if "@" in model["upstream"].get("base_url", ""):
+            model["upstream"]["base_url"] = _without_user(model["upstream"]["base_url"])
+    for key in config["security"]["api_keys"]:
+        key["sha256"] = _SECRET
+    config["state"] = _without_user(config["state"])
+    return config
+
+
+def _without_user(url: str) -> str:
+    scheme, mark, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    host = authority.rpartition("@")
+    return f"{scheme}{mark}{_SECRET + '@' if host[1] else ''}{host[2]}{slash}{path}"

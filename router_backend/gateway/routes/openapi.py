@@ -1,0 +1,141 @@
+"""`/openapi.json`: our surface, written from the types that check requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import orjson
+
+from router_backend.gateway.hints import NAMES
+from router_backend.gateway.http.exchange import Exchange
+from router_backend.gateway.requests import Chat, Completion, Embedding, FeedbackBody, Route
+
+if TYPE_CHECKING:
+    from router_backend.gateway.service import Gateway, Handler
+
+_REF = "#/components/schemas/{name}"
+_ERRORS = {
+    "400": "The request is malformed; `param` says where.",
+    "401": "No API key, or an unknown one.",
+    "403": "The key lacks the scope.",
+    "404": "No such model, decision or URL.",
+    "408": "The body did not arrive in time.",
+    "413": "The body is too large.",
+    "415": "The body is compressed.",
+    "429": "A rate, a budget or a queue is full; `retry-after` says when to come back.",
+    "499": "The client left.",
+    "500": "A mistake of ours.",
+    "502": "The model's server failed.",
+    "503": "The model's server, or the router, is not available now.",
+    "504": "The model's server was too slow.",
+}
+_ANSWER_HEADERS = {
+    "x-router-decision-id": "What /v1/feedback takes.",
+    "x-router-model": "The model that answered.",
+    "x-router-task": "The task that the prompt was classified as; empty when it was not.",
+    "x-router-reason": "Why: policy:…, explore, named, passthrough[:token_ids], fallback:<cause>, …",
+    "x-router-switched": "`true` when the session's model changed.",
+}
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI 3.1 document."""
+    types = (Chat, Completion, Embedding, Route, FeedbackBody)
+    _, components = msgspec.json.schema_components(types, ref_template=_REF)
+    for schema in components.values():
+        if "properties" in schema and schema.get("title") != "FeedbackBody":
+            schema["additionalProperties"] = True  # forwarded as it is
+    components["Chat"]["properties"]["messages"]["minItems"] = 1
+    components["Route"]["properties"]["messages"]["minItems"] = 1
+    components["FeedbackBody"]["additionalProperties"] = False
+    components["FeedbackBody"]["properties"]["score"] |= {"minimum": 0, "maximum": 1}
+    components["Error"] = _error()
+    models = {"200": _json("The models, `auto` first.", {"type": "object", "required": ["object", "data"]})}
+    model = {"200": _json("One model.", {"type": "object", "required": ["id", "object", "created", "owned_by"]})}
+    decision = {"type": "object", "required": ["decision_id", "model", "reason", "task_probabilities", "answer"]}
+    reward = {"type": "object", "required": ["decision_id", "accepted", "reward"]}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "llm-router gateway",
+            "version": "1",
+            "description": "OpenAI's API; the model `auto` lets the router choose.",
+        },
+        "security": [{"key": []}, {}],
+        "paths": {
+            "/v1/chat/completions": {"post": _completion("Chat", "Chat, routed with the model `auto`.")},
+            "/v1/completions": {"post": _completion("Completion", "Text completions, routed with the model `auto`.")},
+            "/v1/embeddings": {"post": _completion("Embedding", "Embeddings, passed through.")},
+            "/v1/models": {"get": _operation("All models.", models)},
+            "/v1/models/{id}": {"get": _operation("One model.", model, path="id")},
+            "/v1/route": {"post": _operation("A decision alone.", {"200": _json("It.", decision)}, body="Route")},
+            "/v1/decisions/{id}": {
+                "get": _operation("A recent decision in full.", {"200": _json("It.", decision)}, path="id")
+            },
+            "/v1/feedback": {
+                "post": _operation(
+                    "A score for an answer; durable when it is answered.",
+                    {"200": _json("The reward that was learned.", reward)},
+                    body="FeedbackBody",
+                )
+            },
+            "/health/live": {"get": _operation("The process runs.", {"200": _json("It does.", {"type": "object"})})},
+            "/health/ready": {
+                "get": {
+                    "summary": "A routed request would succeed.",
+                    "responses": {
+                        "200": _json("It would.", {"type": "object"}),
+                        "503": _json("It would not.", {"type": "object"}),
+                    },
+                }
+            },
+        },
+        "components": {"schemas": components, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+    }
+
+
+def routes(gateway: Gateway) -> dict[tuple[str, str], Handler]:
+    data = orjson.dumps(document())
+
+    async def openapi(exchange: Exchange) -> None:
+        await exchange.respond(200, data)
+
+    return {("GET", "/openapi.json"): openapi}
+
+
+def _completion(schema: str, summary: str) -> dict[str, Any]:
+    hints = [
+        {"name": header.decode(), "in": "header", "schema": {"type": "string"}, "description": f"Or metadata.{key}."}
+        for header, key in NAMES.values()
+    ]
+    headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in _ANSWER_HEADERS.items()}
+    content = {"application/json": {"schema": {"type": "object"}}, "text/event-stream": {"schema": {"type": "string"}}}
+    answer = {"description": "OpenAI's answer, streamed if asked for.", "headers": headers, "content": content}
+    operation = _operation(summary, {"200": answer}, body=schema)
+    return operation | {"parameters": hints}
+
+
+def _operation(summary: str, answers: dict[str, Any], *, body: str = "", path: str = "") -> dict[str, Any]:
+    error = {"$ref": _REF.format(name="Error")}
+    operation: dict[str, Any] = {
+        "summary": summary,
+        "responses": answers | {status: _json(text, error) for status, text in _ERRORS.items()},
+    }
+    if body:
+        schema = {"$ref": _REF.format(name=body)}
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if path:
+        operation["parameters"] = [{"name": path, "in": "path", "required": True, "schema": {"type": "string"}}]
+    return operation
+
+
+def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _error() -> dict[str, Any]:
+    text, optional = {"type": "string"}, {"type": ["string", "null"]}
+    fields = {"message": text, "type": text, "param": optional, "code": optional}
+    inner = {"type": "object", "required": list(fields), "properties": fields, "additionalProperties": False}
+    return {"type": "object", "required": ["error"], "properties": {"error": inner}}

@@ -1,0 +1,145 @@
+"""Client of Triton's `route` and `feedback` models over gRPC (KServe v2, ModelInfer).
+
+Messages are built on the protocol's stubs: tritonclient's InferInput would take each string through a numpy array.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Mapping
+
+import grpc
+import orjson
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from router_backend.core.decision import RoutedDecision
+from router_backend.core.tracing import TraceContext
+from router_backend.state.spend import Spend
+
+_CODES = re.compile(r"\b(NOT_FOUND|INVALID_ARGUMENT|UNAVAILABLE|OTHER_CONFIGURATION): (.*)", re.DOTALL)
+_CHANNEL = (
+    # Behind a name with several addresses (a headless Service) every replica gets its share of the calls.
+    ("grpc.lb_policy_name", "round_robin"),
+    # Triton is back within seconds of a crash; gRPC's own backoff would go up to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    ("grpc.max_send_message_length", 64 * 1024 * 1024),
+)
+_UNTRACED: TraceContext = {}
+_CAUSES = {
+    grpc.StatusCode.DEADLINE_EXCEEDED: "timeout",
+    grpc.StatusCode.UNAVAILABLE: "unavailable",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "overloaded",
+}
+
+
+class TritonError(RuntimeError):
+    """A call failed. `cause` is for x-router-reason; `code` is the model's own, if it gave one."""
+
+    def __init__(self, cause: str, code: str = "", message: str = "") -> None:
+        super().__init__(message or cause)
+        self.cause, self.code, self.message = cause, code, message
+
+
+class TritonClient:
+    """One channel to one Triton; bound to the running event loop."""
+
+    def __init__(self, url: str) -> None:
+        self._channel = grpc.aio.insecure_channel(url, options=_CHANNEL)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    async def route(
+        self, inputs: Mapping[str, bytes], parameters: Mapping[str, float | str], seconds: float, trace: TraceContext
+    ) -> RoutedDecision:
+        """The decision for `inputs` (STRING tensors of `route` by name), asked in a caller's trace.
+
+        Raises:
+            TritonError: no decision within `seconds`.
+        """
+        request = service_pb2.ModelInferRequest(model_name="route")
+        request.outputs.add(name="decision")
+        for name, value in inputs.items():
+            _add(request, name, "BYTES", struct.pack("<I", len(value)) + value)
+        for name, given in parameters.items():
+            if isinstance(given, str):
+                request.parameters[name].string_param = given
+            else:
+                request.parameters[name].double_param = given
+        response = await self._infer(request, seconds, trace)
+        try:
+            return RoutedDecision.from_json(_output(response, "decision")[4:])
+        except (LookupError, TypeError, ValueError) as error:
+            raise TritonError("error", message=f"route answered without a usable decision ({error})") from error
+
+    async def feedback(
+        self, decision_id: str, score: float, cost: float | None, task: str, tags: str, seconds: float
+    ) -> float:
+        """Give a score; returns the reward that was learned, and it is durable then."""
+        request = service_pb2.ModelInferRequest(model_name="feedback")
+        _add(request, "decision_id", "BYTES", _text(decision_id))
+        _add(request, "score", "FP32", struct.pack("<f", score))
+        if cost is not None:
+            _add(request, "cost_usd", "FP32", struct.pack("<f", cost))
+        if task:
+            _add(request, "task", "BYTES", _text(task))
+        if tags:
+            _add(request, "tags", "BYTES", _text(tags))
+        response = await self._infer(request, seconds)
+        (reward,) = struct.unpack("<f", _output(response, "reward"))
+        return float(reward)
+
+    async def report(
+        self, decisions: list[dict[str, object]], outcomes: list[dict[str, object]], seconds: float
+    ) -> Spend:
+        """Write decisions and outcomes; they are durable when this returns. What keys have spent then, if it is told."""
+        request = service_pb2.ModelInferRequest(model_name="feedback")
+        records = orjson.dumps({"decisions": decisions, "outcomes": outcomes})
+        _add(request, "records", "BYTES", struct.pack("<I", len(records)) + records)
+        response = await self._infer(request, seconds)
+        if _output(response, "accepted") != b"\x01":
+            raise TritonError("error", message="feedback did not accept the records")
+        told = [tensor.name for tensor in response.outputs]
+        spend: Spend = orjson.loads(_output(response, "spend")[4:]) if "spend" in told else {}
+        return spend
+
+    async def ready(self, model: str, seconds: float = 1.0) -> bool:
+        """Whether a model of Triton takes requests."""
+        try:
+            reply = await self._stub.ModelReady(service_pb2.ModelReadyRequest(name=model), timeout=seconds)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(reply.ready)
+
+    async def aclose(self) -> None:
+        await self._channel.close()
+
+    async def _infer(
+        self, request: service_pb2.ModelInferRequest, seconds: float, trace: TraceContext = _UNTRACED
+    ) -> service_pb2.ModelInferResponse:
+        try:
+            return await self._stub.ModelInfer(request, timeout=seconds, metadata=tuple(trace.items()))
+        except grpc.aio.AioRpcError as error:
+            found = _CODES.search(error.details() or "")
+            code, message = found.groups() if found else ("", "")
+            cause = "configuration" if code == "OTHER_CONFIGURATION" else _CAUSES.get(error.code(), "error")
+            raise TritonError(cause, code, message.strip()) from None
+
+
+def _text(value: str) -> bytes:
+    data = value.encode()
+    return struct.pack("<I", len(data)) + data
+
+
+def _add(request: service_pb2.ModelInferRequest, name: str, datatype: str, data: bytes) -> None:
+    request.inputs.add(name=name, datatype=datatype, shape=[1, 1])
+    request.raw_input_contents.append(data)
+
+
+def _output(response: service_pb2.ModelInferResponse, name: str) -> bytes:
+    for tensor, data in zip(response.outputs, response.raw_output_contents, strict=True):
+        if tensor.name == name:
+            return bytes(data)
+    raise TritonError("error", message=f"{response.model_name} answered without {name!r}")

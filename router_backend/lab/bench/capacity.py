@@ -1,0 +1,100 @@
+"""A capacity model: replicas for a load, and what they ask of Redis, from a run's measurements.
+
+Processor time a request is what scales; a replica is planned at `UTILISATION` of its cores, since latency grows without
+bound towards all of them. Redis carries each decision and outcome once, and each learning event once in and once out to
+every replica: the part that grows with replicas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from router_backend.bandits.context import FEATURES
+from router_backend.contract import EMBEDDING_DIM
+
+UTILISATION = 0.6
+POLLS = 20  # of the log, a second and replica (`routing.learner`)
+_EVENT_BYTES = 120  # of a learning event beside its context
+_DECISION_BYTES = 520  # of a decision beside its context: names, scores, task probabilities
+_OUTCOME_BYTES = 260
+_POLL_BYTES = 90  # question and empty answer
+_DIMENSIONS = (32, EMBEDDING_DIM, 384)
+_REPLICAS = (1, 3, 10, 30, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """Of one run. Milliseconds of processor time a request, and requests a second."""
+
+    auto_ms: float  # routed, unseen prompt: gateway, Triton and all
+    repeated_ms: float  # routed, the classifier's answer from the cache
+    named_ms: float  # forwarded without a decision
+    router_rate: float  # of the `router` model alone, one process
+
+    @classmethod
+    def from_report(cls, report: dict[str, Any]) -> Measurements:
+        """From report.json. KeyError if the run did not measure this system."""
+        cpu = {target["name"]: float(target["cpu_ms"]) for target in report["targets"]}
+        return cls(
+            auto_ms=cpu["llm-router, auto"],
+            repeated_ms=cpu["llm-router, auto, repeated"],
+            named_ms=cpu["llm-router, named model"],
+            router_rate=float(report["triton"]["router"]["16"]["rate"]),
+        )
+
+    def requests_per_second(self, cores: float, seen: float = 0.0, gpu: bool = False) -> float:
+        """What one replica of so many cores serves. `seen`: share of prompts that the cache knows.
+
+        With a GPU the classifier costs as good as no processor time, so that an unseen prompt costs what a seen one does; the
+        one process that decides is then the limit.
+        """
+        each = self.repeated_ms if gpu else seen * self.repeated_ms + (1 - seen) * self.auto_ms
+        return min(UTILISATION * cores * 1e3 / each, UTILISATION * self.router_rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Of the shared store, a second."""
+
+    written: float  # bytes
+    read: float  # bytes
+    commands: float
+
+
+def event_bytes(dimensions: int) -> int:
+    """Of one learning event: its context is FP32."""
+    return 4 * (dimensions + FEATURES) + _EVENT_BYTES
+
+
+def traffic(rate: float, feedback: float, replicas: int, dimensions: int = EMBEDDING_DIM) -> Traffic:
+    """`rate` routed requests a second in all, `feedback` of them scored."""
+    scored, event = rate * feedback, event_bytes(dimensions)
+    decision = 4 * (dimensions + FEATURES) + _DECISION_BYTES
+    polls = POLLS * replicas
+    return Traffic(
+        written=rate * (decision + _OUTCOME_BYTES) + scored * event,
+        read=replicas * scored * event + polls * _POLL_BYTES,
+        commands=2 * rate + scored + polls,
+    )
+
+
+def table(found: Measurements, rate: float, feedback: float) -> Iterator[str]:
+    """The model's answers as Markdown."""
+    yield f"Planned at {UTILISATION:.0%} of the cores; {feedback:.0%} of the answers get a score."
+    yield ""
+    yield f"| a replica of | routed requests/s | half of the prompts seen | classifier on a GPU | replicas for {rate:,.0f}/s |"
+    yield "|---|---|---|---|---|"
+    for cores in (2, 4, 8, 16):
+        plain = found.requests_per_second(cores)
+        half, gpu = found.requests_per_second(cores, 0.5), found.requests_per_second(cores, gpu=True)
+        yield f"| {cores} cores | {plain:,.0f} | {half:,.0f} | {gpu:,.0f} | {ceil(rate / plain)} |"
+    yield ""
+    yield "| Redis at " + f"{rate:,.0f}/s | " + " | ".join(f"d = {d}" for d in _DIMENSIONS) + " | commands/s |"
+    yield "|---|" + "---|" * (len(_DIMENSIONS) + 1)
+    for replicas in _REPLICAS:
+        flows = [traffic(rate, feedback, replicas, d) for d in _DIMENSIONS]
+        cells = [f"{flow.written / 1e6:.1f} in, {flow.read / 1e6:.1f} out MB/s" for flow in flows]
+        yield f"| {replicas} replicas | " + " | ".join(cells) + f" | {flows[0].commands:,.0f} |"

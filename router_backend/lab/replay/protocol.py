@@ -1,0 +1,146 @@
+"""The replay protocol: one for all policies and all data.
+
+Evaluated rows come in a seeded order. The first `bootstrap` share of them is given to a policy with full information (every
+model's score and cost); the rest comes one query at a time, and the policy learns only what the arm that it chose got.
+All figures are of the rest. A prior may have been fitted on the data's `train` rows, never on evaluated ones.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_backend.bandits.protocol import Choice, Policy, Query
+from router_backend.bandits.selection import select
+from router_backend.contract import TASKS
+from router_backend.lab.replay.datasets import RoutingData
+from router_backend.lab.replay.encode import Contexts
+from router_backend.lab.replay.metrics import Played
+from router_backend.lab.replay.scenarios import Scenario, World, unfold
+
+# The replay's clock, for discounting: so many queries are a day.
+QUERIES_A_DAY = 1000
+_DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One seeded order of the evaluated rows."""
+
+    seed: int
+    bootstrap: NDArray[np.intp]
+    online: NDArray[np.intp]
+
+
+def episode(rows: int, share: float, seed: int) -> Episode:
+    """Order `rows` evaluated rows and cut off the first `share`."""
+    order = np.random.default_rng(seed).permutation(rows)
+    cut = round(share * rows)
+    return Episode(seed, order[:cut], order[cut:])
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one policy did in one episode."""
+
+    played: Played
+    arms: NDArray[np.intp]  # [online]
+    truth: NDArray[np.float64]  # [online, models]: scores as the scenario made them
+    available: NDArray[np.bool_]  # [online, models]
+
+
+def queries(contexts: Contexts, arms: int) -> list[Query]:
+    """What a policy is asked, for each row. No cost is known beforehand: policies learn it, as they learn quality."""
+    unknown, everyone = np.full(arms, np.nan), tuple(range(arms))
+    probabilities, complexity = contexts.task_probabilities, contexts.complexity
+    best = probabilities.argmax(1)
+    return [
+        Query(
+            context=contexts.context[row],
+            candidates=everyone,
+            expected_cost=unknown,
+            task=TASKS[best[row]],
+            task_probabilities=probabilities[row],
+            complexity=float(complexity[row]),
+            confidence=float(probabilities[row, best[row]]),
+        )
+        for row in range(len(best))
+    ]
+
+
+Observer = Callable[[int, Choice, float, float], None]
+"""Called with the row, the choice, and what the answer was worth and cost."""
+
+
+def play(
+    policy: Policy,
+    asked: list[Query],
+    data: RoutingData,
+    course: Episode,
+    scenario: Scenario,
+    seed: int,
+    observe: Observer | None = None,
+) -> Run:
+    """Give the bootstrap rows in full, then let the policy choose and learn, one query at a time.
+
+    Args:
+        policy: new; its priors are in it already. It is changed.
+        asked, data: of the evaluated rows.
+        seed: of everything random but the order: exploration, lost and false feedback.
+    """
+    choosing, happening = (np.random.default_rng(s) for s in np.random.SeedSequence([course.seed, seed]).spawn(2))
+    world = unfold(scenario, data.quality[course.online], happening)
+    cost = data.cost[course.online]
+    absent = ~world.available.all(0)
+    teach(policy, asked, data.rows(course.bootstrap), course.bootstrap, skip=np.flatnonzero(absent))
+    arms = np.empty(len(course.online), np.intp)
+    waiting: deque[tuple[int, int]] = deque()  # (position, arm)
+    restricted = absent.any()
+    for position, row in enumerate(course.online):
+        query = asked[row]
+        if restricted:
+            query = replace(query, candidates=tuple(np.flatnonzero(world.available[position]).tolist()))
+        choice = select(policy, query, choosing)
+        arm = arms[position] = choice.arm
+        if observe is not None:
+            observe(int(row), choice, float(world.quality[position, arm]), float(cost[position, arm]))
+        waiting.append((position, arm))
+        if len(waiting) > world.delay:
+            _learn(policy, asked, course, world, cost, *waiting.popleft())
+    span = np.arange(len(arms))
+    played = Played(course.online, world.quality[span, arms], cost[span, arms])
+    return Run(played, arms, world.quality, world.available)
+
+
+def _learn(
+    policy: Policy,
+    asked: list[Query],
+    course: Episode,
+    world: World,
+    cost: NDArray[np.float64],
+    position: int,
+    arm: int,
+) -> None:
+    if world.heard[position]:
+        at = (len(course.bootstrap) + position) / QUERIES_A_DAY * _DAY
+        context = asked[course.online[position]].context
+        policy.update(context, arm, float(world.shown[position, arm]), float(cost[position, arm]), at)
+
+
+def teach(
+    policy: Policy, asked: list[Query], known: RoutingData, rows: NDArray[np.intp], skip: NDArray[np.intp] | None = None
+) -> None:
+    """Full information: every arm's score and cost on `known`, whose queries are `asked[rows]`; not for arms in `skip`."""
+    if not len(rows):
+        return
+    contexts = np.stack([asked[row].context for row in rows])
+    at = np.arange(len(rows)) / QUERIES_A_DAY * _DAY
+    for arm in range(len(known.models)):
+        if skip is None or arm not in skip:
+            policy.update_many(
+                contexts, np.full(len(rows), arm, np.intp), known.quality[:, arm], known.cost[:, arm], at
+            )

@@ -1,0 +1,209 @@
+"""Plays the grid of policies × λ × components × seeds × scenarios on all cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from router_backend.bandits.statistics.prior import Prior
+from router_backend.contract import COMPONENT_CHOICES
+from router_backend.lab.replay.baselines import cost_scale
+from router_backend.lab.replay.bootstrap import suited_to, without
+from router_backend.lab.replay.datasets import RoutingData
+from router_backend.lab.replay.encode import Contexts
+from router_backend.lab.replay.policies import CONTEXTUAL, REPLAYED, Recipe, Tuning, make
+from router_backend.lab.replay.protocol import Episode, Observer, Run, episode, play, queries
+from router_backend.lab.replay.scenarios import SCENARIOS, Scenario
+
+# Suffix of a policy that starts without the prior that the others have.
+NO_PRIOR = "-noprior"
+# Suffix of a policy that forgets: half of the evidence in a replay's day.
+FORGETS = "-discount"
+_DISCOUNT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """What is replayed. Names of policies may end in NO_PRIOR or FORGETS."""
+
+    policies: tuple[str, ...]
+    lambdas: tuple[float, ...] = (0.1, 0.2, 0.3)
+    components: tuple[int, ...] = (32, 64, 128)
+    seeds: int = 5
+    bootstrap: float = 0.2
+    scenarios: tuple[str, ...] = tuple(name for name in SCENARIOS if name != "stationary")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One run."""
+
+    policy: str
+    lambda_: float
+    components: int
+    seed: int
+    scenario: str = "stationary"
+
+    @property
+    def contextual(self) -> bool:
+        return base_name(self.policy) in CONTEXTUAL
+
+
+def base_name(policy: str) -> str:
+    """The configured name of a policy of the grid."""
+    return policy.removesuffix(NO_PRIOR).removesuffix(FORGETS)
+
+
+def middle(values: tuple[float, ...] | tuple[int, ...]) -> float:
+    """The value that scenarios and curves are shown at."""
+    return sorted(values)[len(values) // 2]
+
+
+@dataclass(slots=True)
+class Replay:
+    """Data, contexts and parameters of a replay; `evaluated` are the rows that policies are asked about."""
+
+    data: RoutingData
+    contexts: Contexts
+    tuning: Tuning
+    prior: Prior | None = None
+    scale: float = field(init=False)  # USD: what λ is the price of; from `train` rows where there are any
+    evaluated: RoutingData = field(init=False)
+    seen: Contexts = field(init=False)
+    _suited: dict[int, tuple[Prior, float]] = field(init=False, default_factory=dict)  # by seed
+
+    def __post_init__(self) -> None:
+        rows = np.flatnonzero(~self.data.train)
+        self.evaluated, self.seen = self.data.rows(rows), self.contexts.rows(rows)
+        known = self.data.rows(self.data.train) if self.data.train.any() else self.evaluated
+        self.scale = cost_scale(known.cost)
+
+    def episode(self, grid: Grid, seed: int) -> Episode:
+        return episode(len(self.evaluated), grid.bootstrap, seed)
+
+    def run(self, grid: Grid, setting: Setting, observe: Observer | None = None) -> Run:
+        """Play one setting."""
+        scenario = SCENARIOS[setting.scenario]
+        course = self.episode(grid, setting.seed)
+        known, seen = self.evaluated.rows(course.bootstrap), self.seen.rows(course.bootstrap)
+        prior, weight = self._prior(setting, scenario, course)
+        recipe = Recipe(
+            name=base_name(setting.policy),  # type: ignore[arg-type]  # checked by the configuration's schema
+            lambda_=setting.lambda_,
+            components=setting.components,
+            prior=prior,
+            prior_weight=weight,
+            discount_per_day=_DISCOUNT if FORGETS in setting.policy else 1.0,
+        )
+        policy = make(recipe, self.tuning, known, seen, self.scale)
+        asked = queries(self.seen, len(self.evaluated.models))
+        return play(policy, asked, self.evaluated, course, scenario, seed=_stable(setting.policy), observe=observe)
+
+    def _prior(self, setting: Setting, scenario: Scenario, course: Episode) -> tuple[Prior | None, float]:
+        """The prior that a run starts with, and its weight."""
+        if self.prior is None or setting.policy.endswith(NO_PRIOR):
+            return None, 0.0
+        if course.seed not in self._suited:
+            self._suited[course.seed] = self._suit(self.prior, course)
+        prior, weight = self._suited[course.seed]
+        if scenario.joins_at is None:
+            return prior, weight
+        best = int(self.evaluated.quality[course.online].mean(0).argmax())
+        return without(prior, self.evaluated.models[best]), weight
+
+    def _suit(self, prior: Prior, course: Episode) -> tuple[Prior, float]:
+        if self.tuning.prior_weight is not None:
+            return prior, self.tuning.prior_weight
+        known = self.evaluated.rows(course.bootstrap)
+        return suited_to(prior, known, self.seen.rows(course.bootstrap))
+
+
+def _stable(name: str) -> int:
+    return int.from_bytes(name.encode(), "big") % (1 << 31)
+
+
+def parse_grid(policies: str, lambdas: str, components: str, seeds: int, bootstrap: float, scenarios: str) -> Grid:
+    """A grid from the command line's lists.
+
+    Raises:
+        ValueError: an unknown policy or scenario, or a number out of range.
+    """
+    names = REPLAYED if policies == "all" else tuple(_words(policies))
+    if unknown := [name for name in names if base_name(name) not in REPLAYED]:
+        raise ValueError(f"--policies: no policy {unknown[0]!r}; there are {', '.join(REPLAYED)}")
+    places = tuple(name for name in SCENARIOS if name != "stationary")
+    chosen = {"all": places, "none": ()}.get(scenarios, tuple(_words(scenarios)))
+    if unknown := [name for name in chosen if name not in places]:
+        raise ValueError(f"--scenarios: no scenario {unknown[0]!r}; there are {', '.join(places)}")
+    prices = tuple(sorted({float(word) for word in _words(lambdas)}))
+    sizes = tuple(sorted({int(word) for word in _words(components)}))
+    if not names or not prices or prices[0] < 0:
+        raise ValueError("--policies and --lambdas need at least one value each, and no λ is below 0")
+    if not sizes or not set(sizes) <= set(COMPONENT_CHOICES):
+        raise ValueError(f"--components: choose of {', '.join(map(str, COMPONENT_CHOICES))}")
+    return Grid(tuple(dict.fromkeys(names)), prices, sizes, seeds, bootstrap, chosen)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def settings(grid: Grid) -> list[Setting]:
+    """Every run of a grid; policies that read no embedding run once for all components."""
+    found = []
+    for policy in grid.policies:
+        sizes = grid.components if base_name(policy) in CONTEXTUAL else grid.components[-1:]
+        found += [
+            Setting(policy, lambda_, size, seed)
+            for lambda_ in grid.lambdas
+            for size in sizes
+            for seed in range(grid.seeds)
+        ]
+        found += [
+            Setting(policy, middle(grid.lambdas), sizes[-1], seed, scenario)
+            for scenario in grid.scenarios
+            for seed in range(grid.seeds)
+        ]
+    return found
+
+
+_replay: Replay
+_grid: Grid
+
+
+def _start(replay: Replay, grid: Grid) -> None:
+    global _replay, _grid
+    _replay, _grid = replay, grid
+
+
+def _run(setting: Setting) -> Run:
+    return _replay.run(_grid, setting)
+
+
+def run_grid(
+    replay: Replay, grid: Grid, workers: int, progress: Callable[[], None] = lambda: None
+) -> dict[Setting, Run]:
+    """All runs of a grid, in `workers` processes; `progress` is called after each."""
+    return dict(_runs(replay, grid, workers, progress))
+
+
+def _runs(replay: Replay, grid: Grid, workers: int, progress: Callable[[], None]) -> Iterator[tuple[Setting, Run]]:
+    todo = settings(grid)
+    if workers <= 1:
+        for setting in todo:
+            yield setting, replay.run(grid, setting)
+            progress()
+        return
+    # The matrices are small: a second BLAS thread per process would only take the core from another run.
+    os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start, (replay, grid)) as pool:
+        waiting = {pool.submit(_run, setting): setting for setting in todo}
+        for done in as_completed(waiting):
+            yield waiting[done], done.result()
+            progress()

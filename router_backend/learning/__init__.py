@@ -1,0 +1,1 @@
+"""From answers and scores to statistics."""

@@ -1,0 +1,123 @@
+"""Learning events to statistics: one fold per embedding space holds every configured policy and the output lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from router_backend.bandits.base import BasePolicy
+from router_backend.bandits.context import CONTEXT_DIM, prompt_tokens
+from router_backend.bandits.costs import CostModel, OutputLengths
+from router_backend.bandits.factory import build_policy
+from router_backend.bandits.protocol import Reader
+from router_backend.config import RouterConfig
+from router_backend.config.models import Price
+from router_backend.config.policy import PolicyConfig
+from router_backend.core.records import LearningEvent
+from router_backend.learning.space import SpaceMap
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the hot path reads: immutable, swapped as a whole, so that policies and configuration belong together."""
+
+    config: RouterConfig
+    space: int
+    sequence: int  # of the last event in it
+    policies: Mapping[str, Reader]
+    costs: CostModel  # its length estimates go on running
+
+    @property
+    def main(self) -> Reader:
+        """The policy under `policy:`."""
+        return self.policies[""]
+
+
+def named_policies(config: RouterConfig) -> dict[str, PolicyConfig]:
+    """Every configured policy by name: "" and its own name for `policy:`, an experiment's or a shadow's name else."""
+    shadows = {shadow.name: shadow.policy for shadow in config.shadows}
+    experiments = {experiment.name: experiment.policy for experiment in config.experiments}
+    return {"": config.policy, config.policy.name: config.policy, **shadows, **experiments}
+
+
+class Fold:
+    """Statistics of one embedding space under one configuration. One thread folds; others read views."""
+
+    def __init__(self, config: RouterConfig, space: int, space_map: SpaceMap | None = None) -> None:
+        self.config = config
+        self.space = space
+        self.sequence = 0
+        self._map = space_map if space_map is not None and space_map.target == space else None
+        self._arms = {name: index for index, name in enumerate(config.names)}
+        self._named = named_policies(config)
+        built: dict[int, BasePolicy] = {}
+        for policy in self._named.values():
+            if id(policy) not in built:
+                built[id(policy)] = build_policy(policy, config.models, default=config.default_model, space=space)
+        self._policies = {name: built[id(policy)] for name, policy in self._named.items()}
+        self._distinct = tuple(built.values())
+        self._costs = CostModel(config.models, OutputLengths(config.names))
+
+    def fold(self, events: Sequence[LearningEvent]) -> None:
+        """Take in the next events of the log, in order. Those of other spaces and of removed arms are passed over."""
+        if not events:
+            return
+        self.sequence = events[-1].sequence
+        kept = [event for event in events if event.arm in self._arms and self._usable(event)]
+        if not kept:
+            return
+        contexts = np.stack([event.context for event in kept])
+        if self._map is not None:
+            foreign = np.array([event.embedding_space == self._map.source for event in kept])
+            if foreign.any():
+                contexts[foreign] = self._map.apply(contexts[foreign])
+        arms = np.array([self._arms[event.arm] for event in kept], np.intp)
+        qualities, at = (np.array([getattr(event, name) for event in kept], np.float64) for name in ("quality", "at"))
+        costs = np.array([self._cost(event) for event in kept], np.float64)
+        for policy in self._distinct:
+            policy.update_many(contexts, arms, qualities, costs, at)
+        for event in kept:
+            self._costs.lengths.observe(event.arm, event.task, event.output_tokens)
+
+    def adopt(self, other: Fold) -> bool:
+        """Take over what `other` has learned; False if the log has more to tell (of a new arm, price or policy)."""
+        self.sequence = other.sequence
+        self._costs.lengths.adopt(other._costs.lengths)
+        complete = other.space == self.space and _prices(self.config).items() <= _prices(other.config).items()
+        for name, policy in self._policies.items():
+            before = other._policies.get(name)
+            complete &= before is not None and policy.adopt(before)
+        return complete
+
+    def keep_controls(self, other: Fold) -> None:
+        """Go on with the budget and the shares so far of a fold of the same configuration: the log doesn't hold them."""
+        for name, policy in self._policies.items():
+            policy.reward, policy.shares = other._policies[name].reward, other._policies[name].shares
+
+    def view(self) -> View:
+        snapshots = {id(policy): policy.snapshot() for policy in self._distinct}
+        return View(
+            config=self.config,
+            space=self.space,
+            sequence=self.sequence,
+            policies=MappingProxyType({name: snapshots[id(policy)] for name, policy in self._policies.items()}),
+            costs=self._costs,
+        )
+
+    def _cost(self, event: LearningEvent) -> float:
+        """USD that policies learn: of the answer, its prompt's apart (`CostModel.beyond_prompt`)."""
+        tokens = 0.0 if event.usage is not None else prompt_tokens(event.context)
+        return self._costs.beyond_prompt(self._arms[event.arm], event.usage, event.cost, tokens)
+
+    def _usable(self, event: LearningEvent) -> bool:
+        known = event.embedding_space == self.space or (
+            self._map is not None and event.embedding_space == self._map.source
+        )
+        return known and len(event.context) == CONTEXT_DIM
+
+
+def _prices(config: RouterConfig) -> dict[str, Price]:
+    return {model.name: model.price for model in config.models}

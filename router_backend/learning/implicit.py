@@ -1,0 +1,95 @@
+"""Scores that nobody gave: signals in outcomes and decisions, mapped to scores by `implicit` in `router.yaml`.
+
+A signal whose score isn't configured teaches nothing. The store lets an explicit score win (`implicit.grace_seconds`).
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import OrderedDict
+
+from router_backend.config.policy import ImplicitSignals
+from router_backend.core.records import Decision, Feedback, Outcome
+from router_backend.state.inflight import add_feedback_waiting
+from router_backend.state.store import Store, StoreError, UnknownDecision
+
+log = logging.getLogger(__name__)
+_SESSIONS = 10_000  # of which the last prompt is remembered
+_BACKLOG = 10_000
+_CLIENT_LEFT = 499
+
+
+def signal_of(outcome: Outcome) -> str:
+    """The signal in an outcome: `upstream_error`, `truncated`, or none (empty)."""
+    if outcome.status >= 500 or outcome.finish_reason == "error":
+        return "upstream_error"
+    if outcome.status < _CLIENT_LEFT and outcome.finish_reason == "length":
+        return "truncated"
+    return ""
+
+
+class Repetitions:
+    """Notices a prompt that is asked again in its session, by hashes: the answer before was no help."""
+
+    def __init__(self, sessions: int = _SESSIONS) -> None:
+        self._sessions = sessions
+        self._last: OrderedDict[str, tuple[str, str]] = OrderedDict()  # session: (prompt, decision id)
+
+    def seen(self, decision: Decision) -> str:
+        """The decision before, if it was about the same prompt in the same session; empty otherwise."""
+        if not decision.session or not decision.prompt:
+            return ""
+        prompt, before = self._last.pop(decision.session, ("", ""))
+        self._last[decision.session] = (decision.prompt, decision.decision_id)
+        if len(self._last) > self._sessions:
+            self._last.popitem(last=False)
+        return before if prompt == decision.prompt else ""
+
+
+class ImplicitFeedback:
+    """`outcome` and `decision` return at once; a background thread writes. What the store can't take is dropped."""
+
+    def __init__(self, store: Store, signals: ImplicitSignals) -> None:
+        self.signals = signals  # replaced on reload
+        self._store = store
+        self._repetitions = Repetitions()
+        self._queue: queue.Queue[Feedback | None] = queue.Queue(_BACKLOG)
+        self._thread = threading.Thread(target=self._run, name="implicit-feedback", daemon=True)
+        self._thread.start()
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Give the score of an outcome's signal to its decision."""
+        self._give(outcome.decision_id, signal_of(outcome))
+
+    def decision(self, decision: Decision) -> None:
+        """Give the score of `asked_again` to the decision before, if this one repeats its prompt."""
+        if self.signals.asked_again is not None:
+            self._give(self._repetitions.seen(decision), "asked_again")
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Write what is queued and stop."""
+        self._queue.put(None)
+        self._thread.join(timeout)
+
+    def _give(self, decision_id: str, signal: str) -> None:
+        score = getattr(self.signals, signal) if decision_id and signal else None
+        if score is None:
+            return
+        try:
+            self._queue.put_nowait(
+                Feedback(decision_id=decision_id, received=time.time(), score=score, implicit=signal)
+            )
+        except queue.Full:
+            log.warning("implicit feedback is dropped: the state store is slow or down")
+
+    def _run(self) -> None:
+        while (feedback := self._queue.get()) is not None:
+            try:
+                add_feedback_waiting(self._store, feedback)
+            except UnknownDecision:
+                pass  # past its retention, or made while the store was down
+            except StoreError as error:
+                log.warning("implicit feedback for %s is lost: %s", feedback.decision_id, error)

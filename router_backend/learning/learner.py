@@ -1,0 +1,169 @@
+"""Keeps the policies current: polls the store's log in the background and publishes immutable views.
+
+A router starts by folding the whole log, and after a reload that adds an arm or a policy it does so again beside the
+view in use. All replicas fold the same events in the same order. While the store is down the last view stays.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from router_backend.bandits.protocol import Reader
+from router_backend.config import RouterConfig
+from router_backend.learning.fold import Fold, View
+from router_backend.learning.space import SpaceMap
+from router_backend.state.store import Store, StoreError
+
+_log = logging.getLogger(__name__)
+_PAGE = 5000  # events; a fold of many costs one factorisation an arm
+_SPACES = 2  # that are kept at once: the encoder in use and the one it replaces or is replaced by
+_SETTLE_SECONDS = 0.5
+_OUTCOME_SECONDS = 2.0  # that an outcome may come later than the feedback, which gateways report apart
+_PRUNE_SECONDS = 3600.0
+
+
+class Learner:
+    """`view` and `policy` never block; everything else happens in one background thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        config: RouterConfig,
+        space: int,
+        space_map: SpaceMap | None = None,
+        poll_seconds: float = 0.05,
+        on_poll: Callable[[bool], None] | None = None,
+    ) -> None:
+        """`space`: the embedding space of the classifier in use; `on_poll`: told whether the store answered."""
+        self._store = store
+        self._config = config
+        self._map = space_map
+        self._poll_seconds = poll_seconds
+        self._on_poll = on_poll
+        self._wake = threading.Condition()
+        self._wanted: set[int] = {space}
+        self._stopping = False
+        self._caught_up = threading.Event()
+        self._settle_at = self._prune_at = 0.0  # monotonic
+        self._folds: dict[int, Fold] = {}
+        self._cold = Fold(config, space=0).view()  # before anything is learned: the priors
+        self._views: dict[int, View] = {}
+        self._thread = threading.Thread(target=self._run, name="learner", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wait_until_current(self, timeout: float) -> bool:
+        """Wait until the log has been read to its end once since the start, or since a reload."""
+        return self._caught_up.wait(timeout)
+
+    def view(self, space: int) -> View:
+        """The newest view of an embedding space; of one not seen before, the priors, until the log has been folded."""
+        view = self._views.get(space)
+        if view is None:
+            self._wanted.add(space)  # without the lock, which is held while events are folded
+            return self._cold
+        return view
+
+    def policy(self, name: str, space: int) -> Reader:
+        """A configured policy by name ("": the main one); KeyError if there is none."""
+        return self.view(space).policies[name]
+
+    def reload(self, config: RouterConfig) -> None:
+        """Use another configuration from the next view on; kept arms keep what they have learned.
+
+        Returns once the views are swapped. New arms and policies start from their priors, and from the log as soon
+        as it has been folded again.
+        """
+        cold = Fold(config, space=0).view()
+        with self._wake:
+            self._config, self._cold = config, cold
+            self._caught_up.clear()
+            folds = {}
+            for space, old in self._folds.items():
+                folds[space] = Fold(config, space, self._map)
+                if not folds[space].adopt(old):
+                    self._wanted.add(space)
+            self._folds = folds
+            self._views = {space: fold.view() for space, fold in folds.items()}
+
+    def close(self, timeout: float = 5.0) -> None:
+        with self._wake:
+            self._stopping = True
+            self._wake.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        up = True
+        while True:
+            with self._wake:
+                if self._stopping:
+                    return
+            try:
+                self._catch_up()
+                self._tidy()
+                if not up:
+                    _log.info("the store answers again")
+                up = True
+            except Exception as error:
+                if up:
+                    _log.warning(
+                        "learning waits, routing goes on with what is known: %s",
+                        error,
+                        exc_info=None if isinstance(error, StoreError) else error,
+                    )
+                up = False
+            if self._on_poll is not None:
+                self._on_poll(up)
+            with self._wake:
+                self._wake.wait_for(lambda: self._stopping, self._poll_seconds)
+
+    def _catch_up(self) -> None:
+        """Build the folds that are wanted and bring all up to the log's end."""
+        for space in tuple(self._wanted):
+            self._build(space)
+        for space, fold in tuple(self._folds.items()):
+            while events := self._store.events(fold.sequence, _PAGE):
+                with self._wake:
+                    if self._folds.get(space) is not fold:
+                        break  # replaced by a reload
+                    fold.fold(events)
+                    self._views = {**self._views, space: fold.view()}
+        with self._wake:
+            if not self._wanted:
+                self._caught_up.set()
+
+    def _build(self, space: int) -> None:
+        """Fold the whole log for a space, beside the view in use if there is one, then swap it in."""
+        config = self._config
+        fold = Fold(config, space, self._map)
+        while events := self._store.events(fold.sequence, _PAGE):
+            fold.fold(events)
+            with self._wake:
+                if self._stopping or self._config is not config:
+                    return
+                if space not in self._folds:  # a long log serves as far as it has been read
+                    self._views = {**self._views, space: fold.view()}
+        with self._wake:
+            if self._config is not config:
+                return  # reloaded meanwhile; the space is still wanted
+            self._wanted.discard(space)
+            if space in self._folds:
+                fold.keep_controls(self._folds[space])
+            others = [(key, value) for key, value in self._folds.items() if key != space][-(_SPACES - 1) :]
+            self._folds = {**dict(others), space: fold}
+            self._views = {key: self._views[key] for key, _ in others} | {space: fold.view()}
+
+    def _tidy(self) -> None:
+        """Settle implicit feedback and remove what is past its retention; several routers may do so at once."""
+        now, monotonic = time.time(), time.monotonic()
+        if monotonic >= self._settle_at:
+            self._store.settle(now - self._config.implicit.grace_seconds, now - _OUTCOME_SECONDS)
+            self._settle_at = monotonic + _SETTLE_SECONDS
+        if monotonic >= self._prune_at:
+            self._store.prune(now - self._config.retention_days * 86_400)
+            self._prune_at = monotonic + _PRUNE_SECONDS

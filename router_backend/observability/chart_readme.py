@@ -1,0 +1,93 @@
+"""Writes the chart's README.md from values.yaml: each value with its comment (`# --`) and default.
+
+python -m router_backend.observability.chart_readme
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+CHART = Path(__file__).resolve().parents[2] / "helm" / "llm-router"
+_HEAD = """# llm-router
+
+Sends each LLM request to the model with the best quality for its cost, on NVIDIA Triton. This page is written from
+`values.yaml` by `make docs`; the way to an installation is in [docs/kubernetes.md](../../docs/kubernetes.md).
+
+```sh
+helm install router helm/llm-router --namespace llm --values helm/llm-router/examples/one-gpu.yaml
+helm test router --namespace llm
+```
+
+| example | |
+|---|---|
+{examples}
+
+Rendering fails, with a sentence that says what to set, for values that contradict each other: several Triton replicas on
+SQLite, `replicas` beside an autoscaler, a way in from outside without API keys, a model without a server or with two, a
+password in a URL, an image tagged `latest`, and others (`templates/_refusals.tpl`).
+
+## Values
+
+| value | default | meaning |
+|---|---|---|
+"""
+
+
+def rows(node: yaml.MappingNode, lines: list[str], path: str = "") -> Iterator[tuple[str, str, str]]:
+    """(path, default, meaning): a row for each value, and for each section that has a comment."""
+    for key, value in node.value:
+        name = f"{path}{key.value}"
+        meaning = _comment(lines, key.start_mark.line)
+        section = isinstance(value, yaml.MappingNode) and not value.flow_style and value.value
+        if not section:
+            yield name, _default(value), meaning
+            continue
+        if meaning:
+            yield name, "", meaning
+        yield from rows(value, lines, f"{name}.")
+
+
+def _comment(lines: list[str], line: int) -> str:
+    """The comment right above a line, if it begins with `# --`."""
+    found: list[str] = []
+    while line > 0 and lines[line - 1].lstrip().startswith("#"):
+        line -= 1
+        found.insert(0, lines[line].strip().removeprefix("#").strip())
+        if found[0].startswith("-- "):
+            return " ".join([found[0].removeprefix("-- "), *found[1:]])
+    return ""
+
+
+def _default(node: yaml.Node) -> str:
+    value = yaml.constructor.SafeConstructor().construct_object(node, deep=True)
+    if isinstance(value, list) and value and isinstance(value[0], dict) and "name" in value[0]:
+        return ", ".join(item["name"] for item in value)
+    return "" if value in (None, "") else f"`{json.dumps(value)}`"
+
+
+def render() -> str:
+    """The page."""
+    text = (CHART / "values.yaml").read_text()
+    tree = yaml.compose(text, Loader=yaml.SafeLoader)
+    assert isinstance(tree, yaml.MappingNode)
+    examples = []
+    for file in sorted((CHART / "examples").glob("*.yaml")):
+        about = file.read_text().partition("\n")[0].removeprefix("# ")
+        examples.append(f"| [{file.name}](examples/{file.name}) | {about} |")
+    table = [
+        f"| `{name}` | {_cell(default)} | {_cell(meaning)} |"
+        for name, default, meaning in rows(tree, text.splitlines())
+    ]
+    return _HEAD.replace("{examples}", "\n".join(examples)) + "\n".join(table) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    (CHART / "README.md").write_text(render())

@@ -1,0 +1,209 @@
+"""The shared store of several replicas, in Redis or Valkey.
+
+The log is a stream whose entry ids are numbered by the script that adds them. A feedback, its event and its count are
+written by one script, which Redis runs, and writes to its append-only file, as one step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from router_backend.core.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome
+from router_backend.state.codec import decode, encode
+from router_backend.state.credit import check_feedback, credit, learning_event, pending_kind
+from router_backend.state.group import GroupCommit
+from router_backend.state.redis import scripts
+from router_backend.state.redis.archive import RedisArchive
+from router_backend.state.redis.client import RedisClient
+from router_backend.state.redis.values import (
+    decision_of,
+    decision_value,
+    event_of,
+    outcome_of,
+    spend_expires,
+    split_event,
+)
+from router_backend.state.spend import charges, periods
+from router_backend.state.store import Archive, UnknownDecision
+
+_BATCH = 500  # entries of a script, so that it holds the server for a few milliseconds at most
+
+
+class RedisStore:
+    """A `Store` in Redis. Thread-safe. Decisions, outcomes and feedback expire by themselves after the retention."""
+
+    def __init__(self, url: str, retention_days: float = 90.0, timeout: float = 1.0) -> None:
+        """Connect, and check that the server keeps what it acknowledges; see RedisClient."""
+        self._client = RedisClient(url, timeout)
+        self._retention = retention_days * 86_400
+        self._feedback: GroupCommit[Feedback, FeedbackResult | UnknownDecision] = GroupCommit(
+            self._commit_feedback, limit=_BATCH
+        )
+
+    def append(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome]) -> None:
+        keys = [self._client.key("decisions")]
+        arguments: list[Any] = [len(decisions)]
+        for decision in decisions:
+            keys.append(self._client.key("decision", decision.decision_id))
+            arguments += [decision_value(decision), self._seconds_left(decision.created), decision.model]
+        for outcome in outcomes:
+            keys.append(self._client.key("outcome", outcome.decision_id))
+            keys += [self._client.key("spend", period) for period in periods(outcome.completed)]
+            usd = next((usd for _, _, usd in charges(outcome)), "")
+            arguments += [encode(outcome), self._seconds_left(outcome.completed)]
+            arguments += [outcome.key, usd, spend_expires(outcome)]
+        self._client.run(scripts.APPEND, keys, arguments)
+
+    def add_feedback(self, feedback: Feedback) -> FeedbackResult:
+        result = self.add_feedback_many([feedback])[0]
+        if isinstance(result, UnknownDecision):
+            raise result
+        return result
+
+    def add_feedback_many(self, feedbacks: Sequence[Feedback]) -> list[FeedbackResult | UnknownDecision]:
+        for feedback in feedbacks:
+            check_feedback(feedback)
+        results: list[FeedbackResult | UnknownDecision] = []
+        for start in range(0, len(feedbacks), _BATCH):
+            results += self._feedback.submit(feedbacks[start : start + _BATCH])
+        return results
+
+    def _commit_feedback(self, feedbacks: Sequence[Feedback]) -> list[FeedbackResult | UnknownDecision]:
+        results: list[FeedbackResult | UnknownDecision] = []
+        keys = [*self._log_keys(), self._client.key("pending", "implicit"), self._client.key("pending", "unanswered")]
+        written = []
+        arguments: list[Any] = []
+        for index, (feedback, known) in enumerate(zip(feedbacks, self._known(feedbacks), strict=True)):
+            if known is None:
+                results.append(UnknownDecision(feedback.decision_id))
+                continue
+            result = credit(*known, feedback)
+            pending = pending_kind(*known, feedback)
+            keys.append(self._client.key("feedback", feedback.decision_id))
+            arguments += [feedback.decision_id, feedback.received, self._seconds_left(feedback.received)]
+            arguments += ["1" if feedback.implicit else "0", pending, result.arm, result.quality, result.cost]
+            arguments += [encode(feedback), *split_event(None if pending else learning_event(result, feedback))]
+            results.append(result)
+            written.append(index)
+        if written:
+            for index, kept in zip(written, self._client.run(scripts.FEEDBACK, keys, arguments), strict=True):
+                if kept:
+                    arm, quality, cost = kept
+                    first = cast(FeedbackResult, results[index])
+                    results[index] = replace(
+                        first, arm=arm.decode(), quality=float(quality), cost=float(cost), duplicate=True
+                    )
+        return results
+
+    def settle(self, implicit_before: float, unanswered_before: float) -> int:
+        return self._settle("implicit", implicit_before) + self._settle("unanswered", unanswered_before)
+
+    def _settle(self, kind: str, before: float) -> int:
+        pending_key, settled = self._client.key("pending", kind), 0
+        while True:
+            with self._client.errors():
+                members = self._client.raw.zrangebyscore(pending_key, "-inf", f"({before}", start=0, num=_BATCH)
+                ids = [member.decode() for member in cast("list[bytes]", members)]
+                if not ids:
+                    return settled
+                bodies = self._client.pipelined(
+                    ("HGET", self._client.key("feedback", decision_id), "body") for decision_id in ids
+                )
+            feedbacks = [decode(Feedback, body) if body else None for body in bodies]
+            known = iter(self._known([feedback for feedback in feedbacks if feedback is not None]))
+            keys = [*self._log_keys(), pending_key]
+            arguments: list[Any] = []
+            for decision_id, feedback in zip(ids, feedbacks, strict=True):
+                found = next(known) if feedback is not None else None
+                keys.append(self._client.key("feedback", decision_id))
+                if feedback is None or found is None:
+                    arguments += [decision_id, "", "", "", ""]
+                    continue
+                result = credit(*found, feedback)
+                arguments += [decision_id, result.arm, result.cost]
+                arguments += split_event(learning_event(result, feedback))
+            settled += int(self._client.run(scripts.SETTLE, keys, arguments))
+
+    def decision(self, decision_id: str) -> Decision | None:
+        with self._client.errors():
+            return decision_of(cast("bytes | None", self._client.raw.get(self._client.key("decision", decision_id))))
+
+    def outcome(self, decision_id: str) -> Outcome | None:
+        with self._client.errors():
+            return outcome_of(cast("bytes | None", self._client.raw.get(self._client.key("outcome", decision_id))))
+
+    def events(self, after: int, limit: int = 1000) -> list[LearningEvent]:
+        with self._client.errors():
+            entries = self._client.raw.xrange(self._client.key("events"), min=f"{after + 1}-0", count=limit)
+        return [event_of(entry) for entry in cast("Any", entries)]
+
+    def event_count(self) -> int:
+        with self._client.errors():
+            return self._client.raw.xlen(self._client.key("events"))
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        kinds = ("decisions", "feedbacks")
+        decided, judged = self._client.pipelined(("HGETALL", self._client.key(kind)) for kind in kinds)
+        return {
+            arm.decode(): {"decisions": int(decided.get(arm, 0)), "feedback": int(judged.get(arm, 0))}
+            for arm in sorted({*decided, *judged})
+        }
+
+    def spend(self, period: str) -> dict[str, float]:
+        with self._client.errors():
+            found = cast("dict[bytes, bytes]", self._client.raw.hgetall(self._client.key("spend", period)))
+        return {key.decode(): float(usd) for key, usd in found.items()}
+
+    def prune(self, before: float) -> int:
+        """Redis removes what is past its retention by itself; this removes what is younger, too."""
+        if before <= time.time() - self._retention:
+            return 0
+        removed = [self._prune(kind, before) for kind in ("decision", "outcome", "feedback")]
+        return removed[0]
+
+    def _prune(self, kind: str, before: float) -> int:
+        removed = 0
+        for keys in self._client.scan(kind):
+            read = [("HGET", key, "body") if kind == "feedback" else ("GET", key) for key in keys]
+            values = self._client.pipelined(read)
+            old = [key for key, value in zip(keys, values, strict=True) if value and _TIMES[kind](value) < before]
+            if old:
+                with self._client.errors():
+                    self._client.raw.delete(*old)
+            removed += len(old)
+        return removed
+
+    def archive(self) -> Archive:
+        return RedisArchive(self._client, self._seconds_left)
+
+    def close(self) -> None:
+        self._client.raw.close()
+
+    def _log_keys(self) -> list[str]:
+        return [self._client.key(name) for name in ("events", "sequence", "feedbacks")]
+
+    def _seconds_left(self, since: float) -> int:
+        """Of the retention of what was made at a time, for EXPIRE."""
+        return max(1, int(since + self._retention - time.time()))
+
+    def _known(self, feedbacks: Sequence[Feedback]) -> list[tuple[Decision, Outcome | None] | None]:
+        """Decision and outcome of each feedback; None where there is no decision."""
+        if not feedbacks:
+            return []
+        key = self._client.key
+        keys = [key(kind, feedback.decision_id) for feedback in feedbacks for kind in ("decision", "outcome")]
+        with self._client.errors():
+            values = cast("list[bytes | None]", self._client.raw.mget(keys))
+        pairs = zip(map(decision_of, values[::2]), map(outcome_of, values[1::2]), strict=True)
+        return [None if decision is None else (decision, outcome) for decision, outcome in pairs]
+
+
+# When a kept value began to age, by the kind of its key.
+_TIMES: dict[str, Callable[[bytes], float]] = {
+    "decision": lambda value: decode(Decision, value.partition(b"\n")[0]).created,
+    "outcome": lambda value: decode(Outcome, value).completed,
+    "feedback": lambda value: decode(Feedback, value).received,
+}

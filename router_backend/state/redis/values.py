@@ -1,0 +1,56 @@
+"""Records to Redis values and back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from router_backend.core.records import Decision, LearningEvent, Outcome
+from router_backend.state.codec import (
+    decode,
+    encode,
+    join_decision,
+    pack_context,
+    split_decision,
+    unpack_context,
+    without_context,
+)
+from router_backend.state.spend import KEPT_DAYS
+
+
+def decision_value(decision: Decision) -> bytes:
+    """JSON, a line break (which JSON doesn't hold), and the context's bytes."""
+    return b"\n".join(split_decision(decision))
+
+
+def decision_of(value: bytes | None) -> Decision | None:
+    if value is None:
+        return None
+    body, _, context = value.partition(b"\n")
+    return join_decision(body, context)
+
+
+def outcome_of(value: bytes | None) -> Outcome | None:
+    return None if value is None else decode(Outcome, value)
+
+
+def spend_expires(outcome: Outcome) -> int:
+    """When what was spent in its day and in its month is needed no more, in Unix seconds."""
+    return int(outcome.completed) + KEPT_DAYS * 86_400
+
+
+def split_event(event: LearningEvent | None) -> tuple[bytes, bytes]:
+    """(JSON without the context, the context's bytes), the fields `e` and `c` of an entry; both empty for none."""
+    if event is None:
+        return b"", b""
+    return encode(without_context(event)), pack_context(event.context)
+
+
+def event_of(entry: tuple[bytes, dict[bytes, Any]]) -> LearningEvent:
+    """From an entry of the stream; its id is the sequence."""
+    position, fields = entry
+    return replace(
+        decode(LearningEvent, fields[b"e"]),
+        sequence=int(position.partition(b"-")[0]),
+        context=unpack_context(fields[b"c"]),
+    )

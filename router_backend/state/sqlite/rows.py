@@ -1,0 +1,87 @@
+"""Records to rows and back. Each function runs inside its caller's transaction."""
+
+from __future__ import annotations
+
+from sqlite3 import Connection
+from typing import Any
+
+from router_backend.core.records import Decision, KeptFeedback, LearningEvent, Outcome, Usage
+from router_backend.state.codec import decode, encode, join_decision, pack_context, split_decision, unpack_context
+from router_backend.state.spend import charges
+
+_EVENT_FIELDS = (
+    "decision_id",
+    "arm",
+    "at",
+    "embedding_space",
+    "context",
+    "task",
+    "quality",
+    "cost",
+    "output_tokens",
+    "usage",
+)
+_EVENT_COLUMNS = ", ".join(_EVENT_FIELDS)
+EVENTS_AFTER = f"SELECT sequence, {_EVENT_COLUMNS} FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?"
+_INSERT_EVENT = f"INSERT INTO events ({_EVENT_COLUMNS}) VALUES ({', '.join('?' * len(_EVENT_FIELDS))})"
+
+
+def get_decision(connection: Connection, decision_id: str) -> Decision | None:
+    row = connection.execute("SELECT body, context FROM decisions WHERE decision_id = ?", (decision_id,)).fetchone()
+    return join_decision(*row) if row else None
+
+
+def get_outcome(connection: Connection, decision_id: str) -> Outcome | None:
+    row = connection.execute("SELECT body FROM outcomes WHERE decision_id = ?", (decision_id,)).fetchone()
+    return decode(Outcome, row[0]) if row else None
+
+
+def put_decision(connection: Connection, decision: Decision) -> bool:
+    """False if there was one of that id."""
+    row = (decision.decision_id, decision.created, decision.model, *split_decision(decision))
+    return connection.execute("INSERT OR IGNORE INTO decisions VALUES (?, ?, ?, ?, ?)", row).rowcount == 1
+
+
+def put_outcome(connection: Connection, outcome: Outcome) -> None:
+    """Unless there is one of that id; what it cost is added to its key's spending."""
+    row = (outcome.decision_id, outcome.completed, outcome.served, encode(outcome))
+    if connection.execute("INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?)", row).rowcount == 1:
+        connection.executemany(
+            "INSERT INTO spend VALUES (?, ?, ?) ON CONFLICT (period, key) DO UPDATE SET usd = usd + excluded.usd",
+            charges(outcome),
+        )
+
+
+def put_feedback(connection: Connection, kept: KeptFeedback) -> None:
+    """In place of what there was."""
+    feedback = kept.feedback
+    connection.execute(
+        "INSERT OR REPLACE INTO feedback (decision_id, received, arm, quality, cost, pending, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (feedback.decision_id, feedback.received, kept.arm, kept.quality, kept.cost, kept.pending, encode(feedback)),
+    )
+
+
+def put_event(connection: Connection, event: LearningEvent) -> None:
+    """At the end of the log: the event's own sequence is passed over."""
+    values = {field: getattr(event, field) for field in _EVENT_FIELDS}
+    values["context"] = pack_context(event.context)
+    values["usage"] = None if event.usage is None else encode(event.usage)
+    connection.execute(_INSERT_EVENT, tuple(values.values()))
+
+
+def event_of(row: tuple[Any, ...]) -> LearningEvent:
+    """From a row of `EVENTS_AFTER`."""
+    values = dict(zip(("sequence", *_EVENT_FIELDS), row, strict=True))
+    values["context"] = unpack_context(values["context"])
+    values["usage"] = None if values["usage"] is None else decode(Usage, values["usage"])
+    return LearningEvent(**values)
+
+
+def count(connection: Connection, column: str, arm: str, number: int = 1) -> None:
+    """Add to an arm's number of `decisions` or `feedback`."""
+    connection.execute(
+        f"INSERT INTO counters (arm, {column}) VALUES (?, ?)"
+        f" ON CONFLICT (arm) DO UPDATE SET {column} = {column} + excluded.{column}",
+        (arm, number),
+    )

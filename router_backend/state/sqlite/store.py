@@ -1,0 +1,170 @@
+"""The embedded store: one SQLite file in WAL mode, opened by several processes of one machine.
+
+`synchronous=FULL` syncs the log at each commit, so what was acknowledged survives a power loss, not only a kill.
+SQLite has one writer at a time and numbers events inside its transaction: sequences are gapless, and a reader never
+sees a later one without all before it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from router_backend.core.records import Decision, Feedback, FeedbackResult, KeptFeedback, LearningEvent, Outcome
+from router_backend.state.codec import decode
+from router_backend.state.credit import check_feedback, credit, learning_event, pending_kind
+from router_backend.state.group import GroupCommit
+from router_backend.state.spend import oldest_kept
+from router_backend.state.sqlite.archive import SQLiteArchive
+from router_backend.state.sqlite.database import Database
+from router_backend.state.sqlite.rows import (
+    EVENTS_AFTER,
+    count,
+    event_of,
+    get_decision,
+    get_outcome,
+    put_decision,
+    put_event,
+    put_feedback,
+    put_outcome,
+)
+from router_backend.state.store import Archive, UnknownDecision
+
+_PRUNE_BATCH = 2000  # rows a transaction deletes, so that writers get in between
+_SETTLE_BATCH = 500
+_TIMES = (("decisions", "created"), ("outcomes", "completed"), ("feedback", "received"))
+_DUE = "SELECT decision_id, body FROM feedback WHERE pending = ? AND received < ? LIMIT ?"
+
+
+class SQLiteStore:
+    """A `Store` in a file."""
+
+    def __init__(self, path: Path, busy_seconds: float = 5.0) -> None:
+        """Open or create; `busy_seconds` bounds the wait for another process's transaction."""
+        self._database = Database(path, busy_seconds)
+        self._feedback: GroupCommit[Feedback, FeedbackResult | UnknownDecision] = GroupCommit(self._commit_feedback)
+
+    def append(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome]) -> None:
+        with self._database.transaction() as connection:
+            for decision in decisions:
+                if put_decision(connection, decision):
+                    count(connection, "decisions", decision.model)
+            for outcome in outcomes:
+                put_outcome(connection, outcome)
+
+    def add_feedback(self, feedback: Feedback) -> FeedbackResult:
+        result = self.add_feedback_many([feedback])[0]
+        if isinstance(result, UnknownDecision):
+            raise result
+        return result
+
+    def add_feedback_many(self, feedbacks: Sequence[Feedback]) -> list[FeedbackResult | UnknownDecision]:
+        for feedback in feedbacks:
+            check_feedback(feedback)
+        return list(self._feedback.submit(feedbacks)) if feedbacks else []
+
+    def _commit_feedback(self, feedbacks: Sequence[Feedback]) -> list[FeedbackResult | UnknownDecision]:
+        with self._database.transaction() as connection:
+            return [self._apply(connection, feedback) for feedback in feedbacks]
+
+    def _apply(self, connection: sqlite3.Connection, feedback: Feedback) -> FeedbackResult | UnknownDecision:
+        decision = get_decision(connection, feedback.decision_id)
+        if decision is None:
+            return UnknownDecision(feedback.decision_id)
+        outcome = get_outcome(connection, feedback.decision_id)
+        kept = connection.execute(
+            "SELECT arm, quality, cost, pending FROM feedback WHERE decision_id = ?", (feedback.decision_id,)
+        ).fetchone()
+        if kept is not None and (feedback.implicit or kept[3] != "implicit"):
+            arm, quality, cost, _ = kept
+            return FeedbackResult(
+                decision=decision, outcome=outcome, arm=arm, quality=quality, cost=cost, duplicate=True
+            )
+        result = credit(decision, outcome, feedback)
+        if kept is None:
+            count(connection, "feedback", result.arm)
+        pending = pending_kind(decision, outcome, feedback)
+        put_feedback(connection, KeptFeedback(feedback, result.arm, result.quality, result.cost, pending))
+        event = None if pending else learning_event(result, feedback)
+        if event is not None:
+            put_event(connection, event)
+        return result
+
+    def settle(self, implicit_before: float, unanswered_before: float) -> int:
+        settled = 0
+        for pending in (("implicit", implicit_before), ("unanswered", unanswered_before)):
+            while self._any_due(*pending):
+                with self._database.transaction() as connection:
+                    for decision_id, body in connection.execute(_DUE, (*pending, _SETTLE_BATCH)).fetchall():
+                        settled += _settle(connection, decision_id, decode(Feedback, body))
+        return settled
+
+    def _any_due(self, pending: str, before: float) -> bool:
+        """A look without the write lock: mostly there is nothing to settle."""
+        with self._database.reading() as connection:
+            return connection.execute(_DUE, (pending, before, 1)).fetchone() is not None
+
+    def decision(self, decision_id: str) -> Decision | None:
+        with self._database.reading() as connection:
+            return get_decision(connection, decision_id)
+
+    def outcome(self, decision_id: str) -> Outcome | None:
+        with self._database.reading() as connection:
+            return get_outcome(connection, decision_id)
+
+    def events(self, after: int, limit: int = 1000) -> list[LearningEvent]:
+        with self._database.reading() as connection:
+            rows = connection.execute(EVENTS_AFTER, (after, limit)).fetchall()
+        return [event_of(row) for row in rows]
+
+    def event_count(self) -> int:
+        with self._database.reading() as connection:
+            first, last = connection.execute("SELECT min(sequence), max(sequence) FROM events").fetchone()
+        return 0 if first is None else int(last - first + 1)  # without gaps: no need to count
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        with self._database.reading() as connection:
+            rows = connection.execute("SELECT arm, decisions, feedback FROM counters ORDER BY arm").fetchall()
+        return {arm: {"decisions": decisions, "feedback": feedback} for arm, decisions, feedback in rows}
+
+    def spend(self, period: str) -> dict[str, float]:
+        with self._database.reading() as connection:
+            return dict(connection.execute("SELECT key, usd FROM spend WHERE period = ?", (period,)).fetchall())
+
+    def prune(self, before: float) -> int:
+        removed = [self._prune(*table, before) for table in _TIMES]
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM spend WHERE period < ?", (oldest_kept(time.time()),))
+        return removed[0]
+
+    def _prune(self, table: str, time_column: str, before: float) -> int:
+        old = f"SELECT rowid FROM {table} WHERE {time_column} < ? LIMIT {_PRUNE_BATCH}"
+        total = 0
+        while True:
+            with self._database.transaction() as connection:
+                removed = connection.execute(f"DELETE FROM {table} WHERE rowid IN ({old})", (before,)).rowcount
+            total += removed
+            if removed < _PRUNE_BATCH:
+                return total
+
+    def archive(self) -> Archive:
+        return SQLiteArchive(self._database)
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def _settle(connection: sqlite3.Connection, decision_id: str, feedback: Feedback) -> bool:
+    """Let a pending feedback teach; False if its decision was pruned meanwhile."""
+    decision = get_decision(connection, decision_id)
+    if decision is None:
+        connection.execute("UPDATE feedback SET pending = '' WHERE decision_id = ?", (decision_id,))
+        return False
+    result = credit(decision, get_outcome(connection, decision_id), feedback)
+    put_feedback(connection, KeptFeedback(feedback, result.arm, result.quality, result.cost))
+    event = learning_event(result, feedback)
+    if event is not None:
+        put_event(connection, event)
+    return True

@@ -1,0 +1,1 @@
+"""Start tritonserver: embedded or in NVIDIA's container."""

@@ -1,0 +1,88 @@
+"""`python -m router_backend.triton.server.container`: becomes tritonserver, in NVIDIA's container (the image's entry point).
+
+The command line is the embedded server's; backends and caches are the container's own. The admin key stands in it, since
+Triton takes it in no other way: every process of this container's namespace belongs to Triton.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from router_backend.config import load_config
+from router_backend.config.runtime import config_path
+from router_backend.triton.server.embedded import MODEL_REPOSITORY, TritonSettings, arguments
+
+ADMIN_KEY = "LLM_ROUTER_ADMIN_KEY"
+_INSTANCES = re.compile(r"^instance_group \[.*?\]$", re.MULTILINE)
+
+
+def settings(
+    model_repository: Path, work_dir: Path, cache_bytes: int, exit_seconds: int, host: str, ports: tuple[int, int, int]
+) -> TritonSettings:
+    """What the server is told. The key comes from `LLM_ROUTER_ADMIN_KEY`, or is a random one that nobody knows."""
+    http, grpc, metrics = ports
+    return TritonSettings(
+        host=host,
+        http_port=http,
+        grpc_port=grpc,
+        metrics_port=metrics,
+        model_repository=model_repository,
+        work_dir=work_dir,
+        admin_key=os.environ.get(ADMIN_KEY) or secrets.token_urlsafe(32),
+        cache_bytes=cache_bytes,
+        exit_seconds=exit_seconds,
+    )
+
+
+def with_gpu_classifier(model_repository: Path, target: Path, instances: int) -> Path:
+    """A copy of the repository whose classifier runs `instances` times on each GPU.
+
+    A copy, since the original is read-only. Promotions into the original need a restart then.
+
+    Raises:
+        ValueError: the classifier's configuration has no instance group to replace.
+    """
+    shutil.copytree(model_repository, target, dirs_exist_ok=True)
+    file = target / "classifier/config.pbtxt"
+    text, found = _INSTANCES.subn(f"instance_group [ {{ kind: KIND_GPU, count: {instances} }} ]", file.read_text())
+    if not found:
+        raise ValueError(f"{file}: no instance_group on a line of its own; write `instance_group [ … ]` in one line")
+    file.write_text(text)
+    return target
+
+
+def main(
+    model_repository: Annotated[Path, typer.Option(help="What is served.")] = MODEL_REPOSITORY,
+    work_dir: Annotated[Path, typer.Option(help="For the copy that a GPU classifier needs.")] = Path("/tmp/triton"),
+    cache_bytes: Annotated[
+        int | None, typer.Option(help="Of the cache of classifications.", show_default="router.yaml's")
+    ] = None,
+    exit_seconds: Annotated[int, typer.Option(help="That running answers get after SIGTERM.")] = 600,
+    classifier_gpu_instances: Annotated[int, typer.Option(help="Classifiers on each GPU; 0: on the CPU.")] = 0,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",
+    http_port: Annotated[int, typer.Option(help="HTTP.")] = 8000,
+    grpc_port: Annotated[int, typer.Option(help="gRPC.")] = 8001,
+    metrics_port: Annotated[int, typer.Option(help="Metrics.")] = 8002,
+    server: Annotated[str, typer.Option(help="The server's binary.")] = "tritonserver",
+) -> None:
+    """Replace this process by tritonserver, so that signals and the exit code are the server's."""
+    if classifier_gpu_instances:
+        model_repository = with_gpu_classifier(model_repository, work_dir / "models", classifier_gpu_instances)
+    if cache_bytes is None:
+        cache_bytes = load_config(config_path()).routing.classifier_cache_bytes
+    ports = (http_port, grpc_port, metrics_port)
+    told = settings(model_repository, work_dir, cache_bytes, exit_seconds, host, ports)
+    # As for the embedded server's models: one thread each.
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    os.execvpe(server, [server, *arguments(told)], {**os.environ, **threads})
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,130 @@
+"""`llm-router report`: what it sums, and that its three forms say the same."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from router_backend.config import load_config
+from router_backend.core.records import Decision, Feedback, Outcome, Usage
+from router_backend.observability import rendering
+from router_backend.observability.report import NO_KEY, NO_TASK, Report, build, seconds
+from router_backend.state.open import open_store
+from tests.support.configs import local_config
+from tests.support.running import clean_environment, llm_router
+
+DAY = 86_400.0
+NOW = 1_760_000_000.0
+
+
+def answer(
+    number: int, served: str, *, at: float = NOW - 60, task: str = "math", key: str = "", status: int = 200
+) -> tuple[Decision, Outcome]:
+    """A decision and its outcome: 1,000 tokens in, 1,000 out, at the model's price."""
+    prices = {"nemotron-49b": 0.53, "llama3-70b": 1.38, "llama3-8b": 0.09}
+    identity = f"0199c000-0000-7000-8000-{number:012d}"
+    decision = Decision(
+        decision_id=identity,
+        created=at - 1,
+        kind="routed" if task else "named",
+        model=served,
+        reason="policy:linucb",
+        task=task,
+    )
+    outcome = Outcome(
+        decision_id=identity,
+        completed=at,
+        served=served,
+        status=status,
+        usage=Usage(prompt=1000, completion=1000),
+        usage_known=True,
+        cost=prices[served] / 1000,
+        latency=0.5,
+        key=key,
+    )
+    return decision, outcome
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Report:
+    config = load_config(local_config(tmp_path))
+    store = open_store(config.state, tmp_path)
+    rows = [
+        answer(1, "llama3-8b", key="app"),
+        answer(2, "llama3-70b", key="app", task="summarization"),
+        answer(3, "llama3-8b", task=""),
+        answer(4, "nemotron-49b", status=502),
+        answer(5, "llama3-70b", at=NOW - 2 * DAY),  # before the time asked for
+    ]
+    store.append([decision for decision, _ in rows], [outcome for _, outcome in rows])
+    store.append([answer(6, "llama3-8b")[0]], [])  # not answered
+    store.add_feedback(Feedback(decision_id=rows[0][0].decision_id, received=NOW, score=0.75))
+    report = build(store.archive().records(), config, NOW - DAY, NOW)
+    store.close()
+    return report
+
+
+def test_cost_and_savings_are_summed_by_model_task_and_key(made: Report) -> None:
+    assert made.total.requests == 4
+    assert made.total.failed == 1
+    assert made.unanswered == 1
+    assert made.total.cost == pytest.approx((0.09 + 1.38 + 0.09 + 0.53) / 1000)
+    # Against the dearest model, 70B, for the same tokens.
+    assert made.total.savings == pytest.approx(4 * 1.38 / 1000 - made.total.cost)
+    assert made.by_model["llama3-70b"].savings == pytest.approx(0)
+    assert {name: sums.requests for name, sums in made.by_task.items()} == {"math": 2, "summarization": 1, NO_TASK: 1}
+    assert {name: sums.requests for name, sums in made.by_key.items()} == {"app": 2, NO_KEY: 2}
+    assert made.by_model["llama3-8b"].mean_score == 0.75
+    assert sum(part["cost"] for part in made.course) == pytest.approx(made.total.cost)
+
+
+def test_every_form_says_the_same(made: Report) -> None:
+    plain = json.loads(json.dumps(made.plain()))
+    assert plain["total"]["requests"] == 4
+    text, page = rendering.text(made), rendering.page(made)
+    cost = f"${made.total.cost:.4f}"
+    assert cost in text
+    assert cost in page
+    for name in (*made.by_model, *made.by_task, *made.by_key):
+        assert name in text
+        assert name in page
+
+
+def test_the_page_holds_its_plots_and_fetches_nothing(made: Report) -> None:
+    page = rendering.page(made)
+    plots = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    assert len(plots) == 4
+    bars = [rect for plot in plots for rect in ElementTree.fromstring(plot).iter("rect")]
+    assert any(float(bar.attrib["width"]) > 100 for bar in bars)
+    assert not re.search(r"<script|https?://|src=", page)
+
+
+def test_names_in_the_page_are_escaped(tmp_path: Path) -> None:
+    config = load_config(local_config(tmp_path))
+    decision, outcome = answer(1, "llama3-8b", key="<b>&")
+    page = rendering.page(build([decision, outcome], config, NOW - DAY, NOW))
+    assert "<b>" not in page
+    assert "&lt;b&gt;&amp;" in page
+
+
+@pytest.mark.parametrize(("span", "wanted"), [("30m", 1800), ("12h", 43_200), ("1d", DAY), ("2w", 14 * DAY)])
+def test_spans(span: str, wanted: float) -> None:
+    assert seconds(span) == wanted
+
+
+@pytest.mark.parametrize("span", ["", "1", "d", "-1d", "0h", "1y"])
+def test_a_span_that_is_none_says_what_to_write(span: str) -> None:
+    with pytest.raises(ValueError, match="such as 1d"):
+        seconds(span)
+
+
+def test_the_command_on_an_empty_store(tmp_path: Path) -> None:
+    command = [*llm_router(), "report", "--config", str(local_config(tmp_path)), "--state-dir", str(tmp_path)]
+    done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "No answers in this time." in done.stdout
