@@ -44,6 +44,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy router_backend classifier_training clients
+	PYTHONPATH=.:clients $(BIN)/lint-imports
 
 # Beside the peers that are installed; ARGS=--install-peers installs them into a cache folder.
 bench: $(VENV)/.dev

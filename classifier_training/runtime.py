@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from router_backend.classifier.encoding import PromptEncoder
 from router_backend.contract import (
     ATTENTION_MASK,
     COMPLEXITY,
@@ -25,7 +26,6 @@ from router_backend.contract import (
     ContractError,
     check_artifact,
 )
-from router_backend.prompts import PromptEncoder
 
 FloatArray = NDArray[np.float32]
 Progress = Callable[[int, int, float], None]

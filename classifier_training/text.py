@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from router_backend.classifier.encoding import PromptEncoder
 from router_backend.contract import TOKENIZER_FILE
-from router_backend.prompts import PromptEncoder
 
 IdArray = NDArray[np.int64]
 

@@ -57,6 +57,12 @@ class RouterConfig(Section):
         yield from (experiment.policy for experiment in self.experiments)
         yield from (shadow.policy for shadow in self.shadows)
 
+    def named_policies(self) -> dict[str, PolicyConfig]:
+        """Every policy that a request may name: "" and its own name for `policy:`, an experiment's or a shadow's name else."""
+        shadows = {shadow.name: shadow.policy for shadow in self.shadows}
+        experiments = {experiment.name: experiment.policy for experiment in self.experiments}
+        return {"": self.policy, self.policy.name: self.policy, **shadows, **experiments}
+
     @model_validator(mode="after")
     def _names_agree(self) -> RouterConfig:
         names = self.names

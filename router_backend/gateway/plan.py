@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
+from router_backend.config.agreement import CONFIGURATION
 from router_backend.config.schema import RouterConfig
-from router_backend.core.agreement import CONFIGURATION
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.ids import new_decision_id
 from router_backend.core.records import Decision, Kind

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from router_backend.config.agreement import fingerprint
 from router_backend.config.schema import RouterConfig
-from router_backend.core.agreement import fingerprint
 from router_backend.forwarding.api import Engine
 from router_backend.gateway.keys.auth import Keys, Rates
 from router_backend.gateway.keys.budgets import Budgets

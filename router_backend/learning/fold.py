@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -12,35 +11,11 @@ from router_backend.bandits.base import BasePolicy
 from router_backend.bandits.context import CONTEXT_DIM, prompt_tokens
 from router_backend.bandits.costs import CostModel, OutputLengths
 from router_backend.bandits.factory import build_policy
-from router_backend.bandits.protocol import Reader
 from router_backend.config import RouterConfig
 from router_backend.config.models import Price
-from router_backend.config.policy import PolicyConfig
 from router_backend.core.records import LearningEvent
 from router_backend.learning.space import SpaceMap
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What the hot path reads: immutable, swapped as a whole, so that policies and configuration belong together."""
-
-    config: RouterConfig
-    space: int
-    sequence: int  # of the last event in it
-    policies: Mapping[str, Reader]
-    costs: CostModel  # its length estimates go on running
-
-    @property
-    def main(self) -> Reader:
-        """The policy under `policy:`."""
-        return self.policies[""]
-
-
-def named_policies(config: RouterConfig) -> dict[str, PolicyConfig]:
-    """Every configured policy by name: "" and its own name for `policy:`, an experiment's or a shadow's name else."""
-    shadows = {shadow.name: shadow.policy for shadow in config.shadows}
-    experiments = {experiment.name: experiment.policy for experiment in config.experiments}
-    return {"": config.policy, config.policy.name: config.policy, **shadows, **experiments}
+from router_backend.routing.view import View
 
 
 class Fold:
@@ -52,7 +27,7 @@ class Fold:
         self.sequence = 0
         self._map = space_map if space_map is not None and space_map.target == space else None
         self._arms = {name: index for index, name in enumerate(config.names)}
-        self._named = named_policies(config)
+        self._named = config.named_policies()
         built: dict[int, BasePolicy] = {}
         for policy in self._named.values():
             if id(policy) not in built:

@@ -1,7 +1,6 @@
-"""What the classifier reads of a chat request: its text, its tokens, and a few features beside them."""
+"""What is read of a chat request before it is classified: the text to classify, and a few features of the whole request."""
 
-from router_backend.classifier.encoding import Encoded, PromptEncoder
 from router_backend.prompts.features import PromptFeatures, describe
 from router_backend.prompts.messages import BadRequest, routing_text, text_of
 
-__all__ = ["BadRequest", "Encoded", "PromptEncoder", "PromptFeatures", "describe", "routing_text", "text_of"]
+__all__ = ["BadRequest", "PromptFeatures", "describe", "routing_text", "text_of"]

@@ -11,7 +11,7 @@ from router_backend.config.policy import CascadeConfig
 
 
 class Assignment(NamedTuple):
-    """Which policy decides; names as in `routing.fold.named_policies`."""
+    """Which policy decides; names as in `RouterConfig.named_policies`."""
 
     policy: str  # "" is the one under `policy:`
     experiment: str  # "" outside of experiments

@@ -19,10 +19,10 @@ from router_backend.contract import TASKS
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.ids import new_decision_id
 from router_backend.core.records import Decision
-from router_backend.learning.fold import View
 from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.candidates import NoCandidate, candidates
 from router_backend.routing.experiments import Assignment, assign
+from router_backend.routing.view import View
 
 log = logging.getLogger(__name__)
 

@@ -20,10 +20,11 @@ from router_backend.forwarding.api import Progress
 from router_backend.forwarding.stream.chunks import ChunkReader, read_body
 from router_backend.forwarding.stream.sse import SSEParser
 from router_backend.gateway.requests import SHAPES, parse
-from router_backend.learning.fold import Fold, View
+from router_backend.learning.fold import Fold
 from router_backend.prompts import describe, routing_text
 from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.router import Classified, Router
+from router_backend.routing.view import View
 from tests.bandits.examples import make_context, make_models, make_policy, make_query
 from tests.benchmarks.counting import calls, kept_bytes
 

@@ -15,9 +15,9 @@ from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.protocol import Query
 from router_backend.config import RouterConfig, parse_config
 from router_backend.contract import EMBEDDING_DIM
-from router_backend.learning.fold import View
 from router_backend.learning.learner import Learner
 from router_backend.learning.space import SpaceMap
+from router_backend.routing.view import View
 from router_backend.state.redis.store import RedisStore
 from router_backend.state.sqlite.store import SQLiteStore
 from router_backend.state.store import Store

@@ -8,10 +8,11 @@ import pytest
 from router_backend.config import RouterConfig, parse_config
 from router_backend.contract import EMBEDDING_DIM, TASKS
 from router_backend.core.records import Decision, LearningEvent, Usage
-from router_backend.learning.fold import Fold, View
+from router_backend.learning.fold import Fold
 from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.candidates import NoCandidate
 from router_backend.routing.router import Classified, Estimate, Router, UnknownPolicy
+from router_backend.routing.view import View
 
 CONFIG = """\
 version: 1

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.bandits.context import build_context
+from router_backend.classifier.encoding import PromptEncoder
 from router_backend.contract import (
     ATTENTION_MASK,
     COMPLEXITY,
@@ -27,7 +28,7 @@ from router_backend.contract import (
     check_artifact,
     sha256_of,
 )
-from router_backend.prompts import PromptEncoder, describe
+from router_backend.prompts import describe
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int], None]

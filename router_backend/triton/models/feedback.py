@@ -18,7 +18,6 @@ from router_backend.config.runtime import config_path, runtime_config, state_dir
 from router_backend.config.watch import ConfigWatcher
 from router_backend.contract import TASKS
 from router_backend.core.records import Feedback, FeedbackResult
-from router_backend.learning.fold import named_policies
 from router_backend.learning.implicit import ImplicitFeedback
 from router_backend.state.codec import decode_records
 from router_backend.state.credit import check_feedback
@@ -79,7 +78,7 @@ class TritonPythonModel:
         self._store.close()
 
     def _apply(self, config: RouterConfig) -> None:
-        self._rewards = {name: build_reward(policy.reward) for name, policy in named_policies(config).items()}
+        self._rewards = {name: build_reward(policy.reward) for name, policy in config.named_policies().items()}
         self._implicit.signals = config.implicit
 
     def _read(self, request: Any) -> list[_Score] | _Refused:

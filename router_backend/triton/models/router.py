@@ -11,10 +11,10 @@ import triton_python_backend_utils as pb_utils
 
 from router_backend.classifier.artifact import artifact_metadata, newest_artifact
 from router_backend.config import RouterConfig
+from router_backend.config.agreement import CONFIGURATION, fingerprint
 from router_backend.config.runtime import config_path, runtime_config, state_dir
 from router_backend.config.watch import ConfigWatcher
 from router_backend.contract import COMPLEXITY, EMBEDDING, EMBEDDING_SPACE, TASK_PROBABILITIES
-from router_backend.core.agreement import CONFIGURATION, fingerprint
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Decision
 from router_backend.learning.implicit import ImplicitFeedback

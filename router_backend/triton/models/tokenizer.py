@@ -14,9 +14,10 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from router_backend.classifier.artifact import artifact_metadata, newest_artifact
+from router_backend.classifier.encoding import PromptEncoder
 from router_backend.config.runtime import state_dir
 from router_backend.contract import LENGTH_BUCKETS, TOKENIZER_FILE
-from router_backend.prompts import BadRequest, PromptEncoder, describe, routing_text
+from router_backend.prompts import BadRequest, describe, routing_text
 from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.capabilities import required_capabilities
 from router_backend.state.hashing import Hasher

@@ -6,8 +6,7 @@ import hashlib
 
 import orjson
 
-from router_backend.config import RouterConfig
-from router_backend.learning.fold import named_policies
+from router_backend.config.schema import RouterConfig
 
 CONFIGURATION = "configuration"
 """Request parameter of `route`: the gateway's fingerprint."""
@@ -16,4 +15,4 @@ CONFIGURATION = "configuration"
 def fingerprint(config: RouterConfig) -> str:
     """Of all that decides whether a request can be taken: models, what they can do, names of policies."""
     models = [(model.name, sorted(model.capabilities), model.context_window) for model in config.models]
-    return hashlib.sha256(orjson.dumps([models, sorted(named_policies(config))])).hexdigest()[:16]
+    return hashlib.sha256(orjson.dumps([models, sorted(config.named_policies())])).hexdigest()[:16]
