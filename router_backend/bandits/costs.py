@@ -1,4 +1,4 @@
-"""What an answer costs: after it, from its usage; before it, from the prompt's tokens and a running estimate of its length."""
+"""What an answer will cost, from the prompt's tokens and a running estimate of the answer's length; and what one taught of it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.config.models import ModelConfig, Price
+from router_backend.config.models import ModelConfig
 from router_backend.contract import TASKS
+from router_backend.core.pricing import PER_TOKEN, answer_cost
 from router_backend.core.records import Usage
 
-_PER_TOKEN = 1e-6  # prices are per million tokens
 # Tokens of an answer of which nothing is known yet.
 PRIOR_TOKENS = 256.0
 # How many observations the more general estimate counts for in the more special one.
@@ -21,20 +21,6 @@ _SHRINK = 5.0
 _MEMORY = 2000.0
 
 _TASK_INDEX = {task: index for index, task in enumerate(TASKS)}
-
-
-def answer_cost(price: Price, usage: Usage) -> float:
-    """USD of an answer. Cached prompt tokens and reasoning tokens count at their own prices, where there are any."""
-    cached = min(max(usage.cached, 0), usage.prompt)
-    reasoning = min(max(usage.reasoning, 0), usage.completion)
-    cached_price = price.input if price.cached_input is None else price.cached_input
-    reasoning_price = price.output if price.reasoning is None else price.reasoning
-    return _PER_TOKEN * (
-        (usage.prompt - cached) * price.input
-        + cached * cached_price
-        + (usage.completion - reasoning) * price.output
-        + reasoning * reasoning_price
-    )
 
 
 class OutputLengths:
@@ -90,8 +76,8 @@ class CostModel:
     def __init__(self, models: Sequence[ModelConfig], lengths: OutputLengths) -> None:
         self.lengths = lengths
         self._prices = [model.price for model in models]
-        self._input = np.array([model.price.input for model in models]) * _PER_TOKEN
-        self._output = np.array([model.price.output for model in models]) * _PER_TOKEN
+        self._input = np.array([model.price.input for model in models]) * PER_TOKEN
+        self._output = np.array([model.price.output for model in models]) * PER_TOKEN
         caps = [[model.max_tokens_by_task.get(task, np.inf) for task in TASKS] for model in models]
         self._caps = np.array(caps, np.float64)  # [arms, tasks], tokens
         self._capped = bool(np.isfinite(self._caps).any())

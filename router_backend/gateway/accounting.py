@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from router_backend.bandits.costs import answer_cost
+from router_backend.core.pricing import answer_cost
 from router_backend.core.records import Outcome
 from router_backend.forwarding.api import Endpoint, ForwardError, Progress
 from router_backend.gateway.http.exchange import Exchange

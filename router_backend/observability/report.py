@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from router_backend.bandits.costs import answer_cost
 from router_backend.config import RouterConfig
+from router_backend.core.pricing import answer_cost
 from router_backend.core.records import Decision, Kept, KeptFeedback, LearningEvent, Outcome
 
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}

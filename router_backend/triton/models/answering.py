@@ -14,11 +14,11 @@ import numpy as np
 import orjson
 import triton_python_backend_utils as pb_utils
 
-from router_backend.bandits.costs import answer_cost
 from router_backend.config import RouterConfig
 from router_backend.config.runtime import config_path, runtime_config, state_dir
 from router_backend.config.watch import ConfigWatcher
 from router_backend.core.decision import RoutedDecision
+from router_backend.core.pricing import answer_cost
 from router_backend.core.records import Outcome
 from router_backend.core.tracing import TraceContext
 from router_backend.forwarding.api import Answer, ForwardError, ForwardRequest, Progress

@@ -1,0 +1,44 @@
+"""What an answer costs, from its usage."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from router_backend.core.records import Usage
+
+PER_TOKEN = 1e-6
+"""Prices are USD per million tokens."""
+
+
+class TokenPrices(Protocol):
+    """USD per million tokens; `models[].price` in `router.yaml` is one."""
+
+    @property
+    def input(self) -> float: ...
+
+    @property
+    def output(self) -> float: ...
+
+    @property
+    def cached_input(self) -> float | None:
+        """None: as `input`."""
+        ...
+
+    @property
+    def reasoning(self) -> float | None:
+        """None: as `output`."""
+        ...
+
+
+def answer_cost(price: TokenPrices, usage: Usage) -> float:
+    """USD of an answer. Cached prompt tokens and reasoning tokens count at their own prices, where there are any."""
+    cached = min(max(usage.cached, 0), usage.prompt)
+    reasoning = min(max(usage.reasoning, 0), usage.completion)
+    cached_price = price.input if price.cached_input is None else price.cached_input
+    reasoning_price = price.output if price.reasoning is None else price.reasoning
+    return PER_TOKEN * (
+        (usage.prompt - cached) * price.input
+        + cached * cached_price
+        + (usage.completion - reasoning) * price.output
+        + reasoning * reasoning_price
+    )
