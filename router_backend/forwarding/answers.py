@@ -8,9 +8,10 @@ import time
 from collections.abc import AsyncIterator
 
 from router_backend.config.limits import Timeouts
+from router_backend.core.errors import INTERNAL_ERROR, OpenAIError, Verdict
 from router_backend.core.records import Usage
 from router_backend.forwarding.api import Progress
-from router_backend.forwarding.failure import Failure, cut, error_json, timed_out
+from router_backend.forwarding.failure import Failure, cut, timed_out
 from router_backend.forwarding.guards.breaker import Permit
 from router_backend.forwarding.guards.limiter import Slot
 from router_backend.forwarding.observer import Observer
@@ -33,22 +34,22 @@ class Lease:
         self._slot, self._streamed = slot, streamed
         self.open = True
 
-    def drop(self, success: bool | None) -> None:
+    def drop(self, verdict: Verdict) -> None:
         """The call failed before the first byte, or was cancelled there: no answer, so nothing is told of its end."""
         if self.open:
             self.open = False
-            self.permit.settle(success)
+            self.permit.settle(verdict)
             self._slot.release()
             if self.reply:
                 self.reply.cancel()
 
-    def end(self, success: bool | None) -> None:
-        """The answer ended: complete (True), by the upstream's failure (False), or left by the client (None)."""
+    def end(self, verdict: Verdict) -> None:
+        """The answer ended: complete (WELL), by a failure, or left by the client (NOTHING)."""
         if self.open:
-            if success and self.reply:
+            if verdict is Verdict.WELL and self.reply:
                 self.reply.finish()
             self.progress.latency = time.monotonic() - self.progress.started
-            self.drop(success)
+            self.drop(verdict)
             self.observer.ended(self.progress, self._streamed)
 
 
@@ -79,7 +80,7 @@ class WholeAnswer:
 def _own_fault(arm: str, error: Exception) -> Failure:
     """A defect of ours must not end a stream silently either. The message may quote the answer, so it isn't logged."""
     _log.error("reading an answer of %s failed with %s", arm, type(error).__name__)
-    return Failure("internal_error", f"the router failed while it read the answer of {arm}", status=500, broken=False)
+    return Failure(INTERNAL_ERROR, OpenAIError(f"the router failed while it read the answer of {arm}", 500))
 
 
 class StreamedAnswer:
@@ -114,7 +115,7 @@ class StreamedAnswer:
         self._lease.observer.first_token(self.progress.arm, self.progress.first_token)
         self._lease.permit.first_byte()
         if self._ended:
-            self._lease.end(True)
+            self._lease.end(Verdict.WELL)
 
     async def body(self) -> bytes:
         """Streamed: there is none."""
@@ -146,7 +147,7 @@ class StreamedAnswer:
             self._held = None
             self.progress.status = 499
             self._estimate()
-            self._lease.end(None)
+            self._lease.end(Verdict.NOTHING)
 
     async def _next(self) -> list[bytes] | None:
         """The next chunks for the client; None after the end."""
@@ -176,10 +177,10 @@ class StreamedAnswer:
             self.progress.error = failure.cause
             self._estimate()
             self._lease.observer.failed(self.progress.arm, failure.cause)
-            self._lease.end(False if failure.broken else None)
-            return [error_json(failure.message, failure.type, failure.param, failure.code)]
+            self._lease.end(failure.cause.verdict)
+            return [failure.error.json()]
         if self._ended:
-            self._lease.end(True)
+            self._lease.end(Verdict.WELL)
         return payloads
 
     async def _read(self) -> list[bytes]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from router_backend.config.policy import CascadeConfig
+from router_backend.core.errors import Attempt, Cause
 from router_backend.core.records import Usage
 from router_backend.core.tracing import TraceContext
 
@@ -40,8 +41,8 @@ class Progress:
     first_token: float | None = None  # seconds after `started`
     latency: float | None = None  # seconds; None while it runs
     attempts: int = 1
-    fallbacks: tuple[str, ...] = ()  # arms that were tried before `arm`, with why: "arm:cause"
-    error: str = ""  # cause of a failure after the first byte
+    fallbacks: tuple[Attempt, ...] = ()  # arms that were asked before `arm`
+    error: Cause | None = None  # of a failure after the first byte
     discarded: tuple[
         tuple[str, Usage], ...
     ] = ()  # a cascade's other answers and its judge: (arm, usage); they cost, too
@@ -89,31 +90,3 @@ class Engine(Protocol):
         ...
 
     async def aclose(self) -> None: ...
-
-
-_NOT_TRIED = frozenset({"queue_full", "breaker_open", "context_length"})  # causes without a call
-
-
-class ForwardError(Exception):
-    """No arm answered. Maps one to one on OpenAI's error object."""
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int,
-        type: str = "api_error",
-        code: str | None = None,
-        param: str | None = None,
-        retry_after: float | None = None,
-        arm: str = "",
-        fallbacks: tuple[str, ...] = (),
-    ) -> None:
-        super().__init__(message)
-        self.message, self.status, self.type, self.code, self.param = message, status, type, code, param
-        self.retry_after, self.arm, self.fallbacks = retry_after, arm, fallbacks
-
-    @property
-    def tried(self) -> bool:
-        """Whether an upstream was called: then a caller that called again would multiply the load."""
-        return any(arm.rpartition(":")[2] not in _NOT_TRIED for arm in self.fallbacks)

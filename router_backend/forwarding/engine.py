@@ -17,10 +17,18 @@ import aiohttp
 
 from router_backend.config.models import ModelConfig, OpenAIUpstream, TensorRTLLMUpstream
 from router_backend.config.schema import RouterConfig
+from router_backend.core.errors import (
+    BREAKER_OPEN,
+    CONTEXT_LENGTH,
+    QUEUE_FULL,
+    Attempt,
+    OpenAIError,
+    Verdict,
+)
 from router_backend.forwarding.answers import Lease, StreamedAnswer, WholeAnswer
-from router_backend.forwarding.api import Answer, ForwardError, ForwardRequest, Progress
+from router_backend.forwarding.api import Answer, ForwardRequest, Progress
 from router_backend.forwarding.cascade.cascade import Cascade
-from router_backend.forwarding.failure import Failure, timed_out
+from router_backend.forwarding.failure import Failure, ForwardError, no_answer, timed_out
 from router_backend.forwarding.guards.breaker import CircuitBreaker
 from router_backend.forwarding.guards.limiter import Limiter, QueueFull, Slot
 from router_backend.forwarding.guards.retries import RetryBudget, backoff
@@ -105,8 +113,7 @@ class Engine:
             return await Cascade(self.forward, models, request.cascade).ask(request)
         self._budget.request()
         started = time.monotonic()
-        trail: list[str] = []
-        failures: list[Failure] = []
+        trail: list[Attempt] = []
         calls = 1 if request.named else 1 + self._config.retries.fallbacks
         window = 0  # an arm must have a larger one, after a prompt that was too long
         for name in request.arms:
@@ -114,34 +121,29 @@ class Engine:
             if calls == 0:
                 break
             if arm.config.context_window <= window:
-                trail.append(f"{name}:context_length")
+                trail.append(Attempt(name, CONTEXT_LENGTH))
                 continue
             try:
                 return await self._with_retries(arm, request, started, trail)
             except Failure as failure:
-                failures.append(failure)
-                trail.append(f"{name}:{failure.cause}")
-                if not failure.fallback or request.named:
+                trail.append(Attempt(name, failure.cause, failure.error))
+                if not failure.cause.falls_back or request.named:
                     break
-                calls -= failure.cause != "breaker_open"  # such an arm was passed over, not tried
-                if failure.cause == "context_length":
+                calls -= failure.cause is not BREAKER_OPEN  # such an arm was passed over, not tried
+                if failure.cause is CONTEXT_LENGTH:
                     window = max(window, arm.config.context_window)
                 self._observer.fallback(name, failure.cause)
-        raise _final(failures, tuple(trail))
+        raise no_answer(trail)
 
     def _known(self, name: str) -> Arm:
         try:
             return self._arms[name]
         except KeyError:
-            raise ForwardError(
-                f"the model {name!r} does not exist; the models are {', '.join(self._arms)}",
-                status=404,
-                type="invalid_request_error",
-                code="model_not_found",
-                param="model",
-            ) from None
+            message = f"the model {name!r} does not exist; the models are {', '.join(self._arms)}"
+            error = OpenAIError(message, 404, "invalid_request_error", "model_not_found", "model")
+            raise ForwardError(error) from None
 
-    async def _with_retries(self, arm: Arm, request: ForwardRequest, started: float, trail: list[str]) -> Answer:
+    async def _with_retries(self, arm: Arm, request: ForwardRequest, started: float, trail: list[Attempt]) -> Answer:
         """One arm, with retries.
 
         Raises:
@@ -153,9 +155,9 @@ class Engine:
             try:
                 return await self._attempt(arm, request, started, trail, attempt)
             except Failure as failure:
-                if not failure.retry or attempt >= retries.attempts:
+                if not failure.cause.retried or attempt >= retries.attempts:
                     raise
-                delay = backoff(retries, attempt - 1, failure.retry_after, self._rng)
+                delay = backoff(retries, attempt - 1, failure.error.retry_after, self._rng)
                 left = started + self._config.timeouts.total - time.monotonic()
                 if delay is None or delay >= left or not self._budget.spend():
                     raise
@@ -164,7 +166,7 @@ class Engine:
                 attempt += 1
 
     async def _attempt(
-        self, arm: Arm, request: ForwardRequest, started: float, trail: list[str], attempt: int
+        self, arm: Arm, request: ForwardRequest, started: float, trail: list[Attempt], attempt: int
     ) -> Answer:
         """One call of one arm.
 
@@ -194,7 +196,7 @@ class Engine:
                     await answer.prime()
                     return answer
                 data = read_body(await lease.reply.body(), progress, request.endpoint)
-                lease.end(True)
+                lease.end(Verdict.WELL)
                 return WholeAnswer(progress, data)
         except TimeoutError as error:
             failure = timed_out(limit, getattr(timeouts, limit), name)
@@ -213,25 +215,19 @@ class Engine:
         try:
             return await arm.limiter.acquire()
         except QueueFull as full:
-            raise Failure(
-                "queue_full",
+            message = (
                 f"{arm.config.name} has {arm.limiter.running} calls running and {arm.limiter.queued} waiting; "
-                f"try again in {full.retry_after:g} s",
-                status=429,
-                type="rate_limit_error",
-                code="rate_limit_exceeded",
-                retry_after=full.retry_after,
-                retry=False,
-                broken=False,
-            ) from full
+                f"try again in {full.retry_after:g} s"
+            )
+            error = OpenAIError(message, 429, "rate_limit_error", "rate_limit_exceeded", retry_after=full.retry_after)
+            raise Failure(QUEUE_FULL, error) from full
 
     def _failed(self, slot: Slot | None, lease: Lease | None, failure: Failure | None) -> None:
         """Give back what the call held. No failure: it was cancelled, which says nothing about the upstream."""
         if lease:
             if failure:
                 self._observer.failed(lease.progress.arm, failure.cause)
-            answered = failure is not None and failure.status < 429 and not failure.broken
-            lease.drop(True if answered else False if failure and failure.broken else None)
+            lease.drop(failure.cause.verdict if failure else Verdict.NOTHING)
         elif slot:
             slot.release()
 
@@ -247,41 +243,6 @@ class Engine:
             await self._session.close()
 
 
-_NOT_TRIED = frozenset({"breaker_open", "context_length", "unsupported"})
-
-
 def _resting(arm: Arm) -> Failure:
-    return Failure(
-        "breaker_open",
-        f"{arm.config.name} is unavailable: its last calls failed, and it is tried again in a moment",
-        status=503,
-        type="overloaded_error",
-        retry_after=arm.breaker.retry_after,
-        retry=False,
-        broken=False,
-    )
-
-
-def _final(failures: list[Failure], trail: tuple[str, ...]) -> ForwardError:
-    """The error for the caller: a rate limit stays one, with the longest wait; otherwise the last failure counts.
-
-    That an arm rests, or can't take the request, counts only if every arm does.
-    """
-    if not failures:
-        return ForwardError("no model can take this request", status=503, type="overloaded_error", code="no_candidates")
-    limited = [failure for failure in failures if failure.status == 429]
-    tried = [failure for failure in failures if failure.cause not in _NOT_TRIED]
-    resting = [failure for failure in failures if failure.cause == "breaker_open"]
-    told = (limited or tried or resting or failures)[-1]
-    waits = [failure.retry_after for failure in limited or failures if failure.retry_after is not None]
-    wait = None if not waits else max(waits) if limited else min(waits)
-    return ForwardError(
-        told.message,
-        status=told.status,
-        type=told.type,
-        code=told.code,
-        param=told.param,
-        retry_after=wait if told.status in (429, 503) else None,
-        arm=trail[-1].rpartition(":")[0] if trail else "",
-        fallbacks=trail,
-    )
+    message = f"{arm.config.name} is unavailable: its last calls failed, and it is tried again in a moment"
+    return Failure(BREAKER_OPEN, OpenAIError(message, 503, "overloaded_error", retry_after=arm.breaker.retry_after))

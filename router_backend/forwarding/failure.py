@@ -1,14 +1,15 @@
-"""What can go wrong with one call of one upstream, and what may be done about it."""
+"""What can go wrong while a request is forwarded: one call (`Failure`), or all of them (`ForwardError`)."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-import orjson
-
-CLIENT_STATUSES = frozenset({400, 404, 409, 413, 415, 422})
-"""Statuses that the request itself earned: another try or another arm would earn them too."""
+from router_backend.core import errors
+from router_backend.core.errors import Attempt, Cause, OpenAIError
+from router_backend.core.jsonio import dump, load
 
 _CONTEXT_LENGTH = re.compile(
     r"context.?(length|size|window)|max_model_len|maximum (input|prompt) length|too many (input |prompt )?tokens", re.I
@@ -19,121 +20,102 @@ _UNSUPPORTED = re.compile(r"\b(is|are|does|do) not support", re.I)
 
 
 class Failure(Exception):
-    """One failed call.
+    """One failed call: why, and what a client would be told. The error's code is the cause, unless it has its own."""
 
-    `cause` is a short label for logs, metrics and `Progress.fallbacks`. `retry`: the same arm may be tried again.
-    `fallback`: another arm may be tried. `broken`: counts against the arm's circuit breaker. The rest is OpenAI's
-    error object with its HTTP status.
+    def __init__(self, cause: Cause, error: OpenAIError) -> None:
+        super().__init__(error.message)
+        self.cause = cause
+        self.error = error if error.code else replace(error, code=cause.label)
+
+
+class ForwardError(Exception):
+    """No arm answered.
+
+    `error` is for the client; `fallbacks` are the attempts, in their order.
     """
 
-    def __init__(
-        self,
-        cause: str,
-        message: str,
-        *,
-        status: int = 502,
-        type: str = "api_error",
-        code: str | None = None,
-        param: str | None = None,
-        retry_after: float | None = None,
-        retry: bool = True,
-        fallback: bool = True,
-        broken: bool = True,
-    ) -> None:
-        super().__init__(message)
-        self.cause, self.message, self.status, self.type = cause, message, status, type
-        self.code, self.param, self.retry_after = code or cause, param, retry_after
-        self.retry, self.fallback, self.broken = retry, fallback, broken
+    def __init__(self, error: OpenAIError, fallbacks: Sequence[Attempt] = ()) -> None:
+        super().__init__(error.message)
+        self.error, self.fallbacks = error, tuple(fallbacks)
+
+    @property
+    def arm(self) -> str:
+        """The last one that was asked; empty if none was."""
+        return self.fallbacks[-1].arm if self.fallbacks else ""
+
+    @property
+    def tried(self) -> bool:
+        """Whether an upstream worked on the request: then a caller that called again would multiply the load."""
+        return any(attempt.cause.tried for attempt in self.fallbacks)
+
+
+def no_answer(attempts: Sequence[Attempt]) -> ForwardError:
+    """The error for the caller: a rate limit stays one, with the longest wait; otherwise the last failure counts.
+
+    That an arm rests, or can't take the request, counts only if every arm does.
+    """
+    failed = [(attempt.cause, attempt.error) for attempt in attempts if attempt.error]
+    if not failed:
+        error = OpenAIError("no model can take this request", 503, "overloaded_error", "no_candidates")
+        return ForwardError(error, attempts)
+    limited = [error for _, error in failed if error.status == 429]
+    tried = [error for cause, error in failed if cause.tried]
+    resting = [error for cause, error in failed if cause is errors.BREAKER_OPEN]
+    everyone = [error for _, error in failed]
+    error = (limited or tried or resting or everyone)[-1]
+    waits = [each.retry_after for each in limited or everyone if each.retry_after is not None]
+    wait = None if not waits else max(waits) if limited else min(waits)
+    return ForwardError(replace(error, retry_after=wait if error.status in (429, 503) else None), attempts)
 
 
 def timed_out(limit: str, seconds: float, arm: str) -> Failure:
-    """A time limit ran out. Only a connection is worth a second try: a slow arm would be slow again."""
-    return Failure(
-        f"timeout_{limit}",
-        f"{arm} exceeded the {limit} limit of {seconds:g} s (timeouts.{limit})",
-        status=504,
-        type="timeout_error",
-        retry=limit == "connect",
-    )
+    """A time limit ran out."""
+    message = f"{arm} exceeded the {limit} limit of {seconds:g} s (timeouts.{limit})"
+    return Failure(errors.timeout(limit), OpenAIError(message, 504, "timeout_error"))
 
 
 def unusable(arm: str, what: str) -> Failure:
     """The upstream answered something that isn't the protocol."""
-    return Failure("invalid_response", f"{arm} sent an unusable answer: {what}")
+    return Failure(errors.INVALID_RESPONSE, OpenAIError(f"{arm} sent an unusable answer: {what}"))
 
 
 def unreadable(what: str) -> Failure:
     """The request itself can't be sent to any upstream."""
-    return Failure(
-        "http_400",
-        what,
-        status=400,
-        type="invalid_request_error",
-        code="invalid_request",
-        retry=False,
-        fallback=False,
-        broken=False,
-    )
+    return Failure(errors.http(400), OpenAIError(what, 400, "invalid_request_error", "invalid_request"))
 
 
 def cut(arm: str) -> Failure:
     """The upstream ended in the middle."""
-    return Failure("cut", f"{arm} closed the connection before the answer was complete")
+    return Failure(errors.CUT, OpenAIError(f"{arm} closed the connection before the answer was complete"))
 
 
 def from_status(arm: str, status: int, body: bytes, retry_after: float | None = None) -> Failure:
     """Classify an HTTP answer other than 200 by its status and its error object."""
-    error = error_object(body)
-    message = str(error.get("message") or body[:300].decode("utf-8", "replace").strip() or f"HTTP {status}")
-    code, kind = _code(error.get("code")), _text(error.get("type"))
-    if status in CLIENT_STATUSES:
+    fields = error_object(body)
+    message = str(fields.get("message") or body[:300].decode("utf-8", "replace").strip() or f"HTTP {status}")
+    code, kind, param = _code(fields.get("code")), _text(fields.get("type")), _text(fields.get("param"))
+    if status in errors.CLIENT_STATUSES:
         too_long = status in (400, 413, 422) and bool(
             _CONTEXT_LENGTH.search(f"{code or ''} {kind or ''}") or _CONTEXT_LENGTH.search(message)
         )
-        return Failure(
-            "context_length" if too_long else f"http_{status}",
-            message,
-            status=status,
-            type="invalid_request_error",
-            code="context_length_exceeded" if too_long else code or "invalid_request",
-            param=_text(error.get("param")),
-            retry=False,
-            fallback=too_long,
-            broken=False,
-        )
+        cause = errors.CONTEXT_LENGTH if too_long else errors.http(status)
+        code = "context_length_exceeded" if too_long else code or "invalid_request"
+        return Failure(cause, OpenAIError(message, status, "invalid_request_error", code, param))
     if status == 429:
-        return Failure(
-            "rate_limited",
-            message,
-            status=429,
-            type="rate_limit_error",
-            code=code or "rate_limit_exceeded",
-            retry_after=retry_after,
-            broken=False,
-        )
+        code = code or "rate_limit_exceeded"
+        error = OpenAIError(message, 429, "rate_limit_error", code, retry_after=retry_after)
+        return Failure(errors.RATE_LIMITED, error)
     if status in (401, 403):  # the router's own key: a client would take the status for its own key's
-        return Failure(
-            "upstream_auth",
-            f"{arm} refused the router's credentials (HTTP {status}); check api_key_env or api_key_file",
-            retry=False,
-        )
+        message = f"{arm} refused the router's credentials (HTTP {status}); check api_key_env or api_key_file"
+        return Failure(errors.UPSTREAM_AUTH, OpenAIError(message))
     if status == 501 or (status == 500 and _UNSUPPORTED.search(message)):
-        return Failure(
-            "unsupported",
-            f"{arm}: {message}",
-            status=400,
-            type="invalid_request_error",
-            code=code or "unsupported",
-            param=_text(error.get("param")),
-            retry=False,
-            broken=False,
-        )
+        error = OpenAIError(f"{arm}: {message}", 400, "invalid_request_error", code, param)
+        return Failure(errors.UNSUPPORTED, error)
     if status >= 500 or status == 408:
         passed_on = status if status in (503, 504) else 502
-        return Failure(f"http_{status}", f"{arm}: {message}", status=passed_on, retry_after=retry_after)
-    return Failure(
-        f"http_{status}", f"{arm} answered HTTP {status}, which is no answer; check upstream.base_url", retry=False
-    )
+        return Failure(errors.http(status), OpenAIError(f"{arm}: {message}", passed_on, retry_after=retry_after))
+    message = f"{arm} answered HTTP {status}, which is no answer; check upstream.base_url"
+    return Failure(errors.http(status), OpenAIError(message))
 
 
 def from_error(arm: str, error: Any) -> Failure:
@@ -141,21 +123,23 @@ def from_error(arm: str, error: Any) -> Failure:
     fields = error if isinstance(error, dict) else {"message": error}
     status = fields.get("code") if isinstance(fields.get("code"), int) else fields.get("status")
     if isinstance(status, int) and 400 <= status <= 599:
-        return from_status(arm, status, orjson.dumps({"error": fields}))
+        return from_status(arm, status, dump({"error": fields}))
     return Failure(
-        "upstream_error",
-        f"{arm}: {fields.get('message') or 'error without a message'}",
-        type=_text(fields.get("type")) or "api_error",
-        code=_code(fields.get("code")),
-        param=_text(fields.get("param")),
+        errors.UPSTREAM_ERROR,
+        OpenAIError(
+            f"{arm}: {fields.get('message') or 'error without a message'}",
+            type=_text(fields.get("type")) or "api_error",
+            code=_code(fields.get("code")),
+            param=_text(fields.get("param")),
+        ),
     )
 
 
 def error_object(body: bytes) -> dict[str, Any]:
     """The error fields of OpenAI's, vLLM's and FastAPI's error bodies; empty if there are none."""
     try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        data = load(body)
+    except ValueError:
         return {}
     if not isinstance(data, dict):
         return {}
@@ -166,13 +150,8 @@ def error_object(body: bytes) -> dict[str, Any]:
         return {}
     if "message" not in error and "detail" in error:
         detail = error["detail"]
-        return {"message": detail if isinstance(detail, str) else orjson.dumps(detail).decode()}
+        return {"message": detail if isinstance(detail, str) else dump(detail).decode()}
     return error
-
-
-def error_json(message: str, type: str, param: str | None, code: str | None) -> bytes:
-    """OpenAI's error object; all four keys, always."""
-    return orjson.dumps({"error": {"message": message, "type": type, "param": param, "code": code}})
 
 
 def _code(value: Any) -> str | None:

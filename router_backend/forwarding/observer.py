@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from router_backend.core.errors import Cause
 from router_backend.forwarding.api import Progress
 
 
@@ -11,13 +12,13 @@ class Observer:
     def attempt(self, arm: str) -> None:
         """A call of the arm's upstream begins (retries included)."""
 
-    def failed(self, arm: str, cause: str) -> None:
+    def failed(self, arm: str, cause: Cause) -> None:
         """A call failed, before or after the first byte."""
 
-    def retry(self, arm: str, cause: str) -> None:
+    def retry(self, arm: str, cause: Cause) -> None:
         """The same arm is called again."""
 
-    def fallback(self, arm: str, cause: str) -> None:
+    def fallback(self, arm: str, cause: Cause) -> None:
         """The arm is given up, and another one is taken."""
 
     def breaker(self, arm: str, state: str) -> None:

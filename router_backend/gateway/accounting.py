@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from router_backend.core.pricing import answer_cost
 from router_backend.core.records import Outcome
-from router_backend.forwarding.api import Endpoint, ForwardError, Progress
+from router_backend.forwarding.api import Endpoint, Progress
+from router_backend.forwarding.failure import ForwardError
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.memory import Remembered
 from router_backend.gateway.plan import Plan
@@ -68,7 +69,7 @@ class Account:
         """No model answered."""
         progress = Progress(arm=error.arm or self._plan.arms[0], started=self._exchange.started)
         progress.fallbacks = error.fallbacks
-        self._close(progress, error.status)
+        self._close(progress, error.error.status)
 
     def left(self, progress: Progress) -> None:
         """The client went away; what its answer had cost by then is kept."""
@@ -118,7 +119,7 @@ class Account:
             "completion_tokens": usage.completion,
             "cost_usd": cost,
             "attempts": progress.attempts,
-            "fallbacks": list(progress.fallbacks),
-            "error": progress.error or None,
+            "fallbacks": [str(attempt) for attempt in progress.fallbacks],
+            "error": progress.error.label if progress.error else None,
             "upstream_ms": None if progress.latency is None else round(progress.latency * 1000, 2),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 
+from router_backend.core.errors import OpenAIError
 from router_backend.gateway import playground
 from router_backend.gateway.http.access_log import log_access
 from router_backend.gateway.http.errors import ApiError, ClientGone
@@ -37,14 +38,14 @@ class App:
         except ClientGone:
             exchange.status = exchange.status or 499
         except ApiError as error:
-            await exchange.fail(error)
+            await exchange.fail(error.error, error.headers)
         except Exception as error:
             # Without its message, which may repeat what the client sent.
             where = "".join(traceback.format_tb(error.__traceback__))
             _log.error("request %s failed: %s\n%s", exchange.request_id, type(error).__name__, where)
             if exchange.begun:
                 raise _Broken from None  # the connection is cut: a normal end would look like a whole answer
-            await exchange.fail(ApiError(500, "The gateway failed", type="server_error", code="internal_error"))
+            await exchange.fail(OpenAIError("The gateway failed", 500, "server_error", "internal_error"))
         finally:
             self.gateway.metrics.responses.labels(route, exchange.status).inc()
             if self.gateway.runtime.config.gateway.access_log:

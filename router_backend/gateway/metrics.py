@@ -12,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from router_backend.core.decision import RoutedDecision
+from router_backend.core.errors import Cause
 from router_backend.core.records import Outcome
 from router_backend.forwarding.observer import Observer
 
@@ -192,10 +193,10 @@ class EngineMetrics(Observer):
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    def failed(self, arm: str, cause: str) -> None:
-        self._metrics.upstream_failures.labels(arm, cause).inc()
+    def failed(self, arm: str, cause: Cause) -> None:
+        self._metrics.upstream_failures.labels(arm, cause.label).inc()
 
-    def retry(self, arm: str, cause: str) -> None:
+    def retry(self, arm: str, cause: Cause) -> None:
         self._metrics.upstream_retries.labels(arm).inc()
 
     def load(self, arm: str, running: int, queued: int) -> None:

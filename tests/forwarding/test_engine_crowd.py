@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from router_backend.forwarding.api import ForwardError
 from router_backend.forwarding.engine import Engine
+from router_backend.forwarding.failure import ForwardError
 from tests.support.asking import ask
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
@@ -64,11 +64,11 @@ async def test_a_thousand_streams_with_random_disconnects_leave_no_task_socket_o
                         pass
                 finally:
                     await answer.aclose()
-            ends[answer.progress.error or "complete"] += 1
+            ends[str(answer.progress.error or "complete")] += 1
         except TimeoutError:
             ends["left"] += 1
         except ForwardError as error:
-            ends[str(error.code)] += 1
+            ends[str(error.error.code)] += 1
 
     await asyncio.gather(*(client(rng.uniform(0, 5) if place % 2 else None) for place in range(STREAMS)))
     await upstream.wait_running(0, within=15)

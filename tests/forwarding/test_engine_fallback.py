@@ -9,11 +9,12 @@ from typing import Any
 import orjson
 import pytest
 
-from router_backend.forwarding.api import ForwardError
+from router_backend.core.errors import Cause
 from router_backend.forwarding.engine import Engine, build_engine
+from router_backend.forwarding.failure import ForwardError
 from router_backend.forwarding.observer import Observer
 from tests.support.arms import model, router_config
-from tests.support.asking import ask, payloads, text_of
+from tests.support.asking import ask, labels, payloads, text_of
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
 EngineFor = Callable[..., Engine]
@@ -27,11 +28,11 @@ class Recorded(Observer):
     def attempt(self, arm: str) -> None:
         self.seen.append(("attempt", arm))
 
-    def retry(self, arm: str, cause: str) -> None:
-        self.seen.append(("retry", arm, cause))
+    def retry(self, arm: str, cause: Cause) -> None:
+        self.seen.append(("retry", arm, cause.label))
 
-    def fallback(self, arm: str, cause: str) -> None:
-        self.seen.append(("fallback", arm, cause))
+    def fallback(self, arm: str, cause: Cause) -> None:
+        self.seen.append(("fallback", arm, cause.label))
 
     def breaker(self, arm: str, state: str) -> None:
         self.seen.append(("breaker", arm, state))
@@ -62,7 +63,7 @@ async def test_the_next_arm_answers_when_the_first_keeps_failing(
     else:
         assert orjson.loads(await answer.body())["model"] == "b"
     assert answer.progress.arm == "b"
-    assert answer.progress.fallbacks == ("a:http_503",)
+    assert labels(answer.progress.fallbacks) == ("a:http_503",)
     assert len(upstream.requests) == 2
 
 
@@ -103,7 +104,7 @@ async def test_a_named_model_never_falls_back(
     upstream.script(Script(status=500))
     with pytest.raises(ForwardError) as error:
         await engine_for(upstream, second).forward(ask("a", "b", named=True))
-    assert error.value.status == 502
+    assert error.value.error.status == 502
     assert second.requests == []
 
 
@@ -124,18 +125,22 @@ async def test_what_a_server_can_not_do_is_no_failure_of_the_server(
     for _ in range(3):
         with pytest.raises(ForwardError) as error:
             await engine.forward(ask("a", named=True))
-        assert (error.value.status, error.value.type, error.value.code) == (400, "invalid_request_error", "unsupported")
+        assert (error.value.error.status, error.value.error.type, error.value.error.code) == (
+            400,
+            "invalid_request_error",
+            "unsupported",
+        )
     assert engine.health() == {"a": "closed", "b": "closed"}
     assert len(upstream.requests) == 3  # none was tried again
     answer = await engine.forward(ask("a", "b"))
-    assert answer.progress.fallbacks == ("a:unsupported",)
+    assert labels(answer.progress.fallbacks) == ("a:unsupported",)
 
 
 async def test_a_status_in_place_of_a_code_is_no_code(engine_for: EngineFor, upstream: ScriptedUpstream) -> None:
     upstream.script(Script(status=400, error={"message": "no such field", "code": 400, "type": "BadRequestError"}))
     with pytest.raises(ForwardError) as error:
         await engine_for(upstream).forward(ask("a"))
-    assert error.value.code == "invalid_request"
+    assert error.value.error.code == "invalid_request"
 
 
 async def test_429_stays_429_through_fallback_with_the_longest_wait(
@@ -145,13 +150,13 @@ async def test_429_stays_429_through_fallback_with_the_longest_wait(
     second.script(Script(status=429, headers={"retry-after": "5"}))
     with pytest.raises(ForwardError) as error:
         await engine_for(upstream, second).forward(ask("a", "b"))
-    assert (error.value.status, error.value.retry_after) == (429, 17.0)
-    assert error.value.fallbacks == ("a:rate_limited", "b:rate_limited")
+    assert (error.value.error.status, error.value.error.retry_after) == (429, 17.0)
+    assert labels(error.value.fallbacks) == ("a:rate_limited", "b:rate_limited")
     assert len(upstream.requests) == 1  # it asked for more patience than a retry has
     second.script(Script(status=500))
     with pytest.raises(ForwardError) as error:
         await engine_for(upstream, second).forward(ask("a", "b"))
-    assert (error.value.status, error.value.retry_after) == (429, 17.0)
+    assert (error.value.error.status, error.value.error.retry_after) == (429, 17.0)
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 422])
@@ -163,7 +168,7 @@ async def test_the_clients_mistake_is_neither_retried_nor_fallen_back(
     engine = engine_for(upstream, second)
     with pytest.raises(ForwardError) as error:
         await engine.forward(ask("a", "b"))
-    got = error.value
+    got = error.value.error
     assert (got.status, got.message, got.param, got.code) == (status, "temperature is too high", "temperature", "range")
     assert (len(upstream.requests), len(second.requests)) == (1, 0)
 
@@ -188,7 +193,7 @@ async def test_a_prompt_too_long_goes_to_a_larger_window_only(
         assert second.requests == []
         with pytest.raises(ForwardError) as error:
             await engine.forward(ask("a", "b"))
-        assert (error.value.status, error.value.code) == (400, "context_length_exceeded")
+        assert (error.value.error.status, error.value.error.code) == (400, "context_length_exceeded")
         await engine.aclose()
 
 
@@ -200,7 +205,7 @@ async def test_the_routers_own_key_refused_is_not_the_clients_401(
     assert (await engine.forward(ask("a", "b"))).progress.arm == "b"
     with pytest.raises(ForwardError) as error:
         await engine.forward(ask("a", named=True))
-    assert (error.value.status, error.value.code) == (502, "upstream_auth")
+    assert (error.value.error.status, error.value.error.code) == (502, "upstream_auth")
 
 
 async def test_fallbacks_are_limited_and_need_no_retry_budget(
@@ -237,12 +242,12 @@ async def test_a_broken_arm_is_passed_over_and_comes_back(
     await engine.forward(ask("a", "b"))
     assert engine.health() == {"a": "open", "b": "closed"}
     answer = await engine.forward(ask("a", "b"))
-    assert answer.progress.fallbacks == ("a:breaker_open",)
+    assert labels(answer.progress.fallbacks) == ("a:breaker_open",)
     assert len(upstream.requests) == 2
     with pytest.raises(ForwardError) as error:
         await engine.forward(ask("a", named=True))
-    assert error.value.status == 503
-    assert error.value.retry_after is not None
+    assert error.value.error.status == 503
+    assert error.value.error.retry_after is not None
     upstream.script(Script())
     await asyncio.sleep(0.06)
     assert engine.health()["a"] == "half_open"
@@ -263,9 +268,9 @@ async def test_an_arm_that_rests_or_cannot_take_the_request_hides_no_other_failu
     for _ in range(3):
         with pytest.raises(ForwardError) as error:
             await engine.forward(ask("a", "b"))
-        statuses.append(error.value.status)
+        statuses.append(error.value.error.status)
     assert statuses == [502, 502, 503]
-    assert error.value.retry_after is not None
+    assert error.value.error.retry_after is not None
 
 
 async def test_names_with_colons(upstream: ScriptedUpstream) -> None:
@@ -281,7 +286,7 @@ async def test_an_unreachable_arm_falls_back(engine_for: EngineFor, second: Scri
     async with ScriptedUpstream() as gone:
         engine = engine_for(gone, second)
     answer = await engine.forward(ask("a", "b"))
-    assert answer.progress.fallbacks == ("a:connect",)
+    assert labels(answer.progress.fallbacks) == ("a:connect",)
 
 
 async def test_a_full_queue_is_429_at_once_and_other_arms_go_on(
@@ -293,9 +298,9 @@ async def test_a_full_queue_is_429_at_once_and_other_arms_go_on(
     await upstream.wait_running(2)
     with pytest.raises(ForwardError) as error:
         await engine.forward(ask("a", named=True))
-    assert (error.value.status, error.value.type) == (429, "rate_limit_error")
-    assert error.value.retry_after is not None
-    assert (await engine.forward(ask("a", "b"))).progress.fallbacks == ("a:queue_full",)
+    assert (error.value.error.status, error.value.error.type) == (429, "rate_limit_error")
+    assert error.value.error.retry_after is not None
+    assert labels((await engine.forward(ask("a", "b"))).progress.fallbacks) == ("a:queue_full",)
     assert (await engine.forward(ask("b", named=True))).progress.arm == "b"
     for task in hung:
         task.cancel()
@@ -308,7 +313,7 @@ async def test_a_full_queue_is_429_at_once_and_other_arms_go_on(
 async def test_an_unknown_arm_and_no_arm_are_clear_errors(engine_for: EngineFor, upstream: ScriptedUpstream) -> None:
     with pytest.raises(ForwardError, match="'x' does not exist; the models are a") as error:
         await engine_for(upstream).forward(ask("x"))
-    assert error.value.status == 404
+    assert error.value.error.status == 404
     with pytest.raises(ForwardError) as error:
         await engine_for(upstream).forward(ask())
-    assert error.value.status == 503
+    assert error.value.error.status == 503

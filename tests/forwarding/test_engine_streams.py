@@ -8,9 +8,10 @@ from collections.abc import Callable
 import orjson
 import pytest
 
+from router_backend.core.errors import CUT
 from router_backend.core.records import Usage
-from router_backend.forwarding.api import ForwardError
 from router_backend.forwarding.engine import Engine
+from router_backend.forwarding.failure import ForwardError
 from tests.support.asking import ask, payloads, text_of
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
@@ -34,7 +35,7 @@ async def test_a_stream_arrives_complete_under_the_arms_name(engine_for: EngineF
     assert progress.finish_reason == "stop"
     assert progress.first_token is not None
     assert progress.latency is not None
-    assert progress.error == ""
+    assert progress.error is None
 
 
 async def test_the_usage_chunk_is_passed_on_when_asked_for(engine_for: EngineFor, upstream: ScriptedUpstream) -> None:
@@ -91,7 +92,7 @@ async def test_a_cut_stream_ends_with_an_error_frame_and_without_done(
     assert text_of(chunks) == "Hello, "
     assert set(chunks[-1]) == {"error"}
     assert set(chunks[-1]["error"]) == {"message", "type", "param", "code"}
-    assert answer.progress.error == "cut"
+    assert answer.progress.error is CUT
     assert answer.progress.usage == Usage(completion=2)  # an estimate, which usage_known says
     assert not answer.progress.usage_known
 
@@ -193,7 +194,7 @@ async def test_a_broken_body_is_a_502(engine_for: EngineFor, upstream: ScriptedU
     upstream.script(script)
     with pytest.raises(ForwardError) as error:
         await engine_for(upstream).forward(ask("a"))
-    assert error.value.status == 502
+    assert error.value.error.status == 502
     assert len(upstream.requests) == 2  # it was worth a second try
 
 
@@ -201,7 +202,7 @@ async def test_json_instead_of_a_stream_is_a_failure(engine_for: EngineFor, upst
     upstream.script(Script(headers={"content-type": "application/json"}, frames=[b'{"choices":[]}']))
     with pytest.raises(ForwardError) as error:
         await engine_for(upstream).forward(ask("a", stream=True))
-    assert error.value.code == "invalid_response"
+    assert error.value.error.code == "invalid_response"
 
 
 async def test_completions_and_embeddings_pass_through(engine_for: EngineFor, upstream: ScriptedUpstream) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from router_backend.forwarding.api import ForwardError
+from router_backend.core import errors
 from router_backend.forwarding.engine import Engine, build_engine
+from router_backend.forwarding.failure import ForwardError
 from tests.support.arms import model, router_config
-from tests.support.asking import ask, payloads, text_of
+from tests.support.asking import ask, labels, payloads, text_of
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
 EngineFor = Callable[..., Engine]
@@ -34,10 +35,10 @@ async def test_first_token(
     engine = engine_for(upstream, second, timeouts={"first_token": 0.1})
     with pytest.raises(ForwardError) as error:
         await engine.forward(ask("a", stream=True))
-    assert (error.value.status, error.value.code) == (504, "timeout_first_token")
+    assert (error.value.error.status, error.value.error.code) == (504, "timeout_first_token")
     await upstream.wait_cancelled()
     answer = await engine.forward(ask("a", "b", stream=True))
-    assert answer.progress.fallbacks == ("a:timeout_first_token",)
+    assert labels(answer.progress.fallbacks) == ("a:timeout_first_token",)
     assert len(upstream.requests) == 2  # a slow arm is not tried twice
     await answer.aclose()
 
@@ -51,7 +52,7 @@ async def test_mid_stream(engine_for: EngineFor, upstream: ScriptedUpstream, lim
     chunks = await payloads(answer)
     assert text_of(chunks)
     assert chunks[-1]["error"]["code"] == f"timeout_{limit}"
-    assert answer.progress.error == f"timeout_{limit}"
+    assert answer.progress.error == errors.timeout(limit)
     await upstream.wait_cancelled()
 
 
@@ -67,7 +68,7 @@ async def test_a_body_knows_the_total_only(engine_for: EngineFor, upstream: Scri
     engine = engine_for(upstream, timeouts={"first_token": 0.01, "total": 0.2})
     with pytest.raises(ForwardError) as error:
         await engine.forward(ask("a"))
-    assert (error.value.status, error.value.code) == (504, "timeout_total")
+    assert (error.value.error.status, error.value.error.code) == (504, "timeout_total")
     await upstream.wait_cancelled()
 
 
@@ -87,7 +88,7 @@ async def test_connect(second: ScriptedUpstream) -> None:
         )
         engine = build_engine(config)
         answer = await engine.forward(ask("a", "b"))
-        assert answer.progress.fallbacks == ("a:timeout_connect",)
+        assert labels(answer.progress.fallbacks) == ("a:timeout_connect",)
         await engine.aclose()
         for filler in fillers:
             filler.close()

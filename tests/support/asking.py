@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
+from router_backend.core.errors import Attempt
 from router_backend.forwarding.api import Answer, Endpoint, ForwardRequest
 
 
@@ -36,3 +38,8 @@ def text_of(chunks: list[Any]) -> str:
     """The content of all chunks."""
     choices = [choice for chunk in chunks if isinstance(chunk, dict) for choice in chunk.get("choices", [])]
     return "".join(choice["delta"].get("content") or "" for choice in choices)
+
+
+def labels(attempts: Sequence[Attempt]) -> tuple[str, ...]:
+    """Attempts as logs show them."""
+    return tuple(map(str, attempts))

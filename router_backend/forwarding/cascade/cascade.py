@@ -15,12 +15,13 @@ import orjson
 
 from router_backend.config.models import ModelConfig
 from router_backend.config.policy import CascadeConfig
+from router_backend.core.errors import Attempt, Cause, Fault, OpenAIError
 from router_backend.core.records import Usage
 from router_backend.core.tracing import TraceContext
 from router_backend.forwarding.answers import WholeAnswer
-from router_backend.forwarding.api import Answer, ForwardError, ForwardRequest, Progress
+from router_backend.forwarding.api import Answer, ForwardRequest, Progress
 from router_backend.forwarding.cascade.scorers import heuristic, judge_request, judged, logprob
-from router_backend.forwarding.failure import CLIENT_STATUSES
+from router_backend.forwarding.failure import ForwardError, no_answer
 from router_backend.forwarding.stream.sse import DONE, frame
 
 _JUDGE_TOKENS = 8
@@ -84,7 +85,7 @@ class Cascade:
         self._forward, self._models, self._config = forward, models, config
         self._started = time.monotonic()
         self._discarded: list[tuple[str, Usage]] = []
-        self._trail: list[str] = []
+        self._trail: list[Attempt] = []
 
     async def ask(self, request: ForwardRequest) -> Answer:
         """The first answer whose score reaches the threshold.
@@ -102,16 +103,18 @@ class Cascade:
                     return self._given(answer)
                 answer, said = await self._held(step)
             except ForwardError as error:
-                self._trail.append(f"{arm}:{error.code}")
-                if best is None and (place == len(request.arms) - 1 or _at_fault(error)):
-                    error.fallbacks = tuple(self._trail)
-                    raise
+                if not error.fallbacks:
+                    raise  # there is no such arm
+                self._trail += error.fallbacks
+                final = place == len(request.arms) - 1 or not error.fallbacks[-1].cause.falls_back
+                if best is None and final:
+                    raise no_answer(self._trail) from error
                 continue
             score = await self._score(request, said, answer.progress)
             if score >= self._config.threshold:
                 self._discard(best)
                 return self._given(answer)
-            self._trail.append(f"{arm}:score {score:.2f}")
+            self._trail.append(Attempt(arm, _scored(score)))
             if best is None or score > best[0]:
                 self._discard(best)
                 best = score, answer
@@ -141,8 +144,9 @@ class Cascade:
                 said.add(chunk.get("choices"))
                 payloads.append(_without_logprobs(chunk) if added else payload)
             if answer.progress.error:
-                message = f"{answer.progress.arm} failed in the middle of its answer"
-                raise ForwardError(message, status=502, code=answer.progress.error, arm=answer.progress.arm)
+                arm, cause = answer.progress.arm, answer.progress.error
+                error = OpenAIError(f"{arm} failed in the middle of its answer", code=cause.label)
+                raise ForwardError(error, [Attempt(arm, cause, error)])
             return HeldAnswer(answer.progress, payloads), said
         finally:
             await answer.aclose()
@@ -190,14 +194,15 @@ class Cascade:
             progress.first_token = progress.latency if answer.streamed else None
         elif progress.first_token is not None:
             progress.first_token += earlier
-        own = [step for step in self._trail if step.rpartition(":")[0] != progress.arm]
+        own = [attempt for attempt in self._trail if attempt.arm != progress.arm]
         progress.fallbacks = (*own, *progress.fallbacks)
         progress.discarded = tuple(self._discarded)
         return answer
 
 
-def _at_fault(error: ForwardError) -> bool:
-    return error.status in CLIENT_STATUSES and error.code not in ("context_length_exceeded", "unsupported_parameter")
+def _scored(score: float) -> Cause:
+    """It answered, but not well enough."""
+    return Cause(f"score {score:.2f}", Fault.NOBODY)
 
 
 def _without_logprobs(answer: dict[str, Any]) -> bytes:

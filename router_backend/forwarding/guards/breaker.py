@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from router_backend.config.limits import Breaker as BreakerConfig
+from router_backend.core.errors import Verdict
 
 State = Literal["closed", "open", "half_open"]
 
@@ -64,14 +65,14 @@ class CircuitBreaker:
         self._probing |= probe
         return Permit(self, self._epoch, probe)
 
-    def _settle(self, epoch: int, probe: bool, success: bool | None) -> None:
+    def _settle(self, epoch: int, probe: bool, verdict: Verdict) -> None:
         if epoch != self._epoch:
             return
         if probe:
             self._probing = False
-        if success is None:
+        if verdict is Verdict.NOTHING:
             return
-        if success:
+        if verdict is Verdict.WELL:
             self._failures = 0
             if probe:
                 self._passed += 1
@@ -99,10 +100,10 @@ class Permit:
     def first_byte(self) -> None:
         """A probe has passed as soon as it answers: a long answer must not delay recovery."""
         if self._probe:
-            self.settle(True)
+            self.settle(Verdict.WELL)
 
-    def settle(self, success: bool | None) -> None:
-        """True: answered. False: the upstream's failure. None: says nothing (client left, refused request)."""
+    def settle(self, verdict: Verdict) -> None:
+        """The call has ended; later calls change nothing."""
         if not self._settled:
             self._settled = True
-            self._breaker._settle(self._epoch, self._probe, success)
+            self._breaker._settle(self._epoch, self._probe, verdict)

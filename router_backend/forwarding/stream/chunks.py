@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import orjson
 
+from router_backend.core.jsonio import dump, load
 from router_backend.core.records import Usage
 from router_backend.forwarding.api import Progress
 from router_backend.forwarding.failure import from_error, unusable
@@ -56,9 +56,7 @@ class ChunkReader:
         if data == DONE:
             self.done = True
             return None
-        chunk = _load(data)
-        if not isinstance(chunk, dict):
-            raise unusable(self._arm, "a stream event that is not a JSON object")
+        chunk = _load(self._arm, data, "a stream event")
         if chunk.get("error") or chunk.get("object") == "error":
             raise from_error(self._arm, chunk.get("error") or chunk)
         rewritten = b"\n" in data  # data of several lines would break our own frame
@@ -132,23 +130,14 @@ class ChunkReader:
         return changed
 
 
-def _load(data: bytes) -> Any:
+def _load(arm: str, data: bytes, what: str) -> dict[str, Any]:
     try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        pass
-    try:  # NaN and lone surrogates are not JSON, but servers send them
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-
-
-def dump(value: Any) -> bytes:
-    """Compact JSON; lone surrogates, which orjson refuses, are escaped."""
-    try:
-        return orjson.dumps(value)
-    except TypeError:
-        return json.dumps(value, separators=(",", ":")).encode()
+        value = load(data)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise unusable(arm, f"{what} that is not a JSON object")
+    return value
 
 
 def read_usage(usage: dict[str, Any]) -> Usage:
@@ -171,9 +160,7 @@ def read_body(data: bytes, progress: Progress, endpoint: str) -> bytes:
     Raises:
         Failure: not JSON, not an answer, or an error object.
     """
-    body = _load(data)
-    if not isinstance(body, dict):
-        raise unusable(progress.arm, "the body is not a JSON object")
+    body = _load(progress.arm, data, "a body")
     if body.get("error") or body.get("object") == "error":
         raise from_error(progress.arm, body.get("error") or body)
     items = body.get("data" if endpoint == "embeddings" else "choices")

@@ -8,10 +8,10 @@ from email.utils import parsedate_to_datetime
 from time import time
 
 import aiohttp
-import orjson
 
+from router_backend.core.errors import CONNECT, CUT, OpenAIError
+from router_backend.core.jsonio import dump, load
 from router_backend.forwarding.failure import Failure, cut, from_error, from_status, timed_out, unreadable, unusable
-from router_backend.forwarding.stream.chunks import dump
 from router_backend.forwarding.stream.sse import EventTooLarge, SSEParser
 from router_backend.forwarding.upstreams.protocol import Call
 
@@ -72,9 +72,9 @@ class OpenAIServer:
         except aiohttp.ConnectionTimeoutError as error:
             raise timed_out("connect", self._connect, self._arm) from error
         except aiohttp.ClientConnectorError as error:
-            raise Failure("connect", f"{self._arm} can't be reached: {error.strerror or error}") from error
+            raise Failure(CONNECT, OpenAIError(f"{self._arm} can't be reached: {error.strerror or error}")) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise Failure("cut", f"{self._arm} closed the connection before it answered") from error
+            raise Failure(CUT, OpenAIError(f"{self._arm} closed the connection before it answered")) from error
         reply = HTTPReply(self._arm, response, self._lingering)
         try:
             await self._check(response, reply, call.streamed)
@@ -92,8 +92,8 @@ class OpenAIServer:
             body = await reply.body()
             reply.finish()
             try:
-                answer = orjson.loads(body)
-            except orjson.JSONDecodeError:
+                answer = load(body)
+            except ValueError:
                 answer = None
             if isinstance(answer, dict) and answer.get("error"):
                 raise from_error(self._arm, answer["error"])

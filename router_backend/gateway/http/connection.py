@@ -7,8 +7,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from router_backend.core.errors import OpenAIError
 from router_backend.core.ids import new_decision_id
-from router_backend.gateway.http.errors import ApiError
 
 
 def limited_protocol(max_header_bytes: int, header_seconds: float) -> type[HttpToolsProtocol]:
@@ -63,9 +63,9 @@ def limited_protocol(max_header_bytes: int, header_seconds: float) -> type[HttpT
             self._refused = True
             too_large = self._size > max_header_bytes
             error = (
-                ApiError(431, f"The request's head is larger than {max_header_bytes} bytes", code="headers_too_large")
+                _invalid(431, f"The request's head is larger than {max_header_bytes} bytes", "headers_too_large")
                 if too_large
-                else ApiError(400, msg, code="invalid_http")
+                else _invalid(400, msg, "invalid_http")
             )
             if self.cycle is None or self.cycle.response_complete:
                 self.transport.write(_raw(error))
@@ -78,8 +78,12 @@ class _HeadTooLarge(Exception):
     """Raised inside the parser, which hands it on as its own error."""
 
 
-def _raw(error: ApiError) -> bytes:
-    body = error.body()
+def _invalid(status: int, message: str, code: str) -> OpenAIError:
+    return OpenAIError(message, status, "invalid_request_error", code)
+
+
+def _raw(error: OpenAIError) -> bytes:
+    body = error.json()
     reason: dict[int, Any] = {400: "Bad Request", 431: "Request Header Fields Too Large"}
     head = (
         f"HTTP/1.1 {error.status} {reason[error.status]}\r\ncontent-type: application/json\r\n"

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import orjson
-
-from router_backend.forwarding.api import ForwardError
+from router_backend.core.errors import OpenAIError
+from router_backend.forwarding.failure import ForwardError
 
 Header = tuple[bytes, bytes]
 
 
 class ApiError(Exception):
-    """An answer other than success; everything that a client is told about it."""
+    """A request that the gateway itself turns away: the error for the client, and headers that belong to it."""
 
     def __init__(
         self,
@@ -27,35 +26,27 @@ class ApiError(Exception):
         headers: Sequence[Header] = (),
     ) -> None:
         super().__init__(message)
-        self.status, self.message, self.type, self.code, self.param = status, message, type, code, param
-        self.headers: list[Header] = list(headers)
-        if retry_after is not None:
-            self.headers.append((b"retry-after", str(max(1, math.ceil(retry_after))).encode()))
-
-    def body(self) -> bytes:
-        fields = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        return orjson.dumps({"error": fields})
+        self.error, self.headers = OpenAIError(message, status, type, code, param, retry_after), headers
 
 
 class ClientGone(Exception):
     """The client closed its connection: nobody reads an answer any more."""
 
 
-def from_forwarding(error: ForwardError) -> ApiError:
-    """An engine's failure as the client sees it.
+def retry_after(error: OpenAIError) -> list[Header]:
+    """The header that says when to come again, in whole seconds; none where the error doesn't know."""
+    if error.retry_after is None:
+        return []
+    return [(b"retry-after", str(max(1, math.ceil(error.retry_after))).encode())]
 
-    Where the engine has called upstreams, a client that retried as well would multiply the load: OpenAI's SDKs obey
-    `x-should-retry`. A request that was turned away before any call (a full queue, an open breaker) may come again.
+
+def should_retry(error: ForwardError) -> list[Header]:
+    """`x-should-retry`, which OpenAI's SDKs obey.
+
+    Where the engine has called upstreams, a client that retried as well would multiply the load. A request that was
+    turned away before any call (a full queue, an open breaker) may come again.
     """
-    return ApiError(
-        error.status,
-        error.message,
-        type=error.type,
-        code=error.code,
-        param=error.param,
-        retry_after=error.retry_after,
-        headers=[(b"x-should-retry", b"false")] if error.tried else [],
-    )
+    return [(b"x-should-retry", b"false")] if error.tried else []
 
 
 def unknown_model(name: str, known: Sequence[str]) -> ApiError:

@@ -10,8 +10,9 @@ from typing import Any, NoReturn, TypeVar
 
 import orjson
 
+from router_backend.core.errors import OpenAIError
 from router_backend.core.ids import new_decision_id
-from router_backend.gateway.http.errors import ApiError, ClientGone, Header
+from router_backend.gateway.http.errors import ApiError, ClientGone, Header, retry_after
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -139,8 +140,9 @@ class Exchange:
     async def json(self, value: Any, status: int = 200, headers: Sequence[Header] = ()) -> None:
         await self.respond(status, orjson.dumps(value), headers)
 
-    async def fail(self, error: ApiError, headers: Sequence[Header] = ()) -> None:
-        await self.respond(error.status, error.body(), [*headers, *error.headers])
+    async def fail(self, error: OpenAIError, headers: Sequence[Header] = ()) -> None:
+        """Send an error in place of a response."""
+        await self.respond(error.status, error.json(), [*headers, *retry_after(error)])
 
 
 def _too_large(limit: int, close: bool) -> ApiError:

@@ -6,10 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from router_backend.config.security import ApiKey
-from router_backend.forwarding.api import Answer, Endpoint, ForwardError, ForwardRequest, Progress
+from router_backend.forwarding.api import Answer, Endpoint, ForwardRequest, Progress
+from router_backend.forwarding.failure import ForwardError
 from router_backend.gateway.accounting import Account
 from router_backend.gateway.hints import take_hints
-from router_backend.gateway.http.errors import ClientGone, Header, from_forwarding
+from router_backend.gateway.http.errors import ClientGone, Header, should_retry
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.plan import Plan, plan
 from router_backend.gateway.requests import SHAPES, parse
@@ -69,7 +70,7 @@ class Completions:
             answer = await runtime.engine.forward(request)
         except ForwardError as error:
             account.failed(error)
-            await exchange.fail(from_forwarding(error), _headers(made, error.arm or made.arms[0]))
+            await exchange.fail(error.error, [*should_retry(error), *_headers(made, error.arm or made.arms[0])])
             return
         except asyncio.CancelledError:
             account.left(Progress(arm=made.arms[0], started=exchange.started))

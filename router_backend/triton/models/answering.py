@@ -21,8 +21,9 @@ from router_backend.core.decision import RoutedDecision
 from router_backend.core.pricing import answer_cost
 from router_backend.core.records import Outcome
 from router_backend.core.tracing import TraceContext
-from router_backend.forwarding.api import Answer, ForwardError, ForwardRequest, Progress
+from router_backend.forwarding.api import Answer, ForwardRequest, Progress
 from router_backend.forwarding.engine import Engine, build_engine
+from router_backend.forwarding.failure import ForwardError
 from router_backend.learning.implicit import ImplicitFeedback
 from router_backend.learning.recorder import Recorder
 from router_backend.routing.experiments import cascade_of
@@ -76,7 +77,7 @@ class Answering:
         try:
             await self._forward(decision, body, sender, trace)
         except ForwardError as error:
-            fail(sender, f"{error.status}: {error.message}{_hints(error)}", error.status)
+            fail(sender, f"{error.error.status}: {error}{_hints(error)}", error.error.status)
         except asyncio.CancelledError:
             fail(sender, "the request was cancelled", 499)
         except Exception as error:
@@ -123,7 +124,7 @@ class Answering:
             return await self._engine.forward(request)
         except ForwardError as error:
             nothing.arm = error.arm or nothing.arm
-            self._record(decision, nothing, error.status)
+            self._record(decision, nothing, error.error.status)
             raise
         except asyncio.CancelledError:
             self._record(decision, nothing, 499)
@@ -198,7 +199,8 @@ class Answering:
 
 def _hints(error: ForwardError) -> str:
     """What the gateway would say in headers, at the end of the message (docs/api.md)."""
-    hints = [] if error.retry_after is None else [f"retry-after: {max(1, math.ceil(error.retry_after))}"]
+    wait = error.error.retry_after
+    hints = [] if wait is None else [f"retry-after: {max(1, math.ceil(wait))}"]
     if error.tried:
         hints.append("should-retry: false")
     return f" ({', '.join(hints)})" if hints else ""

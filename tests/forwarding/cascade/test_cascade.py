@@ -11,9 +11,10 @@ import pytest
 
 from router_backend.config.policy import CascadeConfig
 from router_backend.core.records import Usage
-from router_backend.forwarding.api import Answer, ForwardError, ForwardRequest
+from router_backend.forwarding.api import Answer, ForwardRequest
 from router_backend.forwarding.engine import Engine
-from tests.support.asking import ask, payloads, text_of
+from router_backend.forwarding.failure import ForwardError
+from tests.support.asking import ask, labels, payloads, text_of
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
 EngineFor = Callable[..., Engine]
@@ -62,7 +63,7 @@ async def test_a_bad_answer_is_passed_on_and_its_cost_is_kept(
     answer = await engine_for(upstream, second).forward(cascade("a", "b", stream=stream))
     assert await text(answer) == "The answer is 42."
     progress = answer.progress
-    assert (progress.arm, progress.fallbacks) == ("b", ("a:score 0.10",))
+    assert (progress.arm, labels(progress.fallbacks)) == ("b", ("a:score 0.10",))
     assert progress.discarded == (("a", USAGE),)
     assert progress.usage == USAGE
 
@@ -86,7 +87,7 @@ async def test_the_best_held_answer_is_given_when_the_last_arm_fails(
     answer = await engine_for(upstream, second, third).forward(cascade("a", "b", "c", stream=True))
     assert await text(answer) == "cut off"
     assert answer.progress.discarded == (("b", USAGE),)
-    assert answer.progress.fallbacks == ("b:score 0.10", "c:http_500")
+    assert labels(answer.progress.fallbacks) == ("b:score 0.10", "c:http_500")
 
 
 async def test_the_last_answer_is_streamed_as_it_comes(
@@ -106,8 +107,34 @@ async def test_the_clients_mistake_ends_it(
     upstream.script(Script(status=422))
     with pytest.raises(ForwardError) as error:
         await engine_for(upstream, second).forward(cascade("a", "b"))
-    assert error.value.status == 422
+    assert error.value.error.status == 422
     assert second.requests == []
+
+
+@pytest.mark.parametrize(
+    "refusal", [Script(status=501), Script(status=500, error={"message": "image input is not supported"})]
+)
+async def test_what_one_arm_cannot_do_is_asked_of_the_next(
+    engine_for: EngineFor, upstream: ScriptedUpstream, second: ScriptedUpstream, refusal: Script
+) -> None:
+    upstream.script(refusal)
+    answer = await engine_for(upstream, second).forward(cascade("a", "b"))
+    assert await text(answer) == "Hello, world"
+    assert answer.progress.arm == "b"
+
+
+async def test_full_queues_are_no_calls_so_the_client_may_come_again(
+    engine_for: EngineFor, upstream: ScriptedUpstream, second: ScriptedUpstream
+) -> None:
+    upstream.script(Script(hang_after=3))
+    second.script(Script(hang_after=3))
+    engine = engine_for(upstream, second, arm={"max_concurrency": 1, "max_queue": 0})
+    running = [await engine.forward(ask(arm, stream=True)) for arm in ("a", "b")]
+    with pytest.raises(ForwardError) as error:
+        await engine.forward(cascade("a", "b"))
+    assert (error.value.error.status, error.value.tried) == (429, False)
+    for answer in running:
+        await answer.aclose()
 
 
 async def test_no_arm_answers(engine_for: EngineFor, upstream: ScriptedUpstream, second: ScriptedUpstream) -> None:
@@ -115,7 +142,7 @@ async def test_no_arm_answers(engine_for: EngineFor, upstream: ScriptedUpstream,
     second.script(Script(status=429, headers={"retry-after": "9"}))
     with pytest.raises(ForwardError) as error:
         await engine_for(upstream, second).forward(cascade("a", "b"))
-    assert (error.value.status, error.value.retry_after) == (429, 9.0)
+    assert (error.value.error.status, error.value.error.retry_after) == (429, 9.0)
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from router_backend.config.limits import Breaker
+from router_backend.core.errors import Verdict
 from router_backend.forwarding.guards.breaker import CircuitBreaker
+
+WELL, FAILED, NOTHING = Verdict.WELL, Verdict.FAILED, Verdict.NOTHING
 
 
 class Clock:
@@ -30,7 +33,7 @@ def breaker(clock: Clock, states: list[str]) -> CircuitBreaker:
     return CircuitBreaker(Breaker(failures=3, open_seconds=10, probes=2), states.append, clock)
 
 
-def settle(breaker: CircuitBreaker, *results: bool | None) -> None:
+def settle(breaker: CircuitBreaker, *results: Verdict) -> None:
     for result in results:
         permit = breaker.enter()
         assert permit is not None
@@ -38,9 +41,9 @@ def settle(breaker: CircuitBreaker, *results: bool | None) -> None:
 
 
 def test_opens_after_consecutive_failures_only(breaker: CircuitBreaker, states: list[str]) -> None:
-    settle(breaker, False, False, True, False, None, False)
+    settle(breaker, FAILED, FAILED, WELL, FAILED, NOTHING, FAILED)
     assert breaker.state == "closed"
-    settle(breaker, False)
+    settle(breaker, FAILED)
     assert breaker.state == "open"
     assert breaker.enter() is None
     assert breaker.retry_after == 10
@@ -48,25 +51,25 @@ def test_opens_after_consecutive_failures_only(breaker: CircuitBreaker, states: 
 
 
 def test_recovers_through_single_probes(breaker: CircuitBreaker, clock: Clock, states: list[str]) -> None:
-    settle(breaker, False, False, False)
+    settle(breaker, FAILED, FAILED, FAILED)
     clock.now += 10
     assert breaker.state == "half_open"
     probe = breaker.enter()
     assert probe is not None
     assert breaker.enter() is None  # one at a time
     probe.first_byte()  # a long answer doesn't hold the next probe up
-    settle(breaker, True)
+    settle(breaker, WELL)
     assert breaker.state == "closed"
     assert states == ["open", "half_open", "closed"]
 
 
 def test_failed_probe_opens_again_and_cancelled_probe_frees_the_way(breaker: CircuitBreaker, clock: Clock) -> None:
-    settle(breaker, False, False, False)
+    settle(breaker, FAILED, FAILED, FAILED)
     clock.now += 10
-    settle(breaker, None, True, False)
+    settle(breaker, NOTHING, WELL, FAILED)
     assert breaker.state == "open"
     clock.now += 10
-    settle(breaker, True, True)
+    settle(breaker, WELL, WELL)
     assert breaker.state == "closed"
 
 
@@ -74,12 +77,12 @@ def test_results_from_before_the_opening_change_nothing(breaker: CircuitBreaker,
     old = [breaker.enter() for _ in range(6)]
     for permit in old[:3]:
         assert permit is not None
-        permit.settle(False)
+        permit.settle(FAILED)
     assert breaker.state == "open"
     for permit in old[3:]:
         assert permit is not None
-        permit.settle(True)
-        permit.settle(False)
+        permit.settle(WELL)
+        permit.settle(FAILED)
     assert breaker.state == "open"
     clock.now += 10
     assert breaker.state == "half_open"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router_backend.core.errors import INVALID_RESPONSE
 from router_backend.core.records import Usage
 from router_backend.forwarding.api import Progress
 from router_backend.forwarding.failure import Failure
@@ -133,7 +134,7 @@ def test_complete_when_each_choice_has_finished() -> None:
 def test_garbage_is_a_failure(garbage: bytes) -> None:
     with pytest.raises(Failure) as failure:
         reader().take(garbage)
-    assert failure.value.cause == "invalid_response"
+    assert failure.value.cause is INVALID_RESPONSE
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_garbage_is_a_failure(garbage: bytes) -> None:
 def test_error_object_in_the_stream_is_a_failure(error: dict[str, Any], status: int) -> None:
     with pytest.raises(Failure) as failure:
         reader().take(orjson.dumps(error))
-    assert failure.value.status == status
+    assert failure.value.error.status == status
 
 
 VALUES: st.SearchStrategy[Any] = st.recursive(

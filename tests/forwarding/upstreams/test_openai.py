@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from router_backend.forwarding.api import ForwardError
 from router_backend.forwarding.engine import Engine, build_engine
+from router_backend.forwarding.failure import ForwardError
 from tests.support.arms import model, router_config
 from tests.support.asking import ask
 from tests.support.scripted_upstream import Script, ScriptedUpstream
@@ -138,7 +138,7 @@ async def test_a_body_that_json_cannot_hold_is_the_clients_mistake(
         deep = [deep]
     with pytest.raises(ForwardError) as error:
         await engine_for(upstream).forward(ask("a", deep=deep))
-    assert error.value.status == 400
+    assert error.value.error.status == 400
     await engine_for(upstream).forward(ask("a", messages=[{"role": "user", "content": "\ud83d"}], seed=2**70))
     assert upstream.requests[0]["messages"][0]["content"] == "\ud83d"
 
@@ -150,8 +150,8 @@ async def test_an_odd_retry_after_is_taken_as_well_as_it_can_be(
     upstream.script(Script(status=429, headers={"retry-after": wait}))
     with pytest.raises(ForwardError) as error:
         await engine_for(upstream).forward(ask("a"))
-    assert error.value.status == 429
-    assert error.value.retry_after is None or 0 <= error.value.retry_after <= 86400
+    assert error.value.error.status == 429
+    assert error.value.error.retry_after is None or 0 <= error.value.error.retry_after <= 86400
 
 
 async def test_key_headers_and_request_id(
@@ -203,4 +203,4 @@ async def test_redirects_are_not_followed(engine_for: EngineFor, upstream: Scrip
     upstream.script(Script(status=307, headers={"location": "http://127.0.0.1:1/"}))
     with pytest.raises(ForwardError, match=r"check upstream\.base_url") as error:
         await engine_for(upstream).forward(ask("a"))
-    assert error.value.status == 502
+    assert error.value.error.status == 502

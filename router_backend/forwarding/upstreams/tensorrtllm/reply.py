@@ -10,6 +10,7 @@ from uuid import uuid4
 import grpc
 import orjson
 
+from router_backend.core.errors import CONNECT, CONTEXT_LENGTH, NO_MODEL, UPSTREAM_ERROR, OpenAIError
 from router_backend.forwarding.api import Endpoint
 from router_backend.forwarding.failure import Failure, cut, from_status, unusable
 from router_backend.forwarding.stream.sse import DONE
@@ -157,20 +158,21 @@ class TritonReply:
 def server_failure(arm: str, message: str) -> Failure:
     """An error that Triton answered in place of a response; it has no status, so its text tells what it is."""
     failure = from_status(arm, 400, orjson.dumps({"error": {"message": message}}))
-    if failure.cause == "context_length" or "max_input_len" in message or "max_num_tokens" in message:
+    if failure.cause is CONTEXT_LENGTH or "max_input_len" in message or "max_num_tokens" in message:
         return from_status(arm, 400, orjson.dumps({"error": {"message": message, "code": "context_length_exceeded"}}))
-    return Failure("upstream_error", f"{arm}: {message}")
+    return Failure(UPSTREAM_ERROR, OpenAIError(f"{arm}: {message}"))
 
 
 def rpc_failure(arm: str, error: grpc.aio.AioRpcError) -> Failure:
     """A gRPC status as the HTTP status that means the same."""
     code, details = error.code(), error.details() or ""
     if code is grpc.StatusCode.UNAVAILABLE:
-        return Failure("connect", f"{arm} can't be reached: {details}")
+        return Failure(CONNECT, OpenAIError(f"{arm} can't be reached: {details}"))
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return from_status(arm, 429, orjson.dumps({"error": {"message": f"{arm}: {details}"}}))
     if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
         return from_status(arm, 401, b"")
     if code is grpc.StatusCode.NOT_FOUND:
-        return Failure("no_model", f"{arm}: {details}; check upstream.model and the server's repository", retry=False)
-    return Failure("upstream_error", f"{arm}: {code.name}: {details}")
+        message = f"{arm}: {details}; check upstream.model and the server's repository"
+        return Failure(NO_MODEL, OpenAIError(message))
+    return Failure(UPSTREAM_ERROR, OpenAIError(f"{arm}: {code.name}: {details}"))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from router_backend.core.errors import UNSUPPORTED, OpenAIError, http
 from router_backend.forwarding.failure import Failure
 
 # Fields that are read elsewhere, or that change nothing about an answer.
@@ -65,17 +66,9 @@ class Sampling:
 
 def refusal(param: str, message: str, fallback: bool = False) -> Failure:
     """The request's own mistake (400). `fallback`: another arm may be able to do it."""
-    return Failure(
-        "unsupported" if fallback else "http_400",
-        message,
-        status=400,
-        type="invalid_request_error",
-        code="unsupported_parameter" if fallback else "invalid_value",
-        param=param,
-        retry=False,
-        fallback=fallback,
-        broken=False,
-    )
+    code = "unsupported_parameter" if fallback else "invalid_value"
+    error = OpenAIError(message, 400, "invalid_request_error", code, param)
+    return Failure(UNSUPPORTED if fallback else http(400), error)
 
 
 def read_sampling(arm: str, body: Mapping[str, Any]) -> Sampling:

@@ -9,6 +9,7 @@ import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from router_backend.config.models import TensorRTLLMUpstream
+from router_backend.core.errors import CONNECT, CONTEXT_LENGTH, NO_MODEL, OpenAIError
 from router_backend.forwarding.failure import Failure, timed_out
 from router_backend.forwarding.upstreams.protocol import Call
 from router_backend.forwarding.upstreams.tensorrtllm.conversation import prompt_of
@@ -76,17 +77,12 @@ class TensorRTLLMServer:
 
     def _too_long(self, prompt_tokens: int, max_tokens: int | None) -> Failure:
         answer = f" and {max_tokens} for the answer" if max_tokens else ""
-        return Failure(
-            "context_length",
+        message = (
             f"{self._arm} holds {self._window} tokens (its context length), and the request has {prompt_tokens} in the "
-            f"messages{answer}",
-            status=400,
-            type="invalid_request_error",
-            code="context_length_exceeded",
-            param="messages",
-            retry=False,
-            broken=False,
+            f"messages{answer}"
         )
+        error = OpenAIError(message, 400, "invalid_request_error", "context_length_exceeded", "messages")
+        return Failure(CONTEXT_LENGTH, error)
 
     async def _connected(self) -> grpc.aio.Channel:
         """The channel, when it is connected; a refused connection fails at once, a silent one after `connect` seconds."""
@@ -105,7 +101,8 @@ class TensorRTLLMServer:
                 while state is not ready:
                     if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
                         self._dialect = None  # another server may come up at the address
-                        raise Failure("connect", f"{self._arm} can't be reached at {self._upstream.url}")
+                        message = f"{self._arm} can't be reached at {self._upstream.url}"
+                        raise Failure(CONNECT, OpenAIError(message))
                     await channel.wait_for_state_change(state)
                     state = channel.get_state(try_to_connect=True)
         except TimeoutError as error:
@@ -119,7 +116,7 @@ class TensorRTLLMServer:
         except grpc.aio.AioRpcError as error:
             raise rpc_failure(self._arm, error) from error
         except ValueError as error:
-            raise Failure("no_model", f"{self._arm}: {error}; check upstream.model", retry=False) from error
+            raise Failure(NO_MODEL, OpenAIError(f"{self._arm}: {error}; check upstream.model")) from error
         return self._dialect
 
     async def aclose(self) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import orjson
 import pytest
 
-from router_backend.forwarding.api import ForwardError
 from router_backend.forwarding.engine import Engine, build_engine
+from router_backend.forwarding.failure import ForwardError
 from tests.forwarding.upstreams.tensorrtllm.conftest import TensorRTLLM
 from tests.support.arms import model, router_config
-from tests.support.asking import ask, payloads, text_of
+from tests.support.asking import ask, labels, payloads, text_of
 from tests.support.openai_schema import CHAT, COMPLETION, check_body, check_chunk
 from tests.support.scripted_upstream import ScriptedUpstream
 
@@ -121,7 +121,7 @@ async def test_response_formats_are_guided_decoding(engine_of: EngineOf, served:
 async def test_a_model_without_guided_decoding_refuses_response_formats(engine_of: EngineOf) -> None:
     with pytest.raises(ForwardError, match="no guided decoding") as error:
         await engine_of("tensorrt_llm").forward(ask("tensorrt_llm", response_format={"type": "json_object"}))
-    assert (error.value.status, error.value.param) == (400, "response_format")
+    assert (error.value.error.status, error.value.error.param) == (400, "response_format")
 
 
 async def test_completions_take_the_prompt_as_it_is(engine_of: EngineOf) -> None:
@@ -184,13 +184,13 @@ async def test_what_cannot_be_honoured_is_refused_by_name(
 ) -> None:
     with pytest.raises(ForwardError) as error:
         await engine_of("ensemble").forward(ask("ensemble", **fields))
-    assert (error.value.status, error.value.param) == (400, param)
+    assert (error.value.error.status, error.value.error.param) == (400, param)
 
 
 async def test_an_input_the_model_lacks_is_refused_by_name(engine_of: EngineOf) -> None:
     with pytest.raises(ForwardError, match="repetition_penalty") as error:
         await engine_of("tensorrt_llm").forward(ask("tensorrt_llm", repetition_penalty=1.2))
-    assert error.value.status == 400
+    assert error.value.error.status == 400
     await engine_of("tensorrt_llm").forward(ask("tensorrt_llm", repetition_penalty=1, max_tokens=1))
 
 
@@ -209,13 +209,13 @@ async def test_fields_that_change_nothing_are_taken(engine_of: EngineOf) -> None
 async def test_what_one_arm_refuses_another_may_do(trtllm: TensorRTLLM, upstream: ScriptedUpstream) -> None:
     engine = build_engine(router_config([trtllm.model("a", "ensemble"), model("b", upstream.base_url)]))
     answer = await engine.forward(ask("a", "b", tools=[{"type": "function", "function": {"name": "f"}}]))
-    assert (answer.progress.arm, answer.progress.fallbacks) == ("b", ("a:unsupported",))
+    assert (answer.progress.arm, labels(answer.progress.fallbacks)) == ("b", ("a:unsupported",))
     long = [{"role": "user", "content": "word " * 600}]
     answer = await engine.forward(ask("a", "b", messages=long))
-    assert answer.progress.fallbacks == ("a:context_length",)
+    assert labels(answer.progress.fallbacks) == ("a:context_length",)
     with pytest.raises(ForwardError) as error:
         await engine.forward(ask("a", named=True, messages=long))
-    assert (error.value.status, error.value.code) == (400, "context_length_exceeded")
+    assert (error.value.error.status, error.value.error.code) == (400, "context_length_exceeded")
     await engine.aclose()
 
 
@@ -224,13 +224,13 @@ async def test_an_error_of_the_model_is_a_failure(engine_of: EngineOf, served: s
     request = ask(served, endpoint="completions", prompt="FAIL", stream=True, max_tokens=4)
     with pytest.raises(ForwardError, match="scripted failure") as error:
         await engine_of(served).forward(request)
-    assert error.value.status == 502
+    assert error.value.error.status == 502
 
 
 async def test_a_model_that_is_not_there(engine_of: EngineOf) -> None:
     with pytest.raises(ForwardError, match=r"check upstream\.model") as error:
         await engine_of("no_such_model").forward(ask("no_such_model"))
-    assert error.value.status == 502
+    assert error.value.error.status == 502
 
 
 async def test_a_server_that_is_not_there(trtllm: TensorRTLLM) -> None:
@@ -239,5 +239,5 @@ async def test_a_server_that_is_not_there(trtllm: TensorRTLLM) -> None:
     engine = build_engine(router_config([arm]))
     with pytest.raises(ForwardError, match="can't be reached") as error:
         await engine.forward(ask("a"))
-    assert error.value.status == 502
+    assert error.value.error.status == 502
     await engine.aclose()
