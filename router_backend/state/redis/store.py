@@ -14,7 +14,7 @@ from typing import Any, cast
 from router_backend.core.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome
 from router_backend.state.codec import decode, encode
 from router_backend.state.credit import check_feedback, credit, learning_event, pending_kind
-from router_backend.state.group import GroupCommit
+from router_backend.state.group_commit import GroupCommit
 from router_backend.state.redis import scripts
 from router_backend.state.redis.archive import RedisArchive
 from router_backend.state.redis.client import RedisClient

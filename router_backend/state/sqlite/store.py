@@ -15,7 +15,7 @@ from pathlib import Path
 from router_backend.core.records import Decision, Feedback, FeedbackResult, KeptFeedback, LearningEvent, Outcome
 from router_backend.state.codec import decode
 from router_backend.state.credit import check_feedback, credit, learning_event, pending_kind
-from router_backend.state.group import GroupCommit
+from router_backend.state.group_commit import GroupCommit
 from router_backend.state.spend import oldest_kept
 from router_backend.state.sqlite.archive import SQLiteArchive
 from router_backend.state.sqlite.database import Database

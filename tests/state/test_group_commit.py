@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from router_backend.state.group import GroupCommit
+from router_backend.state.group_commit import GroupCommit
 
 
 class Log:
@@ -84,8 +84,8 @@ def test_every_item_is_committed_once(threads: int) -> None:
 
 
 def test_writers_that_come_back_at_once_stay_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("router_backend.state.group._LONGEST_DELAY", 0.2)
-    monkeypatch.setattr("router_backend.state.group._DELAY_SHARE", 1e9)
+    monkeypatch.setattr("router_backend.state.group_commit._LONGEST_DELAY", 0.2)
+    monkeypatch.setattr("router_backend.state.group_commit._DELAY_SHARE", 1e9)
     groups: list[int] = []
     writers, rounds = 4, 50
 
@@ -108,8 +108,8 @@ def test_writers_that_come_back_at_once_stay_one_group(monkeypatch: pytest.Monke
 
 
 def test_a_lone_caller_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("router_backend.state.group._LONGEST_DELAY", 3600)
-    monkeypatch.setattr("router_backend.state.group._DELAY_SHARE", 1e9)
+    monkeypatch.setattr("router_backend.state.group_commit._LONGEST_DELAY", 3600)
+    monkeypatch.setattr("router_backend.state.group_commit._DELAY_SHARE", 1e9)
     log = Log()
     log.go.set()
     group = GroupCommit(log.commit)
