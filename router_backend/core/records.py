@@ -130,5 +130,5 @@ class Tally:
     feedback: int
 
 
-Kept = Decision | Outcome | KeptFeedback | LearningEvent | Tally
+Record = Decision | Outcome | KeptFeedback | LearningEvent | Tally
 """All that a store keeps."""

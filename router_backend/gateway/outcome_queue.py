@@ -8,8 +8,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
 
 from router_backend.core.records import Decision, Outcome
 from router_backend.gateway.triton_client import TritonClient, TritonError
@@ -19,8 +18,6 @@ _GROUP = 256
 _CALL_SECONDS = 5.0
 _PAUSE = 0.05  # seconds between tries, doubled up to the next
 _MAX_PAUSE = 2.0
-# A decision's context is left out: the gateway has none, `router` logs it.
-_FIELDS = {kind: tuple(one.name for one in fields(kind) if one.name != "context") for kind in (Decision, Outcome)}
 _log = logging.getLogger("llm_router.gateway")
 
 
@@ -159,8 +156,8 @@ class Reporter:
             del self._sending[key]
 
     async def _send(self, reports: list[_Report]) -> None:
-        decisions = [_plain(report.decision) for report in reports if report.decision]
-        outcomes = [_plain(report.outcome) for report in reports if report.outcome]
+        decisions = [report.decision for report in reports if report.decision]
+        outcomes = [report.outcome for report in reports if report.outcome]
         spend = await self._triton.report(decisions, outcomes, _CALL_SECONDS)
         self._settled([report.outcome for report in reports if report.outcome], spend)
         if self._refreshed:
@@ -184,8 +181,3 @@ class Reporter:
         self._sending = {}
         while len(self._waiting) > self._kept:
             self._drop([self._waiting.popitem(last=False)[1]])
-
-
-def _plain(record: Decision | Outcome) -> dict[str, Any]:
-    # Not `asdict`, which copies each value deeply: the JSON writer takes what is nested as it is.
-    return {name: getattr(record, name) for name in _FIELDS[type(record)]}

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import grpc
 import orjson
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from router_backend.core.decision import RoutedDecision
+from router_backend.core.records import Decision, Outcome
 from router_backend.core.tracing import TraceContext
+from router_backend.state.codec import encode_records
 from router_backend.state.spend import Spend
 
 _CODES = re.compile(r"\b(NOT_FOUND|INVALID_ARGUMENT|UNAVAILABLE|OTHER_CONFIGURATION): (.*)", re.DOTALL)
@@ -91,12 +93,10 @@ class TritonClient:
         (reward,) = struct.unpack("<f", _output(response, "reward"))
         return float(reward)
 
-    async def report(
-        self, decisions: list[dict[str, object]], outcomes: list[dict[str, object]], seconds: float
-    ) -> Spend:
+    async def report(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome], seconds: float) -> Spend:
         """Write decisions and outcomes; they are durable when this returns. What keys have spent then, if it is told."""
         request = service_pb2.ModelInferRequest(model_name="feedback")
-        records = orjson.dumps({"decisions": decisions, "outcomes": outcomes})
+        records = encode_records(decisions, outcomes)
         _add(request, "records", "BYTES", struct.pack("<I", len(records)) + records)
         response = await self._infer(request, seconds)
         if _output(response, "accepted") != b"\x01":

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 _PAGE = 5000  # events; a fold of many costs one factorisation an arm
 _SPACES = 2  # that are kept at once: the encoder in use and the one it replaces or is replaced by
 _SETTLE_SECONDS = 0.5
-_OUTCOME_SECONDS = 2.0  # that an outcome may come later than the feedback, which gateways report apart
+_OUTCOME_LAG_SECONDS = 2.0  # that an outcome may come later than the feedback, which gateways report apart
 _PRUNE_SECONDS = 3600.0
 
 
@@ -163,7 +163,7 @@ class Learner:
         """Settle implicit feedback and remove what is past its retention; several routers may do so at once."""
         now, monotonic = time.time(), time.monotonic()
         if monotonic >= self._settle_at:
-            self._store.settle(now - self._config.implicit.grace_seconds, now - _OUTCOME_SECONDS)
+            self._store.settle(now - self._config.implicit.grace_seconds, now - _OUTCOME_LAG_SECONDS)
             self._settle_at = monotonic + _SETTLE_SECONDS
         if monotonic >= self._prune_at:
             self._store.prune(now - self._config.retention_days * 86_400)

@@ -12,7 +12,7 @@ import numpy as np
 
 from router_backend.config import RouterConfig
 from router_backend.core.pricing import answer_cost
-from router_backend.core.records import Decision, Kept, KeptFeedback, LearningEvent, Outcome
+from router_backend.core.records import Decision, KeptFeedback, LearningEvent, Outcome, Record
 
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
 _BUCKETS = 48  # of the course over time
@@ -87,7 +87,7 @@ class Report:
         }
 
 
-def build(records: Iterable[Kept], config: RouterConfig, start: float, end: float) -> Report:
+def build(records: Iterable[Record], config: RouterConfig, start: float, end: float) -> Report:
     """Sum the answers that completed within [start, end). Reads `records` (Archive.records) up to its events.
 
     An answer of a model that is no longer configured has its cost, and no savings are known of it.

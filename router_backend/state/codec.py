@@ -16,12 +16,21 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.core.records import Decision, Feedback, Kept, KeptFeedback, LearningEvent, Outcome, Tally, Usage
+from router_backend.core.records import (
+    Decision,
+    Feedback,
+    KeptFeedback,
+    LearningEvent,
+    Outcome,
+    Record,
+    Tally,
+    Usage,
+)
 
 _FP32 = np.dtype("<f4")
 _EMPTY = np.zeros(0, np.float32)
 
-Record = TypeVar("Record", Decision, Outcome, Feedback, KeptFeedback, LearningEvent, Tally, Usage)
+Decoded = TypeVar("Decoded", Decision, Outcome, Feedback, KeptFeedback, LearningEvent, Tally, Usage)
 
 
 class RecordError(ValueError):
@@ -57,19 +66,19 @@ def unpack_context(data: bytes | None) -> NDArray[np.float32]:
     return np.frombuffer(data, _FP32) if data else _EMPTY
 
 
-def encode(record: Kept | Feedback | Usage) -> bytes:
+def encode(record: Record | Feedback | Usage) -> bytes:
     """One line of JSON, the context in it."""
     return _encoder.encode(record)
 
 
-def decode(kind: type[Record], data: bytes | str) -> Record:
+def decode(kind: type[Decoded], data: bytes | str) -> Decoded:
     """The inverse of `encode`.
 
     Raises:
         RecordError: not JSON, or a field that is missing or of the wrong type.
     """
     try:
-        record: Record = _decoders[kind].decode(data)
+        record: Decoded = _decoders[kind].decode(data)
     except (msgspec.MsgspecError, ValueError) as error:
         raise RecordError(f"not a {kind.__name__}: {error}") from error
     return record
@@ -93,9 +102,12 @@ def join_decision(body: bytes | str, context: bytes | None) -> Decision:
 
 
 def encode_records(decisions: Sequence[Decision] = (), outcomes: Sequence[Outcome] = ()) -> bytes:
-    """The `records` input of the `feedback` model; contexts are left out."""
-    stripped = [without_context(decision) for decision in decisions]
-    return _encoder.encode({"decisions": stripped, "outcomes": list(outcomes)})
+    """The `records` input of the `feedback` model; contexts are left out.
+
+    The records are written as they lie: `asdict` would copy each value deeply first.
+    """
+    bare = [without_context(decision) if decision.context.size else decision for decision in decisions]
+    return _encoder.encode({"decisions": bare, "outcomes": outcomes})
 
 
 class _Records(msgspec.Struct, forbid_unknown_fields=True):
@@ -110,7 +122,7 @@ def decode_records(data: bytes | str) -> tuple[list[Decision], list[Outcome]]:
     """The inverse of `encode_records`.
 
     Raises:
-        RecordError: not `{"decisions": [...], "outcomes": [...]}` with the fields of state.records.
+        RecordError: not `{"decisions": [...], "outcomes": [...]}` with the fields of core.records.
     """
     try:
         records = _records_decoder.decode(data)

@@ -7,8 +7,8 @@ import time
 
 from router_backend.core.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome
 
-# An older decision's outcome has been written, or never will be. Longer than `timeouts.total`'s default.
-_OUTCOME_SECONDS = 900.0
+# After which a decision's outcome has been written, or never will be. Longer than `timeouts.total`'s default.
+_LATEST_OUTCOME_SECONDS = 900.0
 
 
 def check_feedback(feedback: Feedback) -> None:
@@ -46,7 +46,7 @@ def pending_kind(decision: Decision, outcome: Outcome | None, feedback: Feedback
         return ""
     if feedback.implicit:
         return "implicit"
-    return "unanswered" if outcome is None and time.time() - decision.created < _OUTCOME_SECONDS else ""
+    return "unanswered" if outcome is None and time.time() - decision.created < _LATEST_OUTCOME_SECONDS else ""
 
 
 def learning_event(result: FeedbackResult, feedback: Feedback, sequence: int = 0) -> LearningEvent | None:

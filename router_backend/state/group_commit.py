@@ -68,11 +68,11 @@ class GroupCommit(Generic[Item, Result]):
 
     def _gather(self, leader: _Ticket[Item, Result]) -> None:
         with self._guard:
-            left = self._gathers_until - time.perf_counter()
-            self._gathering = left > 0 and len(self._waiting) < self._last
+            remaining = self._gathers_until - time.perf_counter()
+            self._gathering = remaining > 0 and len(self._waiting) < self._last
             if not self._gathering:
                 return
-        leader.wake.acquire(timeout=left)
+        leader.wake.acquire(timeout=remaining)
         with self._guard:
             self._gathering = False
 

@@ -43,5 +43,5 @@ def add_feedback_many_waiting(
 
 
 def _in_flight(result: FeedbackResult | UnknownDecision, feedback: Feedback) -> bool:
-    made = decided_at(feedback.decision_id) if isinstance(result, UnknownDecision) else None
-    return made is not None and abs(time.time() - made) < _IN_FLIGHT_SECONDS
+    decision_time = decided_at(feedback.decision_id) if isinstance(result, UnknownDecision) else None
+    return decision_time is not None and abs(time.time() - decision_time) < _IN_FLIGHT_SECONDS

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from router_backend.core.records import Decision, Feedback, FeedbackResult, Kept, LearningEvent, Outcome
+from router_backend.core.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome, Record
 
 
 class StoreError(RuntimeError):
@@ -29,11 +29,11 @@ class UnknownDecision(KeyError):
 class Archive(Protocol):
     """All that a store keeps, to copy it or to start anew. For the command line; every method may raise StoreError."""
 
-    def records(self) -> Iterator[Kept]:
+    def records(self) -> Iterator[Record]:
         """Everything: decisions, outcomes, feedback, events in order, tallies."""
         ...
 
-    def restore(self, records: Sequence[Kept]) -> None:
+    def restore(self, records: Sequence[Record]) -> None:
         """Write a group as it was kept, durably; events go to the log's end. For a store that was empty."""
         ...
 

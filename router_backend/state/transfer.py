@@ -18,13 +18,13 @@ from typing import IO, Any
 import msgspec
 import orjson
 
-from router_backend.core.records import Decision, Kept, KeptFeedback, LearningEvent, Outcome, Tally
+from router_backend.core.records import Decision, KeptFeedback, LearningEvent, Outcome, Record, Tally
 from router_backend.state.codec import RecordError, decode, encode
 from router_backend.state.store import Archive, Store
 
 FORMAT = 1
 _HEADER, _END = "llm_router_state", "records"
-_KINDS: dict[str, type[Kept]] = {
+_KINDS: dict[str, type[Record]] = {
     "decision": Decision,
     "outcome": Outcome,
     "feedback": KeptFeedback,
@@ -89,7 +89,7 @@ def export_decisions(store: Store, path: Path) -> int:
     return count
 
 
-def _decisions(records: Iterable[Kept]) -> Iterator[Decision]:
+def _decisions(records: Iterable[Record]) -> Iterator[Decision]:
     return (record for record in records if isinstance(record, Decision))
 
 
@@ -102,12 +102,12 @@ def _logged(decision: Decision, outcome: Outcome | None, kept: KeptFeedback | No
     return orjson.dumps({**orjson.loads(encode(decision)), **extra}) + b"\n"
 
 
-def _records(path: Path) -> Iterator[Kept]:
+def _records(path: Path) -> Iterator[Record]:
     with _reading(path) as lines:
         header = _object(next(lines, b""), path, 1)
         if header.get(_HEADER) != FORMAT:
-            found = f"format {header[_HEADER]}" if _HEADER in header else "no header"
-            raise TransferError(f"{path}:1: {found}; this build reads format {FORMAT} of `llm-router state export`")
+            finding = f"format {header[_HEADER]}" if _HEADER in header else "no header"
+            raise TransferError(f"{path}:1: {finding}; this build reads format {FORMAT} of `llm-router state export`")
         count, ended = 0, False
         for number, line in enumerate(lines, 2):
             fields = _object(line, path, number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
-from router_backend.core.records import Decision, Feedback, Kept, KeptFeedback, LearningEvent, Outcome, Tally
+from router_backend.core.records import Decision, Feedback, KeptFeedback, LearningEvent, Outcome, Record, Tally
 from router_backend.state.codec import decode, encode
 from router_backend.state.redis import scripts
 from router_backend.state.redis.client import RedisClient
@@ -33,7 +33,7 @@ class RedisArchive:
         self._client = client
         self._seconds_left = seconds_left
 
-    def records(self) -> Iterator[Kept]:
+    def records(self) -> Iterator[Record]:
         for keys in self._client.scan("decision"):
             yield from filter(None, map(decision_of, self._client.pipelined(("GET", key) for key in keys)))
         for keys in self._client.scan("outcome"):
@@ -60,39 +60,45 @@ class RedisArchive:
             yield from events
             after = events[-1].sequence
 
-    def restore(self, records: Sequence[Kept]) -> None:
-        commands: list[Any] = []
-        for record in records:
-            commands += self._commands(record)
-        self._client.run(scripts.RESTORE, [self._client.key("events"), self._client.key("sequence")], commands)
+    def restore(self, records: Sequence[Record]) -> None:
+        events = [record for record in records if isinstance(record, LearningEvent)]
+        keys = [self._client.key("events"), self._client.key("sequence")]
+        arguments: list[Any] = [len(events), *(part for event in events for part in split_event(event))]
+        for name, key, *words in (command for record in records for command in self._commands(record)):
+            keys.append(key)
+            arguments += [2 + len(words), name, len(keys), *words]
+        self._client.run(scripts.RESTORE, keys, arguments)
 
-    def _commands(self, record: Kept) -> list[Any]:
-        """The record's own commands, each as its number of words and the words."""
+    def _commands(self, record: Record) -> list[tuple[Any, ...]]:
+        """What writes a record that is no event; the second word of each command is its key."""
         key = self._client.key
         match record:
             case Decision():
                 expiry = self._seconds_left(record.created)
-                return [5, "SET", key("decision", record.decision_id), decision_value(record), "EX", expiry]
+                return [("SET", key("decision", record.decision_id), decision_value(record), "EX", expiry)]
             case Outcome():
                 expiry = self._seconds_left(record.completed)
-                commands: list[Any] = [5, "SET", key("outcome", record.decision_id), encode(record), "EX", expiry]
+                commands: list[tuple[Any, ...]] = [
+                    ("SET", key("outcome", record.decision_id), encode(record), "EX", expiry)
+                ]
                 for period, payer, usd in charges(record):
-                    commands += [4, "HINCRBYFLOAT", key("spend", period), payer, usd]
-                    commands += [3, "EXPIREAT", key("spend", period), spend_expires(record)]
+                    commands.append(("HINCRBYFLOAT", key("spend", period), payer, usd))
+                    commands.append(("EXPIREAT", key("spend", period), spend_expires(record)))
                 return commands
             case LearningEvent():
-                return [3, "EMIT", *split_event(record)]
+                return []
             case Tally():
-                counts = ((key("decisions"), record.decisions), (key("feedbacks"), record.feedback))
-                return [word for name, number in counts for word in (4, "HINCRBY", name, record.arm, number)]
+                return [
+                    ("HINCRBY", key("decisions"), record.arm, record.decisions),
+                    ("HINCRBY", key("feedbacks"), record.arm, record.feedback),
+                ]
             case KeptFeedback(feedback, arm, quality, cost, pending):
                 name = key("feedback", feedback.decision_id)
                 fields = (encode(feedback), arm, quality, cost, pending)
                 words = [word for pair in zip(_FEEDBACK_FIELDS, fields, strict=True) for word in pair]
-                commands = [2 + len(words), "HSET", name, *words]
-                commands += [3, "EXPIRE", name, self._seconds_left(feedback.received)]
+                commands = [("HSET", name, *words), ("EXPIRE", name, self._seconds_left(feedback.received))]
                 if pending:
-                    commands += [4, "ZADD", key("pending", pending), feedback.received, feedback.decision_id]
+                    commands.append(("ZADD", key("pending", pending), feedback.received, feedback.decision_id))
                 return commands
 
     def empty(self) -> bool:

@@ -120,10 +120,10 @@ class RedisClient:
 
     def _check_schema(self) -> None:
         self.raw.setnx(self.key("schema"), SCHEMA)
-        found = int(cast(bytes, self.raw.get(self.key("schema"))))
-        if found > SCHEMA:
+        schema = int(cast(bytes, self.raw.get(self.key("schema"))))
+        if schema > SCHEMA:
             raise StoreMisconfigured(
-                f"{self.shown}: written by a newer llm-router (state schema {found}, this build knows {SCHEMA});"
+                f"{self.shown}: written by a newer llm-router (state schema {schema}, this build knows {SCHEMA});"
                 " upgrade this one, or use another ?prefix="
             )
 

@@ -1,7 +1,7 @@
 """The Lua scripts of the Redis store. Redis runs a script as one step and logs it as one transaction.
 
-Each entry of a batch is a run of ARGV; the keys that it names are passed in KEYS, as Redis Cluster asks. Numbers
-travel as text, so that Lua's conversions don't touch them.
+Each entry of a batch is a run of ARGV; every key that a script touches is passed in KEYS, as Redis Cluster, proxies and
+access lists by key ask. Numbers travel as text, so that Lua's conversions don't touch them.
 """
 
 # KEYS: counter, then one per decision, then three per outcome: its own, and its day's and its month's spending. ARGV:
@@ -45,11 +45,11 @@ local sets, results = {implicit = KEYS[4], unanswered = KEYS[5]}, {}
 for i = 6, #KEYS do
   local a = (i - 6) * 11
   local id, pending, event = ARGV[a + 1], ARGV[a + 5], ARGV[a + 10]
-  local kept = redis.call('HMGET', KEYS[i], 'arm', 'quality', 'cost', 'pending')
-  if kept[1] and (ARGV[a + 4] == '1' or kept[4] ~= 'implicit') then
-    results[i - 5] = {kept[1], kept[2], kept[3]}
+  local first = redis.call('HMGET', KEYS[i], 'arm', 'quality', 'cost', 'pending')
+  if first[1] and (ARGV[a + 4] == '1' or first[4] ~= 'implicit') then
+    results[i - 5] = {first[1], first[2], first[3]}
   else
-    if not kept[1] then redis.call('HINCRBY', KEYS[3], ARGV[a + 6], 1) end
+    if not first[1] then redis.call('HINCRBY', KEYS[3], ARGV[a + 6], 1) end
     redis.call('HSET', KEYS[i], 'arm', ARGV[a + 6], 'quality', ARGV[a + 7], 'cost', ARGV[a + 8], 'body', ARGV[a + 9],
       'pending', pending)
     redis.call('EXPIRE', KEYS[i], ARGV[a + 3])
@@ -71,31 +71,29 @@ return results
 SETTLE = (
     _EMIT
     + """
-local settled = 0
+local events = 0
 for i = 5, #KEYS do
   local a = (i - 5) * 5
   if redis.call('ZREM', KEYS[4], ARGV[a + 1]) == 1 and ARGV[a + 4] ~= '' then
     redis.call('HSET', KEYS[i], 'arm', ARGV[a + 2], 'cost', ARGV[a + 3], 'pending', '')
     emit(ARGV[a + 4], ARGV[a + 5])
-    settled = settled + 1
+    events = events + 1
   end
 end
-return settled
+return events
 """
 )
 
-# KEYS: events, sequence. ARGV: commands, each as its number of words and the words; EMIT adds to the log.
+# KEYS: events, sequence, then the keys of the commands. ARGV: the number of events, then (event, context) per event, then
+# the commands, each as its number of words and the words; the second word is the place of the command's key in KEYS.
 RESTORE = (
     _EMIT
     + """
-local at = 1
+local at = 2 + 2 * tonumber(ARGV[1])
+for event = 2, at - 2, 2 do emit(ARGV[event], ARGV[event + 1]) end
 while at <= #ARGV do
   local words = tonumber(ARGV[at])
-  if ARGV[at + 1] == 'EMIT' then
-    emit(ARGV[at + 2], ARGV[at + 3])
-  else
-    redis.call(unpack(ARGV, at + 1, at + words))
-  end
+  redis.call(ARGV[at + 1], KEYS[tonumber(ARGV[at + 2])], unpack(ARGV, at + 3, at + words))
   at = at + words + 1
 end
 """

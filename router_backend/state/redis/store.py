@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any, cast
 
 from router_backend.core.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome
+from router_backend.state.base import GROUP, FeedbackStore
 from router_backend.state.codec import decode, encode
-from router_backend.state.credit import check_feedback, credit, learning_event, pending_kind
-from router_backend.state.group_commit import GroupCommit
+from router_backend.state.credit import credit, learning_event, pending_kind
 from router_backend.state.redis import scripts
 from router_backend.state.redis.archive import RedisArchive
 from router_backend.state.redis.client import RedisClient
@@ -29,19 +29,15 @@ from router_backend.state.redis.values import (
 from router_backend.state.spend import charges, periods
 from router_backend.state.store import Archive, UnknownDecision
 
-_BATCH = 500  # entries of a script, so that it holds the server for a few milliseconds at most
 
-
-class RedisStore:
+class RedisStore(FeedbackStore):
     """A `Store` in Redis. Thread-safe. Decisions, outcomes and feedback expire by themselves after the retention."""
 
     def __init__(self, url: str, retention_days: float = 90.0, timeout: float = 1.0) -> None:
         """Connect, and check that the server keeps what it acknowledges; see RedisClient."""
+        super().__init__()
         self._client = RedisClient(url, timeout)
         self._retention = retention_days * 86_400
-        self._feedback: GroupCommit[Feedback, FeedbackResult | UnknownDecision] = GroupCommit(
-            self._commit_feedback, limit=_BATCH
-        )
 
     def append(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome]) -> None:
         keys = [self._client.key("decisions")]
@@ -57,44 +53,30 @@ class RedisStore:
             arguments += [outcome.key, usd, spend_expires(outcome)]
         self._client.run(scripts.APPEND, keys, arguments)
 
-    def add_feedback(self, feedback: Feedback) -> FeedbackResult:
-        result = self.add_feedback_many([feedback])[0]
-        if isinstance(result, UnknownDecision):
-            raise result
-        return result
-
-    def add_feedback_many(self, feedbacks: Sequence[Feedback]) -> list[FeedbackResult | UnknownDecision]:
-        for feedback in feedbacks:
-            check_feedback(feedback)
-        results: list[FeedbackResult | UnknownDecision] = []
-        for start in range(0, len(feedbacks), _BATCH):
-            results += self._feedback.submit(feedbacks[start : start + _BATCH])
-        return results
-
     def _commit_feedback(self, feedbacks: Sequence[Feedback]) -> list[FeedbackResult | UnknownDecision]:
         results: list[FeedbackResult | UnknownDecision] = []
         keys = [*self._log_keys(), self._client.key("pending", "implicit"), self._client.key("pending", "unanswered")]
-        written = []
+        positions = []
         arguments: list[Any] = []
-        for index, (feedback, known) in enumerate(zip(feedbacks, self._known(feedbacks), strict=True)):
-            if known is None:
+        for index, (feedback, subject) in enumerate(zip(feedbacks, self._subjects(feedbacks), strict=True)):
+            if subject is None:
                 results.append(UnknownDecision(feedback.decision_id))
                 continue
-            result = credit(*known, feedback)
-            pending = pending_kind(*known, feedback)
+            result = credit(*subject, feedback)
+            pending = pending_kind(*subject, feedback)
             keys.append(self._client.key("feedback", feedback.decision_id))
             arguments += [feedback.decision_id, feedback.received, self._seconds_left(feedback.received)]
             arguments += ["1" if feedback.implicit else "0", pending, result.arm, result.quality, result.cost]
             arguments += [encode(feedback), *split_event(None if pending else learning_event(result, feedback))]
             results.append(result)
-            written.append(index)
-        if written:
-            for index, kept in zip(written, self._client.run(scripts.FEEDBACK, keys, arguments), strict=True):
-                if kept:
-                    arm, quality, cost = kept
-                    first = cast(FeedbackResult, results[index])
+            positions.append(index)
+        if positions:
+            for index, reply in zip(positions, self._client.run(scripts.FEEDBACK, keys, arguments), strict=True):
+                if reply:
+                    arm, quality, cost = reply
+                    result = cast(FeedbackResult, results[index])
                     results[index] = replace(
-                        first, arm=arm.decode(), quality=float(quality), cost=float(cost), duplicate=True
+                        result, arm=arm.decode(), quality=float(quality), cost=float(cost), duplicate=True
                     )
         return results
 
@@ -102,30 +84,30 @@ class RedisStore:
         return self._settle("implicit", implicit_before) + self._settle("unanswered", unanswered_before)
 
     def _settle(self, kind: str, before: float) -> int:
-        pending_key, settled = self._client.key("pending", kind), 0
+        pending_key, events = self._client.key("pending", kind), 0
         while True:
             with self._client.errors():
-                members = self._client.raw.zrangebyscore(pending_key, "-inf", f"({before}", start=0, num=_BATCH)
+                members = self._client.raw.zrangebyscore(pending_key, "-inf", f"({before}", start=0, num=GROUP)
                 ids = [member.decode() for member in cast("list[bytes]", members)]
                 if not ids:
-                    return settled
+                    return events
                 bodies = self._client.pipelined(
                     ("HGET", self._client.key("feedback", decision_id), "body") for decision_id in ids
                 )
             feedbacks = [decode(Feedback, body) if body else None for body in bodies]
-            known = iter(self._known([feedback for feedback in feedbacks if feedback is not None]))
+            subjects = iter(self._subjects([feedback for feedback in feedbacks if feedback is not None]))
             keys = [*self._log_keys(), pending_key]
             arguments: list[Any] = []
             for decision_id, feedback in zip(ids, feedbacks, strict=True):
-                found = next(known) if feedback is not None else None
+                subject = next(subjects) if feedback is not None else None
                 keys.append(self._client.key("feedback", decision_id))
-                if feedback is None or found is None:
+                if feedback is None or subject is None:
                     arguments += [decision_id, "", "", "", ""]
                     continue
-                result = credit(*found, feedback)
+                result = credit(*subject, feedback)
                 arguments += [decision_id, result.arm, result.cost]
                 arguments += split_event(learning_event(result, feedback))
-            settled += int(self._client.run(scripts.SETTLE, keys, arguments))
+            events += int(self._client.run(scripts.SETTLE, keys, arguments))
 
     def decision(self, decision_id: str) -> Decision | None:
         with self._client.errors():
@@ -146,16 +128,16 @@ class RedisStore:
 
     def counts(self) -> dict[str, dict[str, int]]:
         kinds = ("decisions", "feedbacks")
-        decided, judged = self._client.pipelined(("HGETALL", self._client.key(kind)) for kind in kinds)
+        decisions, feedbacks = self._client.pipelined(("HGETALL", self._client.key(kind)) for kind in kinds)
         return {
-            arm.decode(): {"decisions": int(decided.get(arm, 0)), "feedback": int(judged.get(arm, 0))}
-            for arm in sorted({*decided, *judged})
+            arm.decode(): {"decisions": int(decisions.get(arm, 0)), "feedback": int(feedbacks.get(arm, 0))}
+            for arm in sorted({*decisions, *feedbacks})
         }
 
     def spend(self, period: str) -> dict[str, float]:
         with self._client.errors():
-            found = cast("dict[bytes, bytes]", self._client.raw.hgetall(self._client.key("spend", period)))
-        return {key.decode(): float(usd) for key, usd in found.items()}
+            spending = cast("dict[bytes, bytes]", self._client.raw.hgetall(self._client.key("spend", period)))
+        return {key.decode(): float(usd) for key, usd in spending.items()}
 
     def prune(self, before: float) -> int:
         """Redis removes what is past its retention by itself; this removes what is younger, too."""
@@ -189,7 +171,7 @@ class RedisStore:
         """Of the retention of what was made at a time, for EXPIRE."""
         return max(1, int(since + self._retention - time.time()))
 
-    def _known(self, feedbacks: Sequence[Feedback]) -> list[tuple[Decision, Outcome | None] | None]:
+    def _subjects(self, feedbacks: Sequence[Feedback]) -> list[tuple[Decision, Outcome | None] | None]:
         """Decision and outcome of each feedback; None where there is no decision."""
         if not feedbacks:
             return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from router_backend.core.records import Decision, Feedback, Kept, KeptFeedback, LearningEvent, Outcome, Tally
+from router_backend.core.records import Decision, Feedback, KeptFeedback, LearningEvent, Outcome, Record, Tally
 from router_backend.state.codec import decode, join_decision
 from router_backend.state.sqlite.database import Database
 from router_backend.state.sqlite.rows import (
@@ -26,7 +26,7 @@ class SQLiteArchive:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def records(self) -> Iterator[Kept]:
+    def records(self) -> Iterator[Record]:
         with self._database.snapshot() as connection:
             for row in connection.execute("SELECT body, context FROM decisions ORDER BY created"):
                 yield join_decision(*row)
@@ -40,7 +40,7 @@ class SQLiteArchive:
             for row in connection.execute("SELECT arm, decisions, feedback FROM counters"):
                 yield Tally(*row)
 
-    def restore(self, records: Sequence[Kept]) -> None:
+    def restore(self, records: Sequence[Record]) -> None:
         with self._database.transaction() as connection:
             for record in records:
                 match record:

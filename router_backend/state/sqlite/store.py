@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from router_backend.core.records import Decision, Feedback, FeedbackResult, KeptFeedback, LearningEvent, Outcome
+from router_backend.state.base import FeedbackStore
 from router_backend.state.codec import decode
-from router_backend.state.credit import check_feedback, credit, learning_event, pending_kind
-from router_backend.state.group_commit import GroupCommit
+from router_backend.state.credit import credit, learning_event, pending_kind
 from router_backend.state.spend import oldest_kept
 from router_backend.state.sqlite.archive import SQLiteArchive
 from router_backend.state.sqlite.database import Database
@@ -38,13 +38,13 @@ _TIMES = (("decisions", "created"), ("outcomes", "completed"), ("feedback", "rec
 _DUE = "SELECT decision_id, body FROM feedback WHERE pending = ? AND received < ? LIMIT ?"
 
 
-class SQLiteStore:
+class SQLiteStore(FeedbackStore):
     """A `Store` in a file."""
 
     def __init__(self, path: Path, busy_seconds: float = 5.0) -> None:
         """Open or create; `busy_seconds` bounds the wait for another process's transaction."""
+        super().__init__()
         self._database = Database(path, busy_seconds)
-        self._feedback: GroupCommit[Feedback, FeedbackResult | UnknownDecision] = GroupCommit(self._commit_feedback)
 
     def append(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome]) -> None:
         with self._database.transaction() as connection:
@@ -53,17 +53,6 @@ class SQLiteStore:
                     count(connection, "decisions", decision.model)
             for outcome in outcomes:
                 put_outcome(connection, outcome)
-
-    def add_feedback(self, feedback: Feedback) -> FeedbackResult:
-        result = self.add_feedback_many([feedback])[0]
-        if isinstance(result, UnknownDecision):
-            raise result
-        return result
-
-    def add_feedback_many(self, feedbacks: Sequence[Feedback]) -> list[FeedbackResult | UnknownDecision]:
-        for feedback in feedbacks:
-            check_feedback(feedback)
-        return list(self._feedback.submit(feedbacks)) if feedbacks else []
 
     def _commit_feedback(self, feedbacks: Sequence[Feedback]) -> list[FeedbackResult | UnknownDecision]:
         with self._database.transaction() as connection:
@@ -74,16 +63,16 @@ class SQLiteStore:
         if decision is None:
             return UnknownDecision(feedback.decision_id)
         outcome = get_outcome(connection, feedback.decision_id)
-        kept = connection.execute(
+        first = connection.execute(
             "SELECT arm, quality, cost, pending FROM feedback WHERE decision_id = ?", (feedback.decision_id,)
         ).fetchone()
-        if kept is not None and (feedback.implicit or kept[3] != "implicit"):
-            arm, quality, cost, _ = kept
+        if first is not None and (feedback.implicit or first[3] != "implicit"):
+            arm, quality, cost, _ = first
             return FeedbackResult(
                 decision=decision, outcome=outcome, arm=arm, quality=quality, cost=cost, duplicate=True
             )
         result = credit(decision, outcome, feedback)
-        if kept is None:
+        if first is None:
             count(connection, "feedback", result.arm)
         pending = pending_kind(decision, outcome, feedback)
         put_feedback(connection, KeptFeedback(feedback, result.arm, result.quality, result.cost, pending))
@@ -93,13 +82,13 @@ class SQLiteStore:
         return result
 
     def settle(self, implicit_before: float, unanswered_before: float) -> int:
-        settled = 0
+        events = 0
         for pending in (("implicit", implicit_before), ("unanswered", unanswered_before)):
             while self._any_due(*pending):
                 with self._database.transaction() as connection:
                     for decision_id, body in connection.execute(_DUE, (*pending, _SETTLE_BATCH)).fetchall():
-                        settled += _settle(connection, decision_id, decode(Feedback, body))
-        return settled
+                        events += _settle(connection, decision_id, decode(Feedback, body))
+        return events
 
     def _any_due(self, pending: str, before: float) -> bool:
         """A look without the write lock: mostly there is nothing to settle."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -18,23 +17,8 @@ from router_backend.state.redis.client import PASSWORD_VARIABLE, parse_address
 from router_backend.state.redis.store import RedisStore
 from router_backend.state.store import StoreError, StoreMisconfigured
 from tests.state.examples import make_decision, make_feedback, make_outcome
+from tests.state.redis.conftest import Start
 from tests.support.redis_server import DURABLE, RedisServer
-
-Start = Callable[..., RedisServer]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a server of the test's own, with options in place of the durable ones."""
-    servers: list[RedisServer] = []
-
-    def start_one(*options: str, binary: str | None = None, **arguments: str) -> RedisServer:
-        servers.append(RedisServer(tmp_path / f"redis{len(servers)}", *options, binary=binary))
-        return servers[-1].start(**arguments)
-
-    yield start_one
-    for server in servers:
-        server.kill()
 
 
 @pytest.mark.parametrize(
