@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from router_backend.core.pricing import answer_cost
-from router_backend.core.records import Outcome
 from router_backend.forwarding.api import Endpoint, Progress
 from router_backend.forwarding.failure import ForwardError
 from router_backend.gateway.http.exchange import Exchange
@@ -14,6 +12,7 @@ from router_backend.gateway.memory import Remembered
 from router_backend.gateway.plan import Plan
 from router_backend.gateway.runtime import Runtime
 from router_backend.gateway.traces import Trace
+from router_backend.learning.outcome import outcome_of
 
 if TYPE_CHECKING:
     from router_backend.gateway.service import Gateway
@@ -79,29 +78,19 @@ class Account:
         if self._closed:
             return
         self._closed = True
-        gateway, config, usage = self._gateway, self._runtime.config, progress.usage
-        total = time.monotonic() - self._exchange.started
-        priced = progress.usage_known or usage.completion > 0 or usage.prompt > 0
-        paid = ((progress.arm, usage), *progress.discarded)  # a cascade's other answers cost, too
-        cost = sum(answer_cost(config.model(arm).price, used) for arm, used in paid) if priced else None
+        gateway, config = self._gateway, self._runtime.config
+        outcome = outcome_of(
+            self._plan.decision.decision_id,
+            progress,
+            status,
+            config,
+            started=self._exchange.started,
+            key=self._exchange.key,
+        )
+        usage, cost = outcome.usage, outcome.cost
         savings = None
         if cost is not None:
             savings = max(answer_cost(model.price, usage) for model in config.models) - cost  # against always-best
-        outcome = Outcome(
-            decision_id=self._plan.decision.decision_id,
-            completed=time.time(),
-            served=progress.arm,
-            status=status,
-            finish_reason=progress.finish_reason,
-            usage=usage,
-            usage_known=progress.usage_known,
-            cost=cost,
-            latency=total,
-            first_token=progress.first_token,
-            upstream=progress.latency,
-            streamed=progress.first_token is not None,
-            key=self._exchange.key,
-        )
         if self._session and status == 200:
             gateway.sessions.put((self._exchange.key, self._session), progress.arm)
         if self._stored:

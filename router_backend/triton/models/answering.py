@@ -18,13 +18,12 @@ from router_backend.config import RouterConfig
 from router_backend.config.runtime import config_path, runtime_config, state_dir
 from router_backend.config.watch import ConfigWatcher
 from router_backend.core.decision import RoutedDecision
-from router_backend.core.pricing import answer_cost
-from router_backend.core.records import Outcome
 from router_backend.core.tracing import TraceContext
 from router_backend.forwarding.api import Answer, ForwardRequest, Progress
 from router_backend.forwarding.engine import Engine, build_engine
 from router_backend.forwarding.failure import ForwardError
 from router_backend.learning.implicit import ImplicitFeedback
+from router_backend.learning.outcome import outcome_of
 from router_backend.learning.recorder import Recorder
 from router_backend.routing.experiments import cascade_of
 from router_backend.state.open import open_store
@@ -163,23 +162,7 @@ class Answering:
             reader.cancel()
 
     def _record(self, decision: RoutedDecision, progress: Progress, status: int) -> None:
-        usage = progress.usage
-        paid = ((progress.arm, usage), *progress.discarded)  # a cascade's other answers cost, too
-        priced = progress.usage_known or usage.completion > 0 or usage.prompt > 0
-        priced = priced and all(arm in self._config.names for arm, _ in paid)
-        outcome = Outcome(
-            decision_id=decision.decision_id,
-            completed=time.time(),
-            served=progress.arm,
-            status=status,
-            finish_reason=progress.finish_reason,
-            usage=usage,
-            usage_known=progress.usage_known,
-            cost=sum(answer_cost(self._config.model(arm).price, used) for arm, used in paid) if priced else None,
-            latency=progress.latency or time.monotonic() - progress.started,
-            first_token=progress.first_token,
-            streamed=progress.first_token is not None,
-        )
+        outcome = outcome_of(decision.decision_id, progress, status, self._config, started=progress.started)
         self._recorder.outcome(outcome)
         self._implicit.outcome(outcome)
 
