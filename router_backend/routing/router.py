@@ -20,7 +20,7 @@ from router_backend.core.decision import RoutedDecision
 from router_backend.core.ids import new_decision_id
 from router_backend.core.records import Decision
 from router_backend.prompts.hints import RoutingHints
-from router_backend.routing.candidates import NoCandidate, candidates
+from router_backend.routing.candidates import NoCandidate, can_take, candidates
 from router_backend.routing.experiments import Assignment, assign
 from router_backend.routing.view import View
 
@@ -155,7 +155,9 @@ class Router:
         names = view.config.names
         allowed = [name for name in names if hints.candidates is None or name in hints.candidates]
         default = view.config.default_model
-        model = default if default in allowed or not allowed else allowed[0]
+        # Models that can't take the request come last: they are asked only where no other is left.
+        allowed.sort(key=lambda name: (not can_take(view.config.model(name), hints), name != default))
+        model = allowed[0] if allowed else default
         decision = RoutedDecision(
             decision_id=new_decision_id(),
             model=model,

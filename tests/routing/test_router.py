@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -237,3 +239,16 @@ def test_a_drawn_choice_leaves_the_estimate_of_its_propensity_to_the_recorder() 
     estimate = estimates[-1]
     assert estimate is not None
     assert 0.1 <= estimate() <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("hints", "ranking"),
+    [
+        (RoutingHints(needs=["tools"]), ["big", "small", "middle"]),
+        (RoutingHints(prompt_tokens=2000), ["big", "middle", "small"]),
+        (RoutingHints(needs=["vision"]), ["small", "big", "middle"]),  # none can: the engine says so
+    ],
+)
+def test_a_fallback_prefers_models_that_can_take_the_request(hints: RoutingHints, ranking: list[str]) -> None:
+    decision = Setup().router.decide(classified(), replace(hints, degraded="classifier"))
+    assert (decision.model, decision.ranking) == (ranking[0], ranking)
