@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from router_backend.core.pricing import answer_cost
 from router_backend.config import RouterConfig
+from router_backend.core.pricing import answer_cost
 from router_backend.core.records import Outcome, Usage
 from router_backend.forwarding.api import Progress
 
