@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from classifier_training.training.pipeline import Tracker
 
 _LINE_SECONDS = 30.0
-SHIPPED = Path(__file__).parents[1] / "model_repository" / "classifier"
 
 Data = Annotated[list[str] | None, typer.Option("--data", help="Labelled prompts: files, globs, or hf:owner/name.")]
 Routing = Annotated[list[str] | None, typer.Option("--routing", help="Routing records; only `train` rows are read.")]
@@ -159,10 +158,11 @@ def evaluate(
     from classifier_training.evaluation.run import EvaluateOptions
     from classifier_training.evaluation.run import evaluate as run
     from classifier_training.promotion.repository import current_version
+    from router_backend.classifier.repository import MODEL_REPOSITORY
 
     options = EvaluateOptions(
         data=tuple(data or ()),
-        artifact=artifact or current_version(SHIPPED),
+        artifact=artifact or current_version(MODEL_REPOSITORY / "classifier"),
         out=out,
         held_out=held_out,
         routing=tuple(routing or ()),
@@ -190,7 +190,15 @@ def promote(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Serve the version before the current one again.")
     ] = False,
-    repository: Annotated[Path, typer.Option(help="The classifier's folder in the model repository.")] = SHIPPED,
+    repository: Annotated[
+        Path | None,
+        typer.Option(
+            help="The classifier's folder in the model repository; default: in the copy that `llm-router up` serves."
+        ),
+    ] = None,
+    state_dir: Annotated[
+        Path | None, typer.Option(envvar="LLM_ROUTER_STATE_DIR", help="State folder of that `llm-router up`.")
+    ] = None,
     triton: Annotated[
         str, typer.Option(help="Triton's gRPC address; empty writes the files and loads nothing.")
     ] = "localhost:8001",
@@ -214,6 +222,8 @@ def promote(
     """
     from classifier_training.promotion.promote import PromoteOptions
     from classifier_training.promotion.promote import promote as run
+    from router_backend.classifier.repository import copied_repository
+    from router_backend.config.runtime import state_dir as usual_state_dir
 
     if carry_state not in ("map", "fresh"):
         raise typer.BadParameter("map or fresh", param_hint="--carry-state")
@@ -223,7 +233,7 @@ def promote(
         run(
             PromoteOptions(
                 artifact=artifact,
-                repository=repository,
+                repository=repository or copied_repository(state_dir or usual_state_dir()) / "classifier",
                 triton=triton,
                 model=model,
                 admin_key_env=admin_key_env,

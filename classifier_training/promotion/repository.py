@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from classifier_training.promotion.errors import PromotionError
+from router_backend.classifier.repository import RECORD_FILE
 from router_backend.contract import CARD_FILE, MODEL_FILE, TOKENIZER_FILE
-
-RECORD_FILE = "versions.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def doctor(
 
     Example: llm-router doctor --config router.yaml
     """
-    from router_backend.triton.server.embedded import MODEL_REPOSITORY
+    from router_backend.classifier.repository import served_repository
 
     ports = {
         "--http-port": http_port,
@@ -35,7 +35,7 @@ def doctor(
         "--gateway-port": gateway_port,
     }
     console, failed = Console(highlight=False, soft_wrap=True), 0
-    for name, check in _checks(config, state_dir, model_repository or MODEL_REPOSITORY, ports):
+    for name, check in _checks(config, state_dir, model_repository or served_repository(state_dir), ports):
         try:
             console.print(f"[green]ok[/green]    {name}: {check()}")
         except Exception as error:

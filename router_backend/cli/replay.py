@@ -204,9 +204,10 @@ def encoded(data: RoutingData, wanted: str, bar: Progress, workers: int) -> tupl
 
 def _served_artifact() -> Path:
     from router_backend.classifier.artifact import newest_artifact
-    from router_backend.triton.server.embedded import MODEL_REPOSITORY
+    from router_backend.classifier.repository import served_repository
+    from router_backend.config.runtime import state_dir
 
-    return newest_artifact(MODEL_REPOSITORY / "classifier")
+    return newest_artifact(served_repository(state_dir()) / "classifier")
 
 
 def _prior(wanted: str, data: RoutingData, contexts: Contexts):  # type: ignore[no-untyped-def]

@@ -27,7 +27,10 @@ def up(
     gateway_port: Annotated[int, typer.Option(envvar="LLM_ROUTER_GATEWAY_PORT", help="Gateway.", max=65535)] = 8080,
     local_port: Annotated[int, typer.Option(envvar="LLM_ROUTER_LOCAL_PORT", help="Local model.", max=65535)] = 0,
     model_repository: Annotated[
-        Path | None, typer.Option(envvar="LLM_ROUTER_MODEL_REPOSITORY", help="Default: the project's.")
+        Path | None,
+        typer.Option(
+            envvar="LLM_ROUTER_MODEL_REPOSITORY", help="Default: the packaged one, copied into the state folder."
+        ),
     ] = None,
     allow_unauthenticated: Annotated[
         bool, typer.Option("--allow-unauthenticated", help="Serve addresses other than loopback without API keys.")
@@ -39,9 +42,9 @@ def up(
 
     Example: llm-router up --config router.yaml --gateway-port 9000
     """
+    from router_backend.classifier.repository import copied_repository
     from router_backend.launcher.settings import UpSettings, check
     from router_backend.launcher.up import run
-    from router_backend.triton.server.embedded import MODEL_REPOSITORY
 
     wanted = UpSettings(
         config=config,
@@ -53,7 +56,7 @@ def up(
         metrics_port=metrics_port,
         gateway_port=gateway_port,
         local_port=local_port,
-        model_repository=model_repository or MODEL_REPOSITORY,
+        model_repository=model_repository or copied_repository(state_dir),
         allow_unauthenticated=allow_unauthenticated,
     )
     settings, parsed = check(wanted)

@@ -9,7 +9,7 @@ from pathlib import Path
 from router_backend.classifier.artifact import newest_artifact
 from router_backend.config import RouterConfig, load_config
 from router_backend.launcher.ports import claim, is_loopback
-from router_backend.triton.server.embedded import MODEL_REPOSITORY, installation
+from router_backend.triton.server.embedded import installation
 
 ADMIN_KEY_FILE = "triton-admin.key"
 
@@ -24,6 +24,7 @@ class UpSettings:
 
     config: Path
     state_dir: Path
+    model_repository: Path
     host: str = "127.0.0.1"
     triton_host: str = "127.0.0.1"
     http_port: int = 8000
@@ -31,7 +32,6 @@ class UpSettings:
     metrics_port: int = 8002
     gateway_port: int = 8080
     local_port: int = 0
-    model_repository: Path = MODEL_REPOSITORY
     allow_unauthenticated: bool = False
     ready_seconds: float = 120.0
 

@@ -16,6 +16,7 @@ from router_backend.config import RouterConfig, runtime
 from router_backend.launcher.settings import UpSettings, admin_key
 from router_backend.launcher.supervisor import Service, Supervisor
 from router_backend.triton.server import embedded
+from router_backend.triton.server.plain_path import plain_path
 
 # Triton's last line only says that some model didn't load.
 _LOAD_FAILURE = re.compile(r"failed to load '\w+'|Invalid argument: ensemble")
@@ -105,8 +106,8 @@ def _triton(
         http_port=settings.http_port,
         grpc_port=settings.grpc_port,
         metrics_port=settings.metrics_port,
-        model_repository=settings.model_repository.resolve(),
-        work_dir=settings.state_dir / "triton",
+        model_repository=plain_path(settings.model_repository.resolve()),
+        work_dir=plain_path(settings.state_dir.resolve()) / "triton",
         admin_key=key,
         cache_bytes=config.routing.classifier_cache_bytes,
     )

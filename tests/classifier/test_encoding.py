@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from router_backend.classifier.artifact import newest_artifact
 from router_backend.classifier.encoding import PromptEncoder
+from router_backend.classifier.repository import MODEL_REPOSITORY
 from router_backend.contract import LENGTH_BUCKETS, MAX_TOKENS, TOKENIZER_FILE
-from router_backend.triton.server.embedded import MODEL_REPOSITORY
 
 TOKENIZER = newest_artifact(MODEL_REPOSITORY / "classifier") / TOKENIZER_FILE
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from router_backend.classifier.repository import MODEL_REPOSITORY
 from router_backend.config import runtime
 from router_backend.triton.server import embedded
 from router_backend.triton.server.container import ADMIN_KEY, with_gpu_classifier
@@ -74,9 +75,9 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> 
 
 
 def test_a_gpu_classifier_changes_the_copy_alone(tmp_path: Path) -> None:
-    source = embedded.MODEL_REPOSITORY / "classifier/config.pbtxt"
+    source = MODEL_REPOSITORY / "classifier/config.pbtxt"
     before = source.read_text()
-    copy = with_gpu_classifier(embedded.MODEL_REPOSITORY, tmp_path / "models", 2)
+    copy = with_gpu_classifier(MODEL_REPOSITORY, tmp_path / "models", 2)
     text = (copy / "classifier/config.pbtxt").read_text()
     assert "instance_group [ { kind: KIND_GPU, count: 2 } ]" in text
     assert "KIND_CPU" not in text

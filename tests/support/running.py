@@ -34,6 +34,8 @@ class RunningSystem:
     config: Path | None = None
     model_repository: Path | None = None
     flags: tuple[str, ...] = ()
+    program: tuple[str, ...] = ()  # default: this checkout's
+    environment_of_program: Mapping[str, str] | None = None
     http_port: int = field(default_factory=free_port)
     grpc_port: int = field(default_factory=free_port)
     metrics_port: int = field(default_factory=free_port)
@@ -80,14 +82,19 @@ class RunningSystem:
             "--model-repository": self.model_repository,
         }
         given = [str(part) for pair in options.items() if pair[1] is not None for part in pair]
-        return [*llm_router(), "up", *given, *self.flags]
+        return [*(self.program or llm_router()), "up", *given, *self.flags]
 
     def start(self, seconds: float = 120) -> RunningSystem:
         self.folder.mkdir(parents=True, exist_ok=True)
         output = self.folder / "up.log"
         with output.open("w") as file:
             self.process = subprocess.Popen(
-                self.command(), env=clean_environment(), stdout=file, stderr=subprocess.STDOUT, text=True
+                self.command(),
+                cwd=self.folder,
+                env=self.environment_of_program or clean_environment(),
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                text=True,
             )
         deadline = time.monotonic() + seconds
         while "\nready" not in output.read_text():
@@ -119,9 +126,9 @@ def llm_router() -> list[str]:
 
 
 def clean_environment() -> Mapping[str, str]:
-    """This process's environment, without settings of a deployment, and with this checkout's packages in front."""
+    """This process's environment, without settings of a deployment, and with this checkout's packages first."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LLM_ROUTER_")}
-    return {**kept, "PYTHONPATH": str(PROJECT)}
+    return {**kept, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'clients'}"}
 
 
 def descendants(root: int) -> dict[int, str]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from router_backend.classifier.artifact import newest_artifact
+from router_backend.classifier.repository import MODEL_REPOSITORY
 from router_backend.contract import TOKENIZER_FILE
 from router_backend.lab.bench.packages import Package, call
-from router_backend.triton.server.embedded import MODEL_REPOSITORY
 
 TOOL = Package(name="aiperf", package="aiperf==0.13.0", program="bin/aiperf")
 CLIENTS = 4

@@ -8,12 +8,12 @@ import numpy as np
 import onnxruntime as ort
 
 from router_backend.classifier.artifact import newest_artifact
+from router_backend.classifier.repository import MODEL_REPOSITORY
 from router_backend.contract import MODEL_FILE
 from router_backend.lab.bench.load import Load
 from router_backend.lab.bench.measure import Latency, latency
 from router_backend.lab.bench.prompts import TOKENS
 from router_backend.lab.bench.triton import token_ids
-from router_backend.triton.server.embedded import MODEL_REPOSITORY
 
 
 def measure_encoder(seconds: float) -> dict[int, Latency]:

@@ -15,9 +15,10 @@ from typing import Annotated
 
 import typer
 
+from router_backend.classifier.repository import MODEL_REPOSITORY
 from router_backend.config import load_config
 from router_backend.config.runtime import config_path
-from router_backend.triton.server.embedded import MODEL_REPOSITORY, TritonSettings, arguments
+from router_backend.triton.server.embedded import TritonSettings, arguments
 
 ADMIN_KEY = "LLM_ROUTER_ADMIN_KEY"
 _INSTANCES = re.compile(r"^instance_group \[.*?\]$", re.MULTILINE)

@@ -11,9 +11,8 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[3]
-MODEL_REPOSITORY = PROJECT / "model_repository"
-_BACKENDS = Path(__file__).parents[1] / "backends"
+_BACKENDS = Path(__file__).resolve().parents[1] / "backends"
+_IMPORTS = Path(__file__).resolve().parents[3]  # site-packages, or the checkout
 
 # The APIs that change the server or read its memory; the admin key opens them.
 _HTTP_ADMIN_APIS = "model-repository,shared-memory,logging,trace"
@@ -161,7 +160,7 @@ def environment(extra: dict[str, str]) -> dict[str, str]:
 
 def python_environment(extra: dict[str, str]) -> dict[str, str]:
     """The environment of a Python process beside others: this interpreter and these packages, one thread each."""
-    paths = [str(PROJECT), *(path for path in sys.path if path.endswith("site-packages"))]
+    paths = dict.fromkeys([str(_IMPORTS), *(path for path in sys.path if path.endswith("site-packages"))])
     return {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",

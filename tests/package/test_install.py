@@ -1,0 +1,143 @@
+"""Both packages as their users get them: built, installed without the checkout, started from another folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+from tests.support.running import PROJECT, RunningSystem
+
+pytestmark = pytest.mark.slow
+# A name that a command line must quote and that ASCII doesn't have.
+FOLDER = "state of träning"
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with wheel and source archive of both packages, built from copies: a build leaves files behind."""
+    folder = tmp_path_factory.mktemp("dist")
+    checkout = tmp_path_factory.mktemp("source") / "llm-router"
+    tracked = subprocess.check_output(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=PROJECT
+    )
+    for name in filter(None, tracked.decode().split("\0")):
+        if (PROJECT / name).is_file() and not name.startswith(("tests/", "docs/", "helm/")):
+            target = checkout / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((PROJECT / name).read_bytes())
+    for source in (checkout, checkout / "clients"):
+        command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def python(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment that holds the wheel, and what it depends on by reference to this one's."""
+    folder = tmp_path_factory.mktemp("venv")
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=120)
+    python = folder / "bin/python"
+    (wheel,) = distributions.glob("llm_router-*.whl")
+    command = [python, "-m", "pip", "install", "--quiet", "--no-deps", wheel]
+    subprocess.run(command, env=environment(), check=True, timeout=120)
+    (site,) = folder.glob("lib/python3*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return python
+
+
+def environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k != "PYTHONPATH" and not k.startswith("LLM_ROUTER_")}
+
+
+def run(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(python), *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("name", ["llm_router", "llm_router_client"])
+def test_a_wheel_has_types_licence_and_the_version_of_its_project_file(distributions: Path, name: str) -> None:
+    source = PROJECT if name == "llm_router" else PROJECT / "clients"
+    (version,) = re.findall(r'^version = "(.*)"$', (source / "pyproject.toml").read_text(), re.M)
+    with zipfile.ZipFile(distributions / f"{name}-{version}-py3-none-any.whl") as wheel:
+        files = set(wheel.namelist())
+        metadata = Parser().parsestr(wheel.read(f"{name}-{version}.dist-info/METADATA").decode())
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert f"{name}-{version}.dist-info/licenses/LICENSE" in files
+    assert "Typing :: Typed" in metadata.get_all("Classifier", [])
+    assert "llm_router_client/py.typed" in files
+    assert not [file for file in files if "__pycache__" in file or file.startswith(("tests", "build"))]
+
+
+def test_the_source_archive_builds_the_same_wheel(distributions: Path, tmp_path: Path) -> None:
+    (archive,) = distributions.glob("llm_router-*.tar.gz")
+    with tarfile.open(archive) as source:
+        source.extractall(tmp_path, filter="data")
+    (folder,) = tmp_path.iterdir()
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path / "again", folder]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    contents = [
+        {item.filename: item.CRC for item in zipfile.ZipFile(wheel).infolist() if ".dist-info/" not in item.filename}
+        for wheel in (*distributions.glob("llm_router-*.whl"), *(tmp_path / "again").glob("*.whl"))
+    ]
+    assert contents[0] == contents[1]
+
+
+def test_the_wheel_holds_every_file_that_triton_serves(distributions: Path) -> None:
+    tracked = subprocess.check_output(["git", "ls-files", "model_repository"], cwd=PROJECT, text=True).splitlines()
+    (wheel,) = distributions.glob("llm_router-*.whl")
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"router_backend/{name}" for name in tracked} <= packed
+
+
+def test_the_client_installs_alone(distributions: Path, tmp_path: Path) -> None:
+    (wheel,) = distributions.glob("llm_router_client-*.whl")
+    target = tmp_path / "packages"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, wheel]
+    subprocess.run(command, check=True, timeout=120)
+    code = (
+        "import sys, llm_router_client\n"
+        "llm_router_client.RouterClient('http://127.0.0.1:1').close()\n"
+        "assert 'router_backend' not in sys.modules\n"
+        "print(llm_router_client.__file__)"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**environment(), "PYTHONPATH": str(target)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.startswith(str(target))
+
+
+def test_an_installed_router_answers_from_any_folder(python: Path, tmp_path: Path) -> None:
+    installed = {path: path.stat().st_mtime_ns for path in python.parents[1].rglob("*") if path.is_file()}
+    running = RunningSystem(
+        tmp_path / FOLDER, program=(str(python.with_name("llm-router")),), environment_of_program=environment()
+    )
+    running.start()
+    try:
+        asked = run(
+            python,
+            *("-m", "router_backend.cli.main", "route", "Write a haiku", "--triton", running.grpc),
+            cwd=tmp_path,
+        )
+        assert asked.returncode == 0, asked.stderr
+        assert "llama3-8b" in asked.stdout or "nemotron-49b" in asked.stdout or "llama3-70b" in asked.stdout
+        assert all(str(PROJECT) not in command for command in running.pids().values())
+    finally:
+        running.stop()
+    written = {path for path in python.parents[1].rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    changed = {path for path in written if path.stat().st_mtime_ns != installed.get(path)}
+    assert not changed, "state belongs into the state folder"
