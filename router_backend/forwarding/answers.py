@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator
 from router_backend.config.limits import Timeouts
 from router_backend.core.errors import INTERNAL_ERROR, OpenAIError, Verdict
 from router_backend.core.records import Usage
-from router_backend.forwarding.api import Progress
 from router_backend.forwarding.failure import Failure, cut, timed_out
 from router_backend.forwarding.guards.breaker import Permit
 from router_backend.forwarding.guards.limiter import Slot
 from router_backend.forwarding.observer import Observer
+from router_backend.forwarding.request import Progress
 from router_backend.forwarding.stream.chunks import ChunkReader
 from router_backend.forwarding.stream.sse import DONE, frame
-from router_backend.forwarding.upstreams.protocol import Reply
+from router_backend.forwarding.upstreams.upstream import Reply
 
 _log = logging.getLogger(__name__)
 

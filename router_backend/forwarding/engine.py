@@ -26,19 +26,19 @@ from router_backend.core.errors import (
     Verdict,
 )
 from router_backend.forwarding.answers import Lease, StreamedAnswer, WholeAnswer
-from router_backend.forwarding.api import Answer, ForwardRequest, Progress
 from router_backend.forwarding.cascade.cascade import Cascade
 from router_backend.forwarding.failure import Failure, ForwardError, no_answer, timed_out
 from router_backend.forwarding.guards.breaker import CircuitBreaker
 from router_backend.forwarding.guards.limiter import Limiter, QueueFull, Slot
 from router_backend.forwarding.guards.retries import RetryBudget, backoff
 from router_backend.forwarding.observer import Observer
+from router_backend.forwarding.request import Answer, ForwardRequest, Progress
 from router_backend.forwarding.stream.chunks import ChunkReader, read_body
 from router_backend.forwarding.upstreams.body import arm_body, usage_asked
 from router_backend.forwarding.upstreams.openai import OpenAIServer, new_session
-from router_backend.forwarding.upstreams.protocol import Call, Upstream
 from router_backend.forwarding.upstreams.secrets import key_reader
 from router_backend.forwarding.upstreams.tensorrtllm import TensorRTLLMServer
+from router_backend.forwarding.upstreams.upstream import Call, Upstream
 
 
 @dataclass(frozen=True, slots=True)

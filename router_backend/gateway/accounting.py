@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router_backend.core.pricing import answer_cost
-from router_backend.forwarding.api import Endpoint, Progress
+from router_backend.forwarding.request import Endpoint, Progress
 from router_backend.forwarding.failure import ForwardError
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.memory import Remembered

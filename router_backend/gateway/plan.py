@@ -14,7 +14,7 @@ from router_backend.core.decision import RoutedDecision
 from router_backend.core.ids import new_decision_id
 from router_backend.core.records import Decision, Kind
 from router_backend.core.tracing import TraceContext
-from router_backend.forwarding.api import Endpoint
+from router_backend.forwarding.request import Endpoint
 from router_backend.gateway.hints import Hints
 from router_backend.gateway.http.errors import ApiError, unknown_model
 from router_backend.gateway.runtime import Runtime

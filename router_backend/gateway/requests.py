@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 import orjson
 
-from router_backend.forwarding.api import Endpoint
+from router_backend.forwarding.request import Endpoint
 from router_backend.gateway.http.errors import ApiError
 
 MAX_DEPTH = 100  # orjson writes at most 254 levels; nothing that is meant comes near

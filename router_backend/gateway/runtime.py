@@ -7,7 +7,7 @@ import contextlib
 
 from router_backend.config.agreement import fingerprint
 from router_backend.config.schema import RouterConfig
-from router_backend.forwarding.api import Engine
+from router_backend.forwarding.request import Engine
 from router_backend.gateway.keys.auth import Keys, Rates
 from router_backend.gateway.keys.budgets import Budgets
 

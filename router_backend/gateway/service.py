@@ -10,8 +10,8 @@ from pathlib import Path
 
 from router_backend.config import ConfigError, RouterConfig
 from router_backend.config.runtime import runtime_config
-from router_backend.forwarding.api import Engine
 from router_backend.forwarding.engine import build_engine
+from router_backend.forwarding.request import Engine
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.keys.auth import Rates
 from router_backend.gateway.keys.budgets import Budgets

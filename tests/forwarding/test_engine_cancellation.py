@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from router_backend.core.records import Usage
-from router_backend.forwarding.api import Answer, ForwardRequest, Progress
 from router_backend.forwarding.engine import Engine
 from router_backend.forwarding.observer import Observer
+from router_backend.forwarding.request import Answer, ForwardRequest, Progress
 from tests.support.asking import ask
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from router_backend.core.errors import Attempt
-from router_backend.forwarding.api import Answer, Endpoint, ForwardRequest
+from router_backend.forwarding.request import Answer, Endpoint, ForwardRequest
 
 
 def ask(

@@ -19,9 +19,9 @@ from router_backend.core.errors import Attempt, Cause, Fault, OpenAIError
 from router_backend.core.records import Usage
 from router_backend.core.tracing import TraceContext
 from router_backend.forwarding.answers import WholeAnswer
-from router_backend.forwarding.api import Answer, ForwardRequest, Progress
 from router_backend.forwarding.cascade.scorers import heuristic, judge_request, judged, logprob
 from router_backend.forwarding.failure import ForwardError, no_answer
+from router_backend.forwarding.request import Answer, ForwardRequest, Progress
 from router_backend.forwarding.stream.sse import DONE, frame
 
 _JUDGE_TOKENS = 8

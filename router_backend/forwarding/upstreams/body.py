@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from router_backend.config.models import ModelConfig
-from router_backend.forwarding.api import ForwardRequest
+from router_backend.forwarding.request import ForwardRequest
 
 _LIMITS = ("max_completion_tokens", "max_tokens")
 _COMPLETION_TOKENS = 16  # of a text completion that sets no limit (OpenAI's API reference)

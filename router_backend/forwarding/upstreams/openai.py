@@ -13,7 +13,7 @@ from router_backend.core.errors import CONNECT, CUT, OpenAIError
 from router_backend.core.jsonio import dump, load
 from router_backend.forwarding.failure import Failure, cut, from_error, from_status, timed_out, unreadable, unusable
 from router_backend.forwarding.stream.sse import EventTooLarge, SSEParser
-from router_backend.forwarding.upstreams.protocol import Call
+from router_backend.forwarding.upstreams.upstream import Call
 
 KEEPALIVE_SECONDS = 4.0
 """Below uvicorn's five, which NIM and vLLM run on: the server must not close first, under a request just sent."""

@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from router_backend.config.security import ApiKey
-from router_backend.forwarding.api import Answer, Endpoint, ForwardRequest, Progress
 from router_backend.forwarding.failure import ForwardError
+from router_backend.forwarding.request import Answer, Endpoint, ForwardRequest, Progress
 from router_backend.gateway.accounting import Account
 from router_backend.gateway.hints import take_hints
 from router_backend.gateway.http.errors import ClientGone, Header, should_retry

@@ -19,9 +19,9 @@ from router_backend.config.runtime import config_path, runtime_config, state_dir
 from router_backend.config.watch import ConfigWatcher
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.tracing import TraceContext
-from router_backend.forwarding.api import Answer, ForwardRequest, Progress
 from router_backend.forwarding.engine import Engine, build_engine
 from router_backend.forwarding.failure import ForwardError
+from router_backend.forwarding.request import Answer, ForwardRequest, Progress
 from router_backend.learning.implicit import ImplicitFeedback
 from router_backend.learning.outcome import outcome_of
 from router_backend.learning.recorder import Recorder

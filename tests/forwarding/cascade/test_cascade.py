@@ -11,9 +11,9 @@ import pytest
 
 from router_backend.config.policy import CascadeConfig
 from router_backend.core.records import Usage
-from router_backend.forwarding.api import Answer, ForwardRequest
 from router_backend.forwarding.engine import Engine
 from router_backend.forwarding.failure import ForwardError
+from router_backend.forwarding.request import Answer, ForwardRequest
 from tests.support.asking import ask, labels, payloads, text_of
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 

@@ -11,8 +11,8 @@ import grpc
 import orjson
 
 from router_backend.core.errors import CONNECT, CONTEXT_LENGTH, NO_MODEL, UPSTREAM_ERROR, OpenAIError
-from router_backend.forwarding.api import Endpoint
 from router_backend.forwarding.failure import Failure, cut, from_status, unusable
+from router_backend.forwarding.request import Endpoint
 from router_backend.forwarding.stream.sse import DONE
 from router_backend.forwarding.upstreams.tensorrtllm.dialect import FINAL, Dialect
 from router_backend.forwarding.upstreams.tensorrtllm.stops import StopFilter

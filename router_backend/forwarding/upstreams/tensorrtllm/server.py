@@ -11,12 +11,12 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from router_backend.config.models import TensorRTLLMUpstream
 from router_backend.core.errors import CONNECT, CONTEXT_LENGTH, NO_MODEL, OpenAIError
 from router_backend.forwarding.failure import Failure, timed_out
-from router_backend.forwarding.upstreams.protocol import Call
 from router_backend.forwarding.upstreams.tensorrtllm.conversation import prompt_of
 from router_backend.forwarding.upstreams.tensorrtllm.dialect import Dialect
 from router_backend.forwarding.upstreams.tensorrtllm.reply import TritonReply, rpc_failure
 from router_backend.forwarding.upstreams.tensorrtllm.sampling import read_sampling, refusal
 from router_backend.forwarding.upstreams.tensorrtllm.tokenizer import ChatTokenizer, find_tokenizer
+from router_backend.forwarding.upstreams.upstream import Call
 
 _LONG_TEXT = 16 * 1024
 """Characters beyond which tokens are counted in a thread: the event loop serves others meanwhile."""

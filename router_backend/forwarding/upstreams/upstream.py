@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from router_backend.core.tracing import TraceContext
-from router_backend.forwarding.api import Endpoint
+from router_backend.forwarding.request import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
