@@ -26,7 +26,7 @@ from router_backend.core.errors import (
     Verdict,
 )
 from router_backend.forwarding.answers import Lease, StreamedAnswer, WholeAnswer
-from router_backend.forwarding.cascade.cascade import Cascade
+from router_backend.forwarding.cascade.engine import Cascade
 from router_backend.forwarding.failure import Failure, ForwardError, no_answer, timed_out
 from router_backend.forwarding.guards.breaker import CircuitBreaker
 from router_backend.forwarding.guards.limiter import Limiter, QueueFull, Slot
