@@ -25,15 +25,17 @@ from router_backend.core.errors import (
     OpenAIError,
     Verdict,
 )
-from router_backend.forwarding.answers import Lease, StreamedAnswer, WholeAnswer
-from router_backend.forwarding.cascade.engine import Cascade
+from router_backend.forwarding.answers import Answer, StreamedAnswer, WholeAnswer
 from router_backend.forwarding.failure import Failure, ForwardError, no_answer, timed_out
 from router_backend.forwarding.guards.breaker import CircuitBreaker
 from router_backend.forwarding.guards.limiter import Limiter, QueueFull, Slot
 from router_backend.forwarding.guards.retries import RetryBudget, backoff
+from router_backend.forwarding.lease import Lease
 from router_backend.forwarding.observer import Observer
-from router_backend.forwarding.request import Answer, ForwardRequest, Progress
+from router_backend.forwarding.progress import Progress
+from router_backend.forwarding.request import ForwardRequest
 from router_backend.forwarding.stream.chunks import ChunkReader, read_body
+from router_backend.forwarding.stream.live import LiveStream
 from router_backend.forwarding.upstreams.body import arm_body, usage_asked
 from router_backend.forwarding.upstreams.openai import OpenAIServer, new_session
 from router_backend.forwarding.upstreams.secrets import key_reader
@@ -63,10 +65,10 @@ def build_engine(config: RouterConfig, *, observer: Observer | None = None) -> E
 
 
 class Engine:
-    """See `api.Engine`. One per process and event loop."""
+    """Sends a request to the first arm that answers. One per process and event loop."""
 
     def __init__(self, config: RouterConfig, observer: Observer) -> None:
-        self._config, self._observer = config, observer
+        self.config, self._observer = config, observer
         self._session: aiohttp.ClientSession | None = None
         self._budget = RetryBudget(config.retries.budget, config.retries.budget_minimum)
         self._rng = random.Random()
@@ -77,7 +79,7 @@ class Engine:
         return Arm(
             model,
             self._upstream(model),
-            CircuitBreaker(self._config.breaker, lambda state: observer.breaker(name, state)),
+            CircuitBreaker(self.config.breaker, lambda state: observer.breaker(name, state)),
             Limiter(
                 model.max_concurrency,
                 model.max_queue,
@@ -86,7 +88,7 @@ class Engine:
         )
 
     def _upstream(self, model: ModelConfig) -> Upstream:
-        upstream, connect = model.upstream, self._config.timeouts.connect
+        upstream, connect = model.upstream, self.config.timeouts.connect
         if isinstance(upstream, OpenAIUpstream):
             return OpenAIServer(
                 model.name,
@@ -103,18 +105,19 @@ class Engine:
 
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = new_session(self._config.timeouts.connect)
+            self._session = new_session(self.config.timeouts.connect)
         return self._session
 
     async def forward(self, request: ForwardRequest) -> Answer:
-        """See `api.Engine.forward`."""
-        if request.cascade and not request.named and request.endpoint != "embeddings":
-            models = {name: arm.config for name, arm in self._arms.items()}
-            return await Cascade(self.forward, models, request.cascade).ask(request)
+        """Returns when the first content (streamed) or the whole answer is there.
+
+        Raises:
+            ForwardError: no arm answered; carries the error for the client, and the attempts.
+        """
         self._budget.request()
         started = time.monotonic()
         trail: list[Attempt] = []
-        calls = 1 if request.named else 1 + self._config.retries.fallbacks
+        calls = 1 if request.named else 1 + self.config.retries.fallbacks
         window = 0  # an arm must have a larger one, after a prompt that was too long
         for name in request.arms:
             arm = self._known(name)
@@ -149,7 +152,7 @@ class Engine:
         Raises:
             Failure: the arm's last.
         """
-        retries = self._config.retries
+        retries = self.config.retries
         attempt = 1
         while True:
             try:
@@ -158,7 +161,7 @@ class Engine:
                 if not failure.cause.retried or attempt >= retries.attempts:
                     raise
                 delay = backoff(retries, attempt - 1, failure.error.retry_after, self._rng)
-                left = started + self._config.timeouts.total - time.monotonic()
+                left = started + self.config.timeouts.total - time.monotonic()
                 if delay is None or delay >= left or not self._budget.spend():
                     raise
                 self._observer.retry(arm.config.name, failure.cause)
@@ -173,7 +176,7 @@ class Engine:
         Raises:
             Failure: it failed before anything was handed out.
         """
-        name, timeouts = arm.config.name, self._config.timeouts
+        name, timeouts = arm.config.name, self.config.timeouts
         streamed = request.endpoint != "embeddings" and bool(request.body.get("stream"))
         progress = Progress(arm=name, started=started, attempts=attempt, fallbacks=tuple(trail))
         left = max(0.0, started + timeouts.total - time.monotonic())
@@ -192,9 +195,8 @@ class Engine:
                 lease.reply = await arm.upstream.start(call)
                 if streamed:
                     reader = ChunkReader(progress, usage_asked(request.body))
-                    answer = StreamedAnswer(lease, reader, timeouts)
-                    await answer.prime()
-                    return answer
+                    live = LiveStream(lease, reader, timeouts)
+                    return StreamedAnswer(progress, await live.begin(), live)
                 data = read_body(await lease.reply.body(), progress, request.endpoint)
                 lease.end(Verdict.WELL)
                 return WholeAnswer(progress, data)
@@ -232,11 +234,11 @@ class Engine:
             slot.release()
 
     def health(self) -> Mapping[str, str]:
-        """See `api.Engine.health`."""
+        """Breaker state by arm: closed, open, half_open."""
         return {name: arm.breaker.state for name, arm in self._arms.items()}
 
     async def aclose(self) -> None:
-        """See `api.Engine.aclose`."""
+        """Close all connections, and with them the calls that still run."""
         for arm in self._arms.values():
             await arm.upstream.aclose()
         if self._session:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from router_backend.core.errors import Cause
-from router_backend.forwarding.request import Progress
+from router_backend.forwarding.progress import Progress
 
 
 class Observer:

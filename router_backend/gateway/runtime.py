@@ -7,7 +7,7 @@ import contextlib
 
 from router_backend.config.agreement import fingerprint
 from router_backend.config.schema import RouterConfig
-from router_backend.forwarding.request import Engine
+from router_backend.forwarding.cascade.engine import CascadeEngine
 from router_backend.gateway.keys.auth import Keys, Rates
 from router_backend.gateway.keys.budgets import Budgets
 
@@ -15,7 +15,7 @@ from router_backend.gateway.keys.budgets import Budgets
 class Runtime:
     """Configuration, engine and keys, with a count of the requests that use them."""
 
-    def __init__(self, config: RouterConfig, engine: Engine, rates: Rates, budgets: Budgets) -> None:
+    def __init__(self, config: RouterConfig, engine: CascadeEngine, rates: Rates, budgets: Budgets) -> None:
         self.config, self.engine, self.fingerprint = config, engine, fingerprint(config)
         self.keys = Keys(config.security.api_keys, rates, budgets)
         self._users = 0

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from router_backend.config import ConfigError, RouterConfig
 from router_backend.config.runtime import runtime_config
+from router_backend.forwarding.cascade.engine import CascadeEngine
 from router_backend.forwarding.engine import build_engine
-from router_backend.forwarding.request import Engine
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.keys.auth import Rates
 from router_backend.gateway.keys.budgets import Budgets
@@ -113,8 +113,8 @@ class Gateway:
             if self.runtime.keys.budgeted:
                 await self.reporter.refresh(_BUDGETS_SECONDS)
 
-    def _engine(self, config: RouterConfig) -> Engine:
-        return build_engine(config, observer=EngineMetrics(self.metrics))
+    def _engine(self, config: RouterConfig) -> CascadeEngine:
+        return CascadeEngine(build_engine(config, observer=EngineMetrics(self.metrics)))
 
     def _background(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from router_backend.config import RouterConfig
 from router_backend.core.pricing import answer_cost
 from router_backend.core.records import Outcome, Usage
-from router_backend.forwarding.request import Progress
+from router_backend.forwarding.progress import Progress
 
 
 def outcome_of(

@@ -1,5 +1,5 @@
 """Which policy a request gets: A/B by a stable hash of the session, so that a conversation stays with one policy on
-every replica; and whether that policy goes on after the decision, as a cascade."""
+every replica."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import hashlib
 from typing import NamedTuple
 
 from router_backend.config import RouterConfig
-from router_backend.config.policy import CascadeConfig
 
 
 class Assignment(NamedTuple):
@@ -34,14 +33,3 @@ def assign(config: RouterConfig, session: str) -> Assignment:
             return Assignment(experiment.name, experiment.name)
         point -= experiment.share
     return Assignment("", "")
-
-
-def cascade_of(config: RouterConfig, policy: str, reason: str) -> CascadeConfig | None:
-    """The cascade that a decision of this policy and reason starts.
-
-    None if another policy decided, or if exploration chose where to start: that answer is taken as it is.
-    """
-    if reason != "policy:cascade":
-        return None
-    experiments = {experiment.name: experiment.policy for experiment in config.experiments}
-    return experiments.get(policy, config.policy).cascade

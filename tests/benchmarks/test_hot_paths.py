@@ -16,7 +16,7 @@ from router_backend.config import parse_config
 from router_backend.contract import EMBEDDING_DIM, TASKS
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Decision, LearningEvent
-from router_backend.forwarding.request import Progress
+from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.stream.chunks import ChunkReader, read_body
 from router_backend.forwarding.stream.sse import SSEParser
 from router_backend.gateway.requests import SHAPES, parse

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from router_backend.core.records import Usage
-from router_backend.forwarding.request import Progress
+from router_backend.forwarding.progress import Progress
 from router_backend.learning.outcome import outcome_of
 from tests.support.arms import model, router_config
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from router_backend.config import RouterConfig
-from router_backend.routing.experiments import assign, cascade_of
+from router_backend.routing.experiments import assign
 from tests.support.arms import model, router_config
 
 
@@ -58,21 +58,3 @@ def test_another_experiment_deals_sessions_anew() -> None:
 def test_all_sessions_can_be_in_an_experiment_and_none_need_be() -> None:
     assert {assign(_config(a=1.0), str(i)).policy for i in range(500)} == {"a"}
     assert assign(_config(), "s") == ("", "")
-
-
-@pytest.mark.parametrize(
-    ("policy", "reason", "threshold"),
-    [
-        ("cascade", "policy:cascade", 0.7),
-        ("test", "policy:cascade", 0.2),
-        ("cascade", "explore", None),
-        ("", "fallback:router", None),
-        ("linucb", "policy:linucb", None),
-    ],
-)
-def test_only_a_cascades_own_decisions_escalate(policy: str, reason: str, threshold: float | None) -> None:
-    experiment = {"name": "test", "share": 0.5, "policy": {"name": "cascade", "cascade": {"threshold": 0.2}}}
-    main = {"name": "cascade", "cascade": {"threshold": 0.7}}
-    config = router_config([model("a", "http://127.0.0.1:9/v1")], policy=main, experiments=[experiment])
-    rule = cascade_of(config, policy, reason)
-    assert (rule and rule.threshold) == threshold

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 
 from router_backend.core.errors import Attempt
-from router_backend.forwarding.request import Answer, Endpoint, ForwardRequest
+from router_backend.forwarding.answers import Answer, StreamedAnswer
+from router_backend.forwarding.request import Endpoint, ForwardRequest
 
 
 def ask(
@@ -28,6 +29,7 @@ def ask(
 
 async def payloads(answer: Answer) -> list[Any]:
     """All data of a stream's frames, parsed; [DONE] stays a string."""
+    assert isinstance(answer, StreamedAnswer)
     raw = b"".join([piece async for piece in answer.frames()])
     assert raw.endswith(b"\n\n")
     data = [frame.removeprefix(b"data: ") for frame in raw[:-2].split(b"\n\n")]
@@ -38,6 +40,14 @@ def text_of(chunks: list[Any]) -> str:
     """The content of all chunks."""
     choices = [choice for chunk in chunks if isinstance(chunk, dict) for choice in chunk.get("choices", [])]
     return "".join(choice["delta"].get("content") or "" for choice in choices)
+
+
+async def answer_text(answer: Answer) -> str:
+    """What an answer says, whole or streamed."""
+    if isinstance(answer, StreamedAnswer):
+        return text_of(await payloads(answer))
+    content: str = orjson.loads(answer.body)["choices"][0]["message"]["content"]
+    return content
 
 
 def labels(attempts: Sequence[Attempt]) -> tuple[str, ...]:

@@ -1,15 +1,13 @@
 """A cascade's scorers: is this answer good enough, or is the next arm asked? (FrugalGPT, Chen et al. 2023, section 3)
 
-Each gives a score in [0, 1]; an answer whose score is under the threshold is passed on. The forwarding engine applies
-them to real answers, the replay applies `run_cascade` to recorded ones.
+Each gives a score in [0, 1]; an answer whose score is under the threshold isn't given while an arm is left to ask.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 # Openings of refusals, in the languages that the classifier is trained for. Only the opening counts: an answer that
 # quotes one further down is an answer.
@@ -74,32 +72,3 @@ def _repeats(text: str) -> bool:
     """The end is one short piece over and over, as of a model caught in a loop."""
     tail = text[-_TAIL:]
     return len(tail) == _TAIL and any(tail[size:] == tail[:-size] for size in range(1, _TAIL // 5))
-
-
-@dataclass(frozen=True, slots=True)
-class CascadeRun:
-    """What a cascade did with one request."""
-
-    arm: int  # whose answer was given
-    asked: tuple[int, ...]  # arms asked, the last one included
-    cost: float  # USD of all of them
-
-
-def run_cascade(
-    order: Sequence[int], score: Callable[[int], float], cost: Callable[[int], float], threshold: float
-) -> CascadeRun:
-    """Ask in order until a score reaches the threshold; the last answer is taken as it is.
-
-    Args:
-        order: arms, cheapest first, at least one.
-        score: the scorer's verdict on an arm's answer.
-        cost: USD of asking an arm.
-    """
-    asked: list[int] = []
-    spent = 0.0
-    for arm in order:
-        asked.append(arm)
-        spent += cost(arm)
-        if score(arm) >= threshold:
-            break
-    return CascadeRun(asked[-1], tuple(asked), spent)

@@ -9,7 +9,7 @@ import orjson
 from router_backend.core.jsonio import dump, load
 from router_backend.core.records import Usage
 from router_backend.forwarding.failure import from_error, unusable
-from router_backend.forwarding.request import Progress
+from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.stream.schema import complete_body, complete_choice, complete_usage
 from router_backend.forwarding.stream.sse import DONE
 from router_backend.forwarding.stream.toolcalls import ToolCallIndices

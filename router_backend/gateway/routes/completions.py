@@ -6,8 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from router_backend.config.security import ApiKey
+from router_backend.forwarding.answers import StreamedAnswer, WholeAnswer
+from router_backend.forwarding.cascade.choice import cascade_of
 from router_backend.forwarding.failure import ForwardError
-from router_backend.forwarding.request import Answer, Endpoint, ForwardRequest, Progress
+from router_backend.forwarding.progress import Progress
+from router_backend.forwarding.request import Endpoint, ForwardRequest
 from router_backend.gateway.accounting import Account
 from router_backend.gateway.hints import take_hints
 from router_backend.gateway.http.errors import ClientGone, Header, should_retry
@@ -16,7 +19,6 @@ from router_backend.gateway.plan import Plan, plan
 from router_backend.gateway.requests import SHAPES, parse
 from router_backend.gateway.runtime import Runtime
 from router_backend.gateway.traces import incoming
-from router_backend.routing.experiments import cascade_of
 
 if TYPE_CHECKING:
     from router_backend.gateway.service import Gateway
@@ -64,40 +66,43 @@ class Completions:
             task=made.decision.task,
             request_id=exchange.request_id,
             trace=trace.call() if trace else context,
-            cascade=cascade_of(runtime.config, made.decision.policy, made.decision.reason),
         )
+        cascade = cascade_of(runtime.config, made.decision.policy, made.decision.reason)
         try:
-            answer = await runtime.engine.forward(request)
+            answer = await runtime.engine.forward(request, cascade)
         except ForwardError as error:
-            account.failed(error)
+            account.failed(error, request.spent)
             await exchange.fail(error.error, [*should_retry(error), *_headers(made, error.arm or made.arms[0])])
             return
         except asyncio.CancelledError:
-            account.left(Progress(arm=made.arms[0], started=exchange.started))
+            account.left(Progress(arm=made.arms[0], started=exchange.started, discarded=request.spent))
             raise
         try:
-            await (self._stream if answer.streamed else self._whole)(exchange, answer, made, account)
+            if isinstance(answer, StreamedAnswer):
+                await self._stream(exchange, answer, made, account)
+            else:
+                await self._whole(exchange, answer, made, account)
         finally:
-            await answer.aclose()
             account.left(answer.progress)  # does nothing where the answer came to its end
 
-    async def _whole(self, exchange: Exchange, answer: Answer, made: Plan, account: Account) -> None:
-        data = await answer.body()
+    async def _whole(self, exchange: Exchange, answer: WholeAnswer, made: Plan, account: Account) -> None:
         await account.ended(answer.progress)
-        await exchange.respond(answer.progress.status, data, _headers(made, answer.progress.arm))
+        await exchange.respond(answer.progress.status, answer.body, _headers(made, answer.progress.arm))
 
-    async def _stream(self, exchange: Exchange, answer: Answer, made: Plan, account: Account) -> None:
-        await exchange.start(200, [*_SSE, *_headers(made, answer.progress.arm)])
+    async def _stream(self, exchange: Exchange, answer: StreamedAnswer, made: Plan, account: Account) -> None:
         total = self._gateway.runtime.config.timeouts.total
         try:
+            await exchange.start(200, [*_SSE, *_headers(made, answer.progress.arm)])
             # The engine's limits stand still while a client doesn't read: it must not hold its place for ever.
             async with asyncio.timeout(total + _GRACE):
                 await self._frames(exchange, answer, account)
         except TimeoutError:
             raise ClientGone from None
+        finally:
+            await answer.aclose()
 
     @staticmethod
-    async def _frames(exchange: Exchange, answer: Answer, account: Account) -> None:
+    async def _frames(exchange: Exchange, answer: StreamedAnswer, account: Account) -> None:
         async for frames in answer.frames():
             if frames.endswith(_END):
                 # SDKs close at [DONE]: what has to be known by then is written before it goes out.

@@ -11,21 +11,24 @@ from collections.abc import Coroutine
 from typing import Any
 
 import numpy as np
-import orjson
 import triton_python_backend_utils as pb_utils
 
 from router_backend.config import RouterConfig
 from router_backend.config.runtime import config_path, runtime_config, state_dir
 from router_backend.config.watch import ConfigWatcher
 from router_backend.core.decision import RoutedDecision
+from router_backend.core.jsonio import load
 from router_backend.core.tracing import TraceContext
-from router_backend.forwarding.engine import Engine, build_engine
+from router_backend.forwarding.answers import Answer, StreamedAnswer
+from router_backend.forwarding.cascade.choice import cascade_of
+from router_backend.forwarding.cascade.engine import CascadeEngine
+from router_backend.forwarding.engine import build_engine
 from router_backend.forwarding.failure import ForwardError
-from router_backend.forwarding.request import Answer, ForwardRequest, Progress
+from router_backend.forwarding.progress import Progress
+from router_backend.forwarding.request import ForwardRequest
 from router_backend.learning.implicit import ImplicitFeedback
 from router_backend.learning.outcome import outcome_of
 from router_backend.learning.recorder import Recorder
-from router_backend.routing.experiments import cascade_of
 from router_backend.state.open import open_store
 from router_backend.triton.models import tensors
 
@@ -46,7 +49,7 @@ class Answering:
         self._implicit = ImplicitFeedback(self._store, config.implicit)
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, name="answers", daemon=True).start()
-        self._engine = build_engine(config)
+        self._engine = CascadeEngine(build_engine(config))
         self._watcher = ConfigWatcher(config_path(), self._apply)
         self._watcher.start()
         self._running: set[Any] = set()
@@ -96,18 +99,16 @@ class Answering:
             task=decision.task,
             request_id=decision.decision_id,
             trace=trace,
-            cascade=cascade_of(self._config, decision.policy, decision.reason),
         )
         answer = await self._answered(decision, request)
         status, broken = 499, ""
         try:
-            if answer.streamed:
+            if isinstance(answer, StreamedAnswer):
                 broken = await self._stream(decision, answer, sender)
             else:
-                _send(sender, decision, answer, _texts([await answer.body()]))
+                _send(sender, decision, answer.progress, [answer.body])
             status = 502 if broken else answer.progress.status
         finally:
-            await answer.aclose()
             self._record(decision, answer.progress, status)
         if not await asyncio.to_thread(self._recorder.flush, decision.decision_id, _DURABLE_SECONDS):
             log.warning("the outcome of decision %s isn't durable yet: the store is slow or down", decision.decision_id)
@@ -120,16 +121,17 @@ class Answering:
         """The engine's answer; that there is none is an outcome, too."""
         nothing = Progress(arm=decision.model, started=time.monotonic())
         try:
-            return await self._engine.forward(request)
+            return await self._engine.forward(request, cascade_of(self._config, decision.policy, decision.reason))
         except ForwardError as error:
-            nothing.arm = error.arm or nothing.arm
+            nothing.arm, nothing.discarded = error.arm or nothing.arm, request.spent
             self._record(decision, nothing, error.error.status)
             raise
         except asyncio.CancelledError:
+            nothing.discarded = request.spent
             self._record(decision, nothing, 499)
             raise
 
-    async def _stream(self, decision: RoutedDecision, answer: Answer, sender: Any) -> str:
+    async def _stream(self, decision: RoutedDecision, answer: StreamedAnswer, sender: Any) -> str:
         """Send what is there as one response: a message between processes costs more than a token.
 
         Returns what the answer broke off with, empty if it is complete.
@@ -140,7 +142,7 @@ class Answering:
             try:
                 async for chunk in answer.chunks():
                     if answer.progress.error:  # the last one is OpenAI's error object
-                        return str(orjson.loads(chunk)["error"]["message"])
+                        return str(load(chunk)["error"]["message"])
                     ready.put_nowait(chunk)
                 return ""
             finally:
@@ -156,10 +158,11 @@ class Answering:
                 ended = group[-1] is None
                 chunks = [chunk for chunk in group if chunk is not None]
                 if chunks:
-                    _send(sender, decision, answer, _texts(chunks))
+                    _send(sender, decision, answer.progress, chunks)
             return await reader
         finally:
             reader.cancel()
+            await answer.aclose()
 
     def _record(self, decision: RoutedDecision, progress: Progress, status: int) -> None:
         outcome = outcome_of(decision.decision_id, progress, status, self._config, started=progress.started)
@@ -170,8 +173,9 @@ class Answering:
         """Requests that are running keep the engine that they began with."""
         self._implicit.signals = config.implicit
 
-        async def swap() -> Engine:
-            before, self._engine, self._config = self._engine, build_engine(config), config
+        async def swap() -> CascadeEngine:
+            engine = CascadeEngine(build_engine(config))
+            before, self._engine, self._config = self._engine, engine, config
             return before
 
         before = asyncio.run_coroutine_threadsafe(swap(), self.loop).result(5)
@@ -198,31 +202,31 @@ async def _cancel_when_asked(sender: Any, task: asyncio.Task[Any] | None) -> Non
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def _texts(chunks: list[bytes]) -> tuple[str, str, bytes]:
-    """(text, finish reason, the chunks as lines) of OpenAI chunks or of a whole answer."""
+def _texts(chunks: list[bytes]) -> tuple[str, str]:
+    """(text, finish reason) of OpenAI chunks or of a whole answer."""
     text, finish = [], ""
     for chunk in chunks:
-        for choice in orjson.loads(chunk).get("choices") or ():
+        for choice in load(chunk).get("choices") or ():
             part = choice.get("delta") or choice.get("message") or {}
             if choice.get("index", 0) == 0 and isinstance(part.get("content"), str):
                 text.append(part["content"])
             finish = choice.get("finish_reason") or finish
-    return "".join(text), finish, b"\n".join(chunks)
+    return "".join(text), finish
 
 
-def _send(sender: Any, decision: RoutedDecision, answer: Answer, texts: tuple[str, str, bytes]) -> None:
-    text, finish, chunk = texts
-    usage = answer.progress.usage
+def _send(sender: Any, decision: RoutedDecision, progress: Progress, chunks: list[bytes]) -> None:
+    text, finish = _texts(chunks)
+    usage = progress.usage
     sender.send(
         pb_utils.InferenceResponse(
             [
                 tensors.text("text_output", [text]),
-                tensors.text("model", [answer.progress.arm]),
+                tensors.text("model", [progress.arm]),
                 tensors.text("decision_id", [decision.decision_id]),
                 tensors.text("finish_reason", [finish]),
                 tensors.numbers("num_input_tokens", [usage.prompt], np.int32),
                 tensors.numbers("num_output_tokens", [usage.completion], np.int32),
-                tensors.text("chunk", [chunk]),
+                tensors.text("chunk", [b"\n".join(chunks)]),
             ]
         )
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_backend.forwarding.cascade.scorers import heuristic, judge_request, judged, logprob, run_cascade
+from router_backend.forwarding.cascade.scorers import heuristic, judge_request, judged, logprob
 
 LONG = "Explain in detail how a B-tree splits its nodes, with a worked example for each case. " * 5
 
@@ -90,15 +90,3 @@ def test_texts_with_braces_reach_the_judge_unchanged() -> None:
     content = judge_request("{answer} f'{x}'", "{prompt} }{")[0]["content"]
     assert "{answer} f'{x}'" in content
     assert "{prompt} }{" in content
-
-
-def test_a_cascade_stops_at_the_first_good_answer() -> None:
-    scores, costs = {0: 0.2, 1: 0.7, 2: 0.9}, {0: 1.0, 1: 2.0, 2: 10.0}
-
-    def run(threshold: float):  # type: ignore[no-untyped-def]
-        return run_cascade((0, 1, 2), scores.__getitem__, costs.__getitem__, threshold)
-
-    assert (run(0.1).arm, run(0.1).cost) == (0, 1.0)
-    assert (run(0.5).arm, run(0.5).asked, run(0.5).cost) == (1, (0, 1), 3.0)
-    # Nobody is good enough: the last answer is given, and all were paid for.
-    assert (run(0.95).arm, run(0.95).cost) == (2, 13.0)

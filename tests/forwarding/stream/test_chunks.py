@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from router_backend.core.errors import INVALID_RESPONSE
 from router_backend.core.records import Usage
 from router_backend.forwarding.failure import Failure
-from router_backend.forwarding.request import Progress
+from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.stream.chunks import ChunkReader, read_body, read_usage
 
 

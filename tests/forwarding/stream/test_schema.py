@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from router_backend.forwarding.request import Progress
+from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.stream.chunks import ChunkReader, read_body
 from tests.support.openai_schema import CHAT, COMPLETION, check_body, check_chunk
 

@@ -14,7 +14,7 @@ from router_backend.forwarding.engine import Engine, build_engine
 from router_backend.forwarding.failure import ForwardError
 from tests.forwarding.upstreams.tensorrtllm.conftest import TensorRTLLM
 from tests.support.arms import model, router_config
-from tests.support.asking import ask, labels, payloads, text_of
+from tests.support.asking import answer_text, ask, labels, payloads, text_of
 from tests.support.openai_schema import CHAT, COMPLETION, check_body, check_chunk
 from tests.support.scripted_upstream import ScriptedUpstream
 
@@ -30,7 +30,7 @@ def expected(trtllm: TensorRTLLM) -> str:
 
     async def say() -> str:
         engine = build_engine(router_config([trtllm.model("a", "tensorrt_llm_bls")]))
-        body = await (await engine.forward(ask("a", **GREEDY))).body()
+        body = (await engine.forward(ask("a", **GREEDY))).body
         await engine.aclose()
         text: str = orjson.loads(body)["choices"][0]["message"]["content"]
         return text
@@ -41,7 +41,7 @@ def expected(trtllm: TensorRTLLM) -> str:
 @pytest.mark.parametrize("served", SERVED)
 async def test_a_whole_answer(engine_of: EngineOf, served: str, expected: str) -> None:
     answer = await engine_of(served).forward(ask(served, **GREEDY))
-    body = orjson.loads(await answer.body())
+    body = orjson.loads(answer.body)
     check_body(body, CHAT)
     assert body["model"] == served
     assert body["id"].startswith("chatcmpl-")
@@ -77,11 +77,7 @@ async def test_stop_sequences_end_the_answer_and_stay_out(
 ) -> None:
     stop = expected[20:26]
     answer = await engine_of(served).forward(ask(served, stream=stream, stop=["\u2603", stop], **GREEDY))
-    if stream:
-        text = text_of(await payloads(answer))
-    else:
-        text = orjson.loads(await answer.body())["choices"][0]["message"]["content"]
-    assert text == expected[: expected.index(stop)]
+    assert await answer_text(answer) == expected[: expected.index(stop)]
     assert answer.progress.finish_reason == "stop"
     assert answer.progress.usage.completion < 12
 
@@ -92,7 +88,7 @@ async def test_sampling_by_seed_and_without(engine_of: EngineOf, served: str) ->
 
     async def say(**fields: Any) -> str:
         answer = await engine.forward(ask(served, max_tokens=8, **fields))
-        text: str = orjson.loads(await answer.body())["choices"][0]["message"]["content"]
+        text: str = orjson.loads(answer.body)["choices"][0]["message"]["content"]
         return text
 
     assert await say(seed=7, temperature=1.5) == await say(seed=7, temperature=1.5)
@@ -103,7 +99,7 @@ async def test_sampling_by_seed_and_without(engine_of: EngineOf, served: str) ->
 async def test_the_end_of_turn_is_a_stop(engine_of: EngineOf, served: str) -> None:
     messages = [{"role": "user", "content": [{"type": "text", "text": "Say "}, {"type": "text", "text": "yes."}]}]
     answer = await engine_of(served).forward(ask(served, messages=messages, temperature=0))
-    body = orjson.loads(await answer.body())
+    body = orjson.loads(answer.body)
     assert body["choices"][0]["finish_reason"] == "stop"
     assert "<|im_end|>" not in body["choices"][0]["message"]["content"]
 
@@ -114,7 +110,7 @@ async def test_response_formats_are_guided_decoding(engine_of: EngineOf, served:
     answer_format = {"type": "json_schema", "json_schema": {"name": "color", "schema": schema}}
     fields = {"temperature": 0, "max_tokens": 40, "response_format": answer_format}
     answer = await engine_of(served).forward(ask(served, **fields))
-    text = orjson.loads(await answer.body())["choices"][0]["message"]["content"]
+    text = orjson.loads(answer.body)["choices"][0]["message"]["content"]
     assert orjson.loads(text)["color"] in ("red", "blue")
 
 

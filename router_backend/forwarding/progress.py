@@ -1,0 +1,28 @@
+"""What is known of an answer under way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from router_backend.core.errors import Attempt, Cause
+from router_backend.core.records import Usage
+
+
+@dataclass(slots=True)
+class Progress:
+    """What is known of an answer so far; final when the answer has ended."""
+
+    arm: str
+    started: float  # time.monotonic()
+    status: int = 200
+    usage: Usage = field(default_factory=Usage)
+    usage_known: bool = False
+    finish_reason: str = ""
+    first_token: float | None = None  # seconds after `started`
+    latency: float | None = None  # seconds; None while it runs
+    attempts: int = 1
+    fallbacks: tuple[Attempt, ...] = ()  # arms that were asked before `arm`
+    error: Cause | None = None  # of a failure after the first byte
+    discarded: tuple[
+        tuple[str, Usage], ...
+    ] = ()  # (arm, usage) of a cascade's other answers and its judge; they cost, too
