@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from router_backend.forwarding.live import LiveStream
 from router_backend.forwarding.progress import Progress
-from router_backend.forwarding.stream.live import LiveStream
 from router_backend.forwarding.stream.sse import DONE, frame
 
 

@@ -31,11 +31,11 @@ from router_backend.forwarding.guards.breaker import CircuitBreaker
 from router_backend.forwarding.guards.limiter import Limiter, QueueFull, Slot
 from router_backend.forwarding.guards.retries import RetryBudget, backoff
 from router_backend.forwarding.lease import Lease
+from router_backend.forwarding.live import LiveStream
 from router_backend.forwarding.observer import Observer
 from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.request import ForwardRequest
 from router_backend.forwarding.stream.chunks import ChunkReader, read_body
-from router_backend.forwarding.stream.live import LiveStream
 from router_backend.forwarding.upstreams.body import arm_body, usage_asked
 from router_backend.forwarding.upstreams.openai import OpenAIServer, new_session
 from router_backend.forwarding.upstreams.secrets import key_reader
