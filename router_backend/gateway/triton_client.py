@@ -13,6 +13,7 @@ import grpc
 import orjson
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from router_backend.core.channels import CHANNEL_OPTIONS
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Decision, Outcome
 from router_backend.core.tracing import TraceContext
@@ -23,12 +24,8 @@ _CODES = re.compile(r"\b(NOT_FOUND|INVALID_ARGUMENT|UNAVAILABLE|OTHER_CONFIGURAT
 _CHANNEL = (
     # Behind a name with several addresses (a headless Service) every replica gets its share of the calls.
     ("grpc.lb_policy_name", "round_robin"),
-    # Triton is back within seconds of a crash; gRPC's own backoff would go up to two minutes.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    ("grpc.max_send_message_length", 64 * 1024 * 1024),
+    *CHANNEL_OPTIONS,
+    ("grpc.min_reconnect_backoff_ms", 100),  # also the least time that a connection gets: Triton is near
 )
 _UNTRACED: TraceContext = {}
 _CAUSES = {

@@ -14,8 +14,6 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from router_backend.config import RouterConfig
-from router_backend.config.runtime import config_path, runtime_config, state_dir
-from router_backend.config.watch import ConfigWatcher
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.jsonio import load
 from router_backend.core.tracing import TraceContext
@@ -26,11 +24,10 @@ from router_backend.forwarding.engine import build_engine
 from router_backend.forwarding.failure import ForwardError
 from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.request import ForwardRequest
-from router_backend.learning.implicit import ImplicitFeedback
 from router_backend.learning.outcome import outcome_of
 from router_backend.learning.recorder import Recorder
-from router_backend.state.open import open_store
 from router_backend.triton.models import tensors
+from router_backend.triton.models.deployment import Deployment
 
 log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.02  # how soon a cancelled request is noticed
@@ -42,17 +39,15 @@ class Answering:
     """One event loop in a thread, the engine on it, and the record of what was answered."""
 
     def __init__(self) -> None:
-        config = runtime_config()
-        self._config = config
-        self._store = open_store(config.state, state_dir(), config.retention_days)
-        self._recorder = Recorder(self._store)
-        self._implicit = ImplicitFeedback(self._store, config.implicit)
+        self._deployment = Deployment()
+        self._recorder = Recorder(self._deployment.store)
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, name="answers", daemon=True).start()
-        self._engine = CascadeEngine(build_engine(config))
-        self._watcher = ConfigWatcher(config_path(), self._apply)
-        self._watcher.start()
+        # Both change together, on the loop.
+        self._config = self._deployment.config
+        self._engine = CascadeEngine(build_engine(self._config))
         self._running: set[Any] = set()
+        self._deployment.watch(self._apply)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run an answer on the loop, from Triton's thread."""
@@ -61,13 +56,10 @@ class Answering:
         future.add_done_callback(self._running.discard)
 
     def close(self) -> None:
-        self._watcher.stop()
         for future in tuple(self._running):
             future.cancel()
         asyncio.run_coroutine_threadsafe(self._engine.aclose(), self.loop).result(5)
-        self._recorder.close()
-        self._implicit.close()
-        self._store.close()
+        self._deployment.close(self._recorder)
         self.loop.call_soon_threadsafe(self.loop.stop)
 
     async def answer(
@@ -92,7 +84,7 @@ class Answering:
     async def _forward(self, decision: RoutedDecision, body: dict[str, Any], sender: Any, trace: TraceContext) -> None:
         arms = decision.ranking or [decision.model]
         if any(arm not in self._config.names for arm in arms):
-            await asyncio.to_thread(self._watcher.check)  # the router has read a changed router.yaml before us
+            await asyncio.to_thread(self._deployment.check)  # the router has read a changed router.yaml before us
         request = ForwardRequest(
             body=body,
             arms=[arm for arm in arms if arm in self._config.names] or arms,
@@ -167,11 +159,10 @@ class Answering:
     def _record(self, decision: RoutedDecision, progress: Progress, status: int) -> None:
         outcome = outcome_of(decision.decision_id, progress, status, self._config, started=progress.started)
         self._recorder.outcome(outcome)
-        self._implicit.outcome(outcome)
+        self._deployment.implicit.outcome(outcome)
 
     def _apply(self, config: RouterConfig) -> None:
         """Requests that are running keep the engine that they began with."""
-        self._implicit.signals = config.implicit
 
         async def swap() -> CascadeEngine:
             engine = CascadeEngine(build_engine(config))

@@ -14,24 +14,19 @@ import triton_python_backend_utils as pb_utils
 
 from router_backend.bandits.rewards import build_reward
 from router_backend.config import RouterConfig
-from router_backend.config.runtime import config_path, runtime_config, state_dir
-from router_backend.config.watch import ConfigWatcher
 from router_backend.contract import TASKS
 from router_backend.core.records import Feedback, FeedbackResult
-from router_backend.learning.implicit import ImplicitFeedback
 from router_backend.state.codec import decode_records
 from router_backend.state.credit import check_feedback
 from router_backend.state.inflight import add_feedback_many_waiting
-from router_backend.state.open import open_store
 from router_backend.state.spend import periods
 from router_backend.state.store import StoreError, UnknownDecision
 from router_backend.triton.models import metrics, process, tensors
+from router_backend.triton.models.deployment import Deployment
 from router_backend.triton.models.tensors import InvalidInput
 
 log = logging.getLogger(__name__)
-
-
-# What stands in front of a message, and Triton's name of it.
+# The code in front of a message, and Triton's name of it.
 _CODES = {"NOT_FOUND": "NOT_FOUND", "INVALID_ARGUMENT": "INVALID_ARG", "UNAVAILABLE": "UNAVAILABLE"}
 
 
@@ -48,94 +43,100 @@ class _Refused:
 
 @dataclass(slots=True)
 class _Score:
-    """One row: a feedback and what became of it. Records have no feedback and no reward, but what keys have spent."""
+    """A row that gives a score to a decision."""
 
-    feedback: Feedback | None
-    spend: bytes = b""  # JSON: USD by key, by period
-    outcome: float | _Refused = math.nan  # the reward that was learned
+    feedback: Feedback
+    reward: float | _Refused = math.nan  # that was learned
+
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """A row of decisions and outcomes, which are in the store by now."""
+
+    spend: bytes  # JSON: USD by key, by period; the gateway's budgets follow from it
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         process.begin("feedback", guard=True)
-        config = runtime_config()
-        self._store = open_store(config.state, state_dir(), config.retention_days)
-        self._implicit = ImplicitFeedback(self._store, config.implicit)
-        self._apply(config)
+        self._deployment = Deployment()
+        self._apply(self._deployment.config)
         self._metrics = metrics.FeedbackMetrics()
-        self._watcher = ConfigWatcher(config_path(), self._apply)
-        self._watcher.start()
+        self._deployment.watch(self._apply)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Scores of all waiting requests are one commit: durability costs a sync of the disk, not one a score."""
         batch = [self._read(request) for request in requests]
-        self._write([score for read in batch if isinstance(read, list) for score in read])
-        return [self._respond(read) for read in batch]
+        self._write([row for rows in batch if isinstance(rows, list) for row in rows if isinstance(row, _Score)])
+        return [self._respond(rows) for rows in batch]
 
     def finalize(self) -> None:
-        self._watcher.stop()
-        self._implicit.close()
-        self._store.close()
+        self._deployment.close()
 
     def _apply(self, config: RouterConfig) -> None:
         self._rewards = {name: build_reward(policy.reward) for name, policy in config.named_policies().items()}
-        self._implicit.signals = config.implicit
 
-    def _read(self, request: Any) -> list[_Score] | _Refused:
-        """The scores of a request (none for records, which are written here), or why it is refused as a whole."""
+    def _read(self, request: Any) -> list[_Score | _Records] | _Refused:
+        """The rows of a request, or why it is refused as a whole. Records are stored here."""
         try:
-            return [score for row in tensors.rows(request) for score in self._row(row)]
+            return [self._row(row) for row in tensors.rows(request)]
         except (InvalidInput, ValueError) as error:
             return _Refused("INVALID_ARGUMENT", str(error))
         except StoreError as error:
             return _unavailable(error)
 
-    def _row(self, row: dict[str, Any]) -> list[_Score]:
+    def _row(self, row: dict[str, Any]) -> _Score | _Records:
         if "records" in row:
-            decisions, outcomes = decode_records(row["records"])
-            if decisions or outcomes:
-                self._store.append(decisions, outcomes)
-            for outcome in outcomes:
-                self._implicit.outcome(outcome)
-            spent = {period: self._store.spend(period) for period in periods(time.time())}
-            return [_Score(None, orjson.dumps(spent))]
+            return self._store_records(row["records"])
         feedback = _feedback(row)
         check_feedback(feedback)
-        return [_Score(feedback)]
+        return _Score(feedback)
+
+    def _store_records(self, text: str) -> _Records:
+        store = self._deployment.store
+        decisions, outcomes = decode_records(text)
+        if decisions or outcomes:
+            store.append(decisions, outcomes)
+        for outcome in outcomes:
+            self._deployment.implicit.outcome(outcome)
+        return _Records(orjson.dumps({period: store.spend(period) for period in periods(time.time())}))
 
     def _write(self, scores: list[_Score]) -> None:
-        given = [score for score in scores if score.feedback is not None]
-        if not given:
+        """Store the scores, and set the reward of each."""
+        if not scores:
             return
         try:
-            results = add_feedback_many_waiting(self._store, [score.feedback for score in given if score.feedback])
+            results = add_feedback_many_waiting(self._deployment.store, [score.feedback for score in scores])
         except StoreError as error:
             refused = _unavailable(error)
-            for score in given:
-                score.outcome = refused
+            for score in scores:
+                score.reward = refused
             return
-        for score, result in zip(given, results, strict=True):
-            if isinstance(result, UnknownDecision) and score.feedback is not None:
-                said = f"no decision {score.feedback.decision_id!r}: never made, or past its retention"
-                score.outcome = _Refused("NOT_FOUND", said)
-            elif isinstance(result, FeedbackResult) and score.feedback is not None:
-                score.outcome = self._count(score.feedback, result)
+        for score, result in zip(scores, results, strict=True):
+            if isinstance(result, UnknownDecision):
+                reason = f"no decision {score.feedback.decision_id!r}: never made, or past its retention"
+                score.reward = _Refused("NOT_FOUND", reason)
+            else:
+                score.reward = self._count(score.feedback, result)
 
-    def _respond(self, read: list[_Score] | _Refused) -> Any:
-        scores = read if isinstance(read, list) else []
-        refusals = (
-            [read] if isinstance(read, _Refused) else [s.outcome for s in scores if isinstance(s.outcome, _Refused)]
-        )
-        if refusals:
-            self._metrics.refused(refusals[0].code)
-            return tensors.failure(str(refusals[0]), getattr(pb_utils.TritonError, _CODES[refusals[0].code]))
+    def _respond(self, rows: list[_Score | _Records] | _Refused) -> Any:
+        if isinstance(rows, _Refused):
+            return self._refuse(rows)
+        rewards = [row.reward if isinstance(row, _Score) else math.nan for row in rows]
+        for reward in rewards:
+            if isinstance(reward, _Refused):
+                return self._refuse(reward)
         return pb_utils.InferenceResponse(
             [
-                tensors.numbers("accepted", [True] * len(scores), bool),
-                tensors.numbers("reward", [score.outcome for score in scores], np.float32),
-                tensors.text("spend", [score.spend for score in scores]),
+                tensors.numbers("accepted", [True] * len(rows), bool),
+                tensors.numbers("reward", rewards, np.float32),
+                tensors.text("spend", [row.spend if isinstance(row, _Records) else b"" for row in rows]),
             ]
         )
+
+    def _refuse(self, refused: _Refused) -> Any:
+        self._metrics.refused(refused.code)
+        return tensors.failure(str(refused), getattr(pb_utils.TritonError, _CODES[refused.code]))
 
     def _count(self, feedback: Feedback, result: FeedbackResult) -> float:
         decision = result.decision

@@ -12,20 +12,17 @@ import triton_python_backend_utils as pb_utils
 from router_backend.classifier.artifact import artifact_metadata, newest_artifact
 from router_backend.config import RouterConfig
 from router_backend.config.agreement import CONFIGURATION, fingerprint
-from router_backend.config.runtime import config_path, runtime_config, state_dir
-from router_backend.config.watch import ConfigWatcher
-from router_backend.contract import COMPLEXITY, EMBEDDING, EMBEDDING_SPACE, TASK_PROBABILITIES
+from router_backend.contract import COMPLEXITY, EMBEDDING, EMBEDDING_SPACE, TASK_PROBABILITIES, TASKS
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Decision
-from router_backend.learning.implicit import ImplicitFeedback
 from router_backend.learning.learner import Learner
 from router_backend.learning.recorder import Recorder
 from router_backend.learning.space import SPACE_MAP_FILE, SpaceMap
 from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.candidates import NoCandidate
 from router_backend.routing.router import Classified, Estimate, Router, UnknownPolicy
-from router_backend.state.open import open_store
 from router_backend.triton.models import metrics, process, tensors
+from router_backend.triton.models.deployment import Deployment
 
 log = logging.getLogger(__name__)
 _CATCH_UP_SECONDS = 20.0
@@ -34,24 +31,21 @@ _CATCH_UP_SECONDS = 20.0
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         process.begin("router")
-        config = runtime_config()
+        deployment = self._deployment = Deployment()
         artifact = newest_artifact(Path(args["model_repository"]).parent / "classifier")
-        self._store = open_store(config.state, state_dir(), config.retention_days)
         self._metrics = metrics.RouterMetrics()
-        self._recorder = Recorder(self._store, on_drop=self._metrics.dropped)
-        self._implicit = ImplicitFeedback(self._store, config.implicit)
+        self._recorder = Recorder(deployment.store, on_drop=self._metrics.dropped)
         self._learner = Learner(
-            self._store,
-            config,
+            deployment.store,
+            deployment.config,
             artifact_metadata(artifact).embedding_space,
             SpaceMap.load(artifact / SPACE_MAP_FILE) if (artifact / SPACE_MAP_FILE).is_file() else None,
             on_poll=self._metrics.store_answered,
         )
         self._learner.start()
         self._router = Router(self._learner, self._record)
-        self._fingerprint = fingerprint(config)
-        self._watcher = ConfigWatcher(config_path(), self._reload)
-        self._watcher.start()
+        self._fingerprint = fingerprint(deployment.config)
+        deployment.watch(self._reload)
         if not self._learner.wait_until_current(_CATCH_UP_SECONDS):
             log.warning("serving before the whole log of learning has been read")
 
@@ -59,22 +53,17 @@ class TritonPythonModel:
         return [self._answer(request) for request in requests]
 
     def finalize(self) -> None:
-        self._watcher.stop()
-        self._recorder.close()
-        self._implicit.close()
-        self._learner.close()
-        self._store.close()
+        self._deployment.close(self._recorder, self._learner)
 
     def _record(self, decision: Decision, propensity: Estimate | None) -> None:
         self._recorder.decision(decision, propensity)
-        self._implicit.decision(decision)
+        self._deployment.implicit.decision(decision)
         if decision.shadows:
             self._metrics.shadowed(dict(decision.shadows))
 
     def _reload(self, config: RouterConfig) -> None:
         self._learner.reload(config)
         self._fingerprint = fingerprint(config)
-        self._implicit.signals = config.implicit
         log.info("router.yaml was read again: models %s", ", ".join(config.names))
 
     def _answer(self, request: Any) -> Any:
@@ -103,7 +92,7 @@ def _outputs(decisions: list[RoutedDecision]) -> list[Any]:
     scores = [list(decision.scores.values()) for decision in decisions]
     width = max(1, *(len(row) for row in scores))
     nan = float("nan")
-    tasks = [decision.task_probabilities or [nan] * 12 for decision in decisions]
+    tasks = [decision.task_probabilities or [nan] * len(TASKS) for decision in decisions]
     return [
         tensors.text("model", [decision.model for decision in decisions]),
         tensors.text("task", [decision.task for decision in decisions]),

@@ -9,6 +9,7 @@ import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from router_backend.config.models import TensorRTLLMUpstream
+from router_backend.core.channels import CHANNEL_OPTIONS
 from router_backend.core.errors import CONNECT, CONTEXT_LENGTH, NO_MODEL, OpenAIError
 from router_backend.forwarding.failure import Failure, timed_out
 from router_backend.forwarding.upstreams.tensorrtllm.conversation import prompt_of
@@ -20,13 +21,7 @@ from router_backend.forwarding.upstreams.upstream import Call
 
 _LONG_TEXT = 16 * 1024
 """Characters beyond which tokens are counted in a thread: the event loop serves others meanwhile."""
-_CHANNEL = (
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    ("grpc.max_send_message_length", 64 * 1024 * 1024),
-)
+_CHANNEL = (*CHANNEL_OPTIONS, ("grpc.keepalive_time_ms", 20_000))
 
 
 class TensorRTLLMServer:

@@ -1,0 +1,96 @@
+"""The feedback model on a real store: scores and records in, rewards and spending out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from router_backend.core.ids import new_decision_id
+from router_backend.core.records import Decision
+from router_backend.state.codec import encode_records
+from router_backend.state.store import StoreError
+from tests.state.examples import make_decision, make_outcome
+from tests.triton.conftest import Request
+
+
+@pytest.fixture
+def feedback(deployed: Path) -> Iterator[Any]:
+    from router_backend.triton.models.feedback import TritonPythonModel
+
+    model = TritonPythonModel()
+    model.initialize({})
+    yield model
+    model.finalize()
+
+
+@pytest.fixture
+def decision(feedback: Any) -> Decision:
+    made = make_decision()
+    (response,) = feedback.execute([records(made)])
+    assert not response.has_error()
+    return made
+
+
+def records(decision: Decision) -> Request:
+    return Request(records=[encode_records([decision], [make_outcome(decision)])])
+
+
+def test_a_score_is_accepted_with_the_reward_that_was_learned(feedback: Any, decision: Decision) -> None:
+    (response,) = feedback.execute([Request(decision_id=[decision.decision_id], score=[0.75])])
+    assert response.values("accepted") == [True]
+    (reward,) = response.values("reward")
+    assert -1 <= reward <= 1
+    assert response.values("spend") == [""]
+
+
+def test_records_are_answered_with_what_keys_have_spent(feedback: Any) -> None:
+    (response,) = feedback.execute([records(make_decision(1))])
+    assert response.values("accepted") == [True]
+    assert np.isnan(response.outputs["reward"]).all()
+    assert isinstance(orjson.loads(response.values("spend")[0]), dict)
+
+
+def test_waiting_requests_are_one_commit_and_one_refusal_is_its_own(feedback: Any, decision: Decision) -> None:
+    good = Request(decision_id=[decision.decision_id], score=[1.0])
+    bad = Request(decision_id=[decision.decision_id], score=[1.5])
+    mixed = feedback.execute([bad, good])
+    assert mixed[0].error().code() == "invalid"
+    assert mixed[1].values("accepted") == [True]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"score": [0.5]}, "decision_id and score are required"),
+        ({"decision_id": ["x"]}, "decision_id and score are required"),
+        ({"decision_id": ["x"], "score": [0.5], "task": ["cooking"]}, "unknown task 'cooking'"),
+        ({"records": ["not json"]}, ""),
+    ],
+)
+def test_a_wrong_row_is_the_callers_mistake(feedback: Any, columns: dict[str, Any], said: str) -> None:
+    (response,) = feedback.execute([Request(**columns)])
+    assert response.error().message().startswith("INVALID_ARGUMENT: ")
+    assert said in response.error().message()
+
+
+def test_an_unknown_decision_is_not_found(feedback: Any) -> None:
+    old = "00000000-0000-7000-8000-000000000000"  # of 1970: nothing to wait for
+    (response,) = feedback.execute([Request(decision_id=[old], score=[0.5])])
+    assert response.error().code() == "not found"
+    assert response.error().message().startswith("NOT_FOUND: ")
+
+
+def test_a_store_that_is_down_asks_for_another_try(feedback: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(*_: object) -> None:
+        raise StoreError("disk full")
+
+    monkeypatch.setattr("router_backend.triton.models.feedback.add_feedback_many_waiting", down)
+    (response,) = feedback.execute([Request(decision_id=[new_decision_id()], score=[0.5])])
+    assert response.error().code() == "unavailable"
+    assert "disk full" in response.error().message()
+    assert "retry-after" in response.error().message()

@@ -1,0 +1,83 @@
+"""The tokenizer model, with the packaged artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from router_backend.classifier.repository import MODEL_REPOSITORY
+from router_backend.contract import LENGTH_BUCKETS
+from router_backend.prompts.hints import RoutingHints
+from tests.triton.conftest import Request
+
+
+@pytest.fixture
+def tokenizer(deployed: Path) -> Any:
+    from router_backend.triton.models.tokenizer import TritonPythonModel
+
+    model = TritonPythonModel()
+    model.initialize({"model_repository": str(MODEL_REPOSITORY / "tokenizer")})
+    return model
+
+
+def hints(response: Any) -> list[RoutingHints]:
+    return [RoutingHints.from_json(text) for text in response.values("hints")]
+
+
+def test_rows_of_several_lengths_are_padded_to_the_longest(tokenizer: Any) -> None:
+    (response,) = tokenizer.execute([Request(text_input=["Hi", "word " * 40])])
+    ids, mask = response.outputs["input_ids"], response.outputs["attention_mask"]
+    assert ids.dtype == mask.dtype == np.int64
+    assert ids.shape == mask.shape
+    assert ids.shape[1] in LENGTH_BUCKETS
+    assert 0 < mask[0].sum() < mask[1].sum() <= ids.shape[1]
+
+
+def test_hints_carry_what_the_router_needs(tokenizer: Any) -> None:
+    request = Request(
+        {"max_cost": 0.01},
+        text_input=["日本語で答えて"],
+        candidates=['["llama3-8b"]'],
+        policy=["task"],
+        session_id=["somebody"],
+        max_tokens=np.array([[12]], np.int32),
+    )
+    (response,) = tokenizer.execute([request])
+    (found,) = hints(response)
+    assert (found.candidates, found.policy, found.max_tokens, found.max_cost) == (["llama3-8b"], "task", 12, 0.01)
+    assert found.japanese
+    assert found.session
+    assert "somebody" not in found.session  # only a keyed hash leaves the process
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        (Request(text_input=["Hi"], candidates=["llama3-8b"]), "candidates isn't JSON"),
+        (Request(text_input=["Hi"], candidates=["[1]"]), "array of model names"),
+        (Request({"max_cost": "cheap"}, text_input=["Hi"]), "max_cost must be a number"),
+        (Request(request=['{"messages": "Hi"}']), "non-empty array"),
+    ],
+)
+def test_a_wrong_request_fails_alone(tokenizer: Any, request_: Request, said: str) -> None:
+    refused, answered = tokenizer.execute([request_, Request(text_input=["Hi"])])
+    assert said in refused.error().message()
+    assert refused.error().code() == "invalid"
+    assert not answered.has_error()
+
+
+def test_a_prompt_that_cannot_be_tokenised_is_routed_all_the_same(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of a step would be the whole ensemble's."""
+
+    def broken(text: str) -> None:
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(tokenizer._encoder, "encode", broken)
+    (response,) = tokenizer.execute([Request(text_input=["Hi"])])
+    assert hints(response)[0].degraded == "tokenizer"
+    assert response.outputs["input_ids"].shape == (1, LENGTH_BUCKETS[0])
