@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +22,17 @@ from router_backend.bandits.shares import Shares
 from router_backend.bandits.statistics.discount import Discount
 from router_backend.bandits.statistics.prior import Prior
 from router_backend.config.models import ModelConfig
-from router_backend.config.policy import PolicyConfig
+from router_backend.config.policy import POLICY_SECTIONS, BasePolicyConfig, LearningPolicyConfig
+from router_backend.config.reward import BudgetRewardConfig, QualityFloorRewardConfig
+
+Config = TypeVar("Config", bound=BasePolicyConfig, covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
+@dataclass(frozen=True)
+class Setup(Generic[Config]):
     """What a policy is built from."""
 
-    config: PolicyConfig
+    config: Config
     models: Sequence[ModelConfig]
     default: int
     prior: Prior | None = None
@@ -45,7 +48,7 @@ class BasePolicy(ABC):
 
     stochastic = False
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup[BasePolicyConfig]) -> None:
         self.name: str = setup.config.name
         self.reason = f"policy:{self.name}"
         self.arms = tuple(model.name for model in setup.models)
@@ -53,7 +56,9 @@ class BasePolicy(ABC):
         self.rules = Rules.of(setup.config, setup.models, setup.default)
         self.reward = build_reward(setup.config.reward)
         self.shares = Shares.of(setup.models)
-        self._discount = Discount(setup.config.discount_per_day)
+        self._discount = Discount(
+            setup.config.discount_per_day if isinstance(setup.config, LearningPolicyConfig) else 1.0
+        )
         self._floors: tuple[tuple[int, ...], list[float], float] | None = None  # of the last candidates asked for
 
     @property
@@ -154,11 +159,24 @@ class BasePolicy(ABC):
         """Take over evidence of arms, as (own, other's) pairs; False if it doesn't fit."""
 
 
-def _fingerprint(setup: Setup) -> str:
+# Versions in old logs are over the settings of all policies: those that a policy doesn't have stand at their defaults.
+_EVERY_SETTING: dict[str, Any] = {
+    name: value for section in POLICY_SECTIONS.values() for name, value in section().model_dump(mode="json").items()
+}
+_EVERY_REWARD_SETTING: dict[str, Any] = {
+    **BudgetRewardConfig(usd_per_1000=1.0).model_dump(mode="json"),
+    **QualityFloorRewardConfig().model_dump(mode="json"),
+    "usd_per_1000": None,
+}
+
+
+def _fingerprint(setup: Setup[BasePolicyConfig]) -> str:
     """Eight hex digits of what decides how the policy chooses."""
+    settings = _EVERY_SETTING | setup.config.model_dump(mode="json")
+    settings["reward"] = _EVERY_REWARD_SETTING | settings["reward"]
     models = [
         (model.name, model.price.model_dump(), model.share.model_dump(), model.max_cost_usd, model.explore)
         for model in setup.models
     ]
-    text = json.dumps([setup.config.model_dump(mode="json"), models, setup.default], sort_keys=True)
+    text = json.dumps([settings, models, setup.default], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -17,7 +17,7 @@ from router_backend.bandits.policies.thompson import Thompson
 from router_backend.bandits.policies.ucb1 import UCB1
 from router_backend.bandits.statistics.prior import Prior
 from router_backend.config.models import ModelConfig
-from router_backend.config.policy import PolicyConfig, PolicyName
+from router_backend.config.policy import LearningPolicyConfig, PolicyConfig, PolicyName
 
 _log = logging.getLogger(__name__)
 
@@ -54,8 +54,9 @@ def build_policy(
     Raises:
         PriorError: `config.prior` can't be used.
     """
-    if prior is None and config.prior is not None:
-        prior = replace(Prior.load(Path(config.prior)), with_costs=False)
+    file = config.prior if isinstance(config, LearningPolicyConfig) else None
+    if prior is None and file is not None:
+        prior = replace(Prior.load(Path(file)), with_costs=False)
     if prior is not None and 0 not in (space, prior.space) and space != prior.space:
         _log.warning(
             "the prior of policy %s was fitted in embedding space %d, the classifier's is %d: starting without it;"

@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.config.models import ModelConfig
-from router_backend.config.policy import PolicyConfig
+from router_backend.config.policy import (
+    BasePolicyConfig,
+    ExploringPolicyConfig,
+    LearningPolicyConfig,
+    RankingPolicyConfig,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +33,20 @@ class Rules:
     new_until: float  # observations after which an arm isn't new any more
 
     @classmethod
-    def of(cls, config: PolicyConfig, models: Sequence[ModelConfig], default: int) -> Rules:
+    def of(cls, config: BasePolicyConfig, models: Sequence[ModelConfig], default: int) -> Rules:
         ceilings = tuple(math.inf if m.max_cost_usd is None else m.max_cost_usd for m in models)
+        ranking = config if isinstance(config, RankingPolicyConfig) else RankingPolicyConfig()
+        learning = config if isinstance(config, LearningPolicyConfig) else None
         return cls(
-            epsilon=config.epsilon,
+            epsilon=config.epsilon if isinstance(config, ExploringPolicyConfig) else 0.0,
             explore=tuple(model.explore for model in models),
             ceilings=ceilings if min(ceilings) < math.inf else None,
             max_share=tuple(model.share.max for model in models),
-            switch_penalty=config.switch_penalty,
-            min_confidence=config.min_confidence,
+            switch_penalty=ranking.switch_penalty,
+            min_confidence=ranking.min_confidence,
             default=default,
-            new_share=config.new_share,
-            new_until=config.new_until,
+            new_share=learning.new_share if learning else 0.0,  # where nothing is learned, no arm is ever new
+            new_until=learning.new_until if learning else 0.0,
         )
 
     def within_ceilings(self, candidates: tuple[int, ...], costs: Sequence[float]) -> tuple[int, ...]:

@@ -148,12 +148,14 @@ def evaluate_policy(
     Example: llm-router evaluate-policy decisions.jsonl --policy ucb1 --lambda 0.2
     """
     from router_backend.config import load_config
-    from router_backend.config.policy import PolicyConfig
+    from router_backend.config.policy import POLICY_SECTIONS, LinUCBPolicyConfig, policy_config
     from router_backend.lab.replay.decision_log import read_log
     from router_backend.lab.replay.log_policy import evaluate_on_log
 
     loaded = load_config(config) if config else None
-    fields = (loaded.policy if loaded else PolicyConfig()).model_dump(by_alias=True)
+    fields = (loaded.policy if loaded else LinUCBPolicyConfig()).model_dump(by_alias=True)
+    if policy in POLICY_SECTIONS:  # the file's settings, as far as this policy has them
+        fields = {name: value for name, value in fields.items() if name in POLICY_SECTIONS[policy].model_fields}
     if policy:
         fields["name"] = policy
     if alpha is not None:
@@ -161,7 +163,7 @@ def evaluate_policy(
     if price is not None:
         fields["reward"]["lambda"] = price
     found = read_log(log)
-    result = evaluate_on_log(found.rows, PolicyConfig.model_validate(fields), loaded.models if loaded else None, taught)
+    result = evaluate_on_log(found.rows, policy_config(fields), loaded.models if loaded else None, taught)
     for reason, count in found.left_out.items():
         typer.echo(f"left out: {count} {reason}", err=True)
     _print_evaluation(str(fields["name"]), result, json)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -14,10 +14,12 @@ Seconds = Annotated[float, Field(gt=0)]
 class Timeouts(Section):
     """Seconds. An answer that isn't streamed knows only `connect` and `total`."""
 
-    connect: Seconds = 2
-    first_token: Seconds = 30
-    idle: Seconds = 30
-    total: Seconds = 600
+    connect: Annotated[Seconds, Field(description="to open a connection")] = 2
+    first_token: Annotated[Seconds, Field(description="from the call to the first chunk")] = 30
+    idle: Annotated[Seconds, Field(description="between two chunks")] = 30
+    total: Annotated[Seconds, Field(description="of the whole answer, retries and fallbacks included")] = 600
+
+    example: ClassVar[str] = "{connect: 2, first_token: 60, idle: 30, total: 600}"
 
 
 class Retries(Section):
@@ -27,7 +29,7 @@ class Retries(Section):
     backoff: Annotated[float, Field(ge=0, description="seconds before the first retry; doubled, with full jitter")] = (
         0.1
     )
-    max_backoff: Seconds = 2.0
+    max_backoff: Annotated[Seconds, Field(description="longest pause before a retry")] = 2.0
     budget: Annotated[
         float, Field(ge=0, le=1, description="retries as a share of requests over the last ten seconds")
     ] = 0.2
@@ -36,13 +38,17 @@ class Retries(Section):
     ] = 10
     fallbacks: Annotated[int, Field(ge=0, description="further arms tried for a routed request")] = 2
 
+    example: ClassVar[str] = "{attempts: 3, backoff: 0.2, fallbacks: 1}"
+
 
 class Breaker(Section):
     """Opens an upstream after consecutive failures, then lets single probes through."""
 
-    failures: Annotated[int, Field(ge=1)] = 5
-    open_seconds: Seconds = 10
+    failures: Annotated[int, Field(ge=1, description="in a row that open it")] = 5
+    open_seconds: Annotated[Seconds, Field(description="without calls, before the first probe")] = 10
     probes: Annotated[int, Field(ge=1, description="successes that close it again")] = 2
+
+    example: ClassVar[str] = "{failures: 3, open_seconds: 30}"
 
 
 class RoutingLimits(Section):
@@ -56,11 +62,13 @@ class RoutingLimits(Section):
         ),
     ] = 16 * 1024 * 1024
 
+    example: ClassVar[str] = "{deadline_ms: 100, classifier_cache_bytes: 67108864}"
+
 
 class GatewayConfig(Section):
     """The HTTP surface."""
 
-    max_body_bytes: Annotated[int, Field(gt=0)] = 8 * 1024 * 1024
+    max_body_bytes: Annotated[int, Field(gt=0, description="a larger body is refused")] = 8 * 1024 * 1024
     body_seconds: Annotated[float, Field(gt=0, description="a body that isn't complete by then is refused")] = 60.0
     max_header_bytes: Annotated[int, Field(gt=0, description="all headers of a request together")] = 32 * 1024
     header_seconds: Annotated[float, Field(gt=0, description="a head that isn't complete by then is refused")] = 10.0
@@ -74,3 +82,5 @@ class GatewayConfig(Section):
     ] = 100.0
     playground: Annotated[bool, Field(description="serve the playground page")] = True
     drain_seconds: Annotated[float, Field(ge=0, description="how long running answers may go on after SIGTERM")] = 30.0
+
+    example: ClassVar[str] = "{max_body_bytes: 1048576, playground: false, drain_seconds: 120}"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from router_backend.config.base import TAG, Mistake, Section
+from router_backend.config.policy import POLICY_SECTIONS
+from router_backend.config.reward import REWARD_SECTIONS
 from router_backend.config.schema import RouterConfig
 
 
@@ -42,10 +46,19 @@ def parse_config(text: str, where: str = "router.yaml") -> RouterConfig:
     try:
         return RouterConfig.model_validate(data)
     except ValidationError as error:
-        lines = [
-            f"{where}:{_line(tree, item['loc'])}: {_dotted(item['loc'])}{_fix(dict(item))}" for item in error.errors()
-        ]
+        lines = []
+        for item in error.errors():
+            loc, tags = _location(item)
+            lines.append(f"{where}:{_line(tree, loc)}: {_dotted(loc)}{_fix(dict(item), tags)}")
         raise ConfigError("\n".join(lines)) from error
+
+
+def _location(item: Mapping[str, Any]) -> tuple[tuple[int | str, ...], list[str]]:
+    """Where a mistake is, and the names of the union's variants on the way, which are no settings."""
+    mistake = item.get("ctx", {}).get("error")
+    loc = (*item["loc"], *(mistake.loc if isinstance(mistake, Mistake) else ()))
+    tags = [step.removeprefix(TAG) for step in loc if isinstance(step, str) and step.startswith(TAG)]
+    return tuple(step for step in loc if step != "[key]" and not str(step).startswith(TAG)), tags
 
 
 def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
@@ -70,10 +83,26 @@ def _dotted(loc: tuple[int | str, ...]) -> str:
     return f"{path}: " if path else ""
 
 
-def _fix(item: dict[str, Any]) -> str:
+def _fix(item: Mapping[str, Any], tags: Sequence[str]) -> str:
     kind, message = item["type"], str(item["msg"]).removeprefix("Value error, ")
     if kind == "extra_forbidden":
-        return "no such setting; remove it or correct its name (docs/configuration.md lists all)"
+        return _superfluous(str(item["loc"][-1]), tags)
     if kind == "missing":
         return "is required; add it"
+    if isinstance(item.get("ctx", {}).get("error"), Mistake):
+        return message
     return f"{message[0].lower()}{message[1:]} (found {item['input']!r:.60})" if item["loc"] else message
+
+
+def _superfluous(setting: str, tags: Sequence[str]) -> str:
+    """What to do about a setting that isn't there; `tags`: the policy, or the policy and the reward, that it was given to."""
+    for what, variants in (("reward", REWARD_SECTIONS), ("policy", POLICY_SECTIONS)):
+        if tags and tags[-1] in variants:
+            owners = [name for name, section in variants.items() if setting in _settings(section)]
+            if owners:
+                return f"the {what} `{tags[-1]}` has no such setting, only {', '.join(owners)}; delete it"
+    return "no such setting; remove it or correct its name (docs/configuration.md lists all)"
+
+
+def _settings(section: type[Section]) -> set[str]:
+    return {info.alias or name for name, info in section.model_fields.items()}

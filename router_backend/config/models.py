@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from router_backend.config.base import Section
+from router_backend.config.base import Mistake, Section, TaskName
 
 Capability = Literal["tools", "vision", "json", "logprobs", "embeddings"]
 
@@ -14,7 +14,7 @@ Capability = Literal["tools", "vision", "json", "logprobs", "embeddings"]
 class OpenAIUpstream(Section):
     """A server with an OpenAI surface: NIM, vLLM, or any compatible one."""
 
-    kind: Literal["openai"]
+    kind: Annotated[Literal["openai"], Field(description="chooses this kind of upstream")]
     base_url: Annotated[str, Field(description="up to and including /v1", pattern=r"^https?://")]
     model: Annotated[str | None, Field(description="the upstream's own name of the model; default: the arm's name")] = (
         None
@@ -23,21 +23,31 @@ class OpenAIUpstream(Section):
     api_key_file: Annotated[str | None, Field(description="file that holds the API key (a mounted secret)")] = None
     headers: Annotated[dict[str, str], Field(description="extra request headers")] = {}
 
+    example: ClassVar[str] = (
+        '{kind: openai, base_url: "http://nim-llama3-8b:8000/v1", model: meta/llama3-8b-instruct, api_key_env: NIM_API_KEY}'
+    )
+
 
 class TensorRTLLMUpstream(Section):
     """A Triton server with TensorRT-LLM's models, spoken to by gRPC ModelStreamInfer."""
 
-    kind: Literal["tensorrtllm"]
+    kind: Annotated[Literal["tensorrtllm"], Field(description="chooses this kind of upstream")]
     url: Annotated[str, Field(description="host:port of Triton's gRPC endpoint")]
     model: Annotated[str, Field(description="ensemble, tensorrt_llm_bls, or tensorrt_llm (LLM API)")] = "ensemble"
     tokenizer: Annotated[str, Field(description="tokenizer folder or Hugging Face name: its chat template is applied")]
-    tls: bool = False
+    tls: Annotated[bool, Field(description="speak gRPC over TLS")] = False
+
+    example: ClassVar[str] = (
+        '{kind: tensorrtllm, url: "trtllm:8001", model: ensemble, tokenizer: meta-llama/Meta-Llama-3-70B-Instruct}'
+    )
 
 
 class LocalUpstream(Section):
     """The packaged small model, started by the launcher."""
 
-    kind: Literal["local"]
+    kind: Annotated[Literal["local"], Field(description="chooses this kind of upstream")]
+
+    example: ClassVar[str] = "{kind: local}"
 
 
 Upstream = Annotated[OpenAIUpstream | TensorRTLLMUpstream | LocalUpstream, Field(discriminator="kind")]
@@ -46,27 +56,46 @@ Upstream = Annotated[OpenAIUpstream | TensorRTLLMUpstream | LocalUpstream, Field
 class Price(Section):
     """USD per million tokens."""
 
-    input: Annotated[float, Field(ge=0)]
-    output: Annotated[float, Field(ge=0)]
+    input: Annotated[float, Field(ge=0, description="prompt tokens")]
+    output: Annotated[float, Field(ge=0, description="tokens of the answer")]
     cached_input: Annotated[float | None, Field(ge=0, description="prompt-cache hits; default: input's price")] = None
     reasoning: Annotated[float | None, Field(ge=0, description="thinking tokens; default: output's price")] = None
+
+    example: ClassVar[str] = "{input: 0.59, output: 0.79, cached_input: 0.30}"
 
 
 class Share(Section):
     """Bounds of the share of routed requests that an arm gets."""
 
-    min: Annotated[float, Field(ge=0, le=1)] = 0.0
-    max: Annotated[float, Field(ge=0, le=1)] = 1.0
+    min: Annotated[float, Field(ge=0, le=1, description="at least this share")] = 0.0
+    max: Annotated[float, Field(ge=0, le=1, description="at most this share")] = 1.0
+
+    example: ClassVar[str] = "{min: 0.05, max: 0.4}"
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Share:
+        if self.min > self.max:
+            raise Mistake(f"the smallest share, {self.min:g}, is over the largest, {self.max:g}", "min")
+        return self
 
 
 class ModelConfig(Section):
     """One arm. One model with thinking on and off is two arms."""
 
-    name: Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
-    upstream: Upstream
-    price: Price
+    name: Annotated[
+        str,
+        Field(
+            min_length=1,
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$",
+            description="of the arm, as clients ask for it; not `auto`, which asks for routing",
+        ),
+    ]
+    upstream: Annotated[Upstream, Field(description="the server behind it")]
+    price: Annotated[Price, Field(description="of its tokens")]
     context_window: Annotated[int, Field(gt=0, description="tokens, prompt and answer together")]
-    capabilities: frozenset[Capability] = frozenset()
+    capabilities: Annotated[
+        frozenset[Capability], Field(description="a request that needs another one goes to another arm")
+    ] = frozenset()
     defaults: Annotated[
         dict[str, Any],
         Field(description="request fields set when the client leaves them out (thinking, reasoning_effort)"),
@@ -76,15 +105,27 @@ class ModelConfig(Section):
         Field(description="put in front of the conversation's own; Nemotron: `detailed thinking on` or `off`"),
     ] = None
     max_tokens_by_task: Annotated[
-        dict[str, int], Field(description="cap of max_tokens per task, for routed requests")
+        dict[TaskName, Annotated[int, Field(gt=0)]],
+        Field(description="cap of max_tokens per task, for routed requests"),
     ] = {}
-    share: Share = Share()
+    share: Annotated[Share, Field(description="bounds of its share of the traffic")] = Share()
     max_cost_usd: Annotated[
-        float | None, Field(gt=0, description="an arm whose estimate is dearer is no candidate")
+        float | None, Field(gt=0, description="an arm that is expected to cost more is no candidate")
     ] = None
-    max_concurrency: Annotated[int, Field(gt=0)] = 256
-    max_queue: Annotated[int, Field(ge=0)] = 512
+    max_concurrency: Annotated[int, Field(gt=0, description="calls of its upstream at once, in each process")] = 256
+    max_queue: Annotated[int, Field(ge=0, description="requests that wait for one of these; more are refused")] = 512
     explore: Annotated[bool, Field(description="false: never chosen by the exploration floor")] = True
+
+    example: ClassVar[str] = """\
+name: nemotron-49b
+upstream: {kind: openai, base_url: "http://nim-nemotron:8000/v1", model: nvidia/llama-3.3-nemotron-super-49b-v1}
+price: {input: 0.13, output: 0.40}
+context_window: 131072
+capabilities: [tools, json]
+system_prompt: detailed thinking on
+max_tokens_by_task: {summarization: 1024}
+share: {max: 0.5}
+"""
 
     @model_validator(mode="after")
     def _upstream_is_capable(self) -> ModelConfig:

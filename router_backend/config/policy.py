@@ -1,13 +1,15 @@
-"""`policy:` and `experiments:` how an arm is chosen and what it is rewarded for."""
+"""`policy:` how an arm is chosen, one section for each policy: a setting that a policy doesn't have is a mistake."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
-from router_backend.config.base import Section
-from router_backend.contract import COMPONENT_CHOICES, EMBEDDING_DIM, TASKS
+from router_backend.config.base import Mistake, Section, TaskName, by_name, named, variant
+from router_backend.config.reward import DifferenceRewardConfig, RewardConfig
+from router_backend.contract import COMPONENT_CHOICES, EMBEDDING_DIM
 
 PolicyName = Literal[
     "linucb",
@@ -23,120 +25,238 @@ PolicyName = Literal[
     "random",
 ]
 
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Width = Annotated[float, Field(ge=0, description="width of the confidence bound")]
 
-class RewardConfig(Section):
-    """Quality and cost to one number; both are kept apart in the state, so a change here needs no new learning."""
 
-    name: Literal["difference", "ratio", "budget", "quality_floor"] = "difference"
-    lambda_: Annotated[
-        float, Field(alias="lambda", ge=0, description="price of cost in `difference`; where `budget` starts")
-    ] = 0.2
-    cost_scale_usd: Annotated[
-        float | None,
-        Field(gt=0, description="cost of a request that λ is the price of; default: the dearest arm's mean"),
-    ] = None
-    usd_per_1000: Annotated[float | None, Field(gt=0, description="`budget`: target spend per 1,000 requests")] = None
-    floor: Annotated[float, Field(ge=0, le=1, description="`quality_floor`: the quality to hold")] = 0.8
-
-    @model_validator(mode="after")
-    def _budget_needs_target(self) -> RewardConfig:
-        if self.name == "budget" and self.usd_per_1000 is None:
-            raise ValueError("reward `budget` needs `usd_per_1000`")
-        return self
+def _components(value: int) -> int:
+    if value not in COMPONENT_CHOICES:
+        raise ValueError(f"components is one of {', '.join(map(str, COMPONENT_CHOICES))}")
+    return value
 
 
 class TaskRule(Section):
     """One row of the task table: the model, and where complexity moves it."""
 
-    model: str
-    below: Annotated[dict[str, float], Field(description="model: complexity under which it is taken instead")] = {}
-    above: Annotated[dict[str, float], Field(description="model: complexity over which it is taken instead")] = {}
+    model: Annotated[str, Field(description="taken, unless complexity moves it")]
+    below: Annotated[dict[str, Fraction], Field(description="model: complexity under which it is taken instead")] = {}
+    above: Annotated[dict[str, Fraction], Field(description="model: complexity over which it is taken instead")] = {}
+
+    example: ClassVar[str] = "{model: llama3-70b, above: {nemotron-49b: 0.5}}"
+
+
+Table = dict[TaskName, str | TaskRule]
 
 
 class CascadeConfig(Section):
     """FrugalGPT's cascade (Chen et al. 2023): cheap first, the next when the scorer is not content."""
 
     order: Annotated[list[str], Field(description="arms, cheapest first; default: by price")] = []
-    scorer: Literal["heuristic", "logprob", "judge"] = "heuristic"
-    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    scorer: Annotated[
+        Literal["heuristic", "logprob", "judge"],
+        Field(description="grades an answer: by its form, by its tokens' probabilities, or by another model"),
+    ] = "heuristic"
+    threshold: Annotated[Fraction, Field(description="grade that an answer needs, or the next arm is asked")] = 0.5
     judge: Annotated[str | None, Field(description="`judge`: the arm that grades answers")] = None
 
+    example: ClassVar[str] = "{order: [llama3-8b, nemotron-49b], scorer: logprob, threshold: 0.6}"
 
-class PolicyConfig(Section):
-    """A policy and its parameters; a parameter that the policy doesn't know is ignored by it."""
+    @model_validator(mode="after")
+    def _judge_is_asked(self) -> CascadeConfig:
+        if self.judge is not None and self.scorer != "judge":
+            raise Mistake(f"the scorer `{self.scorer}` asks no judge; delete it, or set scorer: judge", "judge")
+        if self.judge is None and self.scorer == "judge":
+            raise Mistake("the scorer `judge` needs a model that grades answers; name it with `judge`", "scorer")
+        return self
 
-    name: PolicyName = "linucb"
-    alpha: Annotated[float, Field(ge=0, description="width of the confidence bound")] = 0.3
-    epsilon: Annotated[
-        float, Field(ge=0, le=1, description="floor: each candidate gets at least epsilon/candidates")
-    ] = 0.02
-    components: Annotated[int, Field(description="components of the embedding in the context")] = EMBEDDING_DIM
-    new_share: Annotated[
-        float, Field(ge=0, le=1, description="floor that the new arms have together, if that is more than epsilon's")
-    ] = 0.05
-    new_until: Annotated[float, Field(ge=0, description="observations after which an arm isn't new")] = 30.0
-    initial_quality: Annotated[
-        float, Field(ge=0, le=1, description="quality expected of an arm before anything is known of it")
-    ] = 0.5
-    ridge: Annotated[float, Field(gt=0, description="weight of the prior (the ridge penalty)")] = 1.0
-    discount_per_day: Annotated[float, Field(gt=0, le=1, description="weight that evidence keeps after a day")] = 1.0
-    prior: Annotated[str | None, Field(description="a file written by `llm-router bootstrap`")] = None
-    prior_weight: Annotated[float, Field(ge=0, description="observations that a prior counts for at most, per arm")] = (
-        50.0
-    )
-    reward: RewardConfig = RewardConfig()
-    table: Annotated[
-        dict[str, str | TaskRule],
-        Field(description="task to model: all that `task` goes by; for linucb and lints, where they start from"),
-    ] = {}
-    thresholds: Annotated[
-        dict[str, float], Field(description="`complexity`: model to the lowest complexity it takes")
-    ] = {}
-    strong: str | None = None
-    weak: str | None = None
-    threshold: Annotated[
-        float, Field(ge=0, le=1, description="`binary`: win probability over which strong is taken")
-    ] = 0.5
-    model: Annotated[str | None, Field(description="`fixed`: the model")] = None
-    cascade: CascadeConfig = CascadeConfig()
-    min_confidence: Annotated[
-        float, Field(ge=0, le=1, description="task confidence under which the default is taken")
-    ] = 0.0
+
+class BasePolicyConfig(Section):
+    """What all policies share."""
+
+    name: str = ""
+    reward: Annotated[RewardConfig, Field(description="what an arm is rewarded for")] = DifferenceRewardConfig()
+
+
+class RankingPolicyConfig(BasePolicyConfig):
+    """What the policies share that prefer one arm to another."""
+
+    min_confidence: Annotated[Fraction, Field(description="task confidence under which the default is taken")] = 0.0
     switch_penalty: Annotated[float, Field(ge=0, description="score taken from arms other than the session's last")] = (
         0.0
     )
 
-    @model_validator(mode="after")
-    def _known_names(self) -> PolicyConfig:
-        if self.components not in COMPONENT_CHOICES:
-            raise ValueError(f"components is one of {', '.join(map(str, COMPONENT_CHOICES))}")
-        unknown = sorted(set(self.table) - set(TASKS))
-        if unknown:
-            raise ValueError(f"unknown task {unknown[0]!r} in table; tasks are {', '.join(TASKS)}")
-        return self
+
+class ExploringPolicyConfig(RankingPolicyConfig):
+    """What the policies share that explore."""
+
+    epsilon: Annotated[Fraction, Field(description="floor: each candidate gets at least epsilon/candidates")] = 0.02
 
 
-class Experiment(Section):
-    """One arm of an A/B test of policies, by stable hash of the session."""
+class LearningPolicyConfig(ExploringPolicyConfig):
+    """What the policies share that learn from feedback."""
 
-    name: Annotated[str, Field(min_length=1)]
-    share: Annotated[float, Field(gt=0, le=1)]
-    policy: PolicyConfig
+    new_share: Annotated[
+        Fraction, Field(description="floor that the new arms have together, if that is more than epsilon's")
+    ] = 0.05
+    new_until: Annotated[
+        float, Field(ge=0, allow_inf_nan=True, description="observations after which an arm isn't new")
+    ] = 30.0
+    initial_quality: Annotated[
+        Fraction, Field(description="quality expected of an arm before anything is known of it")
+    ] = 0.5
+    discount_per_day: Annotated[float, Field(gt=0, le=1, description="weight that evidence keeps after a day")] = 1.0
+    prior: Annotated[str | None, Field(description="a file written by `llm-router bootstrap`")] = None
+    prior_weight: Annotated[
+        float, Field(ge=0, allow_inf_nan=True, description="observations that a prior counts for at most, per arm")
+    ] = 50.0
 
 
-class ShadowPolicy(Section):
-    """A policy that is scored and logged for each decision, never served."""
+class LinearPolicyConfig(LearningPolicyConfig):
+    """What the policies share that learn a regression on the context."""
 
-    name: Annotated[str, Field(min_length=1)]
-    policy: PolicyConfig
+    components: Annotated[
+        int, AfterValidator(_components), Field(description="components of the embedding in the context: 32, 64 or 128")
+    ] = EMBEDDING_DIM
+    ridge: Annotated[float, Field(gt=0, description="weight of the prior (the ridge penalty)")] = 1.0
+    table: Annotated[Table, Field(description="task to model: where learning starts from")] = {}
 
 
-class ImplicitSignals(Section):
-    """Scores that a signal stands for when nobody gave a score; null: the signal teaches nothing."""
+class LinUCBPolicyConfig(LinearPolicyConfig):
+    """LinUCB (Li et al. 2010): the best upper confidence bound of a regression on the context. The default."""
 
-    upstream_error: Annotated[float | None, Field(ge=0, le=1)] = 0.0
-    truncated: Annotated[float | None, Field(ge=0, le=1)] = None
-    asked_again: Annotated[float | None, Field(ge=0, le=1, description="the same prompt again in a session")] = None
-    grace_seconds: Annotated[
-        float, Field(ge=0, description="a signal teaches after this long, unless somebody has given a score by then")
-    ] = 3600.0
+    name: Annotated[Literal["linucb"], Field(description="chooses this policy")] = "linucb"
+    alpha: Width = 0.3
+
+    example: ClassVar[str] = (
+        "{name: linucb, alpha: 0.3, epsilon: 0.02, components: 128, reward: {name: difference, lambda: 0.2}}"
+    )
+
+
+class LinTSPolicyConfig(LinearPolicyConfig):
+    """Linear Thompson sampling (Agrawal and Goyal 2013): as `linucb`, with quality drawn instead of bounded."""
+
+    name: Annotated[Literal["lints"], Field(description="chooses this policy")] = "lints"
+    alpha: Annotated[float, Field(ge=0, description="standard deviations of the draw")] = 0.3
+
+    example: ClassVar[str] = "{name: lints, alpha: 0.2}"
+
+
+class BinaryPolicyConfig(LinearPolicyConfig):
+    """RouteLLM's router (Ong et al. 2024): the strong model where it is likely enough to give the better answer."""
+
+    name: Annotated[Literal["binary"], Field(description="chooses this policy")] = "binary"
+    strong: Annotated[str | None, Field(description="the better model; default: the most expensive")] = None
+    weak: Annotated[str | None, Field(description="the cheaper model; default: the cheapest")] = None
+    threshold: Annotated[Fraction, Field(description="probability of a better answer over which strong is taken")] = 0.5
+
+    example: ClassVar[str] = "{name: binary, strong: nemotron-49b, weak: llama3-8b, threshold: 0.6}"
+
+
+class UCB1PolicyConfig(LearningPolicyConfig):
+    """UCB1 (Auer et al. 2002): the best upper confidence bound of mean quality, whatever the prompt."""
+
+    name: Annotated[Literal["ucb1"], Field(description="chooses this policy")] = "ucb1"
+    alpha: Width = 0.3
+
+    example: ClassVar[str] = "{name: ucb1, alpha: 0.5}"
+
+
+class ThompsonPolicyConfig(LearningPolicyConfig):
+    """Thompson sampling (Agrawal and Goyal 2012): mean quality drawn from a Beta posterior, whatever the prompt."""
+
+    name: Annotated[Literal["thompson"], Field(description="chooses this policy")] = "thompson"
+
+    example: ClassVar[str] = "{name: thompson, discount_per_day: 0.98}"
+
+
+class EpsilonGreedyPolicyConfig(LearningPolicyConfig):
+    """The best mean so far, and with probability `epsilon` any candidate."""
+
+    name: Annotated[Literal["epsilon_greedy"], Field(description="chooses this policy")] = "epsilon_greedy"
+
+    example: ClassVar[str] = "{name: epsilon_greedy, epsilon: 0.1}"
+
+
+class TaskPolicyConfig(ExploringPolicyConfig):
+    """A table from task to model, moved by complexity; without one a default table by price."""
+
+    name: Annotated[Literal["task"], Field(description="chooses this policy")] = "task"
+    table: Annotated[Table, Field(description="task to model; tasks that it leaves out go to the default model")] = {}
+
+    example: ClassVar[str] = "{name: task, table: {math: nemotron-49b, rewrite: llama3-8b}}"
+
+
+class ComplexityPolicyConfig(ExploringPolicyConfig):
+    """The model with the highest threshold that complexity reaches; without any, equal steps by price."""
+
+    name: Annotated[Literal["complexity"], Field(description="chooses this policy")] = "complexity"
+    thresholds: Annotated[dict[str, Fraction], Field(description="model to the lowest complexity it takes")] = {}
+
+    example: ClassVar[str] = "{name: complexity, thresholds: {llama3-8b: 0, nemotron-49b: 0.5}}"
+
+
+class CascadePolicyConfig(ExploringPolicyConfig):
+    """Cheap first; the next model is asked when a scorer isn't content with the answer."""
+
+    name: Annotated[Literal["cascade"], Field(description="chooses this policy")] = "cascade"
+    cascade: Annotated[CascadeConfig, Field(description="the order, and what makes it go on")] = CascadeConfig()
+
+    example: ClassVar[str] = "{name: cascade, cascade: {scorer: logprob, threshold: 0.6}}"
+
+
+class FixedPolicyConfig(RankingPolicyConfig):
+    """Always one model. It doesn't explore."""
+
+    name: Annotated[Literal["fixed"], Field(description="chooses this policy")] = "fixed"
+    model: Annotated[str | None, Field(description="the model; default: `default_model`")] = None
+
+    example: ClassVar[str] = "{name: fixed, model: llama3-70b}"
+
+
+class RandomPolicyConfig(BasePolicyConfig):
+    """Each candidate with the same probability: the log to judge all other policies by."""
+
+    name: Annotated[Literal["random"], Field(description="chooses this policy")] = "random"
+
+    example: ClassVar[str] = "{name: random}"
+
+
+PolicyConfig = Annotated[
+    Annotated[LinUCBPolicyConfig, variant("linucb")]
+    | Annotated[LinTSPolicyConfig, variant("lints")]
+    | Annotated[UCB1PolicyConfig, variant("ucb1")]
+    | Annotated[ThompsonPolicyConfig, variant("thompson")]
+    | Annotated[EpsilonGreedyPolicyConfig, variant("epsilon_greedy")]
+    | Annotated[TaskPolicyConfig, variant("task")]
+    | Annotated[ComplexityPolicyConfig, variant("complexity")]
+    | Annotated[BinaryPolicyConfig, variant("binary")]
+    | Annotated[CascadePolicyConfig, variant("cascade")]
+    | Annotated[FixedPolicyConfig, variant("fixed")]
+    | Annotated[RandomPolicyConfig, variant("random")],
+    by_name(),
+    named("policy", "linucb", get_args(PolicyName)),
+]
+
+POLICY_SECTIONS: dict[str, type[BasePolicyConfig]] = {
+    section.model_fields["name"].default: section
+    for section in (
+        LinUCBPolicyConfig,
+        LinTSPolicyConfig,
+        UCB1PolicyConfig,
+        ThompsonPolicyConfig,
+        EpsilonGreedyPolicyConfig,
+        TaskPolicyConfig,
+        ComplexityPolicyConfig,
+        BinaryPolicyConfig,
+        CascadePolicyConfig,
+        FixedPolicyConfig,
+        RandomPolicyConfig,
+    )
+}
+
+_ADAPTER: TypeAdapter[PolicyConfig] = TypeAdapter(PolicyConfig)
+
+
+def policy_config(settings: Mapping[str, Any]) -> PolicyConfig:
+    """A policy from its settings; pydantic's ValidationError if it has no such settings."""
+    return _ADAPTER.validate_python(settings)

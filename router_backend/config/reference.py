@@ -11,10 +11,10 @@ import typing
 from collections.abc import Iterator
 from typing import Any, Union
 
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from router_backend.config.base import Section
 from router_backend.config.schema import RouterConfig
 
 _HEAD = """# router.yaml
@@ -24,28 +24,32 @@ starts. SIGHUP or `POST /admin/reload` reads the file again without dropping a r
 """
 
 
+def sections() -> list[type[Section]]:
+    """Every section of the file, in the order of first use."""
+    found: list[type[Section]] = [RouterConfig]
+    for section in found:
+        for info in section.model_fields.values():
+            found.extend(inner for inner in dict.fromkeys(_sections(info.annotation)) if inner not in found)
+    return found
+
+
 def render() -> str:
-    """The page, as Markdown: one table per section, in the order of first use."""
+    """The page, as Markdown: a table and an example for each section."""
     parts = [_HEAD]
-    queue: list[type[BaseModel]] = [RouterConfig]
-    seen = {*queue}
-    while queue:
-        section = queue.pop(0)
+    for section in sections():
         title = "The file" if section is RouterConfig else section.__name__
         parts.append(f"## {title}\n\n{(section.__doc__ or '').strip()}\n")
         rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
-        for name, info in section.model_fields.items():
+        # The name first: it chooses the section.
+        for name, info in sorted(section.model_fields.items(), key=lambda item: item[0] not in ("name", "kind")):
             rows.append(f"| `{info.alias or name}` | {_type(info.annotation)} | {_default(info)} | {_meaning(info)} |")
-            for inner in _sections(info.annotation):
-                if inner not in seen:
-                    seen.add(inner)
-                    queue.append(inner)
         parts.append("\n".join(rows) + "\n")
+        parts.append(f"```yaml\n{section.example.strip()}\n```\n")
     return "\n".join(parts)
 
 
-def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _sections(annotation: Any) -> Iterator[type[Section]]:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
         yield annotation
     for argument in typing.get_args(annotation):
         yield from _sections(argument)
@@ -63,7 +67,7 @@ def _type(annotation: Any) -> str:
         return f"list of {_type(arguments[0])}"
     if origin is dict:
         return f"{_type(arguments[0])} → {_type(arguments[1])}"
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if isinstance(annotation, type) and issubclass(annotation, Section):
         return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
     plain = {str: "text", int: "whole number", float: "number", bool: "true, false"}
     return plain.get(annotation, "any value")
@@ -75,7 +79,7 @@ def _default(info: FieldInfo) -> str:
     value = info.default if info.default is not PydanticUndefined else info.get_default(call_default_factory=True)
     if value is None:
         return ""
-    if isinstance(value, BaseModel):
+    if isinstance(value, Section):
         return "its defaults"
     if isinstance(value, (frozenset, set)):
         value = sorted(value)

@@ -2,45 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from router_backend.config.base import Section
+from router_backend.config.base import Mistake, Section
+from router_backend.config.experiments import Experiment, ShadowPolicy
 from router_backend.config.limits import Breaker, GatewayConfig, Retries, RoutingLimits, Timeouts
 from router_backend.config.models import ModelConfig
-from router_backend.config.policy import Experiment, ImplicitSignals, PolicyConfig, ShadowPolicy
+from router_backend.config.policy import (
+    BinaryPolicyConfig,
+    CascadePolicyConfig,
+    ComplexityPolicyConfig,
+    FixedPolicyConfig,
+    LinearPolicyConfig,
+    LinUCBPolicyConfig,
+    PolicyConfig,
+    TaskPolicyConfig,
+)
 from router_backend.config.security import SecurityConfig
+from router_backend.config.signals import ImplicitSignals
+
+Location = tuple[int | str, ...]
 
 
 class Telemetry(Section):
     """OpenTelemetry traces; off unless an endpoint is given."""
 
-    otlp_endpoint: str | None = None
+    otlp_endpoint: Annotated[str | None, Field(description="where traces are sent (OTLP over HTTP)")] = None
+
+    example: ClassVar[str] = '{otlp_endpoint: "http://otel-collector:4318"}'
 
 
 class RouterConfig(Section):
     """All that a deployment decides. Names are public: they are added to, never renamed."""
 
-    version: Literal[1]
-    models: Annotated[list[ModelConfig], Field(min_length=1)]
+    version: Annotated[Literal[1], Field(description="of this schema")]
+    models: Annotated[list[ModelConfig], Field(min_length=1, description="the arms, in the order of `scores`")]
     default_model: Annotated[str, Field(description="taken when routing fails")]
-    policy: PolicyConfig = PolicyConfig()
+    policy: Annotated[PolicyConfig, Field(description="chooses the model")] = LinUCBPolicyConfig()
     experiments: Annotated[list[Experiment], Field(description="A/B; the rest of the sessions use `policy`")] = []
-    shadows: list[ShadowPolicy] = []
-    implicit: ImplicitSignals = ImplicitSignals()
-    state: Annotated[str, Field(pattern=r"^(sqlite:///|rediss?://|unix://)")] = "sqlite:///state.db"
+    shadows: Annotated[
+        list[ShadowPolicy], Field(description="policies whose choice is logged; served to requests that name them")
+    ] = []
+    implicit: Annotated[ImplicitSignals, Field(description="scores that signals stand for")] = ImplicitSignals()
+    state: Annotated[
+        str,
+        Field(
+            pattern=r"^(sqlite:///|rediss?://|unix://)",
+            description="store of decisions and of what is learned: `sqlite:///` and a path (relative to the state folder),"
+            " or for several replicas `redis://`, `rediss://` or `unix://`",
+        ),
+    ] = "sqlite:///state.db"
     retention_days: Annotated[float, Field(gt=0, description="how long decisions are kept; what was learned stays")] = (
         90
     )
-    timeouts: Timeouts = Timeouts()
-    retries: Retries = Retries()
-    breaker: Breaker = Breaker()
-    routing: RoutingLimits = RoutingLimits()
-    gateway: GatewayConfig = GatewayConfig()
-    security: SecurityConfig = SecurityConfig()
-    telemetry: Telemetry = Telemetry()
+    timeouts: Annotated[Timeouts, Field(description="time limits of an answer")] = Timeouts()
+    retries: Annotated[Retries, Field(description="further calls after a failure")] = Retries()
+    breaker: Annotated[Breaker, Field(description="pauses of an upstream that fails")] = Breaker()
+    routing: Annotated[RoutingLimits, Field(description="limits of the decision")] = RoutingLimits()
+    gateway: Annotated[GatewayConfig, Field(description="the HTTP surface")] = GatewayConfig()
+    security: Annotated[SecurityConfig, Field(description="API keys and TLS")] = SecurityConfig()
+    telemetry: Annotated[Telemetry, Field(description="traces")] = Telemetry()
+
+    example: ClassVar[str] = """\
+version: 1
+models:
+  - name: llama3-8b
+    upstream: {kind: openai, base_url: "http://nim-llama3-8b:8000/v1", model: meta/llama3-8b-instruct}
+    price: {input: 0.03, output: 0.06}
+    context_window: 8192
+    capabilities: [tools, json]
+  - name: llama3-70b
+    upstream: {kind: openai, base_url: "http://nim-llama3-70b:8000/v1", model: meta/llama3-70b-instruct}
+    price: {input: 0.59, output: 0.79}
+    context_window: 8192
+default_model: llama3-8b
+policy: {name: linucb, alpha: 0.3, reward: {name: difference, lambda: 0.2}}
+state: "redis://valkey:6379/0"
+"""
 
     def model(self, name: str) -> ModelConfig:
         """The model of that name; KeyError if there is none."""
@@ -51,12 +92,6 @@ class RouterConfig(Section):
         """Arm names in the file's order, which is the order of `scores`."""
         return tuple(model.name for model in self.models)
 
-    def policies(self) -> Iterable[PolicyConfig]:
-        """Every policy that the file configures."""
-        yield self.policy
-        yield from (experiment.policy for experiment in self.experiments)
-        yield from (shadow.policy for shadow in self.shadows)
-
     def named_policies(self) -> dict[str, PolicyConfig]:
         """Every policy that a request may name: "" and its own name for `policy:`, an experiment's or a shadow's name else."""
         shadows = {shadow.name: shadow.policy for shadow in self.shadows}
@@ -66,31 +101,64 @@ class RouterConfig(Section):
     @model_validator(mode="after")
     def _names_agree(self) -> RouterConfig:
         names = self.names
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"model {twice[0]!r} is listed twice; give each arm its own name")
-        for where, name in self._references():
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise Mistake(f"model {name!r} is listed twice; give each arm its own name", "models", index, "name")
+        for loc, name in self._references():
             if name not in names:
-                raise ValueError(f"{where} names {name!r}, which is not under models ({', '.join(names)})")
-        if sum(experiment.share for experiment in self.experiments) > 1:
-            raise ValueError("the shares of experiments add up to more than 1")
-        if sum(model.share.min for model in self.models) > 1:
-            raise ValueError("the minimum shares of models add up to more than 1")
+                raise Mistake(f"names {name!r}, which is not under models ({', '.join(names)})", *loc)
+        taken: dict[str, str] = {self.policy.name: "policy"}
+        for section in ("experiments", "shadows"):
+            others: Sequence[Experiment | ShadowPolicy] = getattr(self, section)
+            for index, other in enumerate(others):
+                if other.name in taken:
+                    raise Mistake(
+                        f"{other.name!r} is the name of {taken[other.name]} too, and a request that names it could mean"
+                        " either; give each policy its own name",
+                        section,
+                        index,
+                        "name",
+                    )
+                taken[other.name] = f"{section}[{index}]"
         return self
 
-    def _references(self) -> Iterable[tuple[str, str]]:
-        yield "default_model", self.default_model
-        for policy in self.policies():
-            for task, rule in policy.table.items():
-                if isinstance(rule, str):
-                    yield f"policy.table.{task}", rule
-                else:
-                    yield from ((f"policy.table.{task}", name) for name in (rule.model, *rule.below, *rule.above))
-            yield from (("policy.thresholds", name) for name in policy.thresholds)
-            yield from (("policy.cascade", name) for name in policy.cascade.order)
-            for field in (policy.strong, policy.weak, policy.model, policy.cascade.judge):
-                if field is not None:
-                    yield "policy", field
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> RouterConfig:
+        if sum(experiment.share for experiment in self.experiments) > 1 + 1e-9:
+            raise Mistake("the shares of experiments add up to more than 1", "experiments")
+        if sum(model.share.min for model in self.models) > 1 + 1e-9:
+            raise Mistake("the minimum shares of models add up to more than 1", "models")
+        return self
+
+    def _references(self) -> Iterator[tuple[Location, str]]:
+        """Every place that names a model, and the name."""
+        yield ("default_model",), self.default_model
+        yield from _models_of(self.policy, ("policy",))
+        for section in ("experiments", "shadows"):
+            for index, other in enumerate(getattr(self, section)):
+                yield from _models_of(other.policy, (section, index, "policy"))
+
+
+def _models_of(policy: PolicyConfig, loc: Location) -> Iterator[tuple[Location, str]]:
+    if isinstance(policy, LinearPolicyConfig | TaskPolicyConfig):
+        for task, rule in policy.table.items():
+            if isinstance(rule, str):
+                yield (*loc, "table", task), rule
+            else:
+                yield (*loc, "table", task, "model"), rule.model
+                yield from (((*loc, "table", task, "below", name), name) for name in rule.below)
+                yield from (((*loc, "table", task, "above", name), name) for name in rule.above)
+    single: dict[Location, str | None] = {}
+    if isinstance(policy, ComplexityPolicyConfig):
+        yield from (((*loc, "thresholds", name), name) for name in policy.thresholds)
+    elif isinstance(policy, CascadePolicyConfig):
+        yield from (((*loc, "cascade", "order", index), name) for index, name in enumerate(policy.cascade.order))
+        single = {(*loc, "cascade", "judge"): policy.cascade.judge}
+    elif isinstance(policy, BinaryPolicyConfig):
+        single = {(*loc, "strong"): policy.strong, (*loc, "weak"): policy.weak}
+    elif isinstance(policy, FixedPolicyConfig):
+        single = {(*loc, "model"): policy.model}
+    yield from ((place, name) for place, name in single.items() if name is not None)
 
 
 def _missing(name: str) -> ModelConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,26 +14,47 @@ Scope = Literal["chat", "feedback", "policy", "admin"]
 class ApiKey(Section):
     """A key by its hash; `llm-router keys new NAME` makes one."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1, description="in logs, metrics and budgets")]
     sha256: Annotated[
         str, Field(pattern=r"^[0-9a-f]{64}$", description="hash of the key; the key itself is never stored")
     ]
-    scopes: frozenset[Scope] = frozenset({"chat", "feedback"})
-    requests_per_minute: Annotated[int | None, Field(gt=0)] = None
-    feedback_per_minute: Annotated[int | None, Field(gt=0)] = None
-    usd_per_day: Annotated[float | None, Field(gt=0, description="UTC days")] = None
-    usd_per_month: Annotated[float | None, Field(gt=0, description="UTC months")] = None
+    scopes: Annotated[
+        frozenset[Scope],
+        Field(
+            description="what it may do; `policy`: name a policy of its own, `admin`: reload, and pages about others"
+        ),
+    ] = frozenset({"chat", "feedback"})
+    requests_per_minute: Annotated[int | None, Field(gt=0, description="more are refused; default: no limit")] = None
+    feedback_per_minute: Annotated[int | None, Field(gt=0, description="more is refused; default: no limit")] = None
+    usd_per_day: Annotated[float | None, Field(gt=0, description="spend in a UTC day; default: no limit")] = None
+    usd_per_month: Annotated[float | None, Field(gt=0, description="spend in a UTC month; default: no limit")] = None
+
+    example: ClassVar[str] = """\
+name: search-team
+sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+scopes: [chat, feedback]
+requests_per_minute: 600
+usd_per_day: 25
+"""
 
 
 class Tls(Section):
     """Files in PEM form."""
 
-    certificate: str
-    key: str
+    certificate: Annotated[str, Field(description="the certificate and its chain")]
+    key: Annotated[str, Field(description="the private key")]
+
+    example: ClassVar[str] = "{certificate: /etc/llm-router/tls.crt, key: /etc/llm-router/tls.key}"
 
 
 class SecurityConfig(Section):
     """Without keys the gateway serves loopback addresses only."""
 
-    api_keys: list[ApiKey] = []
-    tls: Tls | None = None
+    api_keys: Annotated[list[ApiKey], Field(description="who may call")] = []
+    tls: Annotated[Tls | None, Field(description="default: plain HTTP")] = None
+
+    example: ClassVar[str] = """\
+api_keys:
+  - {name: search-team, sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}
+tls: {certificate: /etc/llm-router/tls.crt, key: /etc/llm-router/tls.key}
+"""

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 
-from router_backend.config.policy import ImplicitSignals
+from router_backend.config.signals import ImplicitSignals
 from router_backend.core.records import Decision, Feedback, Outcome
 from router_backend.state.inflight import add_feedback_waiting
 from router_backend.state.store import Store, StoreError, UnknownDecision

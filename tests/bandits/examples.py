@@ -14,7 +14,7 @@ from router_backend.bandits.factory import build_policy
 from router_backend.bandits.protocol import Query
 from router_backend.bandits.statistics.prior import Prior
 from router_backend.config.models import ModelConfig
-from router_backend.config.policy import PolicyConfig
+from router_backend.config.policy import POLICY_SECTIONS, policy_config
 
 NOW = 1_760_000_000.0
 DAY = 86_400.0
@@ -43,8 +43,14 @@ def make_policy(
     default: str | None = None,
     **fields: Any,
 ) -> BasePolicy:
-    config = PolicyConfig.model_validate({"name": name, "components": 32, **fields})
-    return build_policy(config, models or make_models(1, 2, 3), prior, default)
+    """Settings that only other policies have are left out, so that one test may run over all policies."""
+    theirs = {setting for section in POLICY_SECTIONS.values() for setting in section.model_fields}
+    settings = {
+        setting: value
+        for setting, value in {"components": 32, **fields}.items()
+        if setting in POLICY_SECTIONS[name].model_fields or setting not in theirs
+    }
+    return build_policy(policy_config({"name": name, **settings}), models or make_models(1, 2, 3), prior, default)
 
 
 def make_context(rng: np.random.Generator) -> NDArray[np.float32]:

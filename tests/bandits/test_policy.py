@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from router_backend.bandits.factory import POLICIES, build_policy
 from router_backend.bandits.policies.linear import LinearPolicy
 from router_backend.bandits.selection import select
 from router_backend.bandits.statistics.prior import Prior, PriorError
-from router_backend.config.policy import PolicyConfig
+from router_backend.config import load_config
+from router_backend.config.policy import LinUCBPolicyConfig, policy_config
+from router_backend.config.runtime import LOCAL_PROFILE
 from tests.bandits.examples import DAY, NOW, make_context, make_models, make_policy, make_query, teach
 
 NAMES = sorted(POLICIES)
@@ -116,6 +119,24 @@ def test_a_reload_keeps_the_price_that_a_budget_has_found() -> None:
     assert after.scores(query).means != make_policy("linucb", reward=reward).scores(query).means
 
 
+@pytest.mark.parametrize(
+    ("fields", "version"),
+    [
+        ({"name": "linucb"}, "linucb-12dde50f"),
+        ({"name": "ucb1", "alpha": 0.5}, "ucb1-edfc9d9d"),
+        ({"name": "thompson", "discount_per_day": 0.9}, "thompson-122912bf"),
+        ({"name": "binary", "strong": "llama3-70b", "threshold": 0.4}, "binary-1ef6e6ca"),
+        ({"name": "fixed", "model": "llama3-70b"}, "fixed-c7f978b1"),
+        ({"name": "linucb", "reward": {"name": "ratio"}}, "linucb-ba342bd2"),
+        ({"name": "linucb", "reward": {"name": "budget", "usd_per_1000": 0.5}}, "linucb-e80dd115"),
+        ({"name": "linucb", "reward": {"name": "quality_floor", "floor": 0.7}}, "linucb-dfc8a027"),
+    ],
+)
+def test_a_policy_keeps_the_version_that_old_logs_know_it_by(fields: dict[str, Any], version: str) -> None:
+    models = load_config(LOCAL_PROFILE).models
+    assert build_policy(policy_config(fields), models, default="llama3-8b").version == version
+
+
 def test_the_version_tells_what_decides() -> None:
     assert make_policy().version == make_policy().version
     versions = {
@@ -208,4 +229,4 @@ def test_a_constant_cost_is_learned_as_it_is_from_the_first_observation() -> Non
 def test_a_prior_that_is_no_file_is_a_clear_error(tmp_path: Path) -> None:
     missing = str(tmp_path / "prior.npz")
     with pytest.raises(PriorError, match=r"prior\.npz: can't be read .* `llm-router bootstrap`"):
-        build_policy(PolicyConfig(prior=missing), make_models(1, 2))
+        build_policy(LinUCBPolicyConfig(prior=missing), make_models(1, 2))

@@ -44,7 +44,7 @@ def test_propensities_are_a_distribution_above_the_floor(
         name,
         make_models(1, 2, 3, 4, explore=explore),
         epsilon=epsilon,
-        reward={"name": reward, "usd_per_1000": 2.0},
+        reward={"name": reward, **({"usd_per_1000": 2.0} if reward == "budget" else {})},
         switch_penalty=0.1,
         new_share=new_share,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from router_backend.config.policy import ImplicitSignals
+from router_backend.config.signals import ImplicitSignals
 from router_backend.core.records import Decision, Outcome
 from router_backend.learning.implicit import ImplicitFeedback, Repetitions, signal_of
 from router_backend.state.open import open_store

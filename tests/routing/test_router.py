@@ -25,7 +25,7 @@ models:
 default_model: small
 policy: {name: linucb, epsilon: 0.0}
 shadows: [{name: always-big, policy: {name: fixed, model: big}}]
-experiments: [{name: half, share: 0.5, policy: {name: fixed, model: middle, epsilon: 0}}]
+experiments: [{name: half, share: 0.5, policy: {name: fixed, model: middle}}]
 """
 
 

@@ -7,6 +7,7 @@ import math
 from router_backend.bandits.base import Setup
 from router_backend.bandits.policies.linear import LinearPolicy
 from router_backend.bandits.protocol import Query, Scores
+from router_backend.config.policy import BinaryPolicyConfig
 
 
 class Binary(LinearPolicy):
@@ -16,7 +17,7 @@ class Binary(LinearPolicy):
     Φ((s − w) / √(s(1 − s) + w(1 − w))): ½ where they are equal. Other candidates come after the two.
     """
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup[BinaryPolicyConfig]) -> None:
         super().__init__(setup)
         by_price, config = setup.by_price(), setup.config
         self._strong = by_price[-1] if config.strong is None else self.arms.index(config.strong)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from router_backend.bandits.base import BasePolicy, Setup
 from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.protocol import Query
+from router_backend.config.policy import LearningPolicyConfig
 
 _BIAS = np.array([CONTEXT_DIM])
 
@@ -18,9 +19,8 @@ _BIAS = np.array([CONTEXT_DIM])
 class ContextFreePolicy(BasePolicy):
     """Holds counts and sums by arm; an arm without observations is expected to have `initial_quality`."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup[LearningPolicyConfig]) -> None:
         super().__init__(setup)
-        self.alpha = setup.config.alpha
         self._initial = setup.config.initial_quality
         self._evidence = np.zeros((3, len(self.arms)))  # Σ w, Σ w quality, Σ w cost
         self._prior = np.zeros((3, len(self.arms)))  # the same, which doesn't decay

@@ -13,7 +13,7 @@ from router_backend.bandits.base import BasePolicy, Setup
 from router_backend.bandits.context import CONTEXT_DIM, view, view_indices
 from router_backend.bandits.protocol import Query
 from router_backend.bandits.statistics.ridge import RidgeArms
-from router_backend.config.policy import TaskRule
+from router_backend.config.policy import LinearPolicyConfig, TaskRule
 from router_backend.contract import EMBEDDING_DIM, TASKS
 
 _FP32: np.dtype[np.floating[Any]] = np.dtype(np.float32)
@@ -38,10 +38,9 @@ class LinearPolicy(BasePolicy):
     answers, it is the regression alone.
     """
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup[LinearPolicyConfig]) -> None:
         super().__init__(setup)
         config = setup.config
-        self.alpha = config.alpha
         self._components = config.components
         self._positions = view_indices(config.components)
         self.dim = len(self._positions) + 1

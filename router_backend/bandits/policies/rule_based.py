@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from router_backend.bandits.base import BasePolicy, Setup
 from router_backend.bandits.protocol import Query, Scores
-from router_backend.config.policy import TaskRule
+from router_backend.config.policy import (
+    BasePolicyConfig,
+    CascadePolicyConfig,
+    ComplexityPolicyConfig,
+    FixedPolicyConfig,
+    RandomPolicyConfig,
+    TaskPolicyConfig,
+    TaskRule,
+)
 
 # Default task table, by price rank (0 the cheapest, 1 the dearest).
 _RANKS = {"code_generation": 1.0, "math": 1.0, "open_qa": 0.5, "text_generation": 0.5, "brainstorming": 0.5}
@@ -26,12 +34,10 @@ class RuleBasedPolicy(BasePolicy):
     """Names one arm per request. Scores fall with the distance in price from it, the dearer neighbour first: a
     candidate list without the named arm, and fallbacks, get the next best thing."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup[BasePolicyConfig]) -> None:
         super().__init__(setup)
         self._by_price = setup.by_price()
         self._rank = {arm: rank for rank, arm in enumerate(self._by_price)}
-        # Nothing is learned, so no arm is ever new.
-        self.rules = replace(self.rules, new_share=0.0)
         self._counts = np.zeros(len(self.arms))
 
     @property
@@ -86,7 +92,7 @@ class TaskTable(RuleBasedPolicy):
     Tasks that the table leaves out go to the default model. An unsure task goes to the cheapest.
     """
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup[TaskPolicyConfig]) -> None:
         super().__init__(setup)
         self._default = setup.default
         self._table = {
@@ -118,7 +124,7 @@ class TaskTable(RuleBasedPolicy):
 class Complexity(RuleBasedPolicy):
     """The model with the highest of `policy.thresholds` that complexity reaches; without any, equal steps by price."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup[ComplexityPolicyConfig]) -> None:
         super().__init__(setup)
         index = {name: arm for arm, name in enumerate(self.arms)}
         steps = sorted((limit, index[model]) for model, limit in setup.config.thresholds.items())
@@ -135,7 +141,7 @@ class Complexity(RuleBasedPolicy):
 class Cascade(RuleBasedPolicy):
     """Starts with the first of the order; the ranking is the order in which the forwarding engine escalates."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup[CascadePolicyConfig]) -> None:
         super().__init__(setup)
         index = {name: arm for arm, name in enumerate(self.arms)}
         order = [index[name] for name in setup.config.cascade.order] or self._by_price
@@ -153,10 +159,9 @@ class Cascade(RuleBasedPolicy):
 class Fixed(RuleBasedPolicy):
     """Always `policy.model`, by default the default model. Fixed is fixed: it has no exploration floor."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup[FixedPolicyConfig]) -> None:
         super().__init__(setup)
         self._arm = setup.default if setup.config.model is None else self.arms.index(setup.config.model)
-        self.rules = replace(self.rules, epsilon=0.0, new_share=0.0)
 
     def arm(self, query: Query) -> int:
         return self._arm
@@ -165,9 +170,9 @@ class Fixed(RuleBasedPolicy):
 class Random(RuleBasedPolicy):
     """Each candidate with the same probability: a floor that leaves nothing else."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup[RandomPolicyConfig]) -> None:
         super().__init__(setup)
-        self.rules = replace(self.rules, epsilon=1.0, new_share=0.0, explore=(True,) * len(self.arms))
+        self.rules = replace(self.rules, epsilon=1.0, explore=(True,) * len(self.arms))
 
     def arm(self, query: Query) -> int:
         return query.candidates[0]

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 
+from router_backend.bandits.base import Setup
 from router_backend.bandits.policies.context_free import ContextFreePolicy
 from router_backend.bandits.protocol import Query, Scores
+from router_backend.config.policy import UCB1PolicyConfig
 
 
 class UCB1(ContextFreePolicy):
@@ -17,9 +19,13 @@ class UCB1(ContextFreePolicy):
     send it all requests until then.
     """
 
+    def __init__(self, setup: Setup[UCB1PolicyConfig]) -> None:
+        super().__init__(setup)
+        self._alpha = setup.config.alpha
+
     def scores(self, query: Query) -> Scores:
         counts, quality, cost = self.totals(query)
         everything = max(float(self.counts.sum()), 1.0)
-        widths = self.alpha * np.sqrt(2.0 * math.log(everything) / np.maximum(counts, 1.0))
+        widths = self._alpha * np.sqrt(2.0 * math.log(everything) / np.maximum(counts, 1.0))
         means, bonuses = self.reward.score(self.means(counts, quality), widths.tolist(), cost)
         return Scores([mean + bonus for mean, bonus in zip(means, bonuses, strict=True)], means, bonuses, cost)

@@ -7,18 +7,22 @@ from router_backend.bandits.rewards.difference import Difference
 from router_backend.bandits.rewards.protocol import Reward
 from router_backend.bandits.rewards.quality_floor import QualityFloor
 from router_backend.bandits.rewards.ratio import Ratio
-from router_backend.config.policy import RewardConfig
+from router_backend.config.reward import (
+    BudgetRewardConfig,
+    QualityFloorRewardConfig,
+    RatioRewardConfig,
+    RewardConfig,
+)
 
 __all__ = ["Budget", "Difference", "QualityFloor", "Ratio", "Reward", "build_reward"]
 
 
 def build_reward(config: RewardConfig) -> Reward:
     """The reward that `policy.reward` asks for."""
-    if config.name == "ratio":
+    if isinstance(config, RatioRewardConfig):
         return Ratio()
-    if config.name == "budget":
-        assert config.usd_per_1000 is not None  # the schema requires it
+    if isinstance(config, BudgetRewardConfig):
         return Budget(config.usd_per_1000, config.lambda_, config.cost_scale_usd)
-    if config.name == "quality_floor":
+    if isinstance(config, QualityFloorRewardConfig):
         return QualityFloor(config.floor)
     return Difference(config.lambda_, config.cost_scale_usd)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from router_backend.config import RouterConfig
-from router_backend.config.policy import CascadeConfig
+from router_backend.config.policy import CascadeConfig, CascadePolicyConfig
 
 
 def cascade_of(config: RouterConfig, policy: str, reason: str) -> CascadeConfig | None:
@@ -13,5 +13,5 @@ def cascade_of(config: RouterConfig, policy: str, reason: str) -> CascadeConfig 
     """
     if reason != "policy:cascade":
         return None
-    experiments = {experiment.name: experiment.policy for experiment in config.experiments}
-    return experiments.get(policy, config.policy).cascade
+    decided = config.named_policies().get(policy, config.policy)
+    return decided.cascade if isinstance(decided, CascadePolicyConfig) else None

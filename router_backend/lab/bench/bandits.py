@@ -20,7 +20,7 @@ from router_backend.bandits.factory import build_policy
 from router_backend.bandits.protocol import Query
 from router_backend.bandits.selection import select
 from router_backend.config.models import ModelConfig
-from router_backend.config.policy import PolicyConfig
+from router_backend.config.policy import POLICY_SECTIONS, policy_config
 from router_backend.triton.server.embedded import python_environment
 
 _CASES = (
@@ -63,7 +63,8 @@ def measure_bandits(repeats: int) -> list[BanditCost]:
 
 def _cost(name: str, arms: int, components: int, repeats: int) -> BanditCost:
     draw = np.random.default_rng(0)
-    config = PolicyConfig.model_validate({"name": name, "components": components})
+    settings = {"components": components} if "components" in POLICY_SECTIONS[name].model_fields else {}
+    config = policy_config({"name": name, **settings})
     policy = build_policy(config, [_model(arm) for arm in range(arms)], None, None)
     contexts = (draw.normal(size=(_CONTEXTS, CONTEXT_DIM)) / 8).astype(np.float32)
     for arm in range(arms):

@@ -19,7 +19,7 @@ from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.factory import build_policy
 from router_backend.bandits.protocol import Query
 from router_backend.config.models import ModelConfig
-from router_backend.config.policy import PolicyConfig
+from router_backend.config.policy import policy_config
 from router_backend.contract import EMBEDDING_DIM
 
 LAGS = (50, 1000, 5000)
@@ -102,7 +102,7 @@ def _policy() -> BasePolicy:
         for arm, cost in enumerate(_COSTS)
     ]
     reward = {"name": "difference", "lambda": _LAMBDA}
-    config = PolicyConfig.model_validate({"name": "linucb", "alpha": 0.3, "components": 32, "reward": reward})
+    config = policy_config({"name": "linucb", "alpha": 0.3, "components": 32, "reward": reward})
     return build_policy(config, models)
 
 

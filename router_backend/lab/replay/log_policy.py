@@ -12,6 +12,7 @@ from router_backend.bandits.factory import build_policy
 from router_backend.bandits.protocol import Policy, Query
 from router_backend.config.models import LocalUpstream, ModelConfig, Price
 from router_backend.config.policy import PolicyConfig
+from router_backend.config.reward import DifferenceRewardConfig, PricedRewardConfig
 from router_backend.lab.replay.decision_log import Scored
 from router_backend.lab.replay.offpolicy import Estimate, Logged, PropensityError, effective_sample, estimate_all
 
@@ -51,13 +52,16 @@ def evaluate_on_log(
     arms = list(models) if models else _arms(rows)
     index = {arm.name: i for i, arm in enumerate(arms)}
     rest = [row for row in rest if row.decision.model in index]
-    scale = config.reward.cost_scale_usd or _scale(rows)
-    reward = config.reward.model_copy(update={"cost_scale_usd": scale})
-    policy = build_policy(config.model_copy(update={"reward": reward}), arms)
+    # What a policy is rewarded for needn't put a price on cost; it is judged by one that does.
+    priced = config.reward if isinstance(config.reward, PricedRewardConfig) else DifferenceRewardConfig()
+    scale = priced.cost_scale_usd or _scale(rows)
+    if config.reward is priced:
+        config = config.model_copy(update={"reward": priced.model_copy(update={"cost_scale_usd": scale})})
+    policy = build_policy(config, arms)
     _teach(policy, [row for row in first if row.decision.model in index], index)
     target = _probabilities(policy, rest, index)
     quality, cost = np.array([r.score for r in rest]), np.array([r.cost for r in rest])
-    measures = {"reward": quality - reward.lambda_ * cost / scale, "quality": quality, "cost": cost}
+    measures = {"reward": quality - priced.lambda_ * cost / scale, "quality": quality, "cost": cost}
     logs = {name: _logged(rest, index, values) for name, values in measures.items()}
     return LogEvaluation(
         taught=cut,

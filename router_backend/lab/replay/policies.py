@@ -12,7 +12,7 @@ from router_backend.bandits.policies.binary import win_probability
 from router_backend.bandits.protocol import Policy
 from router_backend.bandits.statistics.prior import Prior
 from router_backend.config.models import LocalUpstream, ModelConfig, Price
-from router_backend.config.policy import PolicyConfig, PolicyName, RewardConfig
+from router_backend.config.policy import POLICY_SECTIONS, PolicyName, policy_config
 from router_backend.contract import TASKS
 from router_backend.lab.replay.baselines import GroupTable, rewards
 from router_backend.lab.replay.bootstrap import FOLDS, best_ridge
@@ -78,15 +78,17 @@ def make(recipe: Recipe, tuning: Tuning, known: RoutingData, seen: Contexts, sca
     fields: dict[str, object] = {
         "name": recipe.name,
         "alpha": tuning.alpha,
-        "epsilon": 1.0 if recipe.name == "random" else tuning.epsilon,
+        "epsilon": tuning.epsilon,
         "components": recipe.components,
         "ridge": tuning.ridge or _ridge(recipe, known, seen),
         "prior_weight": recipe.prior_weight,
         "discount_per_day": recipe.discount_per_day,
-        "reward": RewardConfig(lambda_=recipe.lambda_, cost_scale_usd=scale),
+        "reward": {"lambda": recipe.lambda_, "cost_scale_usd": scale},
         **_fitted(recipe, known, seen, scale),
     }
-    return build_policy(PolicyConfig.model_validate(fields), models, recipe.prior)
+    known_to_it = POLICY_SECTIONS[recipe.name].model_fields
+    settings = {name: value for name, value in fields.items() if name in known_to_it}
+    return build_policy(policy_config(settings), models, recipe.prior)
 
 
 def _ridge(recipe: Recipe, known: RoutingData, seen: Contexts) -> float:

@@ -99,7 +99,7 @@ def test_rules_say_nothing_against_the_quality_of_an_arm() -> None:
 
 
 def test_fixed_is_fixed() -> None:
-    policy = make_policy("fixed", model="m1", epsilon=1.0)
+    policy = make_policy("fixed", model="m1")
     rng = np.random.default_rng(0)
     for _ in range(50):
         choice = select(policy, make_query(), rng)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from router_backend.bandits.context import CONTEXT_DIM, view, view_indices
 from router_backend.bandits.factory import build_policy
 from router_backend.bandits.statistics.prior import DIM, Prior, PriorError
-from router_backend.config.policy import PolicyConfig
+from router_backend.config.policy import LinUCBPolicyConfig, policy_config
 from tests.bandits.examples import NOW, make_context, make_models, make_policy, make_query
 
 
@@ -94,7 +94,7 @@ def test_of_a_prior_file_only_quality_is_taken(tmp_path: Path) -> None:
     policies = []
     for factor in (1, 1000):
         Prior.fit(["m0", "m1"], contexts, quality, factor * cost, ridge=1.0).save(tmp_path / "prior.npz")
-        policies.append(build_policy(PolicyConfig.model_validate(config), make_models(1, 2, 3)))
+        policies.append(build_policy(policy_config(config), make_models(1, 2, 3)))
     query = make_query(contexts[3], costs=(np.nan, 1.0, 1.0))
     for observations in (0, 40):
         for policy in policies:
@@ -137,5 +137,5 @@ def test_a_prior_of_another_embedding_space_is_left_out() -> None:
     contexts, quality, cost = _benchmark()
     models = make_models(1, 2, 3)
     prior = Prior.fit(["m0", "m1"], contexts, quality, cost, ridge=1.0, space=7)
-    counts = {space: build_policy(PolicyConfig(), models, prior, space=space).counts[0] for space in (0, 7, 8)}
+    counts = {space: build_policy(LinUCBPolicyConfig(), models, prior, space=space).counts[0] for space in (0, 7, 8)}
     assert counts == {0: 50, 7: 50, 8: 0}

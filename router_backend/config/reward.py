@@ -1,0 +1,78 @@
+"""`policy.reward:` what an arm is rewarded for, one section for each reward."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from router_backend.config.base import Section, by_name, named, variant
+
+
+class PricedRewardConfig(Section):
+    """What the rewards share that put a price on cost."""
+
+    lambda_: Annotated[
+        float,
+        Field(
+            alias="lambda",
+            ge=0,
+            description="price of cost: the quality that the most expensive arm's usual answer must add",
+        ),
+    ] = 0.2
+    cost_scale_usd: Annotated[
+        float | None,
+        Field(gt=0, description="cost of a request that λ is the price of; default: the most expensive arm's mean"),
+    ] = None
+
+
+class DifferenceRewardConfig(PricedRewardConfig):
+    """Quality less the price of its cost: quality − λ · cost / scale."""
+
+    name: Annotated[Literal["difference"], Field(description="chooses this reward")] = "difference"
+
+    example: ClassVar[str] = "{name: difference, lambda: 0.2}"
+
+
+class RatioRewardConfig(Section):
+    """Quality per cost, in units of the cheapest candidate's cost."""
+
+    name: Annotated[Literal["ratio"], Field(description="chooses this reward")] = "ratio"
+
+    example: ClassVar[str] = "{name: ratio}"
+
+
+class BudgetRewardConfig(PricedRewardConfig):
+    """As `difference`, with λ moved so that the mean spend meets a target; `lambda` is where it starts."""
+
+    name: Annotated[Literal["budget"], Field(description="chooses this reward")] = "budget"
+    usd_per_1000: Annotated[float, Field(gt=0, description="target spend per 1,000 requests")]
+
+    example: ClassVar[str] = "{name: budget, usd_per_1000: 0.40}"
+
+
+class QualityFloorRewardConfig(Section):
+    """The cheapest arm whose lower confidence bound of quality clears a floor."""
+
+    name: Annotated[Literal["quality_floor"], Field(description="chooses this reward")] = "quality_floor"
+    floor: Annotated[float, Field(ge=0, le=1, description="the quality to hold")] = 0.8
+
+    example: ClassVar[str] = "{name: quality_floor, floor: 0.85}"
+
+
+REWARD_SECTIONS: dict[str, type[Section]] = {
+    "difference": DifferenceRewardConfig,
+    "ratio": RatioRewardConfig,
+    "budget": BudgetRewardConfig,
+    "quality_floor": QualityFloorRewardConfig,
+}
+
+RewardConfig = Annotated[
+    Annotated[DifferenceRewardConfig, variant("difference")]
+    | Annotated[RatioRewardConfig, variant("ratio")]
+    | Annotated[BudgetRewardConfig, variant("budget")]
+    | Annotated[QualityFloorRewardConfig, variant("quality_floor")],
+    by_name(),
+    named("reward", "difference", tuple(REWARD_SECTIONS)),
+]
+"""Quality and cost to one number; both are kept apart in the state, so a change here needs no new learning."""
