@@ -157,12 +157,12 @@ def evaluate(
     """
     from classifier_training.evaluation.run import EvaluateOptions
     from classifier_training.evaluation.run import evaluate as run
-    from classifier_training.promotion.repository import current_version
+    from router_backend.classifier.artifact import newest_artifact
     from router_backend.classifier.repository import MODEL_REPOSITORY
 
     options = EvaluateOptions(
         data=tuple(data or ()),
-        artifact=artifact or current_version(MODEL_REPOSITORY / "classifier"),
+        artifact=artifact or newest_artifact(MODEL_REPOSITORY / "classifier"),
         out=out,
         held_out=held_out,
         routing=tuple(routing or ()),

@@ -83,16 +83,21 @@ class ArtifactMetadata:
         """Read and check a file's `metadata_props`.
 
         Raises:
-            ContractError: no metadata, an unknown contract version, or other labels or sizes than this build serves.
+            ContractError: no metadata or unreadable one, an unknown contract version, or other labels or sizes than this build serves.
         """
         if _METADATA_KEY not in props:
             raise ContractError(f"{where}: no '{_METADATA_KEY}' metadata; export the file with `llm-router train`")
-        fields = json.loads(props[_METADATA_KEY])
+        try:
+            fields = dict(json.loads(props[_METADATA_KEY]))
+        except (ValueError, TypeError) as error:
+            raise ContractError(f"{where}: unreadable metadata ({error}); copy the whole artifact again") from error
         if fields.get("contract_version") != CONTRACT_VERSION:
             raise ContractError(
                 f"{where}: contract version {fields.get('contract_version')} is not {CONTRACT_VERSION};"
                 " use an artifact made by this version of llm-router"
             )
+        if missing := [name for name in cls.__slots__ if name not in fields]:
+            raise ContractError(f"{where}: its metadata lacks {missing[0]}; export it again with `llm-router train`")
         metadata = cls(**{**{name: fields[name] for name in cls.__slots__}, "tasks": tuple(fields["tasks"])})
         if metadata.tasks != TASKS or metadata.embedding_dim != EMBEDDING_DIM or metadata.max_tokens > MAX_TOKENS:
             raise ContractError(f"{where}: labels or sizes differ from the contract; retrain with `llm-router train`")

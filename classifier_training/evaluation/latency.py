@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from classifier_training.runtime import Artifact
+from router_backend.classifier.artifact import Artifact
 
 LENGTHS = (16, 32, 64, 128, 256)
 HEADLINE_TOKENS = 64

@@ -12,7 +12,7 @@ from classifier_training.evaluation.latency import latency
 from classifier_training.evaluation.metrics import complexity_scores, task_scores
 from classifier_training.evaluation.plots import plot_complexity, plot_confusion, plot_reliability
 from classifier_training.export.artifact import FLOAT32_FILE
-from classifier_training.runtime import Artifact, Progress
+from router_backend.classifier.artifact import Artifact, Progress
 from router_backend.contract import TASKS
 
 

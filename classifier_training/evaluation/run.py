@@ -16,8 +16,8 @@ from classifier_training.evaluation.report import evaluate as measure
 from classifier_training.evaluation.report import write_report
 from classifier_training.evaluation.summary import summary
 from classifier_training.export.card import add_measured
-from classifier_training.runtime import Artifact
 from classifier_training.training.fit import FitOptions, Progress
+from router_backend.classifier.artifact import Artifact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ import torch
 
 from classifier_training.encoders import Encoder
 from classifier_training.export.graph import ServedClassifier, export_float32, quantise, write_metadata
-from classifier_training.runtime import Artifact, Predictions
 from classifier_training.text import encode
+from router_backend.classifier.artifact import Artifact, Predictions
 from router_backend.contract import (
     CONTRACT_VERSION,
     EMBEDDING_DIM,

@@ -9,7 +9,7 @@ from classifier_training.data import Examples
 from classifier_training.data.files import held_out_corpus, load_prompts
 from classifier_training.evaluation.metrics import task_scores
 from classifier_training.promotion.errors import PromotionError
-from classifier_training.runtime import Artifact
+from router_backend.classifier.artifact import Artifact
 
 
 @dataclass(frozen=True, slots=True)

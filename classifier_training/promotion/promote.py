@@ -11,15 +11,9 @@ from classifier_training.data.files import load_prompts, own_corpus
 from classifier_training.promotion.control import ModelControl
 from classifier_training.promotion.errors import PromotionError
 from classifier_training.promotion.gate import check_contract, check_gate, gate_rows
-from classifier_training.promotion.repository import (
-    add_version,
-    current_version,
-    previous_content,
-    publish,
-    versions_in,
-)
+from classifier_training.promotion.repository import add_version, previous_content, publish
 from classifier_training.promotion.space_map import map_between
-from classifier_training.runtime import Artifact
+from router_backend.classifier.artifact import Artifact, newest_artifact, versions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +38,7 @@ def promote(options: PromoteOptions) -> str:
 
     Raises:
         PromotionError: refused or not loaded; the served version is unchanged.
-        ContractError: the artifact is incomplete or of another contract.
+        ContractError: the artifact is incomplete or of another contract, or there is none to go back from.
         DataError: the gate set can't be read.
     """
     if options.artifact is None:
@@ -53,9 +47,9 @@ def promote(options: PromoteOptions) -> str:
     else:
         content, source = None, options.artifact
     candidate = Artifact(source)
-    if not versions_in(options.repository):
+    if not versions(options.repository):
         return _serve(options, source, content, [f"first version of {candidate.metadata.embedding_space:x}"])
-    current = Artifact(current_version(options.repository))
+    current = Artifact(newest_artifact(options.repository))
     check_contract(candidate, current)
     notes = []
     if options.artifact is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from classifier_training.promotion.errors import PromotionError
+from router_backend.classifier.artifact import newest_artifact, versions
 from router_backend.classifier.repository import RECORD_FILE
 from router_backend.contract import CARD_FILE, MODEL_FILE, TOKENIZER_FILE
 
@@ -22,24 +23,6 @@ class Version:
 
     number: int
     content: int
-
-
-def versions_in(repository: Path) -> list[int]:
-    """Numbers with a complete folder, ascending."""
-    folders = repository.iterdir() if repository.is_dir() else iter(())
-    return sorted(int(path.name) for path in folders if path.name.isdigit() and (path / MODEL_FILE).is_file())
-
-
-def current_version(repository: Path) -> Path:
-    """The folder that Triton serves: the highest number.
-
-    Raises:
-        PromotionError: there is none.
-    """
-    numbers = versions_in(repository)
-    if not numbers:
-        raise PromotionError(f"{repository}: no artifact yet; make one with `llm-router train`, then promote it")
-    return repository / str(numbers[-1])
 
 
 def read_record(repository: Path) -> list[Version]:
@@ -53,7 +36,7 @@ def read_record(repository: Path) -> list[Version]:
             raise PromotionError(
                 f"{path}: unreadable ({error}); restore it, or a version number may be used twice"
             ) from error
-    for number in versions_in(repository):
+    for number in versions(repository):
         known.setdefault(number, number)
     return [Version(number, content) for number, content in sorted(known.items())]
 
@@ -97,14 +80,15 @@ def previous_content(repository: Path) -> int:
 
     Raises:
         PromotionError: there is none, or its folder was deleted.
+        ContractError: nothing is served yet.
     """
-    current = int(current_version(repository).name)
+    current = int(newest_artifact(repository).name)
     record = read_record(repository)
     served = next(version.content for version in record if version.number == current)
     earlier = [version.content for version in record if version.content < served]
     if not earlier:
         raise PromotionError(f"version {current} is the first one: there is nothing to go back to")
     content = max(earlier)
-    if content not in versions_in(repository):
+    if content not in versions(repository):
         raise PromotionError(f"{repository / str(content)}: deleted, can't go back to it; promote its artifact again")
     return content

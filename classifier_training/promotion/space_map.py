@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier_training.runtime import Artifact
+from router_backend.classifier.artifact import Artifact
 
 MAP_FILE = "space_map.npz"
 _RIDGE = 1e-3

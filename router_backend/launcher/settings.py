@@ -8,6 +8,7 @@ from pathlib import Path
 
 from router_backend.classifier.artifact import newest_artifact
 from router_backend.config import RouterConfig, load_config
+from router_backend.contract import ContractError
 from router_backend.launcher.ports import claim, is_loopback
 from router_backend.triton.server.embedded import installation
 
@@ -60,7 +61,7 @@ def check(settings: UpSettings) -> tuple[UpSettings, RouterConfig]:
         weights()
     try:
         newest_artifact(settings.model_repository / "classifier")
-    except FileNotFoundError as error:
+    except ContractError as error:
         raise NotStarted(str(error)) from error
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     return _with_ports(settings), config

@@ -12,9 +12,9 @@ from transformers import BertModel
 
 from classifier_training.data.files import load_prompts
 from classifier_training.encoders import load_encoder
-from classifier_training.runtime import Artifact
 from classifier_training.training.fit import TrainingError, fit, new_classifier
 from classifier_training.training.pipeline import CHECKPOINT_FILE, TrainOptions, load_examples, train
+from router_backend.classifier.artifact import Artifact
 from router_backend.contract import CARD_FILE, EMBEDDING_DIM, TASKS
 
 

@@ -10,10 +10,9 @@ import pytest
 
 from classifier_training.promotion.errors import PromotionError
 from classifier_training.promotion.promote import PromoteOptions, promote
-from classifier_training.promotion.repository import current_version
 from classifier_training.promotion.space_map import MAP_FILE, fit_map
-from classifier_training.runtime import Artifact
 from classifier_training.training.pipeline import TrainOptions, train
+from router_backend.classifier.artifact import Artifact, newest_artifact
 from router_backend.contract import ContractError
 
 
@@ -37,7 +36,7 @@ def options(artifact: Path, prompts_file: Path, tmp_path: Path, monkeypatch: pyt
 
 def test_a_new_version_comes_with_a_map_from_the_old_space(options: PromoteOptions, newer: Path) -> None:
     said = promote(replace(options, artifact=newer))
-    folder = current_version(options.repository)
+    folder = newest_artifact(options.repository)
     assert folder.name == "2"
     assert "R²" in said
     with np.load(folder / MAP_FILE) as found:
@@ -50,13 +49,13 @@ def test_a_new_version_comes_with_a_map_from_the_old_space(options: PromoteOptio
 def test_state_can_start_anew_instead(options: PromoteOptions, newer: Path) -> None:
     said = promote(replace(options, artifact=newer, carry_state="fresh"))
     assert "anew" in said
-    assert not (current_version(options.repository) / MAP_FILE).exists()
+    assert not (newest_artifact(options.repository) / MAP_FILE).exists()
 
 
 def test_a_rollback_serves_the_old_files_under_a_new_number(options: PromoteOptions, newer: Path) -> None:
     promote(replace(options, artifact=newer))
     said = promote(replace(options, artifact=None))
-    folder = current_version(options.repository)
+    folder = newest_artifact(options.repository)
     assert folder.name == "3"
     assert "version 1 again" in said
     assert (folder / "model.onnx").read_bytes() == (options.repository / "1" / "model.onnx").read_bytes()
@@ -68,7 +67,7 @@ def test_a_number_is_never_used_twice_even_after_its_folder_was_deleted(options:
     promote(replace(options, artifact=newer))
     shutil.rmtree(options.repository / "2")
     promote(replace(options, artifact=newer))
-    assert current_version(options.repository).name == "3"
+    assert newest_artifact(options.repository).name == "3"
 
 
 def test_another_tokenizer_is_refused(options: PromoteOptions, train_options: TrainOptions, tmp_path: Path) -> None:
@@ -81,7 +80,7 @@ def test_another_tokenizer_is_refused(options: PromoteOptions, train_options: Tr
     _edit_metadata(other / "model.onnx", _sha_of(options.repository / "1"), _sha_of(other))
     with pytest.raises(PromotionError, match="its tokenizer differs from the served one"):
         promote(replace(options, artifact=other))
-    assert current_version(options.repository).name == "1"
+    assert newest_artifact(options.repository).name == "1"
 
 
 def test_a_worse_artifact_is_refused(options: PromoteOptions, train_options: TrainOptions, tmp_path: Path) -> None:
@@ -89,13 +88,13 @@ def test_a_worse_artifact_is_refused(options: PromoteOptions, train_options: Tra
     train(replace(train_options, out=worse, fit=replace(train_options.fit, epochs=0.05)))
     with pytest.raises(PromotionError, match="refused"):
         promote(replace(options, artifact=worse))
-    assert current_version(options.repository).name == "1"
+    assert newest_artifact(options.repository).name == "1"
 
 
 def test_an_unreachable_server_leaves_the_old_version(options: PromoteOptions, newer: Path) -> None:
     with pytest.raises(PromotionError, match="did not load"):
         promote(replace(options, artifact=newer, triton="127.0.0.1:9"))
-    assert current_version(options.repository).name == "1"
+    assert newest_artifact(options.repository).name == "1"
 
 
 def test_a_linear_change_of_space_is_found() -> None:

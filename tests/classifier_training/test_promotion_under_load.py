@@ -14,8 +14,8 @@ import tritonclient.grpc as grpc
 
 from classifier_training.promotion.errors import PromotionError
 from classifier_training.promotion.promote import PromoteOptions, promote
-from classifier_training.runtime import Artifact
 from classifier_training.training.pipeline import TrainOptions, train
+from router_backend.classifier.artifact import Artifact
 from tests.support.configs import local_config
 from tests.support.running import PROJECT, RunningSystem
 

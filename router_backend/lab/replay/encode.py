@@ -14,20 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.bandits.context import build_context
-from router_backend.classifier.encoding import PromptEncoder
-from router_backend.contract import (
-    ATTENTION_MASK,
-    COMPLEXITY,
-    EMBEDDING,
-    EMBEDDING_DIM,
-    INPUT_IDS,
-    MODEL_FILE,
-    TASK_PROBABILITIES,
-    TASKS,
-    TOKENIZER_FILE,
-    check_artifact,
-    sha256_of,
-)
+from router_backend.classifier.artifact import Artifact
+from router_backend.contract import EMBEDDING_DIM, MODEL_FILE, TASKS, sha256_of
 from router_backend.prompts import describe
 
 Floats = NDArray[np.float32]
@@ -40,7 +28,7 @@ _WIDTH = EMBEDDING_DIM + len(TASKS) + 1
 class Contexts:
     """What the classifier and the tokenizer say of each prompt."""
 
-    context: Floats  # [rows, CONTEXT_DIM], the layout of routing.context
+    context: Floats  # [rows, CONTEXT_DIM], the layout of bandits.context
     prompt_tokens: NDArray[np.int64]  # [rows]
     embedding_space: int  # 0: no artifact made them
 
@@ -75,22 +63,13 @@ def artifact_contexts(
     prompts done, after each chunk.
 
     Raises:
-        ContractError: an artifact of another contract.
+        ContractError: no artifact, or one of another contract.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(artifact / MODEL_FILE), options, providers=["CPUExecutionProvider"])
-    metadata = check_artifact(artifact, session.get_modelmeta().custom_metadata_map)
-    encoder = PromptEncoder(artifact / TOKENIZER_FILE, metadata.prefix, metadata.max_tokens)
-    names = [EMBEDDING, TASK_PROBABILITIES, COMPLEXITY]
+    loaded = Artifact(artifact)
 
     def run(prompt: str) -> Floats:
-        tokens = encoder.encode(prompt)
-        feed = {INPUT_IDS: tokens.input_ids[None], ATTENTION_MASK: tokens.attention_mask[None]}
-        outputs = [np.ravel(output) for output in session.run(names, feed)]
-        return np.asarray(np.concatenate(outputs), np.float32)
+        found = loaded.predict([prompt])
+        return np.hstack([found.embedding[0], found.probabilities[0], found.complexity])
 
     folder = cache or cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +82,7 @@ def artifact_contexts(
                 _write(file, np.stack(list(pool.map(run, chunk))))
             outputs[start : start + len(chunk)] = np.load(file)
             progress(start + len(chunk))
-    return _assemble(prompts, outputs, metadata.embedding_space)
+    return _assemble(prompts, outputs, loaded.metadata.embedding_space)
 
 
 def tfidf_contexts(prompts: Sequence[str], fit_on: NDArray[Any], seed: int = 0) -> Contexts:

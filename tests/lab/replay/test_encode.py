@@ -5,80 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
 
 from router_backend.bandits.context import CONTEXT_DIM
-from router_backend.contract import (
-    CONTRACT_VERSION,
-    EMBEDDING_DIM,
-    MODEL_FILE,
-    TASKS,
-    TOKENIZER_FILE,
-    ArtifactMetadata,
-    ContractError,
-    sha256_of,
-)
+from router_backend.contract import EMBEDDING_DIM, TASKS, TOKENIZER_FILE, ContractError
 from router_backend.lab.replay.encode import artifact_contexts, tfidf_contexts
-
-
-def make_artifact(folder: Path, scale: float = 1.0) -> Path:
-    """Embedding: the mean token id × scale in every component; tasks: alike; complexity: 0.25."""
-    folder.mkdir()
-    words = {word: i for i, word in enumerate(["<pad>", "<unk>", "zero", "one", "def"])}
-    tokenizer = Tokenizer(WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.save(str(folder / TOKENIZER_FILE))
-    batch = ["batch", "tokens"]
-    graph = helper.make_graph(
-        [
-            helper.make_node("Mul", ["input_ids", "attention_mask"], ["kept"]),
-            helper.make_node("Cast", ["kept"], ["ids"], to=TensorProto.FLOAT),
-            helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
-            helper.make_node("ReduceSum", ["ids", "axis"], ["total"], keepdims=1),
-            helper.make_node("ReduceSum", ["mask", "axis"], ["count"], keepdims=1),
-            helper.make_node("Div", ["total", "count"], ["mean"]),
-            helper.make_node("MatMul", ["mean", "widths"], ["embedding"]),
-            helper.make_node("MatMul", ["mean", "evenly"], ["even"]),
-            helper.make_node("Softmax", ["even"], ["task_probabilities"]),
-            helper.make_node("MatMul", ["mean", "nothing"], ["level"]),
-            helper.make_node("Add", ["level", "quarter"], ["complexity"]),
-        ],
-        "tiny",
-        [helper.make_tensor_value_info(name, TensorProto.INT64, batch) for name in ("input_ids", "attention_mask")],
-        [
-            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", EMBEDDING_DIM]),
-            helper.make_tensor_value_info("task_probabilities", TensorProto.FLOAT, ["batch", len(TASKS)]),
-            helper.make_tensor_value_info("complexity", TensorProto.FLOAT, ["batch", 1]),
-        ],
-        [
-            helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
-            helper.make_tensor("widths", TensorProto.FLOAT, [1, EMBEDDING_DIM], [scale] * EMBEDDING_DIM),
-            helper.make_tensor("evenly", TensorProto.FLOAT, [1, len(TASKS)], [0.0] * len(TASKS)),
-            helper.make_tensor("nothing", TensorProto.FLOAT, [1, 1], [0.0]),
-            helper.make_tensor("quarter", TensorProto.FLOAT, [1], [0.25]),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    metadata = ArtifactMetadata(
-        contract_version=CONTRACT_VERSION,
-        tasks=TASKS,
-        embedding_dim=EMBEDDING_DIM,
-        embedding_space=77,
-        max_tokens=16,
-        tokenizer_sha256=sha256_of(folder / TOKENIZER_FILE),
-        prefix="",
-        precision="float32",
-        scores={},
-        manifest={},
-    )
-    helper.set_model_props(model, metadata.to_props())
-    onnx.save(model, str(folder / MODEL_FILE))
-    return folder
+from tests.support.artifacts import make_artifact
 
 
 def test_contexts_follow_the_layout_that_serving_uses(tmp_path: Path) -> None:
@@ -114,6 +46,12 @@ def test_an_artifact_with_another_tokenizer_is_refused(tmp_path: Path) -> None:
     (artifact / TOKENIZER_FILE).write_text("{}")
     with pytest.raises(ContractError, match="not the one that"):
         artifact_contexts(["zero"], artifact, tmp_path / "c")
+
+
+def test_a_folder_without_an_artifact_is_refused(tmp_path: Path) -> None:
+    """onnxruntime's own exception said neither what was missing nor what to do."""
+    with pytest.raises(ContractError, match="missing"):
+        artifact_contexts(["zero"], tmp_path, tmp_path / "c")
 
 
 def test_tfidf_is_fitted_on_the_given_rows_alone() -> None:
