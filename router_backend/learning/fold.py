@@ -11,10 +11,10 @@ from router_backend.bandits.base import BasePolicy
 from router_backend.bandits.context import CONTEXT_DIM, prompt_tokens
 from router_backend.bandits.costs import CostModel, OutputLengths
 from router_backend.bandits.factory import build_policy
+from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
 from router_backend.config.models import Price
 from router_backend.core.records import LearningEvent
-from router_backend.learning.space import SpaceMap
 from router_backend.routing.view import View
 
 

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 
 from router_backend.bandits.protocol import Reader
+from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
 from router_backend.learning.fold import Fold
-from router_backend.learning.space import SpaceMap
 from router_backend.routing.view import View
 from router_backend.state.store import Store, StoreError
 

@@ -13,10 +13,10 @@ import pytest
 
 from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.protocol import Query
+from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig, parse_config
 from router_backend.contract import EMBEDDING_DIM
 from router_backend.learning.learner import Learner
-from router_backend.learning.space import SpaceMap
 from router_backend.routing.view import View
 from router_backend.state.redis.store import RedisStore
 from router_backend.state.sqlite.store import SQLiteStore

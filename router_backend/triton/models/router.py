@@ -10,6 +10,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from router_backend.classifier.artifact import artifact_metadata, newest_artifact
+from router_backend.classifier.space_map import SPACE_MAP_FILE, SpaceMap
 from router_backend.config import RouterConfig
 from router_backend.config.agreement import CONFIGURATION, fingerprint
 from router_backend.contract import COMPLEXITY, EMBEDDING, EMBEDDING_SPACE, TASK_PROBABILITIES, TASKS
@@ -17,7 +18,6 @@ from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Decision
 from router_backend.learning.learner import Learner
 from router_backend.learning.recorder import Recorder
-from router_backend.learning.space import SPACE_MAP_FILE, SpaceMap
 from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.candidates import NoCandidate
 from router_backend.routing.router import Classified, Estimate, Router, UnknownPolicy
