@@ -14,6 +14,7 @@ from classifier_training.promotion.gate import check_contract, check_gate, gate_
 from classifier_training.promotion.repository import add_version, previous_content, publish
 from classifier_training.promotion.space_map import map_between
 from router_backend.classifier.artifact import Artifact, newest_artifact, versions
+from router_backend.classifier.space_map import SPACE_MAP_FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +86,11 @@ def _carry_state(options: PromoteOptions, folder: Path, current: Artifact, candi
     if current.metadata.embedding_space == candidate.metadata.embedding_space:
         return "same embedding space, bandit state goes on"
     if options.carry_state == "fresh":
-        return "new embedding space, bandit state starts anew"
+        return "new embedding space, the bandit starts from nothing"
     texts = load_prompts(own_corpus()).texts[: options.map_texts]
-    found = map_between(current, candidate, texts)
-    found.save(folder)
-    return f"new embedding space, state carried over by a linear map (R² {found.r2:.3f} on {len(texts) // 5} texts)"
+    space_map, r2 = map_between(current, candidate, texts)
+    space_map.save(folder / SPACE_MAP_FILE)
+    return f"new embedding space, state carried over by a linear map (R² {r2:.3f} on {len(texts) // 5} texts)"
 
 
 def _admin_key(options: PromoteOptions) -> str:

@@ -1,4 +1,4 @@
-"""A linear map from one embedding space to another, so that a bandit need not start anew after a promotion.
+"""A linear map from one embedding space to another, so that a bandit need not learn everything again after a promotion.
 
 It is fitted on the project's own corpus, since prompts of users aren't kept.
 """
@@ -6,51 +6,26 @@ It is fitted on the project's own corpus, since prompts of users aren't kept.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.classifier.artifact import Artifact
+from router_backend.classifier.space_map import SpaceMap
 
-MAP_FILE = "space_map.npz"
 _RIDGE = 1e-3
 _TEST_EVERY = 5
 
 
-@dataclass(frozen=True, slots=True)
-class SpaceMap:
-    """`new ≈ old @ matrix + offset`.
-
-    Attributes:
-        from_space, to_space: ids of the spaces.
-        matrix: FP32 [128, 128].
-        offset: FP32 [128].
-        r2: share of the new embeddings' variance that the map explains, on texts that it was not fitted on.
-    """
-
-    from_space: int
-    to_space: int
-    matrix: NDArray[np.float32]
-    offset: NDArray[np.float32]
-    r2: float
-
-    def save(self, folder: Path) -> None:
-        np.savez(
-            folder / MAP_FILE,
-            from_space=np.int64(self.from_space),
-            to_space=np.int64(self.to_space),
-            matrix=self.matrix,
-            offset=self.offset,
-            r2=np.float64(self.r2),
-        )
-
-
 def fit_map(
-    old: NDArray[np.float32], new: NDArray[np.float32], from_space: int, to_space: int, ridge: float = _RIDGE
-) -> SpaceMap:
-    """Ridge regression of the new embeddings on the old ones, both FP32 [texts, 128]; every fifth text measures it."""
+    old: NDArray[np.float32], new: NDArray[np.float32], source: int, target: int, ridge: float = _RIDGE
+) -> tuple[SpaceMap, float]:
+    """Ridge regression of the new embeddings on the old ones, both FP32 [texts, 128].
+
+    Returns:
+        The map, and R²: the share of the new embeddings' variance that it explains on every fifth text, on which it was
+        not fitted.
+    """
     tested = np.arange(len(old)) % _TEST_EVERY == 0
     x, y = old.astype(np.float64), new.astype(np.float64)
     x_mean, y_mean = x[~tested].mean(axis=0), y[~tested].mean(axis=0)
@@ -62,11 +37,11 @@ def fit_map(
     residual = y[tested] - (x[tested] @ matrix + offset)
     spread = y[tested] - y[tested].mean(axis=0)
     r2 = 1 - float((residual**2).sum() / max(float((spread**2).sum()), 1e-12))
-    return SpaceMap(from_space, to_space, matrix.astype(np.float32), offset.astype(np.float32), r2)
+    return SpaceMap(source, target, matrix.T.astype(np.float32), offset.astype(np.float32)), r2
 
 
-def map_between(current: Artifact, candidate: Artifact, texts: Sequence[str]) -> SpaceMap:
-    """The map from the served artifact's space to the candidate's, fitted on `texts`."""
+def map_between(current: Artifact, candidate: Artifact, texts: Sequence[str]) -> tuple[SpaceMap, float]:
+    """The map from the served artifact's space to the candidate's, fitted on `texts`, and its R²."""
     return fit_map(
         current.predict(texts).embedding,
         candidate.predict(texts).embedding,

@@ -1,4 +1,7 @@
-"""Embedding spaces: contexts of different encoders are never mixed; a linear map may carry old ones over."""
+"""Embedding spaces: contexts of different encoders are never mixed; a linear map may carry old ones over.
+
+A promotion writes the map beside the new version's model, and the router reads it there.
+"""
 
 from __future__ import annotations
 

@@ -8,11 +8,13 @@ import numpy as np
 import onnx
 import pytest
 
+from classifier_training.data.files import load_prompts
 from classifier_training.promotion.errors import PromotionError
 from classifier_training.promotion.promote import PromoteOptions, promote
-from classifier_training.promotion.space_map import MAP_FILE, fit_map
+from classifier_training.promotion.space_map import fit_map
 from classifier_training.training.pipeline import TrainOptions, train
 from router_backend.classifier.artifact import Artifact, newest_artifact
+from router_backend.classifier.space_map import SPACE_MAP_FILE, SpaceMap
 from router_backend.contract import ContractError
 
 
@@ -34,22 +36,27 @@ def options(artifact: Path, prompts_file: Path, tmp_path: Path, monkeypatch: pyt
     return options
 
 
-def test_a_new_version_comes_with_a_map_from_the_old_space(options: PromoteOptions, newer: Path) -> None:
+def test_a_new_version_comes_with_a_map_that_serving_reads(
+    options: PromoteOptions, newer: Path, prompts_file: Path
+) -> None:
     said = promote(replace(options, artifact=newer))
     folder = newest_artifact(options.repository)
     assert folder.name == "2"
     assert "R²" in said
-    with np.load(folder / MAP_FILE) as found:
-        assert int(found["from_space"]) == Artifact(options.repository / "1").metadata.embedding_space
-        assert int(found["to_space"]) == Artifact(folder).metadata.embedding_space
-        assert found["matrix"].shape == (128, 128)
-        assert float(found["r2"]) > 0.5
+    # The router reads the file. It once had other names and the transposed matrix, and no router started beside it.
+    space_map = SpaceMap.load(folder / SPACE_MAP_FILE)
+    old, new = Artifact(options.repository / "1"), Artifact(folder)
+    assert (space_map.source, space_map.target) == (old.metadata.embedding_space, new.metadata.embedding_space)
+    texts = load_prompts([str(prompts_file)]).texts
+    before, after = old.predict(texts).embedding, new.predict(texts).embedding
+    error = np.linalg.norm(space_map.apply(before) - after) / np.linalg.norm(after - after.mean(0))
+    assert error < 0.7
 
 
-def test_state_can_start_anew_instead(options: PromoteOptions, newer: Path) -> None:
+def test_state_can_start_from_nothing_instead(options: PromoteOptions, newer: Path) -> None:
     said = promote(replace(options, artifact=newer, carry_state="fresh"))
-    assert "anew" in said
-    assert not (newest_artifact(options.repository) / MAP_FILE).exists()
+    assert "starts from nothing" in said
+    assert not (newest_artifact(options.repository) / SPACE_MAP_FILE).exists()
 
 
 def test_a_rollback_serves_the_old_files_under_a_new_number(options: PromoteOptions, newer: Path) -> None:
@@ -102,9 +109,9 @@ def test_a_linear_change_of_space_is_found() -> None:
     old = rng.normal(size=(600, 128)).astype(np.float32)
     change = rng.normal(size=(128, 128)).astype(np.float32) / 10
     new = old @ change + 0.5
-    found = fit_map(old, new, 1, 2, ridge=1e-9)
-    assert found.r2 > 0.999
-    np.testing.assert_allclose(old[:5] @ found.matrix + found.offset, new[:5], atol=1e-2)
+    space_map, r2 = fit_map(old, new, 1, 2, ridge=1e-9)
+    assert r2 > 0.999
+    np.testing.assert_allclose(space_map.apply(old[:5]), new[:5], atol=1e-2)
 
 
 def _sha_of(folder: Path) -> str:
