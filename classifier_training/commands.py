@@ -96,7 +96,7 @@ def train(
 ) -> None:
     """Train an artifact: encoder, heads, calibration, PCA, ONNX. Started again, it goes on from its checkpoint.
 
-    Example: llm-router train --data '../shared/data/prompts/*.csv.gz' --routing '../shared/data/routing/*.parquet' --out artifact
+    Example: llm-router train --data prompts.csv --routing answers.parquet --out artifact
     """
     import torch
 
@@ -153,7 +153,7 @@ def evaluate(
 ) -> None:
     """Measure an artifact on labelled prompts.
 
-    Example: llm-router evaluate '../shared/data/prompts/prompt_tasks.csv.gz' --held-out --json
+    Example: llm-router evaluate 'classifier_training/corpus/heldout_*.csv' --json
     """
     from classifier_training.evaluation.run import EvaluateOptions
     from classifier_training.evaluation.run import evaluate as run
