@@ -64,6 +64,10 @@ class AsyncRouterClient:
         given = Score(decision_id, score, cost_usd, task, tags or {})
         return await self._again(lambda: self._transport.feedback(given))
 
+    async def decision(self, decision_id: str) -> Decision:
+        """An earlier decision of this gateway, which keeps the last of them; `raw["answer"]` says what came of it."""
+        return await self._again(lambda: self._transport.lookup(decision_id))
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._transport.aclose()

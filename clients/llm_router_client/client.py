@@ -76,6 +76,10 @@ class RouterClient:
         given = Score(decision_id, score, cost_usd, task, tags or {})
         return self._again(lambda: self._transport.feedback(given))
 
+    def decision(self, decision_id: str) -> Decision:
+        """An earlier decision of this gateway, which keeps the last of them; `raw["answer"]` says what came of it."""
+        return self._again(lambda: self._transport.lookup(decision_id))
+
     def close(self) -> None:
         """Close all connections."""
         self._transport.close()

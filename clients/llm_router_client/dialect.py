@@ -13,10 +13,10 @@ from llm_router_client.results import Chunk, Completion, Decision, Reward
 
 @dataclass(frozen=True)
 class Call:
-    """One POST of JSON."""
+    """One request: a POST of JSON, or a GET where there is none."""
 
     path: str
-    json: Mapping[str, Any]
+    json: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -30,6 +30,10 @@ class Dialect(Protocol):
     def chat(self, request: ChatRequest) -> Call: ...
 
     def feedback(self, score: Score) -> Call: ...
+
+    def lookup(self, decision_id: str) -> Call:
+        """ValueError where decisions can't be looked up."""
+        ...
 
     def decision(self, body: Mapping[str, Any]) -> Decision: ...
 

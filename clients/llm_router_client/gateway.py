@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from llm_router_client.dialect import Call
 from llm_router_client.errors import RouterError, from_gateway
@@ -27,6 +28,9 @@ class GatewayDialect:
         optional = {"cost_usd": score.cost_usd, "task": score.task or None, "tags": dict(score.tags) or None}
         given = {name: value for name, value in optional.items() if value is not None}
         return Call("/v1/feedback", {"decision_id": score.decision_id, "score": score.score, **given})
+
+    def lookup(self, decision_id: str) -> Call:
+        return Call(f"/v1/decisions/{quote(decision_id, safe='')}")
 
     def decision(self, body: Mapping[str, Any]) -> Decision:
         return Decision.from_json(body)

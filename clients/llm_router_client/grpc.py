@@ -41,6 +41,9 @@ class GrpcTransport:
         outputs = self._infer(triton.FEEDBACK, triton.feedback_inputs(score))
         return Reward(score.decision_id, outputs["reward"])
 
+    def lookup(self, decision_id: str) -> Decision:
+        raise triton.no_lookup()
+
     def chat(self, request: ChatRequest) -> Completion:
         (outputs,) = self._responses(request)
         return triton.completion_of(outputs)
@@ -98,6 +101,9 @@ class AsyncGrpcTransport:
     async def feedback(self, score: Score) -> Reward:
         outputs = await self._infer(triton.FEEDBACK, triton.feedback_inputs(score))
         return Reward(score.decision_id, outputs["reward"])
+
+    async def lookup(self, decision_id: str) -> Decision:
+        raise triton.no_lookup()
 
     async def chat(self, request: ChatRequest) -> Completion:
         (outputs,) = [outputs async for outputs in self._responses(request)]

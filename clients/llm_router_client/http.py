@@ -26,15 +26,18 @@ class HttpTransport:
         self._http = httpx.Client(**_options(server))
 
     def route(self, request: ChatRequest) -> Decision:
-        return _parsed(self._post(self._dialect.route(request)), self._dialect.decision)
+        return _parsed(self._send(self._dialect.route(request)), self._dialect.decision)
 
     def chat(self, request: ChatRequest) -> Completion:
-        response = self._post(self._dialect.chat(request))
+        response = self._send(self._dialect.chat(request))
         return _parsed(response, lambda body: self._dialect.completion(body, response.headers))
 
     def feedback(self, score: Score) -> Reward:
-        response = self._post(self._dialect.feedback(score))
+        response = self._send(self._dialect.feedback(score))
         return _parsed(response, lambda body: self._dialect.reward(body, score))
+
+    def lookup(self, decision_id: str) -> Decision:
+        return _parsed(self._send(self._dialect.lookup(decision_id)), self._dialect.decision)
 
     def stream(self, request: ChatRequest) -> Generator[Opened, None, None]:
         call, clock, begun = self._dialect.chat(request), _Clock(self._server), False
@@ -58,9 +61,9 @@ class HttpTransport:
     def close(self) -> None:
         self._http.close()
 
-    def _post(self, call: Call) -> httpx.Response:
+    def _send(self, call: Call) -> httpx.Response:
         try:
-            response = self._http.post(call.path, json=call.json, headers=call.headers)
+            response = self._http.request(_method(call), call.path, json=call.json, headers=call.headers)
         except httpx.HTTPError as error:
             raise _translated(error, self._server) from error
         if response.status_code != 200:
@@ -79,15 +82,18 @@ class AsyncHttpTransport:
         self._http = httpx.AsyncClient(**_options(server))
 
     async def route(self, request: ChatRequest) -> Decision:
-        return _parsed(await self._post(self._dialect.route(request)), self._dialect.decision)
+        return _parsed(await self._send(self._dialect.route(request)), self._dialect.decision)
 
     async def chat(self, request: ChatRequest) -> Completion:
-        response = await self._post(self._dialect.chat(request))
+        response = await self._send(self._dialect.chat(request))
         return _parsed(response, lambda body: self._dialect.completion(body, response.headers))
 
     async def feedback(self, score: Score) -> Reward:
-        response = await self._post(self._dialect.feedback(score))
+        response = await self._send(self._dialect.feedback(score))
         return _parsed(response, lambda body: self._dialect.reward(body, score))
+
+    async def lookup(self, decision_id: str) -> Decision:
+        return _parsed(await self._send(self._dialect.lookup(decision_id)), self._dialect.decision)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Opened, None]:
         call, clock, begun = self._dialect.chat(request), _Clock(self._server), False
@@ -112,9 +118,9 @@ class AsyncHttpTransport:
     async def aclose(self) -> None:
         await self._http.aclose()
 
-    async def _post(self, call: Call) -> httpx.Response:
+    async def _send(self, call: Call) -> httpx.Response:
         try:
-            response = await self._http.post(call.path, json=call.json, headers=call.headers)
+            response = await self._http.request(_method(call), call.path, json=call.json, headers=call.headers)
         except httpx.HTTPError as error:
             raise _translated(error, self._server) from error
         if response.status_code != 200:
@@ -143,6 +149,10 @@ def _options(server: Server) -> dict[str, Any]:
         "timeout": httpx.Timeout(server.timeout, connect=server.connect_timeout),
         "limits": httpx.Limits(max_connections=None, max_keepalive_connections=100),
     }
+
+
+def _method(call: Call) -> str:
+    return "GET" if call.json is None else "POST"
 
 
 def _parsed(response: httpx.Response, parse: Callable[[Mapping[str, Any]], T]) -> T:

@@ -47,16 +47,17 @@ class Decision:
     policy: str = ""
     policy_version: str = ""
     experiment: str = ""
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)  # as the server sent it
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Decision:
-        """The decision as `/v1/route` gives it, or Triton's tensor `decision`."""
-        known = {each.name for each in fields(cls)}
+        """The decision as `/v1/route` and `/v1/decisions/{id}` give it, or Triton's tensor `decision`."""
+        known = {each.name for each in fields(cls)} - {"raw"}
         found = {name: value for name, value in values.items() if name in known}
         probabilities = found.get("task_probabilities") or {}
         if isinstance(probabilities, list):
             probabilities = dict(zip(TASKS, probabilities, strict=False))
-        found |= {"task_probabilities": probabilities, "ranking": tuple(found.get("ranking") or ())}
+        found |= {"task_probabilities": probabilities, "ranking": tuple(found.get("ranking") or ()), "raw": values}
         return cls(**found)
 
 

@@ -70,6 +70,10 @@ def chunks_of(outputs: Mapping[str, Any]) -> list[Chunk]:
     return chunks
 
 
+def no_lookup() -> ValueError:
+    return ValueError("Triton keeps no decisions to look up; the gateway does: use its address")
+
+
 class TritonDialect:
     """Over HTTP: `POST /v2/models/<model>/generate` and `generate_stream`."""
 
@@ -84,6 +88,9 @@ class TritonDialect:
 
     def feedback(self, score: Score) -> Call:
         return Call(f"/v2/models/{FEEDBACK}/generate", feedback_inputs(score))
+
+    def lookup(self, decision_id: str) -> Call:
+        raise no_lookup()
 
     def decision(self, body: Mapping[str, Any]) -> Decision:
         return decision_of(body)

@@ -28,6 +28,8 @@ class Client(Protocol):
 
     async def feedback(self, decision_id: str, score: float) -> Reward: ...
 
+    async def decision(self, decision_id: str) -> Decision: ...
+
     async def text(self, prompt: str, **options: Any) -> str:
         """All of a streamed answer."""
         ...
@@ -51,6 +53,9 @@ class Threaded:
 
     async def feedback(self, decision_id: str, score: float) -> Reward:
         return await asyncio.to_thread(self._client.feedback, decision_id, score)
+
+    async def decision(self, decision_id: str) -> Decision:
+        return await asyncio.to_thread(self._client.decision, decision_id)
 
     async def text(self, prompt: str, **options: Any) -> str:
         return await asyncio.to_thread(lambda: self._client.stream(prompt, **options).text())
@@ -77,6 +82,9 @@ class Native:
 
     async def feedback(self, decision_id: str, score: float) -> Reward:
         return await self._client.feedback(decision_id, score)
+
+    async def decision(self, decision_id: str) -> Decision:
+        return await self._client.decision(decision_id)
 
     async def text(self, prompt: str, **options: Any) -> str:
         return await (await self._client.stream(prompt, **options)).text()
