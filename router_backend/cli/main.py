@@ -14,6 +14,8 @@ import typer
 from typer.core import TyperGroup
 
 GROUP = "llm_router.commands"
+# The images that serve have neither; their commands load them when they run.
+_LEFT_OUT = ("router_backend.lab", "classifier_training")
 
 
 class UserError(Exception):
@@ -63,6 +65,10 @@ def run() -> None:
 
 
 def _one_line(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        for package in _LEFT_OUT:
+            if (error.name or "").startswith(package):
+                return f"{package} is not installed here, where only the router serves; run the command in the whole project"
     text = str(error).strip() or type(error).__name__
     known = isinstance(error, (UserError, OSError, RuntimeError, ValueError, LookupError))
     return text if known else f"{type(error).__name__}: {text} (set LLM_ROUTER_DEBUG=1 for the stack trace)"

@@ -13,6 +13,7 @@ from router_backend.cli.options import DEFAULT_CONFIG, DEFAULT_URL, ApiKey, Conf
 from router_backend.cli.replay import ContextOption, DataFile, Models, encoded, words
 
 if TYPE_CHECKING:
+    from llm_router_client import RouterClient
     from router_backend.config import RouterConfig
     from router_backend.lab.replay.datasets import RoutingData
     from router_backend.lab.replay.simulation import Live
@@ -44,6 +45,7 @@ def simulate(
 
     import numpy as np
 
+    from router_backend.cli.connect import connected
     from router_backend.cli.replay import progress_bar
     from router_backend.config import load_config
     from router_backend.lab.replay import simulation
@@ -56,7 +58,7 @@ def simulate(
     evaluated = routing.rows(~routing.train)
     rows = np.random.default_rng(seed).permutation(len(evaluated))[:limit]
     chosen = evaluated.rows(rows)
-    with simulation.connected(simulation.Gateway(url, api_key)) as client:
+    with connected(url, api_key) as client:
         live = _watched(client, chosen, arms, max_tokens)
     with progress_bar() as bar:
         contexts, _ = encoded(chosen, context, bar, os.cpu_count() or 1)
@@ -116,7 +118,7 @@ def _arms(settings: RouterConfig, data: RoutingData, rename: str) -> list[str]:
     return arms
 
 
-def _watched(client: Any, data: RoutingData, arms: Sequence[str], max_tokens: int) -> list[Live]:
+def _watched(client: RouterClient, data: RoutingData, arms: Sequence[str], max_tokens: int) -> list[Live]:
     """Simulate with a live view of progress, shares, quality and savings."""
     import numpy as np
     from rich.console import Console, Group

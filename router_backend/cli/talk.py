@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 import orjson
@@ -16,6 +14,7 @@ from rich.table import Table
 from router_backend.cli.options import DEFAULT_TRITON, DEFAULT_URL, ApiKey, GatewayUrl, TritonUrl
 
 _HELP_TEXT = "The prompt; - reads standard input."
+_DECISION_SECONDS = 10.0
 
 
 def route(
@@ -50,19 +49,27 @@ def chat(
 
     Example: llm-router chat "Why is the sky blue?" --stream
     """
-    body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": _read(text)}], "stream": stream}
-    if max_tokens is not None:
-        body["max_tokens"] = max_tokens
-    with _posted(url, "/v1/chat/completions", body, api_key) as response:
+    from router_backend.cli.connect import connected
+
+    fields: dict[str, Any] = {} if max_tokens is None else {"max_tokens": max_tokens}
+    with connected(url, api_key) as client:
         if stream:
-            for line in _lines(response):
-                _print_chunk(line)
+            with client.stream(_read(text), model=model, **fields) as chunks:
+                decision = chunks.decision
+                for chunk in chunks:
+                    typer.echo(chunk.text, nl=False)
             typer.echo()
         else:
-            response.read()
-            typer.echo(response.json()["choices"][0]["message"]["content"])
-    names = ("model", "task", "reason", "decision-id")
-    typer.echo("  ".join(f"{n}={response.headers.get(f'x-router-{n}', '-')}" for n in names), err=True)
+            answer = client.chat(_read(text), model=model, **fields)
+            decision = answer.decision
+            typer.echo(answer.text)
+    said = {
+        "model": decision.model,
+        "task": decision.task,
+        "reason": decision.reason,
+        "decision-id": decision.decision_id,
+    }
+    typer.echo("  ".join(f"{name}={value or '-'}" for name, value in said.items()), err=True)
 
 
 def feedback(
@@ -76,10 +83,11 @@ def feedback(
 
     Example: llm-router feedback 01938c2e-7d5a-7cc3-9f4e-0a1b2c3d4e5f --score 1
     """
-    body: dict[str, Any] = {"decision_id": decision_id, "score": score, **({"task": task} if task else {})}
-    with _posted(url, "/v1/feedback", body, api_key) as response:
-        response.read()
-        typer.echo(f"accepted, reward {response.json()['reward']:.3f}")
+    from router_backend.cli.connect import connected
+
+    with connected(url, api_key) as client:
+        reward = client.feedback(decision_id, score, task=task).reward
+    typer.echo(f"accepted, reward {reward:.3f}")
 
 
 def _read(text: str) -> str:
@@ -87,67 +95,13 @@ def _read(text: str) -> str:
 
 
 def _decide(address: str, text: str, policy: str) -> dict[str, Any]:
-    import numpy as np
-    import tritonclient.grpc as triton
+    from llm_router_client import Hints
+    from router_backend.cli.connect import connected
 
-    inputs = []
-    for name, value in (("text_input", text), ("policy", policy)):
-        if value:
-            tensor = triton.InferInput(name, [1, 1], "BYTES")
-            tensor.set_data_from_numpy(np.array([[value.encode()]], object))
-            inputs.append(tensor)
     if not text:
         raise ValueError("the prompt is empty; give some text")
-    try:
-        result = triton.InferenceServerClient(address).infer("route", inputs, client_timeout=10)
-    except triton.InferenceServerException as error:
-        raise RuntimeError(
-            f"Triton at {address} did not decide: {error.message()} (is `llm-router up` running?)"
-        ) from error
-    decision: dict[str, Any] = orjson.loads(result.as_numpy("decision").reshape(-1)[0])
-    return decision
-
-
-@contextmanager
-def _posted(url: str, path: str, body: dict[str, Any], api_key: str) -> Iterator[Any]:
-    """The response to a POST, its body still to be read; RuntimeError with the server's message for any failure."""
-    import httpx
-
-    headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
-    limits = httpx.Timeout(610, connect=5)
-    try:
-        with httpx.stream("POST", f"{url.rstrip('/')}{path}", json=body, headers=headers, timeout=limits) as response:
-            if response.status_code != 200:
-                response.read()
-                raise RuntimeError(f"{response.status_code}: {_message(response)}")
-            yield response
-    except httpx.ConnectError as error:
-        raise RuntimeError(f"no gateway answers at {url}; start one with `llm-router up`, or set --url") from error
-
-
-def _lines(response: Any) -> Iterator[bytes]:
-    """Lines of a stream. httpx's own also end at U+2028 and others, which JSON may hold as they are."""
-    rest = b""
-    for piece in response.iter_bytes():
-        *lines, rest = (rest + piece).split(b"\n")
-        yield from lines
-
-
-def _message(response: Any) -> str:
-    try:
-        return str(response.json()["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return str(response.text[:200])
-
-
-def _print_chunk(line: bytes) -> None:
-    if not line.startswith(b"data: {"):
-        return
-    chunk = orjson.loads(line[6:])
-    if "error" in chunk:
-        raise RuntimeError(f"the answer broke off: {chunk['error']['message']}")
-    for choice in chunk["choices"]:
-        typer.echo(choice["delta"].get("content") or "", nl=False)
+    with connected(f"triton+grpc://{address}", timeout=_DECISION_SECONDS) as client:
+        return dict(client.route(text, hints=Hints(policy=policy)).raw)
 
 
 def _print_decision(decision: dict[str, Any]) -> None:

@@ -6,14 +6,13 @@ to chance (the exploration floor, and which feedback is in before the next decis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llm_router_client import Hints, RouterClient
 from router_backend.bandits.factory import build_policy
 from router_backend.config import RouterConfig
 from router_backend.lab.replay.datasets import RoutingData
@@ -44,37 +43,8 @@ class Live:
         return not self.reason.startswith("fallback")
 
 
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """Where the running system is."""
-
-    url: str
-    api_key: str = ""
-
-
-@contextmanager
-def connected(gateway: Gateway) -> Iterator[Any]:
-    """An HTTP client of the gateway.
-
-    Raises:
-        RuntimeError: nothing answers at its address.
-    """
-    import httpx
-
-    headers = {"authorization": f"Bearer {gateway.api_key}"} if gateway.api_key else {}
-    limits = httpx.Timeout(120, connect=5)
-    with httpx.Client(base_url=gateway.url.rstrip("/"), headers=headers, timeout=limits) as client:
-        try:
-            client.get("/health/ready").raise_for_status()
-        except httpx.HTTPError as error:
-            raise RuntimeError(
-                f"no gateway is ready at {gateway.url} ({error}); start one with `llm-router up`"
-            ) from error
-        yield client
-
-
 def simulate(
-    client: Any,
+    client: RouterClient,
     data: RoutingData,
     arms: Sequence[str],
     rows: NDArray[np.intp],
@@ -84,32 +54,20 @@ def simulate(
     """Send `rows` of the data one after another; `arms` are the router's names of the data's models, in its order.
 
     Raises:
-        RuntimeError: the gateway refused a request; the message is the gateway's.
+        RouterError: the gateway refused a request; the message is the gateway's.
     """
-    index = {name: arm for arm, name in enumerate(arms)}
+    index, hints = {name: arm for arm, name in enumerate(arms)}, Hints(models=arms)
     found = []
     for row in rows:
-        body = {
-            "model": "auto",
-            "messages": [{"role": "user", "content": str(data.prompts[row])}],
-            "max_tokens": max_tokens,
-        }
-        response = _checked(client.post("/v1/chat/completions", json=body, headers={"x-router-models": ",".join(arms)}))
-        decision_id, served = response.headers["x-router-decision-id"], response.headers["x-router-model"]
-        arm = index[served]
-        decision = _checked(client.get(f"/v1/decisions/{decision_id}")).json()
+        given = client.chat(str(data.prompts[row]), hints=hints, max_tokens=max_tokens).decision
+        arm = index[given.model]
+        decision = client.decision(given.decision_id)
         score, cost = float(data.quality[row, arm]), float(data.cost[row, arm])
-        _checked(client.post("/v1/feedback", json={"decision_id": decision_id, "score": score, "cost_usd": cost}))
-        expected = tuple(float(decision["expected_cost"].get(name, "nan")) for name in arms)
-        found.append(Live(int(row), arm, score, cost, expected, decision["reason"]))
+        client.feedback(given.decision_id, score, cost_usd=cost)
+        expected = tuple(float(decision.expected_cost.get(name, "nan")) for name in arms)
+        found.append(Live(int(row), arm, score, cost, expected, decision.reason))
         answered(found[-1])
     return found
-
-
-def _checked(response: Any) -> Any:
-    if response.status_code != 200:
-        raise RuntimeError(f"{response.request.url.path} answered {response.status_code}: {response.text[:300]}")
-    return response
 
 
 def twin_curves(

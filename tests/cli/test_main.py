@@ -1,0 +1,34 @@
+"""What the command line says where it can't run a command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_WITHOUT = """
+import sys
+sys.modules["router_backend.lab"] = None
+from router_backend.cli.main import run
+run()
+"""
+
+
+@pytest.mark.parametrize("command", ["replay", "bootstrap", "simulate", "evaluate-policy", "bench"])
+def test_without_the_laboratory_its_commands_say_so_in_one_line(command: str, tmp_path: Path) -> None:
+    """The images that serve leave it out."""
+    data = tmp_path / "answers.csv"
+    data.write_text("prompt,task,a__score,a__cost\n")
+    arguments = [command] if command == "bench" else [command, str(data)]
+    done = subprocess.run([sys.executable, "-c", _WITHOUT, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "router_backend.lab is not installed here" in line
+
+
+def test_help_needs_no_laboratory(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", _WITHOUT, "--help"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "replay" in done.stdout
