@@ -1,4 +1,4 @@
-"""What our models add to Triton's /metrics: names, labels and meaning. `models/metrics.py` counts, the catalogue reads.
+"""What our models add to Triton's /metrics: names, labels and meaning. `triton/models/metrics.py` counts, the catalogue reads.
 
 Apart from the counting, so that dashboards can be written where there is no Triton. Names are public.
 """

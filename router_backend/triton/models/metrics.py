@@ -1,4 +1,4 @@
-"""Our metrics on Triton's own /metrics; `triton/metric_names.py` declares them, docs/metrics.md describes them.
+"""Our metrics on Triton's own /metrics; `core/metric_names.py` declares them, docs/metrics.md describes them.
 
 Each change of a Triton metric is a message to the server that waits for its answer, with the interpreter locked. So a
 model only adds up in memory, and a thread passes on what has changed twice a second. Histograms are counters by bucket
