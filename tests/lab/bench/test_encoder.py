@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from router_backend.classifier.artifact import artifact_metadata, newest_artifact
+from router_backend.classifier.repository import MODEL_REPOSITORY
 from router_backend.lab.bench.encoder import measure_encoder
-from router_backend.triton.server.embedded import MODEL_REPOSITORY
 
 
 def test_the_forward_pass_is_measured_at_lengths_that_are_served() -> None:
