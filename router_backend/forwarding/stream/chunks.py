@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from router_backend.core.jsonio import dump, load
 from router_backend.core.records import Usage
 from router_backend.forwarding.failure import from_error, unusable
@@ -14,9 +12,12 @@ from router_backend.forwarding.stream.schema import complete_body, complete_choi
 from router_backend.forwarding.stream.sse import DONE
 from router_backend.forwarding.stream.toolcalls import ToolCallIndices
 
+_NO_USAGE = b',"usage":null'
+
 
 class ChunkReader:
     """One stream's chunks. Bytes are kept as they came wherever possible; each chunk is parsed once.
+    Types are compared without a call, as in `schema`: every chunk passes through here.
 
     `done`: [DONE] was seen. `complete`: every choice that began has its finish reason. `content`: chunks that carried
     something for the reader (text, tool calls, thinking), which is the estimate of tokens when a stream is left early.
@@ -37,7 +38,7 @@ class ChunkReader:
 
     def __init__(self, progress: Progress, usage_asked: bool) -> None:
         self._arm = progress.arm
-        self._model = b'"model":' + orjson.dumps(progress.arm)
+        self._model = b'"model":' + dump(progress.arm)
         self._progress = progress
         self._usage_asked = usage_asked
         self._created: object = None
@@ -59,75 +60,93 @@ class ChunkReader:
         chunk = _load(self._arm, data, "a stream event")
         if chunk.get("error") or chunk.get("object") == "error":
             raise from_error(self._arm, chunk.get("error") or chunk)
-        rewritten = b"\n" in data  # data of several lines would break our own frame
-        usage = chunk.get("usage")
-        if isinstance(usage, dict):
-            self._progress.usage = read_usage(usage)
-            self._progress.usage_known = True
-            rewritten |= complete_usage(usage)
-        if chunk.get("system_fingerprint", "") is None:
-            del chunk["system_fingerprint"]
-            rewritten = True
-        choices = chunk.get("choices", [])
+        usage, choices = chunk.get("usage"), chunk.get("choices")
+        changed = b"\n" in data  # data of several lines would break our own frame
+        if type(usage) is dict:
+            changed |= self._read_usage(usage)
+        changed |= self._read_choices(choices)
+        if not choices and usage is not None and not self._usage_asked:
+            return None
+        changed |= self._unify(chunk)
+        if not changed:
+            patched = self._patched(data, chunk)
+            if patched is not None:
+                return patched
+        if not self._usage_asked:
+            chunk.pop("usage", None)
+        chunk["model"] = self._arm
+        return _dump(self._arm, chunk)
+
+    def _read_usage(self, usage: dict[str, Any]) -> bool:
+        """Returns whether the parsed chunk was changed; so do the methods below."""
+        self._progress.usage = read_usage(usage)
+        self._progress.usage_known = True
+        return complete_usage(usage)
+
+    def _read_choices(self, choices: Any) -> bool:
         if not isinstance(choices, list | None):
             raise unusable(self._arm, "choices is no list")
-        if choices:
-            rewritten |= self._choices(choices)
-        elif usage is not None and not self._usage_asked:
-            return None
-        if "usage" in chunk and not self._usage_asked:
-            del chunk["usage"]
-            if usage is None and not rewritten and data.count(b',"usage":null') == 1:
-                data = data.replace(b',"usage":null', b"")
-            else:
-                rewritten = True
-        if self._created is None:
-            self._created = chunk.get("created")
-        elif chunk.get("created") != self._created:
-            # All chunks of an answer have one time (OpenAI's API reference); llama.cpp gives each its own.
-            chunk["created"] = self._created
-            rewritten = True
-        model = chunk.get("model")
-        if model != self._arm:
-            chunk["model"] = self._arm
-            if not rewritten:
-                # A quote inside a JSON string is escaped, so the pattern can only be the key itself.
-                theirs = b'"model":' + orjson.dumps(model)
-                if data.count(b'"model"') == 1 and theirs in data:
-                    return data.replace(theirs, self._model)
-                rewritten = True
-        return _dump(self._arm, chunk) if rewritten else data
-
-    def _choices(self, choices: list[Any]) -> bool:
-        """Returns whether the parsed chunk was changed."""
         changed = False
-        for choice in choices:
-            if not isinstance(choice, dict):
+        for choice in choices or ():
+            if type(choice) is not dict:
                 raise unusable(self._arm, "a choice is no object")
             index = choice.get("index") or 0
             if not isinstance(index, int):
                 raise unusable(self._arm, "the index of a choice is no number")
-            changed |= complete_choice(choice)
-            delta = choice.get("delta")
-            if isinstance(delta, dict):
-                if delta.get("tool_calls"):
-                    changed |= self._tools.repair(index, delta["tool_calls"])
-                said = False
-                for key, value in delta.items():
-                    if value and key != "role":
-                        said = True
-                self.content += said
-            elif choice.get("text"):
-                self.content += 1
-            reason = choice.get("finish_reason")
-            if reason:
-                self._progress.finish_reason = str(reason)
-                self._open.discard(index)
-                self.complete = not self._open
-            elif index not in self._open:
-                self._open.add(index)
-                self.complete = False
+            changed |= complete_choice(choice) | self._read_content(index, choice)
+            self._follow(index, choice.get("finish_reason"))
         return changed
+
+    def _read_content(self, index: int, choice: dict[str, Any]) -> bool:
+        delta = choice.get("delta")
+        if type(delta) is not dict:
+            self.content += bool(choice.get("text"))
+            return False
+        calls = delta.get("tool_calls")
+        changed = self._tools.repair(index, calls) if calls else False
+        for key, value in delta.items():
+            if value and key != "role":
+                self.content += 1
+                break
+        return changed
+
+    def _follow(self, index: int, finish_reason: Any) -> None:
+        if finish_reason:
+            self._progress.finish_reason = str(finish_reason)
+            self._open.discard(index)
+            self.complete = not self._open
+        elif index not in self._open:
+            self._open.add(index)
+            self.complete = False
+
+    def _unify(self, chunk: dict[str, Any]) -> bool:
+        """All chunks of an answer have one time (OpenAI's API reference; llama.cpp gives each its own), and no null where
+        the schema has none."""
+        changed = False
+        if self._created is None:
+            self._created = chunk.get("created")
+        elif chunk.get("created") != self._created:
+            chunk["created"] = self._created
+            changed = True
+        if chunk.get("system_fingerprint", "") is None:
+            del chunk["system_fingerprint"]
+            changed = True
+        return changed
+
+    def _patched(self, data: bytes, chunk: dict[str, Any]) -> bytes | None:
+        """The bytes as they came, but for the arm's name and a usage that nobody asked for; None if they must be rewritten."""
+        if "usage" in chunk and not self._usage_asked:
+            if chunk["usage"] is not None or data.count(_NO_USAGE) != 1:
+                return None
+            data = data.replace(_NO_USAGE, b"")
+        model = chunk.get("model")
+        if model == self._arm:
+            return data
+        # A quote inside a JSON string is escaped, so the pattern can only be the key itself.
+        theirs = b'"model":' + dump(model)
+        if data.count(b'"model"') != 1 or theirs not in data:
+            return None
+        return data.replace(theirs, self._model)
 
 
 def _load(arm: str, data: bytes, what: str) -> dict[str, Any]:
