@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.ids import new_decision_id
 from tests.gateway.conftest import Serve
+from tests.gateway.test_disconnects import connect
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
@@ -51,3 +53,31 @@ async def test_where_exploration_chose_the_answer_is_taken_as_it_is(
     gateway = await serve(upstream, second, triton=triton, policy={"name": "cascade"})
     assert (await gateway.chat()).headers["x-router-model"] == "a"
     assert not second.requests
+
+
+async def test_a_client_that_leaves_in_the_middle_has_the_earlier_answers_paid(
+    serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    upstream.script(Script(text=["I'm sorry, but I can't help with that."]))
+    second.script(Script(latency=math.inf))
+    triton.decide = lambda _: _decided("policy:cascade")
+    gateway = await serve(upstream, second, triton=triton, policy={"name": "cascade"})
+    _, writer = await connect(gateway, model="auto")
+    await second.wait_running()
+    writer.close()
+    outcome = await _outcome(triton)
+    assert outcome["status"] == 499
+    assert outcome["cost"] == pytest.approx(13 / 1e6)
+
+
+async def test_a_cascade_that_nobody_answers_has_its_broken_answers_paid(
+    serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    upstream.script(Script(text=["one", "two", "three"], cut_after=3, delay=0.01))
+    second.script(Script(status=500))
+    triton.decide = lambda _: _decided("policy:cascade")
+    gateway = await serve(upstream, second, triton=triton, policy={"name": "cascade"}, retries={"attempts": 1})
+    assert (await gateway.chat(stream=True)).status_code == 502
+    outcome = await _outcome(triton)
+    assert outcome["status"] == 502
+    assert outcome["cost"] > 0

@@ -1,0 +1,73 @@
+"""What the forwarder and llm_router_bls send of an answer, with a real engine in front of a scripted upstream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from router_backend.config import runtime
+from router_backend.core.decision import RoutedDecision
+from router_backend.core.ids import new_decision_id
+from tests.support.scripted_upstream import Script, ScriptedUpstream
+from tests.triton.conftest import Sender
+
+HALF = b'{"choices": [{"index": 0, "finish_reason": "stop", "%s": {"content": "half \\ud83d"}}]}'
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[ScriptedUpstream]:
+    async with ScriptedUpstream() as server:
+        yield server
+
+
+@pytest.fixture
+async def answering(deployed: Path, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+    monkeypatch.setenv(runtime.LOCAL_URL, upstream.base_url)
+    from router_backend.triton.models.answering import Answering
+
+    answering = Answering()
+    yield answering
+    await asyncio.to_thread(answering.close)
+
+
+async def ask(answering: Any, **body: Any) -> Sender:
+    """Everything that is sent for a chat request."""
+    arm = runtime.runtime_config().default_model
+    decision = RoutedDecision(decision_id=new_decision_id(), model=arm, reason="policy:linucb")
+    messages = {"messages": [{"role": "user", "content": "Hi"}]}
+    sender = Sender()
+    work = answering.answer(decision, {**messages, **body}, sender, {}, False)
+    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, answering.loop))
+    return sender
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_comes_with_its_text_and_its_tokens(answering: Any, stream: bool) -> None:
+    sender = await ask(answering, stream=stream)
+    assert sender.final
+    assert not any(response.has_error() for response in sender.responses)
+    assert "".join(response.values("text_output")[0] for response in sender.responses) == "Hello, world"
+    assert sender.responses[-1].values("num_output_tokens") == [3]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_lone_surrogates_go_through(answering: Any, upstream: ScriptedUpstream, stream: bool) -> None:
+    """Half of a pair is no JSON, but servers that cut a text between tokens send it."""
+    upstream.script(Script(frames=[b"data: " + HALF % b"delta" + b"\n\n"], body=HALF % b"message"))
+    sender = await ask(answering, stream=stream)
+    assert not any(response.has_error() for response in sender.responses)
+    assert "".join(response.values("text_output")[0] for response in sender.responses) == "half ?"
+
+
+async def test_an_answer_that_nobody_gives_ends_with_the_status_in_words(
+    answering: Any, upstream: ScriptedUpstream
+) -> None:
+    upstream.script(Script(status=422, error={"message": "no such field"}))
+    sender = await ask(answering)
+    (response,) = sender.responses
+    assert sender.final
+    assert response.error().message().startswith("422: no such field")
