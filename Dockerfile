@@ -2,9 +2,9 @@
 # Targets: triton (routing, on NVIDIA's server), gateway (the OpenAI surface, slim), train (retraining in the cluster),
 # local (everything on one CPU machine: the embedded server and a small model).
 #   docker build --target triton -t llm-router/triton:0.1.0 .
-# Onnxruntime ≥ 1.19 and Python 3.12 are in 24.12; older ones refuse the classifier's file.
-ARG TRITON_IMAGE=nvcr.io/nvidia/tritonserver:24.12-py3
-ARG PYTHON_IMAGE=docker.io/library/python:3.12.8-slim-bookworm
+# Pins stand in deploy/versions.yaml. Not older than 26.07: those have published vulnerabilities of high severity.
+ARG TRITON_IMAGE=nvcr.io/nvidia/tritonserver:26.10-py3
+ARG PYTHON_IMAGE=docker.io/library/python:3.12.13-slim-bookworm
 
 # hadolint ignore=DL3006
 FROM ${TRITON_IMAGE} AS triton

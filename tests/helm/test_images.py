@@ -82,3 +82,13 @@ def test_grafana_finds_dashboards_and_data_source() -> None:
     mounts = composed("local")["grafana"]["volumes"]
     assert any(f":{folder}:ro" in str(mount) for mount in mounts)  # type: ignore[attr-defined]
     assert len(list((CHART / "dashboards").glob("*.json"))) == 4
+
+
+def test_no_two_models_share_a_gpu() -> None:
+    given: list[str] = []
+    for service in composed("nim").values():
+        devices = service.get("deploy", {}).get("resources", {}).get("reservations", {}).get("devices", [])  # type: ignore[attr-defined]
+        for device in devices:
+            assert "count" not in device  # Docker counts from the first GPU, for each container
+            given += device["device_ids"]
+    assert sorted(given) == list("0123456")

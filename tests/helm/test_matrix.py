@@ -42,10 +42,12 @@ REPOSITORY: list[dict[str, Any]] = [
     {"triton.modelRepository": {"source": "pvc", "existingClaim": "models"}, "triton.classifierGpu.enabled": True},
     {"triton.modelRepository": {"source": "objectStorage", "remote": ":s3:b/m", "existingSecret": "s3"}},
 ]
+LET_IN: dict[str, Any] = {"networkPolicy.gatewayFrom": ["ingress-nginx"]}
 WAYS_IN: list[dict[str, Any]] = [
     {},
-    {"ingress": {"enabled": True, "host": "h.example.com", "tlsSecret": "tls"}},
-    {"gatewayApi": {"enabled": True, "parentRefs": [{"name": "g"}], "hostnames": ["h.example.com"]}},
+    {"ingress": {"enabled": True, "host": "h.example.com", "tlsSecret": "tls"}, **LET_IN},
+    {"gatewayApi": {"enabled": True, "parentRefs": [{"name": "g"}], "hostnames": ["h.example.com"]}, **LET_IN},
+    {"gateway.service": {"type": "LoadBalancer", "port": 443}, "networkPolicy.gatewayFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
 ]
 KEYS = {"router.security.api_keys": [{"name": "app", "sha256": "0" * 64}], "gateway.allowUnauthenticated": False}
 EXTRAS: list[dict[str, Any]] = [

@@ -52,9 +52,26 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"gatewayApi": {"enabled": True, "parentRefs": [{"name": "g"}]}},
         "put it under router.security.api_keys",
     ),
+    "a public load balancer without keys": (
+        {"gateway.service.type": "LoadBalancer"},
+        "gateway.service.type LoadBalancer makes the gateway reachable from outside",
+    ),
+    "a node port without keys": ({"gateway.service.type": "NodePort"}, "put it under router.security.api_keys"),
+    "a way in that the policy shuts": (
+        {"ingress": {"enabled": True, "host": "h.example.com"}, "router.security.api_keys": KEY},
+        "name the namespace of the ingress controller there, or an ipBlock",
+    ),
+    "replicas of a model on one claim": (
+        {"models": [{**ARM, "serve": {"nim": {**NIM["nim"], "replicas": 2, "cache": {"existingClaim": "c"}}}}]},
+        "need ReadWriteMany",
+    ),
+    "an operator without a key": (
+        {"secrets.ngc": "", "models": [{**ARM, "serve": {"nimOperator": NIM["nim"]}}]},
+        "name its secret in secrets.ngc",
+    ),
     "nobody may call": ({"gateway.allowUnauthenticated": False}, "add one to router.security.api_keys"),
     "a route without a gateway": (
-        {"gatewayApi.enabled": True, "router.security.api_keys": KEY},
+        {"gatewayApi.enabled": True, "router.security.api_keys": KEY, "networkPolicy.gatewayFrom": ["ingress"]},
         "name the Gateway that the route belongs to",
     ),
     "a drain shorter than a stream": ({"router.gateway": {"drain_seconds": 30}}, "set it to 600 or more"),
@@ -95,5 +112,5 @@ def test_contradictory_values_are_refused_with_what_to_set(case: str) -> None:
 
 def test_every_refusal_has_a_case() -> None:
     written = (CHART / "templates/_refusals.tpl").read_text().count("fail ")
-    # One sentence stands for gateway and triton alike, one for Ingress and Gateway API.
-    assert written == len(REFUSED) - 2
+    # One sentence stands for gateway and triton alike, one for all ways in from outside (four cases).
+    assert written == len(REFUSED) - 4

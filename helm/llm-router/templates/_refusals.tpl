@@ -3,7 +3,7 @@
 {{- $values := .Values -}}
 {{- $triton := $values.triton -}}
 {{- $sqlite := eq $values.state.backend "sqlite" -}}
-{{- if and $sqlite (gt (int ($triton.replicas | default 1)) 1) -}}
+{{- if and $sqlite (gt (include "llm-router.number" (list $triton.replicas 1) | int) 1) -}}
 {{- fail (printf "triton.replicas is %v, and state.backend sqlite keeps what was learned on one pod's volume: set state.backend to redis, or triton.replicas to 1" $triton.replicas) -}}
 {{- end -}}
 {{- if and $sqlite $triton.autoscaling.enabled -}}
@@ -20,7 +20,7 @@
 {{- end -}}
 {{- range $part := list "gateway" "triton" -}}
   {{- $settings := index $values $part -}}
-  {{- if and $settings.autoscaling.enabled $settings.replicas -}}
+  {{- if and $settings.autoscaling.enabled (not (kindIs "invalid" $settings.replicas)) -}}
   {{- fail (printf "%s.replicas is set beside %s.autoscaling.enabled, and each upgrade would undo the autoscaler's number: remove %s.replicas and set %s.autoscaling.minReplicas" $part $part $part $part) -}}
   {{- end -}}
   {{- if gt (int $settings.autoscaling.minReplicas) (int $settings.autoscaling.maxReplicas) -}}
@@ -30,11 +30,20 @@
   {{- fail (printf "%s.autoscaling.night needs KEDA's clock: set %s.autoscaling.kind to keda, or remove night" $part $part) -}}
   {{- end -}}
 {{- end -}}
-{{- if and (or $values.ingress.enabled $values.gatewayApi.enabled) $values.gateway.allowUnauthenticated (not (dig "security" "api_keys" list $values.router)) -}}
-{{- fail "the gateway would be reachable from outside the cluster without API keys: make one with `llm-router keys new NAME`, put it under router.security.api_keys and set gateway.allowUnauthenticated to false" -}}
+{{- $ways := list -}}
+{{- range $way := list "ingress" "gatewayApi" "route" -}}
+  {{- if (index $values $way).enabled -}}{{- $ways = append $ways (printf "%s.enabled" $way) -}}{{- end -}}
 {{- end -}}
-{{- if and (not $values.gateway.allowUnauthenticated) (not (dig "security" "api_keys" list $values.router)) -}}
-{{- fail "gateway.allowUnauthenticated is false and there are no API keys, so nobody could call it: add one to router.security.api_keys (`llm-router keys new NAME`), or set gateway.allowUnauthenticated to true" -}}
+{{- if ne $values.gateway.service.type "ClusterIP" -}}{{- $ways = append $ways (printf "gateway.service.type %s" $values.gateway.service.type) -}}{{- end -}}
+{{- $keys := dig "security" "api_keys" list $values.router -}}
+{{- if and $ways (not $keys) -}}
+{{- fail (printf "%s makes the gateway reachable from outside the cluster, without API keys: make one with `llm-router keys new NAME`, put it under router.security.api_keys and set gateway.allowUnauthenticated to false" (first $ways)) -}}
+{{- end -}}
+{{- if and $ways $values.networkPolicy.enabled (not $values.networkPolicy.gatewayFrom) -}}
+{{- fail (printf "%s lets callers in, and networkPolicy.gatewayFrom lets none of them through: name the namespace of the ingress controller there, or an ipBlock with the addresses that the load balancer sends from" (first $ways)) -}}
+{{- end -}}
+{{- if and (not $values.gateway.allowUnauthenticated) (not $keys) -}}
+{{- fail "there are no API keys, so nobody could call the gateway: add one to router.security.api_keys (`llm-router keys new NAME` prints it), or set gateway.allowUnauthenticated to true for callers in the cluster alone" -}}
 {{- end -}}
 {{- if and $values.gatewayApi.enabled (not $values.gatewayApi.parentRefs) -}}
 {{- fail "gatewayApi.enabled needs gatewayApi.parentRefs: name the Gateway that the route belongs to" -}}
@@ -58,22 +67,29 @@
   {{- end -}}
   {{- $_ := set $names $name $model.name -}}
   {{- $ways := 0 -}}
-  {{- range $way := list "nim" "nimOperator" "tensorrtllm" -}}
+  {{- range $way := list "nim" "nimOperator" "trtllmServe" "tensorrtllm" -}}
     {{- if hasKey ($model.serve | default dict) $way -}}{{- $ways = add1 $ways -}}{{- end -}}
   {{- end -}}
   {{- if and $model.upstream $model.serve -}}
   {{- fail (printf "model %s has both upstream and serve: keep upstream for a server that is there already, or serve for one that the chart runs" $model.name) -}}
   {{- end -}}
   {{- if and (not $model.upstream) (ne (int $ways) 1) -}}
-  {{- fail (printf "model %s needs an upstream, or one of serve.nim, serve.nimOperator and serve.tensorrtllm: set exactly one" $model.name) -}}
+  {{- fail (printf "model %s needs an upstream, or one of serve.nim, serve.nimOperator, serve.trtllmServe and serve.tensorrtllm: set exactly one" $model.name) -}}
   {{- end -}}
   {{- if eq (dig "upstream" "kind" "" $model) "local" -}}
   {{- fail (printf "model %s has the upstream kind local, which `llm-router up` starts on one machine: run a model server and name it with kind openai" $model.name) -}}
   {{- end -}}
   {{- range $way, $served := $model.serve | default dict -}}
     {{- $scaling := $served.autoscaling | default dict -}}
-    {{- if and $served.replicas $scaling.enabled -}}
+    {{- if and $scaling.enabled (not (kindIs "invalid" $served.replicas)) -}}
     {{- fail (printf "models[%s].serve.%s.replicas is set beside its autoscaling: remove replicas and set autoscaling.minReplicas" $model.name $way) -}}
+    {{- end -}}
+    {{- $cache := include "llm-router.over" (list $values.serving.cache $served.cache) | fromYaml -}}
+    {{- if and (has $way (list "nim" "trtllmServe")) $cache.existingClaim (ne $cache.accessMode "ReadWriteMany") (or $scaling.enabled (gt (include "llm-router.number" (list $served.replicas 1) | int) 1)) -}}
+    {{- fail (printf "models[%s].serve.%s: several replicas on one claim (cache.existingClaim) need ReadWriteMany: set cache.accessMode to it if the claim has it, or remove existingClaim" $model.name $way) -}}
+    {{- end -}}
+    {{- if and (eq $way "nimOperator") (not $values.secrets.ngc) -}}
+    {{- fail (printf "models[%s].serve.nimOperator: the operator downloads from NGC with a key: name its secret in secrets.ngc" $model.name) -}}
     {{- end -}}
   {{- end -}}
 {{- end -}}
@@ -100,7 +116,7 @@
 {{- if and $values.cronJobs.backup.enabled (not $values.cronJobs.backup.existingClaim) -}}
 {{- fail "cronJobs.backup needs a claim to write to: set cronJobs.backup.existingClaim" -}}
 {{- end -}}
-{{- range $image := list $values.gateway.image $triton.image $values.state.redis.image $repository.image $values.cronJobs.retrain.image -}}
+{{- range $image := list $values.gateway.image $triton.image $values.state.redis.image $repository.image $values.cronJobs.retrain.image $values.serving.tensorrtllm.image $values.serving.trtllmServe.image -}}
   {{- if eq ($image.tag | default "") "latest" -}}
   {{- fail (printf "image %s:latest changes under you: set a version as its tag" $image.repository) -}}
   {{- end -}}

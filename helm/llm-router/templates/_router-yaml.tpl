@@ -9,9 +9,9 @@
     {{- $host := include "llm-router.modelName" (dict "root" $root "model" .) -}}
     {{- if .serve.tensorrtllm -}}
       {{- $served := .serve.tensorrtllm -}}
-      {{- $_ := set $model "upstream" (dict "kind" "tensorrtllm" "url" (printf "%s:8001" $host) "model" ($served.model | default "ensemble") "tokenizer" $served.tokenizer) -}}
+      {{- $_ := set $model "upstream" (dict "kind" "tensorrtllm" "url" (printf "%s:8001" $host) "model" ($served.model | default "tensorrt_llm") "tokenizer" $served.tokenizer) -}}
     {{- else -}}
-      {{- $served := .serve.nim | default .serve.nimOperator -}}
+      {{- $served := .serve.nim | default .serve.nimOperator | default .serve.trtllmServe -}}
       {{- $_ := set $model "upstream" (dict "kind" "openai" "base_url" (printf "http://%s:8000/v1" $host) "model" $served.model) -}}
     {{- end -}}
   {{- end -}}
@@ -32,3 +32,7 @@
 {{- $_ := set $config "gateway" $gateway -}}
 {{- toYaml $config -}}
 {{- end }}
+
+{{/* What a change of must roll a part: Triton knows nothing of callers, so that a new API key rolls the gateways alone. */}}
+{{- define "llm-router.readBy.gateway" -}}{{ include "llm-router.routerYaml" . }}{{- end }}
+{{- define "llm-router.readBy.triton" -}}{{ omit (include "llm-router.routerYaml" . | fromYaml) "security" "gateway" | toYaml }}{{- end }}

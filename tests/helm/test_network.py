@@ -1,0 +1,90 @@
+"""Who reaches whom: callers from outside the cluster, DNS, traces, cloud identities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.helm import CHART, PROJECT, of_kind, rendered
+from tests.support.kubernetes import check
+
+EKS = CHART / "examples/eks.yaml"
+KEY = [{"name": "app", "sha256": "0" * 64}]
+
+
+def policy(objects: list[dict[str, Any]], part: str) -> dict[str, Any]:
+    spec: dict[str, Any] = of_kind(objects, "NetworkPolicy", f"-{part}")[0]["spec"]
+    return spec
+
+
+def test_a_load_balancer_reaches_the_gateway_by_its_addresses() -> None:
+    """An ALB of target type `ip` sends from its own addresses, from no pod of any namespace."""
+    peers = policy(rendered(EKS), "gateway")["ingress"][0]["from"]
+    assert [peer["ipBlock"]["cidr"] for peer in peers if "ipBlock" in peer] == ["10.0.0.0/20", "10.0.16.0/20"]
+
+
+def test_callers_are_namespaces_or_peers() -> None:
+    peers: list[Any] = ["ingress-nginx", {"podSelector": {"matchLabels": {"app": "x"}}}, {"ipBlock": {"cidr": "10.0.0.0/8"}}]
+    objects = rendered({f"networkPolicy.{key}": peers for key in ("gatewayFrom", "tritonFrom", "monitoringFrom")})
+    check(objects, "1.34")
+    for part in ("gateway", "triton"):
+        found = [peer for rule in policy(objects, part)["ingress"] for peer in rule["from"]]
+        assert {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}} in found
+        assert all(peer in found for peer in peers[1:])
+
+
+def test_an_alb_speaks_tls_and_asks_for_readiness() -> None:
+    annotations = of_kind(rendered(EKS), "Ingress")[0]["metadata"]["annotations"]
+    assert annotations["alb.ingress.kubernetes.io/healthcheck-path"] == "/health/ready"
+    assert annotations["alb.ingress.kubernetes.io/ssl-redirect"] == "443"
+    assert annotations["alb.ingress.kubernetes.io/certificate-arn"].startswith("arn:aws:acm:")
+
+
+def test_dns_where_the_cluster_has_it() -> None:
+    objects = rendered({"networkPolicy.dns": {"namespaces": [{"ipBlock": {"cidr": "169.254.20.10/32"}}], "ports": [53]}})
+    rule = policy(objects, "deny")["egress"][0]
+    assert rule["to"] == [{"ipBlock": {"cidr": "169.254.20.10/32"}}]
+
+
+@pytest.mark.parametrize(("endpoint", "port"), [("http://collector.obs:4318/v1/traces", 4318), ("http://collector", 4317)])
+def test_traces_leave(endpoint: str, port: int) -> None:
+    objects = rendered({"router.telemetry": {"otlp_endpoint": endpoint}})
+    for part in ("gateway", "triton"):
+        assert {"ports": [{"port": port}]} in policy(objects, part)["egress"]
+
+
+@pytest.mark.parametrize(("cloud", "address"), [("eks", "169.254.170.23/32"), ("gke", "169.254.169.254/32")])
+def test_cloud_identities_are_asked_for_when_they_are_used(cloud: str, address: str) -> None:
+    def addresses(objects: list[dict[str, Any]]) -> set[str]:
+        peers = [peer for rule in policy(objects, "triton")["egress"] for peer in rule.get("to", [])]
+        return {peer["ipBlock"]["cidr"] for peer in peers if "ipBlock" in peer}
+
+    assert address in addresses(rendered({"networkPolicy.egress.cloudIdentity": cloud}))
+    assert addresses(rendered()) == {"0.0.0.0/0"}
+
+
+def test_egress_takes_rules_of_ones_own() -> None:
+    rule = {"to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}], "ports": [{"port": 8443}]}
+    objects = rendered({"networkPolicy.egress.extra": [rule]})
+    assert rule in policy(objects, "gateway")["egress"]
+
+
+def test_the_adapter_gives_an_hpa_the_metrics_that_it_asks_for() -> None:
+    """Pods metrics of the rendered HPAs are names that deploy/prometheus-adapter.yaml makes of series that exist."""
+    rules = yaml.safe_load((PROJECT / "deploy/prometheus-adapter.yaml").read_text())["rules"]["custom"]
+    made = {rule["name"]["as"] for rule in rules}
+    nim = {"nim": {"model": "m", "image": {"repository": "r", "tag": "2.0"}, "autoscaling": {"enabled": True, "maxReplicas": 2}}}
+    trt = {"tensorrtllm": {"tokenizer": "/t", "existingClaim": "c", "autoscaling": {"enabled": True, "maxReplicas": 2}}}
+    operator = {"nimOperator": nim["nim"]}
+    arm = {"price": {"input": 1, "output": 1}, "context_window": 8192}
+    models = [{"name": f"m{i}", **arm, "serve": way} for i, way in enumerate((nim, trt, operator))]
+    objects = rendered({"models": models, "gateway.autoscaling": {"enabled": True, "adapter": True}})
+    specs = [item["spec"]["metrics"] for item in of_kind(objects, "HorizontalPodAutoscaler")]
+    specs += [item["spec"]["scale"]["hpa"]["metrics"] for item in of_kind(objects, "NIMService")]
+    asked = {metric["pods"]["metric"]["name"] for metrics in specs for metric in metrics if metric["type"] == "Pods"}
+    assert asked == {"llm_router_in_flight_requests", "num_requests_waiting", "nv_inference_pending_request_count"}
+    assert asked <= made
+    series = {rule["seriesQuery"].split("{")[0] for rule in rules}
+    assert {"num_requests_waiting", "vllm:num_requests_waiting"} <= series  # NIM 1.x and 2.x
