@@ -47,7 +47,10 @@ WAYS_IN: list[dict[str, Any]] = [
     {},
     {"ingress": {"enabled": True, "host": "h.example.com", "tlsSecret": "tls"}, **LET_IN},
     {"gatewayApi": {"enabled": True, "parentRefs": [{"name": "g"}], "hostnames": ["h.example.com"]}, **LET_IN},
-    {"gateway.service": {"type": "LoadBalancer", "port": 443}, "networkPolicy.gatewayFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+    {
+        "gateway.service": {"type": "LoadBalancer", "port": 443},
+        "networkPolicy.gatewayFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
+    },
 ]
 KEYS = {"router.security.api_keys": [{"name": "app", "sha256": "0" * 64}], "gateway.allowUnauthenticated": False}
 EXTRAS: list[dict[str, Any]] = [

@@ -26,7 +26,11 @@ def test_a_load_balancer_reaches_the_gateway_by_its_addresses() -> None:
 
 
 def test_callers_are_namespaces_or_peers() -> None:
-    peers: list[Any] = ["ingress-nginx", {"podSelector": {"matchLabels": {"app": "x"}}}, {"ipBlock": {"cidr": "10.0.0.0/8"}}]
+    peers: list[Any] = [
+        "ingress-nginx",
+        {"podSelector": {"matchLabels": {"app": "x"}}},
+        {"ipBlock": {"cidr": "10.0.0.0/8"}},
+    ]
     objects = rendered({f"networkPolicy.{key}": peers for key in ("gatewayFrom", "tritonFrom", "monitoringFrom")})
     check(objects, "1.34")
     for part in ("gateway", "triton"):
@@ -43,12 +47,16 @@ def test_an_alb_speaks_tls_and_asks_for_readiness() -> None:
 
 
 def test_dns_where_the_cluster_has_it() -> None:
-    objects = rendered({"networkPolicy.dns": {"namespaces": [{"ipBlock": {"cidr": "169.254.20.10/32"}}], "ports": [53]}})
+    objects = rendered(
+        {"networkPolicy.dns": {"namespaces": [{"ipBlock": {"cidr": "169.254.20.10/32"}}], "ports": [53]}}
+    )
     rule = policy(objects, "deny")["egress"][0]
     assert rule["to"] == [{"ipBlock": {"cidr": "169.254.20.10/32"}}]
 
 
-@pytest.mark.parametrize(("endpoint", "port"), [("http://collector.obs:4318/v1/traces", 4318), ("http://collector", 4317)])
+@pytest.mark.parametrize(
+    ("endpoint", "port"), [("http://collector.obs:4318/v1/traces", 4318), ("http://collector", 4317)]
+)
 def test_traces_leave(endpoint: str, port: int) -> None:
     objects = rendered({"router.telemetry": {"otlp_endpoint": endpoint}})
     for part in ("gateway", "triton"):
@@ -75,7 +83,13 @@ def test_the_adapter_gives_an_hpa_the_metrics_that_it_asks_for() -> None:
     """Pods metrics of the rendered HPAs are names that deploy/prometheus-adapter.yaml makes of series that exist."""
     rules = yaml.safe_load((PROJECT / "deploy/prometheus-adapter.yaml").read_text())["rules"]["custom"]
     made = {rule["name"]["as"] for rule in rules}
-    nim = {"nim": {"model": "m", "image": {"repository": "r", "tag": "2.0"}, "autoscaling": {"enabled": True, "maxReplicas": 2}}}
+    nim = {
+        "nim": {
+            "model": "m",
+            "image": {"repository": "r", "tag": "2.0"},
+            "autoscaling": {"enabled": True, "maxReplicas": 2},
+        }
+    }
     trt = {"tensorrtllm": {"tokenizer": "/t", "existingClaim": "c", "autoscaling": {"enabled": True, "maxReplicas": 2}}}
     operator = {"nimOperator": nim["nim"]}
     arm = {"price": {"input": 1, "output": 1}, "context_window": 8192}

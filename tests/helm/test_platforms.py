@@ -85,13 +85,18 @@ def test_every_pod_takes_what_all_pods_are_given() -> None:
 def test_a_part_takes_its_own(part: str) -> None:
     found = pods({f"{part}.{key}": value for key, value in OPEN.items()})
     _assert_open(PARTS[part], found[PARTS[part]])
-    others = [spec for name, spec in found.items() if name != PARTS[part] and not (part == "cronJobs" and "Cron" in name)]
+    others = [
+        spec for name, spec in found.items() if name != PARTS[part] and not (part == "cronJobs" and "Cron" in name)
+    ]
     assert all("priorityClassName" not in spec for spec in others)
 
 
 @pytest.mark.parametrize("major", [3, 4])
 def test_a_part_may_drop_what_all_pods_have(major: int) -> None:
-    values = {"serving.runAsUser": None, "pods.podSecurityContext": {"runAsUser": None, "fsGroup": None, "runAsGroup": None}}
+    values = {
+        "serving.runAsUser": None,
+        "pods.podSecurityContext": {"runAsUser": None, "fsGroup": None, "runAsGroup": None},
+    }
     for name, spec in pod_specs(rendered(ALL, values, major=major)):
         context = spec["securityContext"]
         assert context["runAsNonRoot"] is True, name
@@ -147,7 +152,9 @@ def test_a_proxy_is_asked_for_the_outside_alone() -> None:
 
 @pytest.mark.parametrize("values", [CHART / "examples/eks.yaml", CHART / "examples/nim-operator.yaml", None], ids=str)
 def test_a_mirror_and_its_pull_secret_are_used_everywhere(values: Any) -> None:
-    mirror = {"global": {"imageRegistry": "mirror.corp:5000/nvidia", "imagePullSecrets": [{"name": "mirror"}, "second"]}}
+    mirror = {
+        "global": {"imageRegistry": "mirror.corp:5000/nvidia", "imagePullSecrets": [{"name": "mirror"}, "second"]}
+    }
     objects = rendered(*([values] if values else []), JOBS if values is None else {}, mirror)
     for name, spec in pod_specs(objects):
         assert [entry["name"] for entry in spec["imagePullSecrets"]][-2:] == ["mirror", "second"], name
@@ -190,7 +197,9 @@ def test_names_can_be_chosen() -> None:
 
 def test_no_replicas_means_none() -> None:
     nim = {"nim": {**NIM["nim"], "replicas": 0}}
-    objects = rendered(ALL, {"gateway.replicas": 0, "triton.replicas": 0, "models": [{**ALL["models"][0], "serve": nim}]})
+    objects = rendered(
+        ALL, {"gateway.replicas": 0, "triton.replicas": 0, "models": [{**ALL["models"][0], "serve": nim}]}
+    )
     counts = {item["metadata"]["name"]: item["spec"]["replicas"] for item in of_kind(objects, "Deployment")}
     assert set(counts.values()) == {0}
     assert of_kind(objects, "StatefulSet", "-a")[0]["spec"]["replicas"] == 0
@@ -222,7 +231,13 @@ def test_a_service_for_a_clouds_load_balancer() -> None:
 
 
 def test_several_hosts_and_paths() -> None:
-    ingress = {"enabled": True, "host": "a.example.com", "hosts": ["b.example.com"], "paths": ["/v1"], "tlsSecret": "tls"}
+    ingress = {
+        "enabled": True,
+        "host": "a.example.com",
+        "hosts": ["b.example.com"],
+        "paths": ["/v1"],
+        "tlsSecret": "tls",
+    }
     values = {"ingress": ingress, "router.security.api_keys": KEY, "networkPolicy.gatewayFrom": ["ingress-nginx"]}
     spec = of_kind(rendered(values), "Ingress")[0]["spec"]
     assert [rule["host"] for rule in spec["rules"]] == spec["tls"][0]["hosts"] == ["a.example.com", "b.example.com"]
@@ -243,7 +258,9 @@ def test_labels_and_annotations_of_every_object_and_objects_of_ones_own() -> Non
 
 def test_argo_orders_kinds_of_crds() -> None:
     objects = rendered(CHART / "examples/nim-operator.yaml", {"argocd.enabled": True})
-    waves = {item["kind"]: item["metadata"].get("annotations", {}).get("argocd.argoproj.io/sync-wave") for item in objects}
+    waves = {
+        item["kind"]: item["metadata"].get("annotations", {}).get("argocd.argoproj.io/sync-wave") for item in objects
+    }
     assert (waves["NIMCache"], waves["NIMService"], waves["Deployment"]) == ("-1", "0", None)
     for kind in ("NIMCache", "NIMService", "ServiceMonitor", "PodMonitor"):
         annotations = of_kind(objects, kind)[0]["metadata"]["annotations"]
@@ -251,7 +268,9 @@ def test_argo_orders_kinds_of_crds() -> None:
 
 
 def test_a_gpu_classifier_tolerates_gpu_nodes() -> None:
-    spec = of_kind(rendered({"triton.classifierGpu.enabled": True}), "Deployment", "triton")[0]["spec"]["template"]["spec"]
+    spec = of_kind(rendered({"triton.classifierGpu.enabled": True}), "Deployment", "triton")[0]["spec"]["template"][
+        "spec"
+    ]
     assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in spec["tolerations"]
 
 

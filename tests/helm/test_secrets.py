@@ -78,6 +78,8 @@ def test_notes_wait_for_each_model(values: Path) -> None:
         if item["kind"] == "StatefulSet" and "redis" not in name:
             assert f"rollout status statefulset/{name} " in text
         if item["kind"] == "NIMCache":
-            assert f"wait nimcache --selector app.kubernetes.io/component={item['metadata']['labels'][COMPONENT]} " in text
+            assert (
+                f"wait nimcache --selector app.kubernetes.io/component={item['metadata']['labels'][COMPONENT]} " in text
+            )
         if item["kind"] == "NIMService":
             assert f"wait nimservice/{name} " in text

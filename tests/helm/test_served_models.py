@@ -46,11 +46,14 @@ def test_a_nim_cache_downloads_one_profile_and_not_all() -> None:
 
 def test_cache_job_and_service_of_the_operator_run_on_the_same_nodes() -> None:
     values = {
-        **serve("nimOperator", nodeSelector={"gpu": "h100"}, env=[{"name": "A", "value": "b"}], runtimeClassName="nvidia"),
+        **serve(
+            "nimOperator", nodeSelector={"gpu": "h100"}, env=[{"name": "A", "value": "b"}], runtimeClassName="nvidia"
+        ),
         "proxy.https": "http://proxy:3128",
         "caBundle.configMap": "roots",
     }
     objects = rendered(values)
+    check(objects, "1.34")
     cache, service = (of_kind(objects, kind)[0]["spec"] for kind in ("NIMCache", "NIMService"))
     for spec in (cache, service):
         assert spec["nodeSelector"] == {"gpu": "h100"}
@@ -146,7 +149,10 @@ def test_trtllm_serve_is_an_openai_upstream() -> None:
 
 @pytest.mark.parametrize(
     ("resource", "expected"),
-    [("nvidia.com/mig-3g.40gb", {"nvidia.com/mig-3g.40gb": 1}), ("nvidia.com/gpu.shared", {"nvidia.com/gpu.shared": 1})],
+    [
+        ("nvidia.com/mig-3g.40gb", {"nvidia.com/mig-3g.40gb": 1}),
+        ("nvidia.com/gpu.shared", {"nvidia.com/gpu.shared": 1}),
+    ],
 )
 @pytest.mark.parametrize("way", ["nim", "nimOperator"])
 def test_parts_of_a_gpu(way: str, resource: str, expected: dict[str, int]) -> None:

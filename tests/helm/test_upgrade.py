@@ -41,7 +41,11 @@ def test_a_new_api_key_rolls_the_gateways_alone() -> None:
     def checksums(*names: str) -> dict[str, str]:
         keys = [{"name": name, "sha256": "0" * 64} for name in names]
         templates = pod_templates(rendered({"router.security.api_keys": keys}))
-        return {name: t["metadata"]["annotations"]["checksum/router.yaml"] for name, t in templates.items() if "annotations" in t["metadata"]}
+        return {
+            name: t["metadata"]["annotations"]["checksum/router.yaml"]
+            for name, t in templates.items()
+            if "annotations" in t["metadata"]
+        }
 
     before, after = checksums("a"), checksums("a", "b")
     assert before["r-llm-router-triton"] == after["r-llm-router-triton"]
@@ -54,7 +58,9 @@ def test_selectors_and_volume_claims_are_those_of_the_first_release() -> None:
         if item["kind"] not in ("Deployment", "StatefulSet"):
             continue
         name, spec = item["metadata"]["name"], item["spec"]
-        component = name if item["kind"] == "StatefulSet" and "redis" not in name else name.removeprefix("r-llm-router-")
+        component = (
+            name if item["kind"] == "StatefulSet" and "redis" not in name else name.removeprefix("r-llm-router-")
+        )
         assert spec["selector"]["matchLabels"] == {
             "app.kubernetes.io/name": "llm-router",
             "app.kubernetes.io/instance": "r",
@@ -70,7 +76,10 @@ def test_selectors_and_volume_claims_are_those_of_the_first_release() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("serving.cache.size=300Gi", "the cache of model nemotron-49b differs from the StatefulSet r-llm-router-nemotron-49b"),
+        (
+            "serving.cache.size=300Gi",
+            "the cache of model nemotron-49b differs from the StatefulSet r-llm-router-nemotron-49b",
+        ),
         ("serving.cache.storageClass=slow", "(200Gi gp3 ReadWriteOnce)"),
         ("serving.cache.existingClaim=filled", "delete statefulset r-llm-router-nemotron-49b --cascade=orphan"),
         ("state.redis.size=40Gi", "state.redis.size or storageClass differs from the StatefulSet r-llm-router-redis"),
@@ -93,13 +102,22 @@ def test_another_model_image_is_another_cache() -> None:
 
     def cache(**settings: Any) -> str:
         served = {"model": "m", "image": {"repository": "nvcr.io/nim/m", "tag": "2.0.12"}} | settings
-        model = {"name": "a", "price": {"input": 1, "output": 1}, "context_window": 8192, "serve": {"nimOperator": served}}
+        model = {
+            "name": "a",
+            "price": {"input": 1, "output": 1},
+            "context_window": 8192,
+            "serve": {"nimOperator": served},
+        }
         objects = rendered({"models": [model]})
         name: str = of_kind(objects, "NIMCache")[0]["metadata"]["name"]
         assert of_kind(objects, "NIMService")[0]["spec"]["storage"]["nimCache"]["name"] == name
         assert len(f"{name}-job") <= 63
         return name
 
-    names = [cache(), cache(image={"repository": "nvcr.io/nim/m", "tag": "2.0.13"}), cache(profile={"precision": "fp8"})]
+    names = [
+        cache(),
+        cache(image={"repository": "nvcr.io/nim/m", "tag": "2.0.13"}),
+        cache(profile={"precision": "fp8"}),
+    ]
     assert len(set(names)) == 3
     assert cache(replicas=2) == names[0]

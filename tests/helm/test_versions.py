@@ -16,7 +16,12 @@ from tests.support.helm import CHART, PROJECT
 TABLE = yaml.safe_load((PROJECT / "deploy/versions.yaml").read_text())
 PINNED = {f"{name}:{tag}" for name, entry in TABLE["images"].items() for tag in entry["tags"]}
 OLDER = {f"{name}:{tag}" for name, tags in TABLE["older"].items() for tag in tags}
-FILES = [PROJECT / "Dockerfile", PROJECT / "docker-compose.yml", CHART / "values.yaml", *sorted(CHART.glob("examples/*.yaml"))]
+FILES = [
+    PROJECT / "Dockerfile",
+    PROJECT / "docker-compose.yml",
+    CHART / "values.yaml",
+    *sorted(CHART.glob("examples/*.yaml")),
+]
 PAGES = [PROJECT / "README.md", CHART / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 OURS = re.compile(r"llm-router/\w+:(\d+\.\d+\.\d+)")
 _PLAIN = re.compile(r"((?:nvcr\.io|docker\.io)/[\w./-]+):(v?[\w.-]*\d[\w.-]*)")

@@ -31,7 +31,9 @@ def _answers(objects: list[dict[str, Any]], namespace: str) -> dict[str, Any]:
         },
     }
     for version, kinds in _RESOURCES.items():
-        listed = [{"name": name, "kind": kind, "namespaced": True, "verbs": ["get", "list"]} for name, kind in kinds.items()]
+        listed = [
+            {"name": name, "kind": kind, "namespaced": True, "verbs": ["get", "list"]} for name, kind in kinds.items()
+        ]
         answers[_path(version)] = {"kind": "APIResourceList", "groupVersion": version, "resources": listed}
         for name, kind in kinds.items():
             folder = f"{_path(version)}/namespaces/{namespace}/{name}"
