@@ -9,7 +9,7 @@ from functools import cache
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
-from router_backend.core import metric_names
+from router_backend.core import metrics as declared
 from router_backend.gateway.metrics import STATES, Metrics
 
 
@@ -51,7 +51,7 @@ _SERVER = (
 def catalogue() -> tuple[Metric, ...]:
     """All metrics, the gateway's first, then our Triton models', then the server's own."""
     server = (Metric(name, kind, labels, meaning, "server") for name, kind, labels, meaning in _SERVER)
-    models = (Metric(m.name, m.kind, m.labels, m.meaning, "triton") for m in metric_names.ALL)
+    models = (Metric(m.name, m.kind, m.labels, m.meaning, "triton") for m in declared.ALL)
     return (*_gateway(), *models, *server)
 
 

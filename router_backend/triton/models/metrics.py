@@ -19,9 +19,9 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 
 from router_backend.contract import TASKS
-from router_backend.core import metric_names as names
+from router_backend.core import metrics as names
 from router_backend.core.decision import RoutedDecision
-from router_backend.core.metric_names import Declared
+from router_backend.core.metrics import Declared
 
 log = logging.getLogger(__name__)
 _FLUSH_SECONDS = 0.5
