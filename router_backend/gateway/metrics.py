@@ -1,4 +1,4 @@
-"""Every metric of the gateway, in one place: dashboards and alerts are generated from these declarations."""
+"""The gateway counts what core/metrics.py declares for it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from router_backend.core import metrics as declared
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.errors import Cause
+from router_backend.core.metrics import Declared
 from router_backend.core.records import Outcome
 from router_backend.forwarding.observer import Observer
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
-_FAST = (0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1)
-_ANSWER = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600)
-_FIRST = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12, 30)
-_TOKEN = (0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1)
-STATES = ("closed", "half_open", "open")
 
 
 class Metrics:
@@ -29,122 +26,39 @@ class Metrics:
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter that nobody reads
-        registry = self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "llm_router_requests",
-            "Completion and embedding requests that ended. reason_class: policy, explore, named, fallback, …;"
-            " status: the HTTP status, 499 when the client left first.",
-            ("model", "task", "reason_class", "status", "policy_version"),
-            registry=registry,
-        )
-        self.responses = Counter(
-            "llm_router_http_responses",
-            "All HTTP responses, health checks included.",
-            ("route", "status"),
-            registry=registry,
-        )
-        self.tokens = Counter(
-            "llm_router_tokens",
-            "Tokens as upstreams counted them. cached is part of prompt, reasoning is part of completion.",
-            ("model", "task", "policy_version", "kind"),
-            registry=registry,
-        )
-        answered = ("model", "task", "policy_version")
-        self.cost = Counter("llm_router_cost_usd", "Cost of answers in USD.", answered, registry=registry)
-        self.savings = Counter(
-            "llm_router_savings_usd",
-            "What the same tokens would have cost more at the dearest model, in USD.",
-            answered,
-            registry=registry,
-        )
-        self.overhead = Histogram(
-            "llm_router_overhead_seconds",
-            "Time that the gateway added: the whole request less the upstream's part.",
-            ("reason_class",),
-            buckets=_FAST,
-            registry=registry,
-        )
-        self.decision = Histogram(
-            "llm_router_decision_seconds",
-            "Time until a decision was there, Triton's call included; the deadline bounds it.",
-            buckets=_FAST,
-            registry=registry,
-        )
-        self.request = Histogram(
-            "llm_router_request_seconds",
-            "Whole requests, first byte in to last byte out.",
-            ("model", "streamed"),
-            buckets=_ANSWER,
-            registry=registry,
-        )
-        self.first_token = Histogram(
-            "llm_router_first_token_seconds",
-            "Upstream call to first token, of streamed answers.",
-            ("model",),
-            buckets=_FIRST,
-            registry=registry,
-        )
-        self.inter_token = Histogram(
-            "llm_router_inter_token_seconds",
-            "Mean time between the tokens of one streamed answer.",
-            ("model",),
-            buckets=_TOKEN,
-            registry=registry,
-        )
-        self.in_flight = Gauge("llm_router_in_flight_requests", "Requests that are being answered.", registry=registry)
-        self.routing_fallbacks = Counter(
-            "llm_router_routing_fallbacks",
-            "Requests that took the default model because routing failed or was late.",
-            ("cause",),
-            registry=registry,
-        )
-        self.upstream_fallbacks = Counter(
-            "llm_router_upstream_fallbacks",
-            "Answers that came from another model than the chosen one, by the chosen model.",
-            ("model", "served"),
-            registry=registry,
-        )
-        self.upstream_failures = Counter(
-            "llm_router_upstream_failures", "Failed calls of upstreams.", ("model", "cause"), registry=registry
-        )
-        self.upstream_retries = Counter(
-            "llm_router_upstream_retries", "Second and later calls of the same upstream.", ("model",), registry=registry
-        )
-        self.upstream_running = Gauge(
-            "llm_router_upstream_running_requests", "Calls that an upstream works on.", ("model",), registry=registry
-        )
-        self.upstream_queued = Gauge(
-            "llm_router_upstream_queued_requests",
-            "Calls that wait for a free place (max_concurrency) of an upstream.",
-            ("model",),
-            registry=registry,
-        )
-        self.feedback = Counter(
-            "llm_router_feedback_requests",
-            "Calls of /v1/feedback. result: accepted, unknown_decision, refused, unavailable.",
-            ("result",),
-            registry=registry,
-        )
-        self.reward = Histogram(
-            "llm_router_feedback_reward",
-            "Rewards that accepted feedback taught.",
-            buckets=(-0.5, 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1),
-            registry=registry,
-        )
-        self.lag = Histogram(
-            "llm_router_event_loop_lag_seconds",
-            "How late the event loop woke up, sampled twice a second.",
-            buckets=_FAST,
-            registry=registry,
-        )
-        self.reports_waiting = Gauge(
-            "llm_router_reports_waiting", "Outcomes not yet durable in the state store.", registry=registry
-        )
-        self.reports_lost = Counter(
-            "llm_router_reports_lost", "Outcomes dropped because Triton was away for too long.", registry=registry
-        )
-        build = Gauge("llm_router_build_info", "Always 1; the version is the label.", ("version",), registry=registry)
-        build.labels(_version()).set(1)
+        self.registry = CollectorRegistry()
+        self.requests = self._counter(declared.REQUESTS)
+        self.responses = self._counter(declared.HTTP_RESPONSES)
+        self.tokens = self._counter(declared.TOKENS)
+        self.cost = self._counter(declared.COST_USD)
+        self.savings = self._counter(declared.SAVINGS_USD)
+        self.overhead = self._histogram(declared.OVERHEAD_SECONDS)
+        self.decision = self._histogram(declared.DECISION_SECONDS)
+        self.request = self._histogram(declared.REQUEST_SECONDS)
+        self.first_token = self._histogram(declared.FIRST_TOKEN_SECONDS)
+        self.inter_token = self._histogram(declared.INTER_TOKEN_SECONDS)
+        self.in_flight = self._gauge(declared.IN_FLIGHT_REQUESTS)
+        self.routing_fallbacks = self._counter(declared.ROUTING_FALLBACKS)
+        self.upstream_fallbacks = self._counter(declared.UPSTREAM_FALLBACKS)
+        self.upstream_failures = self._counter(declared.UPSTREAM_FAILURES)
+        self.upstream_retries = self._counter(declared.UPSTREAM_RETRIES)
+        self.upstream_running = self._gauge(declared.UPSTREAM_RUNNING)
+        self.upstream_queued = self._gauge(declared.UPSTREAM_QUEUED)
+        self.feedback = self._counter(declared.FEEDBACK_REQUESTS)
+        self.reward = self._histogram(declared.FEEDBACK_REWARD)
+        self.lag = self._histogram(declared.EVENT_LOOP_LAG)
+        self.reports_waiting = self._gauge(declared.REPORTS_WAITING)
+        self.reports_lost = self._counter(declared.REPORTS_LOST)
+        self._gauge(declared.BUILD_INFO).labels(_version()).set(1)
+
+    def _counter(self, metric: Declared) -> Counter:
+        return Counter(metric.name, metric.meaning, metric.labels, registry=self.registry)
+
+    def _gauge(self, metric: Declared) -> Gauge:
+        return Gauge(metric.name, metric.meaning, metric.labels, registry=self.registry)
+
+    def _histogram(self, metric: Declared) -> Histogram:
+        return Histogram(metric.name, metric.meaning, metric.labels, buckets=metric.buckets, registry=self.registry)
 
     def completion(self, decision: RoutedDecision, outcome: Outcome, savings: float | None) -> None:
         """Count one completion when it has ended."""
@@ -211,13 +125,10 @@ class _Upstreams(Collector):
         self._health = health
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        family = GaugeMetricFamily(
-            "llm_router_upstream_state",
-            "Circuit breaker of each upstream: closed (healthy), half_open (probing), open (not asked).",
-            labels=("model", "state"),
-        )
+        state_of = declared.UPSTREAM_STATE
+        family = GaugeMetricFamily(state_of.name, state_of.meaning, labels=state_of.labels)
         for model, current in self._health().items():
-            for state in STATES:
+            for state in declared.UPSTREAM_STATES:
                 family.add_metric((model, state), float(state == current))
         yield family
 

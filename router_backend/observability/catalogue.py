@@ -1,4 +1,4 @@
-"""Every metric that dashboards and alerts may use: read where they are declared, so that nothing here can be stale."""
+"""Every metric that dashboards and alerts may use: our declared ones, and those of Triton itself."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from prometheus_client import Counter, Gauge, Histogram
-from prometheus_client.metrics import MetricWrapperBase
-
 from router_backend.core import metrics as declared
-from router_backend.gateway.metrics import STATES, Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +46,14 @@ _SERVER = (
 @cache
 def catalogue() -> tuple[Metric, ...]:
     """All metrics, the gateway's first, then our Triton models', then the server's own."""
-    server = (Metric(name, kind, labels, meaning, "server") for name, kind, labels, meaning in _SERVER)
-    models = (Metric(m.name, m.kind, m.labels, m.meaning, "triton") for m in declared.ALL)
-    return (*_gateway(), *models, *server)
-
-
-def _gateway() -> list[Metric]:
-    kinds = {Counter: "counter", Gauge: "gauge", Histogram: "histogram"}
-    found = [
+    ours = (
+        # prometheus_client leaves out the sum of values that may be below 0.
         Metric(
-            f"{metric._name}_total" if isinstance(metric, Counter) else metric._name,
-            kinds[type(metric)],
-            tuple(metric._labelnames),
-            metric._documentation,
-            "gateway",
-            not (isinstance(metric, Histogram) and metric._upper_bounds[0] < 0),
+            m.name, m.kind, m.labels, m.meaning, m.source, m.source == "triton" or not m.buckets or m.buckets[0] >= 0
         )
-        for metric in vars(Metrics()).values()
-        if isinstance(metric, MetricWrapperBase)
-    ]
-    states = f"1 for the state of an upstream's circuit breaker: {', '.join(STATES)}."
-    return [*found, Metric("llm_router_upstream_state", "gauge", ("model", "state"), states, "gateway")]
+        for m in declared.ALL
+    )
+    return (*ours, *(Metric(name, kind, labels, meaning, "server") for name, kind, labels, meaning in _SERVER))
 
 
 _NAME = re.compile(r"\b((?:llm_router|nv)_[a-z0-9_]+)(?:\{([^}]*)\})?")

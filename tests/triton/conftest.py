@@ -58,25 +58,31 @@ class InferenceResponse:
         return [item.decode() if isinstance(item, bytes) else item for item in self.outputs[name].reshape(-1).tolist()]
 
 
+Seen = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+class Metric:
+    def __init__(self, seen: Seen, name: str, labels: dict[str, str]) -> None:
+        self._seen, self._key = seen, (name, tuple(sorted(labels.items())))
+
+    def increment(self, value: float) -> None:
+        self._seen[self._key] = self._seen.get(self._key, 0) + value
+
+    def set(self, value: float) -> None:
+        self._seen[self._key] = value
+
+
 class MetricFamily:
+    """`seen` is a dictionary for each test: models of earlier tests have threads that go on flushing."""
+
     COUNTER, GAUGE = "counter", "gauge"
-    seen: ClassVar[dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
+    seen: ClassVar[Seen]
 
     def __init__(self, name: str, description: str, kind: str) -> None:
-        self.name = name
+        self._name = name
 
-    def Metric(self, labels: dict[str, str]) -> MetricFamily._Metric:
-        return self._Metric((self.name, tuple(sorted(labels.items()))))
-
-    class _Metric:
-        def __init__(self, key: tuple[str, tuple[tuple[str, str], ...]]) -> None:
-            self._key = key
-
-        def increment(self, value: float) -> None:
-            MetricFamily.seen[self._key] = MetricFamily.seen.get(self._key, 0) + value
-
-        def set(self, value: float) -> None:
-            MetricFamily.seen[self._key] = value
+    def Metric(self, labels: dict[str, str]) -> Metric:
+        return Metric(self.seen, self._name, labels)
 
 
 @dataclass
@@ -127,14 +133,14 @@ def _array(values: Any) -> Any:
 def backend_utils(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The module in place, and models imported against it alone."""
     module = ModuleType("triton_python_backend_utils")
-    for kind in (Tensor, TritonError, InferenceResponse, MetricFamily):
+    for kind in (Tensor, TritonError, InferenceResponse):
         setattr(module, kind.__name__, kind)
+    module.MetricFamily = type("MetricFamily", (MetricFamily,), {"seen": {}})  # type: ignore[attr-defined]
     module.TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1  # type: ignore[attr-defined]
     module.get_input_tensor_by_name = lambda request, name: next(  # type: ignore[attr-defined]
         (tensor for tensor in request.inputs() if tensor.name() == name), None
     )
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    MetricFamily.seen.clear()
     yield
     for name in [name for name in sys.modules if name.startswith("router_backend.triton.models.")]:
         del sys.modules[name]
@@ -151,10 +157,7 @@ def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def request_of() -> type[Request]:
-    return Request
-
-
-@pytest.fixture
-def metrics_seen() -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    return MetricFamily.seen
+def seen(backend_utils: None) -> Seen:
+    """What Triton's page would show."""
+    page: Seen = sys.modules["triton_python_backend_utils"].MetricFamily.seen
+    return page

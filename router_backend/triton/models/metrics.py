@@ -1,4 +1,4 @@
-"""Our metrics on Triton's own /metrics; `core/metric_names.py` declares them, docs/metrics.md describes them.
+"""Our metrics on Triton's own /metrics: the models count what core/metrics.py declares for them.
 
 Each change of a Triton metric is a message to the server that waits for its answer, with the interpreter locked. So a
 model only adds up in memory, and a thread passes on what has changed twice a second. Histograms are counters by bucket
@@ -19,7 +19,7 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 
 from router_backend.contract import TASKS
-from router_backend.core import metrics as names
+from router_backend.core import metrics as declared
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.metrics import Declared
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 _FLUSH_SECONDS = 0.5
 # Of the drift signals: about the last so many decisions.
 _WINDOW = 500.0
-_EASY = 0.3  # complexity below which the dearest model is more than was needed
+_EASY = 0.3  # complexity below which the most expensive model is more than was needed
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -64,10 +64,10 @@ class Family:
 class Histogram:
     """A Prometheus histogram, as the counters that it consists of. `observe` counts one bucket; `flush` adds them up."""
 
-    def __init__(self, declared: Declared) -> None:
-        name, meaning, kind = declared.name, declared.meaning, pb_utils.MetricFamily.COUNTER
-        self._bounds = declared.bounds
-        self._names = [*(f"{bound:g}" for bound in declared.bounds), "+Inf"]
+    def __init__(self, metric: Declared) -> None:
+        name, meaning, kind = metric.name, metric.meaning, pb_utils.MetricFamily.COUNTER
+        self._bounds = metric.buckets
+        self._names = [*(f"{bound:g}" for bound in metric.buckets), "+Inf"]
         self._buckets = Family(f"{name}_bucket", f"{meaning} (cumulative buckets)", kind)
         self._sum = Family(f"{name}_sum", f"{meaning} (sum)", kind)
         self._count = Family(f"{name}_count", f"{meaning} (count)", kind)
@@ -114,26 +114,26 @@ class Flusher:
                     log.exception("a metric could not be passed on")
 
 
-def family(declared: Declared) -> Family:
+def family(metric: Declared) -> Family:
     kinds = {"counter": pb_utils.MetricFamily.COUNTER, "gauge": pb_utils.MetricFamily.GAUGE}
-    return Family(declared.name, declared.meaning, kinds[declared.kind])
+    return Family(metric.name, metric.meaning, kinds[metric.kind])
 
 
 class RouterMetrics:
     """Of the `router` model."""
 
     def __init__(self) -> None:
-        self._decisions = family(names.DECISIONS)
-        self._seconds = Histogram(names.DECISION_SECONDS)
-        self._routing = Histogram(names.ROUTING_SECONDS)
-        self._explored = family(names.EXPLORATIONS)
-        self._easy, self._over_routed = family(names.EASY), family(names.OVER_ROUTED)
-        self._shadow = family(names.SHADOWS)
-        self._task_share = family(names.TASK_SHARE)
-        self._confidence = family(names.TASK_CONFIDENCE)
-        self._complexity = family(names.COMPLEXITY_MEAN)
-        self._lost = family(names.RECORDS_DROPPED)
-        self._store_up, self._store_at = family(names.STORE_UP), family(names.STORE_SECONDS)
+        self._decisions = family(declared.DECISIONS)
+        self._seconds = Histogram(declared.CHOICE_SECONDS)
+        self._routing = Histogram(declared.ROUTING_SECONDS)
+        self._explored = family(declared.EXPLORATIONS)
+        self._easy, self._over_routed = family(declared.EASY_DECISIONS), family(declared.OVER_ROUTED)
+        self._shadow = family(declared.SHADOW_DECISIONS)
+        self._task_share = family(declared.TASK_SHARE)
+        self._confidence = family(declared.TASK_CONFIDENCE)
+        self._complexity = family(declared.COMPLEXITY_MEAN)
+        self._lost = family(declared.RECORDS_DROPPED)
+        self._store_up, self._store_at = family(declared.STATE_STORE_UP), family(declared.STATE_STORE_SECONDS)
         self._shares = dict.fromkeys(TASKS, 1.0 / len(TASKS))
         self._mean_confidence = self._mean_complexity = 0.0
         self._seen = 0
@@ -186,9 +186,9 @@ class FeedbackMetrics:
     """Of the `feedback` model; labels name the arm that answered."""
 
     def __init__(self) -> None:
-        self._feedback = family(names.FEEDBACK)
-        self._reward, self._score = Histogram(names.REWARD), Histogram(names.SCORE)
-        self._confusion = family(names.TASK_LABELS)
+        self._feedback = family(declared.FEEDBACK)
+        self._reward, self._score = Histogram(declared.REWARD), Histogram(declared.FEEDBACK_SCORE)
+        self._confusion = family(declared.TASK_LABELS)
         Flusher(*(value for value in vars(self).values() if isinstance(value, Family | Histogram)))
 
     def accepted(

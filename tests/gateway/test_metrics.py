@@ -1,0 +1,32 @@
+"""The gateway's /metrics against the table that dashboards, alerts and docs/metrics.md are written from."""
+
+from __future__ import annotations
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from router_backend.core import metrics as declared
+from router_backend.gateway.metrics import Metrics
+
+
+def test_the_page_has_every_declared_metric_and_no_other() -> None:
+    metrics = Metrics()
+    metrics.watch(lambda: {"small": "open"}, lambda: 3)
+    families = {family.name: family for family in text_string_to_metric_families(metrics.text().decode())}
+    names = {m.name.removesuffix("_total"): m for m in declared.ALL if m.source == "gateway"}
+    assert set(families) == set(names)
+    for name, family in families.items():
+        assert (family.type, family.documentation) == (names[name].kind, names[name].meaning)
+        for sample in family.samples:
+            assert set(sample.labels) - {"le"} == set(names[name].labels)
+
+
+def test_breakers_and_waiting_reports_are_read_when_the_page_is() -> None:
+    health = {"small": "closed"}
+    metrics = Metrics()
+    metrics.watch(lambda: health, lambda: 3)
+    assert 'llm_router_upstream_state{model="small",state="closed"} 1.0' in metrics.text().decode()
+    health["small"] = "open"
+    page = metrics.text().decode()
+    assert 'llm_router_upstream_state{model="small",state="closed"} 0.0' in page
+    assert 'llm_router_upstream_state{model="small",state="open"} 1.0' in page
+    assert "llm_router_reports_waiting 3.0" in page
