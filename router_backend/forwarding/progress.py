@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from router_backend.core.errors import Attempt, Cause
 from router_backend.core.records import Usage
+
+
+class Expense(NamedTuple):
+    """What an arm has worked, and has to be paid for."""
+
+    arm: str
+    usage: Usage
 
 
 @dataclass(slots=True)
@@ -23,6 +31,4 @@ class Progress:
     attempts: int = 1
     fallbacks: tuple[Attempt, ...] = ()  # arms that were asked before `arm`
     error: Cause | None = None  # of a failure after the first byte
-    discarded: tuple[
-        tuple[str, Usage], ...
-    ] = ()  # (arm, usage) of a cascade's other answers and its judge; they cost, too
+    discarded: tuple[Expense, ...] = ()  # a cascade's other answers and its judge's; they cost, too

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from router_backend.core.records import Usage
 from router_backend.core.tracing import TraceContext
-from router_backend.forwarding.progress import Progress
+from router_backend.forwarding.progress import Expense, Progress
 
 Endpoint = Literal["chat/completions", "completions", "embeddings"]
 
@@ -24,11 +23,9 @@ class ForwardRequest:
     task: str = ""  # for max_tokens caps
     request_id: str = ""
     trace: TraceContext = field(default_factory=dict)  # of the caller, for the upstream
-    discarded: list[Progress] = field(
-        default_factory=list
-    )  # a cascade's answers so far, its judge's too; not the one given
+    discarded: list[Progress] = field(default_factory=list)  # a cascade fills it: its answers and its judge's, so far
 
     @property
-    def spent(self) -> tuple[tuple[str, Usage], ...]:
-        """(arm, usage) of what has to be paid though it isn't the answer; also when the client left, or nobody answered."""
-        return tuple((progress.arm, progress.usage) for progress in self.discarded)
+    def spent(self) -> tuple[Expense, ...]:
+        """What `discarded` costs: it has to be paid also when the client left, or nobody answered."""
+        return tuple(Expense(progress.arm, progress.usage) for progress in self.discarded)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from router_backend.core.pricing import answer_cost
-from router_backend.core.records import Usage
 from router_backend.forwarding.failure import ForwardError
-from router_backend.forwarding.progress import Progress
+from router_backend.forwarding.progress import Expense, Progress
 from router_backend.forwarding.request import Endpoint
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.memory import Remembered
@@ -66,7 +65,7 @@ class Account:
         if self._plan.kind == "routed" and wait:
             await self._gateway.reporter.settled(self._plan.decision.decision_id, wait)
 
-    def failed(self, error: ForwardError, spent: tuple[tuple[str, Usage], ...]) -> None:
+    def failed(self, error: ForwardError, spent: tuple[Expense, ...]) -> None:
         """No model answered; `spent` is what a cascade had to pay nevertheless."""
         progress = Progress(arm=error.arm or self._plan.arms[0], started=self._exchange.started, discarded=spent)
         progress.fallbacks = error.fallbacks

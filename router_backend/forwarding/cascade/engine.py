@@ -172,6 +172,7 @@ class _Cascade:
             progress.first_token += earlier
         others = [attempt for attempt in self._trail if attempt.arm != progress.arm]
         progress.fallbacks = (*others, *progress.fallbacks)
+        # In place: the list is the caller's, too.
         discarded[:] = [other for other in discarded if other is not progress]
         progress.discarded = self._request.spent
         return answer
