@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from router_backend.config import RouterConfig
 from router_backend.core.pricing import answer_cost
-from router_backend.core.records import Outcome, Usage
-from router_backend.forwarding.progress import Progress
+from router_backend.core.records import Outcome
+from router_backend.forwarding.progress import Expense, Progress
 
 
 def outcome_of(
@@ -22,7 +22,7 @@ def outcome_of(
     usage = progress.usage
     known = progress.usage_known or usage.prompt > 0 or usage.completion > 0
     # A cascade's other answers cost, too.
-    paid = ((progress.arm, usage), *progress.discarded) if known else progress.discarded
+    paid = (Expense(progress.arm, usage), *progress.discarded) if known else progress.discarded
     return Outcome(
         decision_id=decision_id,
         completed=time.time(),
@@ -40,7 +40,7 @@ def outcome_of(
     )
 
 
-def _cost(paid: Sequence[tuple[str, Usage]], config: RouterConfig) -> float | None:
+def _cost(paid: Sequence[Expense], config: RouterConfig) -> float | None:
     """USD; None where nothing is known to have been paid, or an arm has left the configuration in the meantime."""
     prices = {model.name: model.price for model in config.models}
     if not paid or any(arm not in prices for arm, _ in paid):

@@ -14,7 +14,7 @@ from router_backend.forwarding.engine import Engine, build_engine
 from router_backend.forwarding.failure import ForwardError
 from router_backend.forwarding.observer import Observer
 from tests.support.arms import model, router_config
-from tests.support.asking import ask, labels, payloads, text_of
+from tests.support.asking import answer_text, ask, labels, payloads, text_of
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
 EngineFor = Callable[..., Engine]
@@ -45,7 +45,7 @@ async def test_a_failure_is_retried_on_the_same_arm(
     observer = Recorded()
     upstream.script(Script(status=500), Script())
     answer = await engine_for(upstream, second, observer=observer).forward(ask("a", "b", stream=stream))
-    await answer.aclose()
+    assert await answer_text(answer) == "Hello, world"
     assert answer.progress.arm == "a"
     assert answer.progress.attempts == 2
     assert second.requests == []
