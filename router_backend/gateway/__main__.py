@@ -9,7 +9,7 @@ import typer
 
 from router_backend.config import ConfigError
 from router_backend.config.runtime import runtime_config
-from router_backend.gateway.http.server import UnsafeAddress, check_address, log_to_stderr, run
+from router_backend.gateway.server import UnsafeAddress, check_address, log_to_stderr, run
 from router_backend.gateway.service import GatewaySettings
 
 

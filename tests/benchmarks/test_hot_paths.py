@@ -19,7 +19,7 @@ from router_backend.core.records import Decision, LearningEvent
 from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.stream.chunks import ChunkReader, read_body
 from router_backend.forwarding.stream.sse import SSEParser
-from router_backend.gateway.requests import SHAPES, parse
+from router_backend.gateway.schemas import SHAPES, parse
 from router_backend.learning.fold import Fold
 from router_backend.prompts import describe, routing_text
 from router_backend.prompts.hints import RoutingHints

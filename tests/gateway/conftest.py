@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from router_backend.gateway.app import create_app
-from router_backend.gateway.http.server import build_server
+from router_backend.gateway.server import build_server
 from router_backend.gateway.service import Gateway, GatewaySettings
 from tests.support.arms import model, router_config
 from tests.support.scripted_triton import ScriptedTriton

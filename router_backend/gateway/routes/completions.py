@@ -16,8 +16,8 @@ from router_backend.gateway.hints import take_hints
 from router_backend.gateway.http.errors import ClientGone, Header, should_retry
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.plan import Plan, plan
-from router_backend.gateway.requests import SHAPES, parse
 from router_backend.gateway.runtime import Runtime
+from router_backend.gateway.schemas import SHAPES, parse
 from router_backend.gateway.traces import incoming
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import orjson
 from router_backend.contract import TASKS
 from router_backend.gateway.http.errors import ApiError
 from router_backend.gateway.http.exchange import Exchange
-from router_backend.gateway.requests import FeedbackBody, parse
+from router_backend.gateway.schemas import FeedbackBody, parse
 from router_backend.gateway.triton_client import TritonError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from router_backend.gateway.http.errors import ApiError, unknown_model
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.memory import Remembered
 from router_backend.gateway.plan import AUTO, ask
-from router_backend.gateway.requests import Route, parse
+from router_backend.gateway.schemas import Route, parse
 from router_backend.gateway.traces import incoming
 from router_backend.gateway.triton_client import TritonError
 

@@ -9,7 +9,7 @@ import orjson
 
 from router_backend.gateway.hints import NAMES
 from router_backend.gateway.http.exchange import Exchange
-from router_backend.gateway.requests import Chat, Completion, Embedding, FeedbackBody, Route
+from router_backend.gateway.schemas import Chat, Completion, Embedding, FeedbackBody, Route
 
 if TYPE_CHECKING:
     from router_backend.gateway.service import Gateway, Handler

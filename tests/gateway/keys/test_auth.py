@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from router_backend.cli.keys import keys
 from router_backend.config.schema import RouterConfig
-from router_backend.gateway.http.server import UnsafeAddress, check_address
 from router_backend.gateway.keys.auth import new_key
+from router_backend.gateway.server import UnsafeAddress, check_address
 from router_backend.gateway.service import GatewaySettings
 from tests.gateway.conftest import Running, Serve
 from tests.gateway.test_requests import check_error
