@@ -170,7 +170,10 @@ REPORTS_WAITING = Declared(
     "gateway", "llm_router_reports_waiting", "gauge", "Outcomes not yet durable in the state store."
 )
 REPORTS_LOST = Declared(
-    "gateway", "llm_router_reports_lost_total", "counter", "Outcomes dropped because Triton was away for too long."
+    "gateway",
+    "llm_router_reports_lost_total",
+    "counter",
+    "Outcomes dropped because Triton was away for too long, or they could not be sent at all.",
 )
 BUILD_INFO = Declared("gateway", "llm_router_build_info", "gauge", "Always 1; the version is the label.", ("version",))
 

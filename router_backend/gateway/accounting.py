@@ -2,57 +2,97 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import Any
 
+from router_backend.config import RouterConfig
 from router_backend.core.pricing import answer_cost
+from router_backend.core.records import Outcome
 from router_backend.forwarding.failure import ForwardError
-from router_backend.forwarding.progress import Expense, Progress
-from router_backend.forwarding.request import Endpoint
-from router_backend.gateway.http.exchange import Exchange
-from router_backend.gateway.memory import Remembered
+from router_backend.forwarding.progress import Progress
+from router_backend.forwarding.request import ForwardRequest
+from router_backend.gateway.http.errors import ClientGone
+from router_backend.gateway.keys.budgets import Budgets
+from router_backend.gateway.memory import Decisions, Remembered, Sessions
+from router_backend.gateway.metrics import Metrics
+from router_backend.gateway.outcome_queue import OutcomeQueue
 from router_backend.gateway.plan import Plan
-from router_backend.gateway.runtime import Runtime
-from router_backend.gateway.traces import Trace
+from router_backend.gateway.request import CompletionRequest
+from router_backend.gateway.traces import NoTrace, Trace
 from router_backend.learning.outcome import outcome_of
 
-if TYPE_CHECKING:
-    from router_backend.gateway.service import Gateway
+
+class Ledger:
+    """Where completions are entered: once when they are decided, once when their answer has ended."""
+
+    def __init__(
+        self, outcomes: OutcomeQueue, budgets: Budgets, sessions: Sessions, decisions: Decisions, metrics: Metrics
+    ) -> None:
+        self._outcomes, self._budgets, self._metrics = outcomes, budgets, metrics
+        self._sessions, self._decisions = sessions, decisions
+
+    def decided(self, request: CompletionRequest, plan: Plan) -> Remembered | None:
+        """Enter a decision; it is remembered for `/v1/decisions`, except that of an embedding, which nobody scores."""
+        self._metrics.decided(plan.decision, plan.seconds)
+        if plan.record and _stored(request):
+            self._outcomes.decision(plan.record)
+        return self._decisions.add(request.key, plan.decision) if _scored(request) else None
+
+    def ended(self, request: CompletionRequest, plan: Plan, outcome: Outcome, savings: float | None) -> None:
+        """Enter what became of it."""
+        if request.hints.session and outcome.status == 200:
+            self._sessions.answered(request.key, request.hints.session, outcome.served)
+        if _stored(request):
+            self._budgets.spend(outcome)
+            self._outcomes.outcome(outcome)
+        # A cascade may cost more than the most expensive answer alone; a counter can't go back.
+        self._metrics.completion(plan.decision, outcome, None if savings is None else max(0.0, savings))
+
+    async def durable(self, decision_id: str, seconds: float) -> None:
+        """Wait until an outcome is durable, for `seconds` at most."""
+        await self._outcomes.settled(decision_id, seconds)
 
 
 class Account:
-    """Of one request, from its decision to the end of its answer. It is closed once; later calls change nothing."""
+    """Of one completion, from its decision to the end of its answer. It is closed once, whatever happens in its block."""
 
     def __init__(
         self,
-        gateway: Gateway,
-        exchange: Exchange,
-        runtime: Runtime,
+        ledger: Ledger,
+        request: CompletionRequest,
         plan: Plan,
-        session: str,
-        endpoint: Endpoint,
-        trace: Trace | None,
+        forward: ForwardRequest,
+        trace: Trace | NoTrace,
+        config: RouterConfig,
+        log: dict[str, Any],
     ) -> None:
-        self._gateway, self._exchange, self._runtime = gateway, exchange, runtime
-        self._plan, self._session, self._trace = plan, session, trace
-        self._kept = endpoint != "embeddings"  # nobody scores an embedding, so no decision is kept of one,
-        self._stored = self._kept or bool(exchange.key)  # except for what its key has spent
+        """`log`: fields of the request's line in the access log, which are added to."""
+        self._ledger, self._request, self._plan, self._forward = ledger, request, plan, forward
+        self._trace, self._config, self._log = trace, config, log
+        self.progress: Progress | None = None  # of the answer that is being sent
         self._closed = False
+        self._remembered = ledger.decided(request, plan)
         decision = plan.decision
-        exchange.log |= {
+        log |= {
             "decision_id": decision.decision_id,
             "model": plan.arms[0],
             "task": decision.task,
             "reason": decision.reason,
         }
-        if self._stored and plan.ours:
-            gateway.reporter.decision(plan.record())
-        if self._kept:
-            self._remembered = Remembered(exchange.key, decision)
-            gateway.decisions.put(decision.decision_id, self._remembered)
-        if plan.seconds:
-            gateway.metrics.decision.observe(plan.seconds)
-        if decision.reason.startswith("fallback:"):
-            gateway.metrics.routing_fallbacks.labels(decision.reason.removeprefix("fallback:")).inc()
+
+    def __enter__(self) -> Account:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        """Where no end was entered the client went away, or the gateway failed; what the answer had cost is kept."""
+        left = isinstance(error, ClientGone | asyncio.CancelledError)
+        self._close(self.progress or self._unanswered(), 499 if left else 500)
+
+    def failed(self, error: ForwardError) -> None:
+        """No model answered."""
+        progress = self._unanswered()
+        progress.arm, progress.fallbacks = error.arm or progress.arm, error.fallbacks
+        self._close(progress, error.error.status)
 
     async def ended(self, progress: Progress) -> None:
         """The answer is complete (or has failed in its middle), its last bytes not yet sent.
@@ -61,55 +101,46 @@ class Account:
         answer does not wait: it teaches only through feedback, and /v1/feedback waits for what is still on its way.
         """
         self._close(progress, 502 if progress.error else progress.status)
-        wait = self._runtime.config.gateway.report_wait_ms / 1000
+        wait = self._config.gateway.report_wait_ms / 1000
         if self._plan.kind == "routed" and wait:
-            await self._gateway.reporter.settled(self._plan.decision.decision_id, wait)
+            await self._ledger.durable(self._plan.decision.decision_id, wait)
 
-    def failed(self, error: ForwardError, spent: tuple[Expense, ...]) -> None:
-        """No model answered; `spent` is what a cascade had to pay nevertheless."""
-        progress = Progress(arm=error.arm or self._plan.arms[0], started=self._exchange.started, discarded=spent)
-        progress.fallbacks = error.fallbacks
-        self._close(progress, error.error.status)
-
-    def left(self, progress: Progress) -> None:
-        """The client went away; what its answer had cost by then is kept."""
-        self._close(progress, 499)
+    def _unanswered(self) -> Progress:
+        """Of a request without an answer: a cascade may have spent something nevertheless."""
+        return Progress(arm=self._plan.arms[0], started=self._request.started, discarded=self._forward.spent)
 
     def _close(self, progress: Progress, status: int) -> None:
         if self._closed:
             return
         self._closed = True
-        gateway, config = self._gateway, self._runtime.config
+        request, plan, models = self._request, self._plan, self._config.models
         outcome = outcome_of(
-            self._plan.decision.decision_id,
-            progress,
-            status,
-            config,
-            started=self._exchange.started,
-            key=self._exchange.key,
+            plan.decision.decision_id, progress, status, self._config, started=request.started, key=request.key
         )
-        usage, cost = outcome.usage, outcome.cost
-        savings = None
-        if cost is not None:
-            savings = max(answer_cost(model.price, usage) for model in config.models) - cost  # against always-best
-        if self._session and status == 200:
-            gateway.sessions.put((self._exchange.key, self._session), progress.arm)
-        if self._stored:
-            gateway.budgets.spend(outcome)
-            gateway.reporter.outcome(outcome)
-        if self._kept:
+        usage, savings = outcome.usage, None
+        if outcome.cost is not None:  # against the most expensive model for everything
+            savings = max(answer_cost(model.price, usage) for model in models) - outcome.cost
+        self._ledger.ended(request, plan, outcome, savings)
+        if self._remembered:
             self._remembered.outcome, self._remembered.savings = outcome, savings
-        # A cascade may cost more than the dearest answer alone; a counter can't go back.
-        gateway.metrics.completion(self._plan.decision, outcome, None if savings is None else max(0.0, savings))
-        if self._trace:
-            self._trace.end(self._plan.decision, outcome, self._plan.seconds)
-        self._exchange.log |= {
+        self._trace.end(plan.decision, outcome, plan.seconds)
+        self._log |= {
             "model": progress.arm,
             "prompt_tokens": usage.prompt,
             "completion_tokens": usage.completion,
-            "cost_usd": cost,
+            "cost_usd": outcome.cost,
             "attempts": progress.attempts,
             "fallbacks": [str(attempt) for attempt in progress.fallbacks],
             "error": progress.error.label if progress.error else None,
             "upstream_ms": None if progress.latency is None else round(progress.latency * 1000, 2),
         }
+
+
+def _scored(request: CompletionRequest) -> bool:
+    """Nobody scores an embedding, so no decision is kept of one,"""
+    return request.endpoint != "embeddings"
+
+
+def _stored(request: CompletionRequest) -> bool:
+    """except for what its key has spent."""
+    return _scored(request) or bool(request.key)

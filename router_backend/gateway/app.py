@@ -6,23 +6,20 @@ import logging
 import traceback
 
 from router_backend.core.errors import OpenAIError
-from router_backend.gateway import playground
 from router_backend.gateway.http.access_log import log_access
 from router_backend.gateway.http.errors import ApiError, ClientGone
-from router_backend.gateway.http.exchange import Exchange, Receive, Scope, Send
-from router_backend.gateway.routes import admin, feedback, health, models, openapi
-from router_backend.gateway.routes.completions import Completions
-from router_backend.gateway.service import Gateway, GatewaySettings, Handler
+from router_backend.gateway.http.exchange import Exchange, Handler, Receive, Scope, Send
+from router_backend.gateway.service import GatewaySettings, Service
 
 _log = logging.getLogger("llm_router.gateway")
 
 
 class App:
-    """Routes of one `Gateway`, which it opens and closes with the server (`lifespan` is needed)."""
+    """Routes of one `Service`, which it opens and closes with the server (`lifespan` is needed)."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self.gateway = gateway
-        self._routes = self._table()
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self._routes = service.routes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -47,8 +44,8 @@ class App:
                 raise _Broken from None  # the connection is cut: a normal end would look like a whole answer
             await exchange.fail(OpenAIError("The gateway failed", 500, "server_error", "internal_error"))
         finally:
-            self.gateway.metrics.responses.labels(route, exchange.status).inc()
-            if self.gateway.runtime.config.gateway.access_log:
+            self.service.metrics.responses.labels(route, exchange.status).inc()
+            if self.service.runtimes.current.config.gateway.access_log:
                 log_access(exchange, route)
 
     def _find(self, method: str, path: str) -> tuple[str, Handler]:
@@ -65,25 +62,14 @@ class App:
             raise ApiError(405, f"{method} is not allowed here", code="method_not_allowed", headers=allow)
         return path, handler
 
-    def _table(self) -> dict[str, dict[str, Handler]]:
-        table: dict[str, dict[str, Handler]] = {
-            "/v1/chat/completions": {"POST": Completions(self.gateway, "chat/completions")},
-            "/v1/completions": {"POST": Completions(self.gateway, "completions")},
-            "/v1/embeddings": {"POST": Completions(self.gateway, "embeddings")},
-        }
-        for module in (models, feedback, health, admin, openapi, playground):
-            for (method, path), handler in module.routes(self.gateway).items():
-                table.setdefault(path, {})[method] = handler
-        return table
-
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await self.gateway.open()
+                await self.service.open()
                 await send({"type": "lifespan.startup.complete"})
             else:
-                await self.gateway.aclose()
+                await self.service.aclose()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -98,4 +84,4 @@ def create_app(settings: GatewaySettings) -> App:
     Raises:
         ValueError: an upstream's key, tokenizer or address is missing, or the extra that traces need.
     """
-    return App(Gateway(settings))
+    return App(Service(settings))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from router_backend.gateway.http.errors import ApiError
-from router_backend.gateway.http.exchange import Exchange
 
 # Header and metadata key of each hint; the header wins.
 NAMES = {
@@ -22,7 +21,7 @@ _MAX_LENGTH = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Hints:
+class ClientHints:
     """All optional; `session` falls back to OpenAI's `user`."""
 
     policy: str = ""  # `route` knows which there are
@@ -32,39 +31,41 @@ class Hints:
     models: tuple[str, ...] = ()  # allowed arms; empty: all
 
 
-def take_hints(exchange: Exchange, body: dict[str, Any], known: Sequence[str]) -> Hints:
+def take_hints(headers: Mapping[bytes, bytes], body: dict[str, Any], known: Sequence[str]) -> ClientHints:
     """Read the hints and remove ours from `body` (its `metadata` goes altogether when nothing else is in it).
 
     Raises:
         ApiError: 400, a hint has no meaning.
     """
     metadata = body.get("metadata")
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for name, (header, key) in NAMES.items():
         value = metadata.pop(key, None) if metadata else None
-        value = exchange.header(header) or value
+        value = headers.get(header, b"").decode("latin-1").strip() or value
         if value:
             if len(value) > _MAX_LENGTH:
                 raise _bad(name, f"is longer than {_MAX_LENGTH} characters")
-            found[name] = value
+            values[name] = value
     if metadata is not None and not metadata:
         del body["metadata"]
-    session = found.get("session") or body.get("user") or ""
-    if not found:
-        return Hints(session=session)
-    models = tuple(name.strip() for name in found.get("models", "").split(",") if name.strip())
+    session = values.get("session") or body.get("user") or ""
+    if not values:
+        return ClientHints(session=session)
+    models = tuple(name.strip() for name in values.get("models", "").split(",") if name.strip())
     for model in models:
         if model not in known:
             raise _bad("models", f"names a model that is none of {', '.join(known)}")
-    policy = found.get("policy", "")
-    return Hints(policy, session, _number(found, "max_cost", math.inf), _number(found, "min_quality", 1.0), models)
+    policy = values.get("policy", "")
+    return ClientHints(
+        policy, session, _number(values, "max_cost", math.inf), _number(values, "min_quality", 1.0), models
+    )
 
 
-def _number(found: dict[str, str], name: str, highest: float) -> float | None:
-    if name not in found:
+def _number(values: dict[str, str], name: str, highest: float) -> float | None:
+    if name not in values:
         return None
     try:
-        value = float(found[name])
+        value = float(values[name])
     except ValueError:
         raise _bad(name, "is not a number") from None
     if not 0 <= value <= highest or not math.isfinite(value):

@@ -36,11 +36,25 @@ class Recent(Generic[K, V]):
         return len(self._entries)
 
 
+class Sessions:
+    """The model that answered last in each session, so that the next decision can stay with it."""
+
+    def __init__(self, size: int) -> None:
+        self._models: Recent[tuple[str, str], str] = Recent(size)
+
+    def model(self, key: str, session: str) -> str:
+        """Empty where nothing is remembered. `key`: name of the API key; sessions of two keys are never the same."""
+        return self._models.get((key, session)) or ""
+
+    def answered(self, key: str, session: str, model: str) -> None:
+        self._models.put((key, session), model)
+
+
 @dataclass(slots=True)
 class Remembered:
     """One decision for `GET /v1/decisions/{id}`: how it was made, what came of it, who may read it."""
 
-    key: str  # name of the API key that asked
+    key: str  # name of the API key of the request
     decision: RoutedDecision
     outcome: Outcome | None = None
     savings: float | None = None  # USD, against the dearest model
@@ -55,3 +69,21 @@ class Remembered:
         # A decision of the gateway's own has no probabilities: nothing was classified.
         decision["task_probabilities"] = dict(zip(TASKS, self.decision.task_probabilities, strict=False))
         return {"object": "router.decision", **decision, "answer": answer}
+
+
+class Decisions:
+    """The last decisions in full."""
+
+    def __init__(self, size: int) -> None:
+        self._remembered: Recent[str, Remembered] = Recent(size)
+
+    def add(self, key: str, decision: RoutedDecision) -> Remembered:
+        """Remember a decision; its outcome may be set later."""
+        remembered = Remembered(key, decision)
+        self._remembered.put(decision.decision_id, remembered)
+        return remembered
+
+    def get(self, key: str, decision_id: str) -> Remembered | None:
+        """A decision that this key may read."""
+        remembered = self._remembered.get(decision_id)
+        return remembered if remembered is not None and remembered.key == key else None

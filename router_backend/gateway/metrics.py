@@ -60,6 +60,13 @@ class Metrics:
     def _histogram(self, metric: Declared) -> Histogram:
         return Histogram(metric.name, metric.meaning, metric.labels, buckets=metric.buckets, registry=self.registry)
 
+    def decided(self, decision: RoutedDecision, seconds: float) -> None:
+        """Count one decision. `seconds`: that Triton took for it, 0 where it wasn't asked."""
+        if seconds:
+            self.decision.observe(seconds)
+        if decision.reason.startswith("fallback:"):
+            self.routing_fallbacks.labels(decision.reason.removeprefix("fallback:")).inc()
+
     def completion(self, decision: RoutedDecision, outcome: Outcome, savings: float | None) -> None:
         """Count one completion when it has ended."""
         model, usage = outcome.served, outcome.usage

@@ -22,13 +22,15 @@ _log = logging.getLogger("llm_router.gateway")
 
 
 @dataclass(slots=True)
-class _Report:
+class _Entry:
+    """All that waits to be sent of one decision."""
+
     decision: Decision | None = None
     outcome: Outcome | None = None
     durable: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def follow(self, other: asyncio.Future[None]) -> None:
-        """End with another report that has taken this one's records over."""
+        """End with another entry that has taken this one's records over."""
         if not self.durable.done():
             if other.cancelled():
                 self.durable.cancel()
@@ -36,82 +38,86 @@ class _Report:
                 self.durable.set_result(None)
 
 
-class Reporter:
-    """A bounded queue of reports; one call to Triton at a time carries all that wait.
+class OutcomeQueue:
+    """A bounded queue of decisions and outcomes; one call to Triton at a time carries all that wait.
 
-    While Triton is down reports are kept and tried again; when the queue is full the oldest is dropped and counted.
+    While Triton is down they are kept and tried again; when the queue is full the oldest is dropped and counted. One
+    that can't be sent at all is dropped and counted, too, and holds up no other.
     """
 
     def __init__(
         self,
         triton: TritonClient,
-        kept: int,
-        lost: Callable[[int], None],
-        settled: Callable[[Sequence[Outcome], Spend], None],
+        capacity: int,
+        on_drop: Callable[[int], None],
+        on_durable: Callable[[Sequence[Outcome], Spend], None],
     ) -> None:
-        """`settled` is told of each group that has become durable, and what keys have spent then."""
-        self._triton, self._kept, self._lost, self._settled = triton, kept, lost, settled
+        """`on_durable` hears of each group that has become durable, and what keys have spent then."""
+        self._triton, self._capacity, self._on_drop, self._on_durable = triton, capacity, on_drop, on_durable
         self._refreshed: asyncio.Future[None] | None = None
-        self._waiting: OrderedDict[str, _Report] = OrderedDict()
-        self._sending: dict[str, _Report] = {}
+        self._waiting: OrderedDict[str, _Entry] = OrderedDict()
+        self._sending: dict[str, _Entry] = {}
         self._wake = asyncio.Event()
-        self._task = asyncio.create_task(self._run())
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def depth(self) -> int:
         return len(self._waiting) + len(self._sending)
 
+    def start(self) -> None:
+        """Send from now on, on the running loop."""
+        self._task = asyncio.create_task(self._run())
+
     def decision(self, decision: Decision) -> None:
-        """Report a decision that the gateway made itself."""
-        self._report(decision.decision_id).decision = decision
+        """Queue a decision that the gateway made itself."""
+        self._entry(decision.decision_id).decision = decision
 
     def outcome(self, outcome: Outcome) -> None:
-        """Report what became of a decision."""
-        self._report(outcome.decision_id).outcome = outcome
+        """Queue what became of a decision."""
+        self._entry(outcome.decision_id).outcome = outcome
 
-    async def settled(self, decision_id: str, seconds: float) -> bool:
-        """Wait until all that was reported of a decision is durable; False if it isn't after `seconds`."""
+    async def settled(self, decision_id: str, seconds: float) -> None:
+        """Wait until all that was queued of a decision is durable or dropped, for `seconds` at most."""
         until = time.monotonic() + seconds
-        while report := self._waiting.get(decision_id) or self._sending.get(decision_id):
-            done, _ = await asyncio.wait([report.durable], timeout=until - time.monotonic())
+        while entry := self._waiting.get(decision_id) or self._sending.get(decision_id):
+            done, _ = await asyncio.wait([entry.durable], timeout=until - time.monotonic())
             if not done:
-                return False
-        return True
+                return
 
-    async def refresh(self, seconds: float) -> bool:
-        """Ask what keys have spent, by a report that may be empty; False if there is no answer after `seconds`."""
+    async def refresh(self, seconds: float) -> None:
+        """Ask what keys have spent, by a group that may be empty; waits for `seconds` at most."""
         if self._refreshed is None:
             self._refreshed = asyncio.get_running_loop().create_future()
             self._wake.set()
-        done, _ = await asyncio.wait([self._refreshed], timeout=seconds)
-        return bool(done)
+        await asyncio.wait([self._refreshed], timeout=seconds)
 
     async def aclose(self, seconds: float = 2.0) -> None:
         """Send what waits, if Triton takes it at once, and stop."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        self._keep()  # written twice, should the cancelled call have come through: the store knows each id once
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._put_back()  # written twice, should the cancelled call have come through: the store knows each id once
         with contextlib.suppress(TritonError, TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._waiting:
                     await self._send_group()
         if self.depth:
-            _log.warning("stopped with %d outcomes unreported: Triton did not take them", self.depth)
+            _log.warning("stopped with %d outcomes unsent: Triton did not take them", self.depth)
 
-    def _report(self, decision_id: str) -> _Report:
-        report = self._waiting.get(decision_id)
-        if report is None:
-            report = self._waiting[decision_id] = _Report()
-            if len(self._waiting) > self._kept:
+    def _entry(self, decision_id: str) -> _Entry:
+        entry = self._waiting.get(decision_id)
+        if entry is None:
+            entry = self._waiting[decision_id] = _Entry()
+            if len(self._waiting) > self._capacity:
                 self._drop([self._waiting.popitem(last=False)[1]])
             self._wake.set()
-        return report
+        return entry
 
-    def _drop(self, reports: Iterable[_Report]) -> None:
-        dropped = list(reports)
-        self._lost(len(dropped))
-        for report in dropped:
-            report.durable.cancel()
+    def _drop(self, entries: Iterable[_Entry]) -> None:
+        dropped = list(entries)
+        self._on_drop(len(dropped))
+        for entry in dropped:
+            entry.durable.cancel()
 
     async def _run(self) -> None:
         pause = _PAUSE
@@ -121,63 +127,71 @@ class Reporter:
                 try:
                     await self._send_group()
                     pause = _PAUSE
+                    continue
                 except TritonError as error:
-                    _log.debug("reports wait: %s", error)
-                    await asyncio.sleep(pause)
-                    pause = min(_MAX_PAUSE, pause * 2)
+                    _log.debug("outcomes wait: %s", error)
+                except Exception as error:  # whatever it is: without this task no outcome would leave any more
+                    _log.error("sending outcomes failed with %s; they wait", type(error).__name__)
+                    self._put_back()
+                await asyncio.sleep(pause)
+                pause = min(_MAX_PAUSE, pause * 2)
             self._wake.clear()
 
     async def _send_group(self) -> None:
-        """One call with the oldest reports; a group that is refused for its content goes again one by one.
+        """One call with the oldest entries; a group that can't be sent for its content goes again one by one.
 
         Raises:
             TritonError: Triton can't take them now; they wait again.
         """
         self._sending = {key: self._waiting.pop(key) for key in list(self._waiting)[:_GROUP]}
-        try:
-            await self._send(list(self._sending.values()))
-        except TritonError as error:
-            if error.code != "INVALID_ARGUMENT":
-                self._keep()
-                raise
-            _log.error("Triton refuses reports: %s", error.message)
-            await self._send_singly()
+        if not await self._sent(list(self._sending.values())):
+            if not self._sending:
+                raise TritonError("error", message="Triton refuses a group without content")
+            for key, entry in list(self._sending.items()):
+                if not await self._sent([entry]):
+                    self._drop([entry])
+                del self._sending[key]
         self._sending = {}
 
-    async def _send_singly(self) -> None:
-        for key, report in list(self._sending.items()):
-            try:
-                await self._send([report])
-            except TritonError as error:
-                if error.code != "INVALID_ARGUMENT":
-                    self._keep()
-                    raise
-                self._drop([report])
-            del self._sending[key]
+    async def _sent(self, entries: list[_Entry]) -> bool:
+        """Send entries in one call; False if one of them makes it impossible.
 
-    async def _send(self, reports: list[_Report]) -> None:
-        decisions = [report.decision for report in reports if report.decision]
-        outcomes = [report.outcome for report in reports if report.outcome]
-        spend = await self._triton.report(decisions, outcomes, _CALL_SECONDS)
-        self._settled([report.outcome for report in reports if report.outcome], spend)
+        Raises:
+            TritonError: Triton can't take them now; all that were being sent wait again.
+        """
+        decisions = [entry.decision for entry in entries if entry.decision]
+        outcomes = [entry.outcome for entry in entries if entry.outcome]
+        try:
+            spend = await self._triton.report(decisions, outcomes, _CALL_SECONDS)
+        except TritonError as error:
+            if error.code != "INVALID_ARGUMENT":
+                self._put_back()
+                raise
+            _log.error("Triton refuses outcomes: %s", error.message)
+            return False
+        except Exception as error:  # it couldn't be written down
+            _log.error("outcomes can't be sent: %s", type(error).__name__)
+            return False
+        for entry in entries:
+            if not entry.durable.done():
+                entry.durable.set_result(None)
+        self._on_durable(outcomes, spend)
         if self._refreshed:
             self._refreshed.set_result(None)
             self._refreshed = None
-        for report in reports:
-            if not report.durable.done():
-                report.durable.set_result(None)
+        return True
 
-    def _keep(self) -> None:
-        """Put an unsent group back in front, joined with what was said of the same decisions in the meantime."""
-        for key, report in reversed(self._sending.items()):
+    def _put_back(self) -> None:
+        """Put an unsent group back in front, joined with what came of the same decisions in the meantime."""
+        for key, entry in reversed(self._sending.items()):
             newer = self._waiting.get(key)
             if newer is not None:
-                newer.decision = newer.decision or report.decision
-                newer.outcome = newer.outcome or report.outcome
-                newer.durable.add_done_callback(report.follow)
+                newer.decision = newer.decision or entry.decision
+                newer.outcome = newer.outcome or entry.outcome
+                newer.durable.add_done_callback(entry.follow)
             else:
-                self._waiting[key] = report
+                self._waiting[key] = entry
             self._waiting.move_to_end(key, last=False)
         self._sending = {}
-        while len(self._waiting) > self._kept:
+        while len(self._waiting) > self._capacity:
             self._drop([self._waiting.popitem(last=False)[1]])

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+from pathlib import Path
 
+from router_backend.config import ConfigError
 from router_backend.config.agreement import fingerprint
+from router_backend.config.runtime import runtime_config
 from router_backend.config.schema import RouterConfig
 from router_backend.forwarding.cascade.engine import CascadeEngine
+from router_backend.forwarding.engine import build_engine
+from router_backend.forwarding.observer import Observer
 from router_backend.gateway.keys.auth import Keys, Rates
 from router_backend.gateway.keys.budgets import Budgets
+
+_log = logging.getLogger("llm_router.gateway")
 
 
 class Runtime:
@@ -32,8 +40,57 @@ class Runtime:
         if not self._users:
             self._unused.set()
 
-    async def retire(self, seconds: float) -> None:
-        """Close the engine when nobody uses it any more, after `seconds` at the latest."""
+    async def retire(self) -> None:
+        """Close the engine when nobody uses it any more, after the longest time that an answer may take at the latest."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._unused.wait(), seconds)
+            await asyncio.wait_for(self._unused.wait(), self.config.timeouts.total)
         await self.engine.aclose()
+
+
+class Runtimes:
+    """The runtime in use, and those that still finish their requests."""
+
+    def __init__(
+        self, config: RouterConfig, path: Path | None, observer: Observer, rates: Rates, budgets: Budgets
+    ) -> None:
+        """Raises ValueError when an upstream's key, tokenizer or address is missing."""
+        self._path, self._observer, self._rates, self._budgets = path, observer, rates, budgets
+        self._retiring: set[asyncio.Task[None]] = set()
+        self.current = self._build(config)
+
+    def reload(self) -> RouterConfig:
+        """Read the configuration again and use it from the next request on.
+
+        Raises:
+            ConfigError: it can't be used; the one in use stays.
+        """
+        if self._path is None:
+            raise ConfigError("the gateway was started without a configuration file; restart it instead")
+        config = runtime_config(self._path)
+        try:
+            runtime = self._build(config)
+        except ValueError as error:
+            raise ConfigError(f"{self._path}: {error}") from error
+        task = asyncio.ensure_future(self.current.retire())
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+        self.current = runtime
+        _log.info("configuration loaded again")
+        return config
+
+    def reload_or_log(self) -> None:
+        """`reload` for SIGHUP: a mistake is logged."""
+        try:
+            self.reload()
+        except ConfigError as error:
+            _log.error("the configuration in use stays: %s", error)
+
+    async def aclose(self) -> None:
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+        await self.current.engine.aclose()
+
+    def _build(self, config: RouterConfig) -> Runtime:
+        engine = CascadeEngine(build_engine(config, observer=self._observer))
+        return Runtime(config, engine, self._rates, self._budgets)

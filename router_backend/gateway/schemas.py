@@ -20,15 +20,13 @@ class StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
-class Chat(msgspec.Struct):
-    """POST /v1/chat/completions (https://platform.openai.com/docs/api-reference/chat/create)."""
+class Sampled(msgspec.Struct, kw_only=True):
+    """Fields that chats and text completions share."""
 
     model: str
-    messages: list[ChatMessage]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: int | None = None
-    max_completion_tokens: int | None = None
     n: int | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -36,11 +34,18 @@ class Chat(msgspec.Struct):
     presence_penalty: float | None = None
     seed: int | None = None
     stop: str | list[str] | None = None
-    logprobs: bool | None = None
-    top_logprobs: int | None = None
     logit_bias: dict[str, float] | None = None
     user: str | None = None
     metadata: dict[str, str] | None = None
+
+
+class Chat(Sampled, kw_only=True):
+    """POST /v1/chat/completions (https://platform.openai.com/docs/api-reference/chat/create)."""
+
+    messages: list[ChatMessage]
+    max_completion_tokens: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
     tools: list[Tool] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
@@ -49,7 +54,7 @@ class Chat(msgspec.Struct):
 
 
 class ChatMessage(msgspec.Struct):
-    """Content is text, any list of parts, or null (beside tool calls)."""
+    """Content is text, any list of parts, or null (with tool calls)."""
 
     role: Literal["developer", "system", "user", "assistant", "tool", "function"]
     content: str | list[ContentPart] | None = None
@@ -76,28 +81,14 @@ class Tool(msgspec.Struct):
     function: dict[str, Any] | None = None
 
 
-class Completion(msgspec.Struct):
+class Completion(Sampled, kw_only=True):
     """POST /v1/completions."""
 
-    model: str
     prompt: str | list[str | int | list[int]]
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    max_tokens: int | None = None
-    n: int | None = None
     best_of: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
-    seed: int | None = None
-    stop: str | list[str] | None = None
     echo: bool | None = None
     suffix: str | None = None
     logprobs: int | None = None
-    logit_bias: dict[str, float] | None = None
-    user: str | None = None
-    metadata: dict[str, str] | None = None
 
 
 class Embedding(msgspec.Struct):
@@ -132,14 +123,16 @@ class FeedbackBody(msgspec.Struct):
     tags: dict[str, Any] | None = None
 
 
-SHAPES: dict[Endpoint, type[msgspec.Struct]] = {
+Shape = type[msgspec.Struct]
+
+SHAPES: dict[Endpoint, Shape] = {
     "chat/completions": Chat,
     "completions": Completion,
     "embeddings": Embedding,
 }
 
 
-def parse(raw: bytes, shape: type[msgspec.Struct]) -> dict[str, Any]:
+def parse(raw: bytes, shape: Shape) -> dict[str, Any]:
     """The body as it was sent, once it has been seen to be JSON of that shape.
 
     Raises:

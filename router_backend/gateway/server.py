@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import uvicorn
 import uvloop
 
+from router_backend.core.addresses import is_loopback
 from router_backend.gateway.app import App, create_app
 from router_backend.gateway.http.connection import limited_protocol
-from router_backend.gateway.keys.auth import is_loopback
 from router_backend.gateway.service import GatewaySettings
 
 
@@ -46,7 +46,7 @@ class _Server(uvicorn.Server):
 
 def build_server(app: App, host: str, port: int) -> uvicorn.Server:
     """uvicorn around an application, with the limits of its configuration."""
-    limits, tls = app.gateway.settings.config.gateway, app.gateway.settings.config.security.tls
+    limits, tls = app.service.settings.config.gateway, app.service.settings.config.security.tls
     return _Server(
         uvicorn.Config(
             app,
@@ -74,7 +74,7 @@ def run(settings: GatewaySettings, host: str, port: int) -> None:
     server = build_server(app, host, port)
 
     async def serve() -> None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.gateway.reload_or_log)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.service.runtimes.reload_or_log)
         await server.serve()
 
     uvloop.run(serve())

@@ -1,31 +1,40 @@
-"""What one gateway process holds and its handlers share: configuration, engine, Triton, reports, metrics."""
+"""The composition root: builds the parts of one gateway process, and gives each what it uses."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
-from router_backend.config import ConfigError, RouterConfig
-from router_backend.config.runtime import runtime_config
-from router_backend.forwarding.cascade.engine import CascadeEngine
-from router_backend.forwarding.engine import build_engine
-from router_backend.gateway.http.exchange import Exchange
+from router_backend.config import RouterConfig
+from router_backend.gateway.accounting import Ledger
+from router_backend.gateway.completion import CompletionPipeline
+from router_backend.gateway.http.exchange import Handler
 from router_backend.gateway.keys.auth import Rates
 from router_backend.gateway.keys.budgets import Budgets
-from router_backend.gateway.memory import Recent, Remembered
+from router_backend.gateway.memory import Decisions, Sessions
 from router_backend.gateway.metrics import EngineMetrics, Metrics
-from router_backend.gateway.outcome_queue import Reporter
-from router_backend.gateway.runtime import Runtime
-from router_backend.gateway.traces import Traces
+from router_backend.gateway.outcome_queue import OutcomeQueue
+from router_backend.gateway.routes.admin import ConfigHandler, ReloadHandler
+from router_backend.gateway.routes.completions import CompletionsHandler
+from router_backend.gateway.routes.decisions import DecisionHandler
+from router_backend.gateway.routes.feedback import FeedbackHandler
+from router_backend.gateway.routes.health import ReadyHandler, live
+from router_backend.gateway.routes.metrics import MetricsHandler
+from router_backend.gateway.routes.models import ModelHandler, ModelsHandler
+from router_backend.gateway.routes.openapi import OpenAPIHandler
+from router_backend.gateway.routes.playground import FILES, PlaygroundHandler
+from router_backend.gateway.routes.route import RouteHandler
+from router_backend.gateway.runtime import Runtimes
+from router_backend.gateway.traces import NoTraces, Traces
 from router_backend.gateway.triton_client import TritonClient
 
-Handler = Callable[[Exchange], Awaitable[None]]
+Routes = dict[str, dict[str, Handler]]
+"""Handlers by path and method; a path that ends in `/*` stands for all with one part more."""
+
 _BUDGETS_SECONDS = 2.0
 _BUDGETS_KNOWN = 2.0  # that a start waits for what was spent before; without Triton it goes on
-_log = logging.getLogger("llm_router.gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,86 +46,75 @@ class GatewaySettings:
     config_path: Path | None = None  # read again by a reload; None: there is nothing to reload
 
 
-class Gateway:
-    """State of one process; everything of it belongs to one event loop, which calls `open` and `aclose`."""
-
-    runtime: Runtime
-    triton: TritonClient
-    reporter: Reporter
+class Service:
+    """Parts of one process; everything of it belongs to one event loop, which calls `open` and `aclose`."""
 
     def __init__(self, settings: GatewaySettings) -> None:
-        limits = settings.config.gateway
+        """Raises ValueError when an upstream's key, tokenizer or address is missing, or the extra that traces need."""
+        limits, endpoint = settings.config.gateway, settings.config.telemetry.otlp_endpoint
         self.settings = settings
         self.metrics = Metrics()
-        self.rates, self.budgets = Rates(), Budgets()
-        self.sessions: Recent[tuple[str, str], str] = Recent(limits.sessions_kept)
-        self.decisions: Recent[str, Remembered] = Recent(limits.decisions_kept)
-        self._tasks: set[asyncio.Task[None]] = set()
-        endpoint = settings.config.telemetry.otlp_endpoint
-        self.traces = Traces(endpoint) if endpoint else None
-        # Checked here, before the port is open: a key file that is missing is a start that fails.
-        self._first_engine = self._engine(settings.config)
+        self.budgets = Budgets()
+        self.runtimes = Runtimes(
+            settings.config, settings.config_path, EngineMetrics(self.metrics), Rates(), self.budgets
+        )
+        self.triton = TritonClient(settings.triton_url)
+        self.outcomes = OutcomeQueue(
+            self.triton, limits.reports_kept, self.metrics.reports_lost.inc, self.budgets.settled
+        )
+        self.traces = Traces(endpoint) if endpoint else NoTraces()
+        self._sessions, self._decisions = Sessions(limits.sessions_kept), Decisions(limits.decisions_kept)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.metrics.watch(lambda: self.runtimes.current.engine.health(), lambda: self.outcomes.depth)
+
+    def routes(self) -> Routes:
+        """What is served where."""
+        runtimes, triton, metrics = self.runtimes, self.triton, self.metrics
+        ledger = Ledger(self.outcomes, self.budgets, self._sessions, self._decisions, metrics)
+        pipeline = CompletionPipeline(triton, self._sessions, self.traces, ledger)
+        in_flight = metrics.in_flight
+        return {
+            "/v1/chat/completions": {"POST": CompletionsHandler("chat/completions", runtimes, pipeline, in_flight)},
+            "/v1/completions": {"POST": CompletionsHandler("completions", runtimes, pipeline, in_flight)},
+            "/v1/embeddings": {"POST": CompletionsHandler("embeddings", runtimes, pipeline, in_flight)},
+            "/v1/models": {"GET": ModelsHandler(runtimes)},
+            "/v1/models/*": {"GET": ModelHandler(runtimes)},
+            "/v1/route": {"POST": RouteHandler(runtimes, triton, self._sessions, self._decisions)},
+            "/v1/decisions/*": {"GET": DecisionHandler(runtimes, self._decisions)},
+            "/v1/feedback": {"POST": FeedbackHandler(runtimes, triton, self.outcomes, metrics)},
+            "/health/live": {"GET": live},
+            "/health/ready": {"GET": ReadyHandler(runtimes, triton)},
+            "/metrics": {"GET": MetricsHandler(metrics)},
+            "/admin/reload": {"POST": ReloadHandler(runtimes)},
+            "/admin/config": {"GET": ConfigHandler(runtimes)},
+            "/openapi.json": {"GET": OpenAPIHandler()},
+            **{path: {"GET": PlaygroundHandler(runtimes, path)} for path in FILES},
+        }
 
     async def open(self) -> None:
         """Start what runs in the background."""
-        self.runtime = Runtime(self.settings.config, self._first_engine, self.rates, self.budgets)
-        self.triton = TritonClient(self.settings.triton_url)
-        kept, lost = self.settings.config.gateway.reports_kept, self.metrics.reports_lost.inc
-        self.reporter = Reporter(self.triton, kept, lost, self.budgets.settled)
-        self.metrics.watch(lambda: self.runtime.engine.health(), lambda: self.reporter.depth)
+        self.outcomes.start()
         self._background(self.metrics.sample_lag())
-        if self.runtime.keys.budgeted:
-            await self.reporter.refresh(_BUDGETS_KNOWN)
+        if self.runtimes.current.keys.budgeted:
+            await self.outcomes.refresh(_BUDGETS_KNOWN)
         self._background(self._follow_budgets())
 
     async def aclose(self) -> None:
-        """Report what is left, and close all connections."""
+        """Send the outcomes that are left, and close all connections."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.reporter.aclose()
-        await self.runtime.engine.aclose()
+        await self.outcomes.aclose()
+        await self.runtimes.aclose()
         await self.triton.aclose()
-        if self.traces:
-            await asyncio.to_thread(self.traces.close)
-
-    def reload(self) -> RouterConfig:
-        """Read the configuration again and use it from the next request on.
-
-        Raises:
-            ConfigError: it can't be used; the one in use stays.
-        """
-        path = self.settings.config_path
-        if path is None:
-            raise ConfigError("the gateway was started without a configuration file; restart it instead")
-        config = runtime_config(path)
-        try:
-            engine = self._engine(config)
-        except ValueError as error:
-            raise ConfigError(f"{path}: {error}") from error
-        old, self.runtime = self.runtime, Runtime(config, engine, self.rates, self.budgets)
-        self._background(old.retire(config.timeouts.total))
-        _log.info("configuration loaded again")
-        return config
-
-    def reload_or_log(self) -> None:
-        """`reload` for SIGHUP: a mistake is logged."""
-        try:
-            self.reload()
-        except ConfigError as error:
-            _log.error("the configuration in use stays: %s", error)
+        await asyncio.to_thread(self.traces.close)
 
     async def _follow_budgets(self) -> None:
         """Hear what other gateways have let keys spend."""
         while True:
             await asyncio.sleep(_BUDGETS_SECONDS)
-            if self.runtime.keys.budgeted:
-                await self.reporter.refresh(_BUDGETS_SECONDS)
+            if self.runtimes.current.keys.budgeted:
+                await self.outcomes.refresh(_BUDGETS_SECONDS)
 
-    def _engine(self, config: RouterConfig) -> CascadeEngine:
-        return CascadeEngine(build_engine(config, observer=EngineMetrics(self.metrics)))
-
-    def _background(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _background(self, work: Coroutine[None, None, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))

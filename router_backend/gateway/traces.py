@@ -6,23 +6,19 @@ Spans hold no prompt and no completion.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Outcome
-from router_backend.core.tracing import PARENT, STATE, TraceContext, trace_context
+from router_backend.core.tracing import TraceContext
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span, Tracer
 
-    from router_backend.gateway.http.exchange import Exchange
 
-_OPERATIONS = {
-    "/v1/chat/completions": "chat",
-    "/v1/completions": "text_completion",
-    "/v1/embeddings": "embeddings",
-}
+Operation = Literal["chat", "text_completion", "embeddings"]
 
 
 class Traces:
@@ -44,9 +40,9 @@ class Traces:
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=url)))
         self._tracer: Tracer = self._provider.get_tracer("llm_router.gateway")
 
-    def begin(self, exchange: Exchange) -> Trace:
-        """The trace of one completion; it is exported when it has ended."""
-        return Trace(self._tracer, exchange)
+    def begin(self, operation: Operation, parent: TraceContext, started: float, request_id: str) -> Trace:
+        """The trace of one completion; it is exported when it has ended. `started`: time.monotonic() of its arrival."""
+        return Trace(self._tracer, operation, parent, started, request_id)
 
     def close(self) -> None:
         """Send what waits; blocks for a few seconds at most."""
@@ -56,29 +52,30 @@ class Traces:
 class Trace:
     """The spans of one completion: the whole, the decision, the upstream call. They begin when the request came in."""
 
-    def __init__(self, tracer: Tracer, exchange: Exchange) -> None:
+    def __init__(
+        self, tracer: Tracer, operation: Operation, parent: TraceContext, started: float, request_id: str
+    ) -> None:
         from opentelemetry import trace
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-        self._tracer, self._exchange = tracer, exchange
-        self._operation = _OPERATIONS.get(exchange.path, "chat")
-        self._began = time.time_ns() - int((time.monotonic() - exchange.started) * 1e9)
-        parent = TraceContextTextMapPropagator().extract(incoming(exchange))
-        self._span = tracer.start_span(self._operation, parent, trace.SpanKind.SERVER, start_time=self._began)
-        self._inside = trace.set_span_in_context(self._span, parent)
+        self._tracer, self._operation, self._request_id = tracer, operation, request_id
+        self._began = time.time_ns() - int((time.monotonic() - started) * 1e9)
+        outside = TraceContextTextMapPropagator().extract(parent)
+        self._span = tracer.start_span(operation, outside, trace.SpanKind.SERVER, start_time=self._began)
+        self._inside = trace.set_span_in_context(self._span, outside)
         self._call: Span | None = None
 
     @property
     def context(self) -> TraceContext:
         """Of the whole, for Triton."""
-        return _told(self._inside)
+        return _carried(self._inside)
 
     def call(self) -> TraceContext:
         """Begin the span of the upstream call; its context is the upstream's."""
         from opentelemetry import trace
 
         self._call = self._tracer.start_span(self._operation, self._inside, trace.SpanKind.CLIENT)
-        return _told(trace.set_span_in_context(self._call, self._inside))
+        return _carried(trace.set_span_in_context(self._call, self._inside))
 
     def end(self, decision: RoutedDecision, outcome: Outcome, decided: float) -> None:
         """All of it has ended. `decided`: seconds that the decision took, 0 when none was asked for."""
@@ -95,22 +92,36 @@ class Trace:
             )
             self._call.end(end)
         self._span.update_name(name)
-        self._span.set_attributes(_attributes(self._exchange, self._operation, decision, outcome))
+        self._span.set_attributes(_attributes(self._request_id, self._operation, decision, outcome))
         if outcome.status >= 500:
             self._span.set_status(trace.StatusCode.ERROR)
         self._span.end(end)
 
 
-def incoming(exchange: Exchange) -> TraceContext:
-    """The trace that the client says its request belongs to."""
-    headers = exchange.scope["headers"]
-    values = (
-        [value.decode("latin-1") for key, value in headers if key == name] for name in (PARENT.encode(), STATE.encode())
-    )
-    return trace_context(*values)
+class NoTraces:
+    """In place of `Traces` where nothing is exported: the client's trace goes on to Triton and upstreams as it came."""
+
+    def begin(self, operation: Operation, parent: TraceContext, started: float, request_id: str) -> NoTrace:
+        return NoTrace(parent)
+
+    def close(self) -> None:
+        """Nothing waits."""
 
 
-def _told(context: Context) -> TraceContext:
+@dataclass(frozen=True, slots=True)
+class NoTrace:
+    """In place of `Trace`."""
+
+    context: TraceContext
+
+    def call(self) -> TraceContext:
+        return self.context
+
+    def end(self, decision: RoutedDecision, outcome: Outcome, decided: float) -> None:
+        """Nothing is exported."""
+
+
+def _carried(context: Context) -> TraceContext:
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     carrier: dict[str, str] = {}
@@ -118,7 +129,7 @@ def _told(context: Context) -> TraceContext:
     return carrier
 
 
-def _attributes(exchange: Exchange, operation: str, decision: RoutedDecision, outcome: Outcome) -> dict[str, Any]:
+def _attributes(request_id: str, operation: str, decision: RoutedDecision, outcome: Outcome) -> dict[str, Any]:
     attributes: dict[str, Any] = {
         "gen_ai.operation.name": operation,
         "gen_ai.provider.name": "llm-router",
@@ -127,7 +138,7 @@ def _attributes(exchange: Exchange, operation: str, decision: RoutedDecision, ou
         "gen_ai.usage.input_tokens": outcome.usage.prompt,
         "gen_ai.usage.output_tokens": outcome.usage.completion,
         "http.response.status_code": outcome.status,
-        "llm_router.request_id": exchange.request_id,
+        "llm_router.request_id": request_id,
         "llm_router.decision_id": decision.decision_id,
         "llm_router.task": decision.task,
         "llm_router.reason": decision.reason,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import grpc
 import orjson
@@ -44,11 +45,18 @@ class TritonError(RuntimeError):
 
 
 class TritonClient:
-    """One channel to one Triton; bound to the running event loop."""
+    """One channel to one Triton, opened at the first call, on the running event loop."""
 
     def __init__(self, url: str) -> None:
-        self._channel = grpc.aio.insecure_channel(url, options=_CHANNEL)
-        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._url = url
+
+    @cached_property
+    def _channel(self) -> grpc.aio.Channel:
+        return grpc.aio.insecure_channel(self._url, options=_CHANNEL)
+
+    @cached_property
+    def _stub(self) -> service_pb2_grpc.GRPCInferenceServiceStub:
+        return service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     async def route(
         self, inputs: Mapping[str, bytes], parameters: Mapping[str, float | str], seconds: float, trace: TraceContext
@@ -62,11 +70,11 @@ class TritonClient:
         request.outputs.add(name="decision")
         for name, value in inputs.items():
             _add(request, name, "BYTES", struct.pack("<I", len(value)) + value)
-        for name, given in parameters.items():
-            if isinstance(given, str):
-                request.parameters[name].string_param = given
+        for name, parameter in parameters.items():
+            if isinstance(parameter, str):
+                request.parameters[name].string_param = parameter
             else:
-                request.parameters[name].double_param = given
+                request.parameters[name].double_param = parameter
         response = await self._infer(request, seconds, trace)
         try:
             return RoutedDecision.from_json(_output(response, "decision")[4:])
@@ -87,19 +95,30 @@ class TritonClient:
         if tags:
             _add(request, "tags", "BYTES", _text(tags))
         response = await self._infer(request, seconds)
-        (reward,) = struct.unpack("<f", _output(response, "reward"))
-        return float(reward)
+        reward = _output(response, "reward")
+        if len(reward) != 4:
+            raise TritonError("error", message="feedback answered without a usable reward")
+        return float(struct.unpack("<f", reward)[0])
 
     async def report(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome], seconds: float) -> Spend:
-        """Write decisions and outcomes; they are durable when this returns. What keys have spent then, if it is told."""
+        """Write decisions and outcomes; they are durable when this returns. What keys have spent then, if Triton says it.
+
+        Raises:
+            TritonError: they are not durable, as far as is known.
+            ValueError: a record can't be written down.
+        """
         request = service_pb2.ModelInferRequest(model_name="feedback")
         records = encode_records(decisions, outcomes)
         _add(request, "records", "BYTES", struct.pack("<I", len(records)) + records)
         response = await self._infer(request, seconds)
         if _output(response, "accepted") != b"\x01":
             raise TritonError("error", message="feedback did not accept the records")
-        told = [tensor.name for tensor in response.outputs]
-        spend: Spend = orjson.loads(_output(response, "spend")[4:]) if "spend" in told else {}
+        if not any(tensor.name == "spend" for tensor in response.outputs):
+            return {}
+        try:
+            spend: Spend = orjson.loads(_output(response, "spend")[4:])
+        except ValueError as error:
+            raise TritonError("error", message=f"feedback answered with a spend that is not JSON ({error})") from error
         return spend
 
     async def ready(self, model: str, seconds: float = 1.0) -> bool:
@@ -119,8 +138,8 @@ class TritonClient:
         try:
             return await self._stub.ModelInfer(request, timeout=seconds, metadata=tuple(trace.items()))
         except grpc.aio.AioRpcError as error:
-            found = _CODES.search(error.details() or "")
-            code, message = found.groups() if found else ("", "")
+            match = _CODES.search(error.details() or "")
+            code, message = match.groups() if match else ("", "")
             cause = "configuration" if code == "OTHER_CONFIGURATION" else _CAUSES.get(error.code(), "error")
             raise TritonError(cause, code, message.strip()) from None
 
@@ -136,7 +155,7 @@ def _add(request: service_pb2.ModelInferRequest, name: str, datatype: str, data:
 
 
 def _output(response: service_pb2.ModelInferResponse, name: str) -> bytes:
-    for tensor, data in zip(response.outputs, response.raw_output_contents, strict=True):
+    for tensor, data in zip(response.outputs, response.raw_output_contents, strict=False):
         if tensor.name == name:
             return bytes(data)
     raise TritonError("error", message=f"{response.model_name} answered without {name!r}")

@@ -9,7 +9,8 @@ from pathlib import Path
 from router_backend.classifier.artifact import newest_artifact
 from router_backend.config import RouterConfig, load_config
 from router_backend.contract import ContractError
-from router_backend.launcher.ports import claim, is_loopback
+from router_backend.core.addresses import is_loopback
+from router_backend.launcher.ports import claim
 from router_backend.triton.server.embedded import installation
 
 ADMIN_KEY_FILE = "triton-admin.key"

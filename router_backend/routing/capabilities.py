@@ -1,10 +1,11 @@
-"""Which arms can take a request at all: asked before they are scored."""
+"""Which arms can take a request at all: asked before they are scored, and where no policy decides."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from router_backend.config import RouterConfig
 from router_backend.config.models import Capability, ModelConfig
 
 _IMAGES = frozenset({"image_url", "input_image", "image"})
@@ -65,3 +66,20 @@ def fits(model: ModelConfig, body: Mapping[str, Any], prompt_tokens: int) -> boo
     from the upstream as `context_length` and falls back to a model with a larger window.
     """
     return misfit(model, body, prompt_tokens) is None
+
+
+def default_order(
+    config: RouterConfig, allowed: Collection[str], prompt: Mapping[str, Any] | None, endpoint: str
+) -> tuple[str, ...]:
+    """The arms to ask where no policy decides: the default model first, then the others, should it be down, too.
+
+    Only what the client allows (empty: all). Arms that can't take the request come last: they are asked only where no
+    other is left. `prompt`: the chat request that stands for it; None: token ids, or texts to embed.
+    """
+    models = [model for model in config.models if not allowed or model.name in allowed]
+    models.sort(key=lambda model: (not fits(model, prompt or {}, 0), model.name != config.default_model))
+    if endpoint == "embeddings":
+        models = [model for model in models if "embeddings" in model.capabilities] or models
+    if prompt is None:
+        models = [model for model in models if model.upstream.kind != "tensorrtllm"] or models
+    return tuple(model.name for model in models)

@@ -14,7 +14,7 @@ import pytest
 
 from router_backend.gateway.app import create_app
 from router_backend.gateway.server import build_server
-from router_backend.gateway.service import Gateway, GatewaySettings
+from router_backend.gateway.service import GatewaySettings, Service
 from tests.support.arms import model, router_config
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import ScriptedUpstream
@@ -24,7 +24,7 @@ from tests.support.scripted_upstream import ScriptedUpstream
 class Running:
     """A gateway that listens, and a client of it."""
 
-    app: Gateway  # what the process holds
+    app: Service  # what the process holds
     port: int
     http: httpx.AsyncClient
 
@@ -111,6 +111,6 @@ async def serve() -> AsyncIterator[Serve]:
                 await task
 
             stack.push_async_callback(stop)
-            return Running(app.gateway, port, http)
+            return Running(app.service, port, http)
 
         yield start

@@ -11,6 +11,7 @@ import pytest
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.ids import new_decision_id
 from tests.gateway.conftest import Serve
+from tests.gateway.keys.test_auth import key_config
 from tests.gateway.test_disconnects import connect
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream
@@ -81,3 +82,19 @@ async def test_a_cascade_that_nobody_answers_has_its_broken_answers_paid(
     outcome = await _outcome(triton)
     assert outcome["status"] == 502
     assert outcome["cost"] > 0
+
+
+async def test_what_a_cascade_has_spent_is_charged_though_the_client_left(
+    serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    upstream.script(Script(text=["I'm sorry, but I can't help with that."]))
+    second.script(Script(first_delay=math.inf))
+    triton.decide = lambda _: _decided("policy:cascade")
+    headers, entry = key_config("k", usd_per_day=1)
+    gateway = await serve(upstream, second, triton=triton, policy={"name": "cascade"}, security={"api_keys": [entry]})
+    request = asyncio.create_task(gateway.chat(headers=headers))
+    await second.wait_running()
+    request.cancel()
+    outcome = await _outcome(triton)
+    assert (outcome["status"], outcome["cost"]) == (499, pytest.approx(13e-6))
+    assert gateway.app.budgets.spent("k") == pytest.approx((13e-6, 13e-6))

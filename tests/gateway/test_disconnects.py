@@ -7,12 +7,15 @@ import json
 import math
 import random
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.gateway.conftest import Running, Serve
 from tests.gateway.test_streaming import outcome, stream
+from tests.support.arms import model
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
@@ -98,6 +101,23 @@ async def test_a_client_that_does_not_read_is_let_go(serve: Serve, upstream: Scr
     writer.transport.pause_reading()  # type: ignore[attr-defined]
     await upstream.wait_cancelled(within=10)
     assert "llm_router_in_flight_requests 0.0" in (await gateway.http.get("/metrics")).text
+    writer.close()
+
+
+async def test_a_running_answer_keeps_its_time_limit_through_a_reload(
+    serve: Serve, upstream: ScriptedUpstream, tmp_path: Path
+) -> None:
+    upstream.script(Script(text=["x" * 100_000] * 1000, first_delay=1))
+    path = tmp_path / "router.yaml"
+    models = [model("a", upstream.base_url)]
+    path.write_text(yaml.safe_dump({"version": 1, "models": models, "default_model": "a", "timeouts": {"total": 600}}))
+    gateway = await serve(upstream, timeouts={"total": 2}, config_path=path)
+    _, writer = await connect(gateway, stream=True)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await upstream.wait_running()
+    assert (await gateway.http.post("/admin/reload")).status_code == 200
+    await upstream.wait_cancelled(within=15)
     writer.close()
 
 

@@ -97,7 +97,7 @@ async def check_fuzz(serve: Serve, upstream: ScriptedUpstream, triton: ScriptedT
     tasks = len(asyncio.all_tasks())
     await fuzz(gateway, count, 1)
     assert upstream.running == 0
-    assert gateway.app.reporter.depth == 0
+    assert gateway.app.outcomes.depth == 0
     assert len(asyncio.all_tasks()) <= tasks + 50  # connections that the client and the upstream keep open
     assert (await gateway.chat()).status_code == 200
 

@@ -25,7 +25,7 @@ async def give(gateway: Running, decision_id: str, score: Any = 1, **fields: Any
 
 async def until_reported(gateway: Running) -> None:
     async with asyncio.timeout(10):
-        while gateway.app.reporter.depth:
+        while gateway.app.outcomes.depth:
             await asyncio.sleep(0.005)
 
 
@@ -94,7 +94,7 @@ async def test_reports_are_bounded_and_the_oldest_are_lost_first(
     gateway = await serve(upstream, triton=triton, gateway={"reports_kept": 3})
     triton.refuse = Refusal(grpc.StatusCode.INTERNAL, "UNAVAILABLE: the store is locked")
     made = [(await gateway.chat(model="a")).headers["x-router-decision-id"] for _ in range(8)]
-    assert gateway.app.reporter.depth <= 6  # those that wait, and a group that is being tried
+    assert gateway.app.outcomes.depth <= 6  # those that wait, and a group that is being tried
     triton.refuse = None
     await until_reported(gateway)
     assert made[-1] in triton.outcomes
@@ -114,13 +114,25 @@ async def test_a_refused_report_does_not_hold_up_the_others(
     assert decision in triton.outcomes
 
 
+async def test_an_outcome_that_can_not_be_written_down_is_lost_alone(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    upstream.script(Script(finish="\ud800"), Script())
+    gateway = await serve(upstream, triton=triton)
+    bad, good = [(await gateway.chat(model="a")).headers["x-router-decision-id"] for _ in range(2)]
+    await until_reported(gateway)
+    assert good in triton.outcomes
+    assert bad not in triton.outcomes
+    assert await metric(gateway, "llm_router_reports_lost_total") == 1
+
+
 async def test_reports_are_sent_before_the_gateway_ends(
     serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
 ) -> None:
     triton.report_delay = 0.1
     gateway = await serve(upstream, triton=triton)
     decisions = [(await gateway.chat(model="a")).headers["x-router-decision-id"] for _ in range(3)]
-    await gateway.app.reporter.aclose()
+    await gateway.app.outcomes.aclose()
     assert set(decisions) <= set(triton.outcomes)
 
 

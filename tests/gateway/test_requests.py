@@ -242,3 +242,16 @@ async def test_an_upstream_that_sends_garbage_is_502(serve: Serve, upstream: Scr
     upstream.script(Script(body=b"<html>"))
     gateway = await serve(upstream)
     check_error(await gateway.chat(model="a"), 502)
+
+
+async def test_openapi_lists_the_whole_api(serve: Serve, upstream: ScriptedUpstream) -> None:
+    gateway = await serve(upstream)
+    listed = (await gateway.http.get("/openapi.json")).json()["paths"]
+    pages = {"/", "/playground.css", "/playground.js", "/openapi.json"}
+    served = {
+        (path.replace("*", "{id}"), method.lower())
+        for path, methods in gateway.app.routes().items()
+        for method in methods
+        if path not in pages
+    }
+    assert {(path, method) for path, operations in listed.items() for method in operations} == served

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from router_backend.core.records import Usage
-from router_backend.forwarding.progress import Progress
+from router_backend.forwarding.progress import Expense, Progress
 from router_backend.learning.outcome import outcome_of
 from tests.support.arms import model, router_config
 
@@ -33,18 +33,18 @@ def test_an_outcome_says_who_answered_how_fast_and_at_what_cost() -> None:
 
 
 def test_what_a_cascade_discarded_is_paid_for() -> None:
-    answer = progress(usage_known=True, discarded=(("b", TOKENS), ("b", TOKENS)))
+    answer = progress(usage_known=True, discarded=(Expense("b", TOKENS), Expense("b", TOKENS)))
     assert outcome_of("id", answer, 200, CONFIG, started=0).cost == pytest.approx(3 * COST)
 
 
 def test_what_a_cascade_discarded_is_paid_for_though_no_answer_follows() -> None:
-    answer = progress(usage=Usage(), discarded=(("b", TOKENS),))
+    answer = progress(usage=Usage(), discarded=(Expense("b", TOKENS),))
     assert outcome_of("id", answer, 499, CONFIG, started=0).cost == pytest.approx(COST)
 
 
 @pytest.mark.parametrize("arm", ["gone", "a"])
 def test_an_arm_that_is_not_configured_any_more_has_no_price(arm: str) -> None:
-    answer = progress(arm, usage_known=True, discarded=(("gone", TOKENS),))
+    answer = progress(arm, usage_known=True, discarded=(Expense("gone", TOKENS),))
     assert outcome_of("id", answer, 200, CONFIG, started=0).cost is None
 
 

@@ -12,6 +12,7 @@ import orjson
 
 from router_backend.core.errors import OpenAIError
 from router_backend.core.ids import new_decision_id
+from router_backend.core.tracing import PARENT, STATE, TraceContext, trace_context
 from router_backend.gateway.http.errors import ApiError, ClientGone, Header, retry_after
 
 Message = MutableMapping[str, Any]
@@ -34,8 +35,8 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        given = self.headers.get(b"x-request-id", b"")
-        self.request_id = given.decode() if _REQUEST_ID.fullmatch(given) else new_decision_id()
+        request_id = self.headers.get(b"x-request-id", b"")
+        self.request_id = request_id.decode() if _REQUEST_ID.fullmatch(request_id) else new_decision_id()
         self.status = 0  # of the response; 499: the client left first
         self.key = ""  # name of the API key
         self.log: dict[str, Any] = {}  # further fields of the access log
@@ -51,6 +52,15 @@ class Exchange:
         """A request header's text, None if it was not sent."""
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1").strip()
+
+    @property
+    def trace(self) -> TraceContext:
+        """The trace that the client says its request belongs to."""
+        parents, states = (
+            [value.decode("latin-1") for key, value in self.scope["headers"] if key == name.encode()]
+            for name in (PARENT, STATE)
+        )
+        return trace_context(parents, states)
 
     async def body(self, limit: int, seconds: float) -> bytes:
         """The whole request body.
@@ -143,6 +153,10 @@ class Exchange:
     async def fail(self, error: OpenAIError, headers: Sequence[Header] = ()) -> None:
         """Send an error in place of a response."""
         await self.respond(error.status, error.json(), [*headers, *retry_after(error)])
+
+
+Handler = Callable[[Exchange], Awaitable[None]]
+"""Answers the requests of one endpoint."""
 
 
 def _too_large(limit: int, close: bool) -> ApiError:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import secrets
 import time
 from collections.abc import Sequence
 
 from router_backend.config.security import ApiKey, Scope
+from router_backend.core.addresses import is_loopback
 from router_backend.gateway.http.errors import ApiError
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.keys.budgets import Budgets, limited
@@ -21,14 +21,6 @@ def new_key() -> tuple[str, str]:
     """A fresh key and the SHA-256 that `router.yaml` keeps of it. 256 random bits need no slow hash."""
     key = KEY_PREFIX + secrets.token_urlsafe(32)
     return key, hashlib.sha256(key.encode()).hexdigest()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address to listen on (or of a client) is this machine's alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class Rates:
@@ -93,11 +85,11 @@ class Keys:
     def _find(self, authorization: str) -> ApiKey:
         scheme, _, value = authorization.partition(" ")
         shown = hashlib.sha256(value.strip().encode("latin-1", "replace")).hexdigest()
-        found = None
+        match = None
         for key in self._keys:  # all of them, each in constant time: the time says nothing about which one fits
             if hmac.compare_digest(shown, key.sha256):
-                found = key
-        if found is None or scheme.lower() != "bearer":
+                match = key
+        if match is None or scheme.lower() != "bearer":
             raise ApiError(
                 401,
                 "Incorrect API key provided" if value else "No API key provided: send 'Authorization: Bearer KEY'",
@@ -105,7 +97,7 @@ class Keys:
                 code="invalid_api_key",
                 headers=[(b"www-authenticate", b"Bearer")],
             )
-        return found
+        return match
 
 
 def _same_site_only(exchange: Exchange) -> None:

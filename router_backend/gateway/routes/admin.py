@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from router_backend.config import ConfigError
 from router_backend.gateway.http.errors import ApiError
 from router_backend.gateway.http.exchange import Exchange
-
-if TYPE_CHECKING:
-    from router_backend.gateway.service import Gateway, Handler
+from router_backend.gateway.runtime import Runtimes
 
 _SECRET = "…"
 
 
-def routes(gateway: Gateway) -> dict[tuple[str, str], Handler]:
-    async def reload(exchange: Exchange) -> None:
-        gateway.runtime.keys.admit(exchange, "admin")
+class ReloadHandler:
+    """POST: the configuration is read again."""
+
+    def __init__(self, runtimes: Runtimes) -> None:
+        self._runtimes = runtimes
+
+    async def __call__(self, exchange: Exchange) -> None:
+        self._runtimes.current.keys.admit(exchange, "admin")
         try:
-            config = gateway.reload()
+            config = self._runtimes.reload()
         except ConfigError as error:
             raise ApiError(409, f"The configuration in use stays: {error}", code="invalid_configuration") from None
         await exchange.json({"status": "reloaded", "models": list(config.names)})
 
-    async def config(exchange: Exchange) -> None:
-        gateway.runtime.keys.admit(exchange, "admin")
-        await exchange.json(redacted(gateway.runtime.config.model_dump(mode="json", by_alias=True)))
 
-    return {("POST", "/admin/reload"): reload, ("GET", "/admin/config"): config}
+class ConfigHandler:
+    """GET of the configuration in use."""
+
+    def __init__(self, runtimes: Runtimes) -> None:
+        self._runtimes = runtimes
+
+    async def __call__(self, exchange: Exchange) -> None:
+        runtime = self._runtimes.current
+        runtime.keys.admit(exchange, "admin")
+        await exchange.json(redacted(runtime.config.model_dump(mode="json", by_alias=True)))
 
 
 def redacted(config: dict[str, Any]) -> dict[str, Any]:

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import orjson
 
 from router_backend.contract import TASKS
 from router_backend.gateway.http.errors import ApiError
 from router_backend.gateway.http.exchange import Exchange
+from router_backend.gateway.metrics import Metrics
+from router_backend.gateway.outcome_queue import OutcomeQueue
+from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.schemas import FeedbackBody, parse
-from router_backend.gateway.triton_client import TritonError
-
-if TYPE_CHECKING:
-    from router_backend.gateway.service import Gateway, Handler
+from router_backend.gateway.triton_client import TritonClient, TritonError
 
 _CALL_SECONDS = 5.0
 _WAIT_SECONDS = 2.0
+_MAX_BYTES = 64 * 1024
 _MAX_TAGS = 4096
+_FIELDS = ", ".join(FeedbackBody.__struct_fields__)
 
 
-def routes(gateway: Gateway) -> dict[tuple[str, str], Handler]:
-    async def feedback(exchange: Exchange) -> None:
-        runtime = gateway.runtime
+class FeedbackHandler:
+    """POST of one score."""
+
+    def __init__(self, runtimes: Runtimes, triton: TritonClient, outcomes: OutcomeQueue, metrics: Metrics) -> None:
+        self._runtimes, self._triton, self._outcomes, self._metrics = runtimes, triton, outcomes, metrics
+
+    async def __call__(self, exchange: Exchange) -> None:
+        runtime = self._runtimes.current
         runtime.keys.admit(exchange, "feedback")
-        body = parse(await exchange.body(64 * 1024, runtime.config.gateway.body_seconds), FeedbackBody)
+        body = parse(await exchange.body(_MAX_BYTES, runtime.config.gateway.body_seconds), FeedbackBody)
         decision_id, tags = body["decision_id"], body.get("tags")
         _check(body.keys() - FeedbackBody.__struct_fields__ == set(), "", f"Unknown fields; known: {_FIELDS}")
         _check(0 < len(decision_id) <= 64, "decision_id", "'decision_id' must be the id of a decision")
@@ -35,19 +40,16 @@ def routes(gateway: Gateway) -> dict[tuple[str, str], Handler]:
         tags_json = orjson.dumps(tags).decode() if tags else ""
         _check(len(tags_json) <= _MAX_TAGS, "tags", f"'tags' must fit in {_MAX_TAGS} bytes of JSON")
         exchange.log["decision_id"] = decision_id
-        await gateway.reporter.settled(decision_id, _WAIT_SECONDS)
+        await self._outcomes.settled(decision_id, _WAIT_SECONDS)
         try:
-            reward = await gateway.triton.feedback(decision_id, body["score"], cost, task, tags_json, _CALL_SECONDS)
+            reward = await self._triton.feedback(decision_id, body["score"], cost, task, tags_json, _CALL_SECONDS)
         except TritonError as error:
-            raise _refused(gateway, error) from None
-        gateway.metrics.feedback.labels("accepted").inc()
-        gateway.metrics.reward.observe(reward)
+            result, refusal = _refusal(error)
+            self._metrics.feedback.labels(result).inc()
+            raise refusal from None
+        self._metrics.feedback.labels("accepted").inc()
+        self._metrics.reward.observe(reward)
         await exchange.json({"object": "feedback", "decision_id": decision_id, "accepted": True, "reward": reward})
-
-    return {("POST", "/v1/feedback"): feedback}
-
-
-_FIELDS = ", ".join(FeedbackBody.__struct_fields__)
 
 
 def _check(fine: bool, param: str, message: str) -> None:
@@ -55,19 +57,13 @@ def _check(fine: bool, param: str, message: str) -> None:
         raise ApiError(400, message, code="invalid_value", param=param or None)
 
 
-def _refused(gateway: Gateway, error: TritonError) -> ApiError:
+def _refusal(error: TritonError) -> tuple[str, ApiError]:
+    """The metric's word for it, and what the client is told."""
     if error.code == "NOT_FOUND":
-        gateway.metrics.feedback.labels("unknown_decision").inc()
         message = "No decision with this id: never made, not yet stored, or past its retention"
-        return ApiError(404, message, code="decision_not_found", param="decision_id")
+        return "unknown_decision", ApiError(404, message, code="decision_not_found", param="decision_id")
     if error.code == "INVALID_ARGUMENT":
-        gateway.metrics.feedback.labels("refused").inc()
-        return ApiError(400, error.message, code="invalid_value")
-    gateway.metrics.feedback.labels("unavailable").inc()
-    return ApiError(
-        503,
-        f"Feedback can't be stored now ({error.cause}); send it again later",
-        type="server_error",
-        code="feedback_unavailable",
-        retry_after=1,
-    )
+        return "refused", ApiError(400, error.message, code="invalid_value")
+    message = f"Feedback can't be stored now ({error.cause}); send it again later"
+    unavailable = ApiError(503, message, type="server_error", code="feedback_unavailable", retry_after=1)
+    return "unavailable", unavailable

@@ -1,29 +1,26 @@
-"""`/health/live`, `/health/ready` and `/metrics`: open to everybody, for probes and scrapers; they hold no content."""
+"""`/health/live` and `/health/ready`: open to everybody, for probes; they hold no content."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from router_backend.gateway.http.exchange import Exchange
-from router_backend.gateway.metrics import CONTENT_TYPE
-
-if TYPE_CHECKING:
-    from router_backend.gateway.service import Gateway, Handler
+from router_backend.gateway.runtime import Runtimes
+from router_backend.gateway.triton_client import TritonClient
 
 
-def routes(gateway: Gateway) -> dict[tuple[str, str], Handler]:
-    async def live(exchange: Exchange) -> None:
-        await exchange.json({"status": "live"})
+async def live(exchange: Exchange) -> None:
+    """200: the process runs."""
+    await exchange.json({"status": "live"})
 
-    async def ready(exchange: Exchange) -> None:
-        """200 only when a routed request would succeed: `route` takes requests, and an upstream does."""
-        routing = await gateway.triton.ready("route")
-        upstreams = dict(gateway.runtime.engine.health())
-        fine = routing and any(state != "open" for state in upstreams.values())
-        status = {"status": "ready" if fine else "not ready", "route": routing, "upstreams": upstreams}
-        await exchange.json(status, 200 if fine else 503, [] if fine else [(b"retry-after", b"1")])
 
-    async def metrics(exchange: Exchange) -> None:
-        await exchange.respond(200, gateway.metrics.text(), content_type=CONTENT_TYPE)
+class ReadyHandler:
+    """200 only when a routed request would succeed: `route` takes requests, and an upstream does."""
 
-    return {("GET", "/health/live"): live, ("GET", "/health/ready"): ready, ("GET", "/metrics"): metrics}
+    def __init__(self, runtimes: Runtimes, triton: TritonClient) -> None:
+        self._runtimes, self._triton = runtimes, triton
+
+    async def __call__(self, exchange: Exchange) -> None:
+        routing = await self._triton.ready("route")
+        upstreams = dict(self._runtimes.current.engine.health())
+        ready = routing and any(state != "open" for state in upstreams.values())
+        status = {"status": "ready" if ready else "not ready", "route": routing, "upstreams": upstreams}
+        await exchange.json(status, 200 if ready else 503, [] if ready else [(b"retry-after", b"1")])

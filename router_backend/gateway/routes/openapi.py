@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import orjson
@@ -10,9 +10,6 @@ import orjson
 from router_backend.gateway.hints import NAMES
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.schemas import Chat, Completion, Embedding, FeedbackBody, Route
-
-if TYPE_CHECKING:
-    from router_backend.gateway.service import Gateway, Handler
 
 _REF = "#/components/schemas/{name}"
 _ERRORS = {
@@ -90,18 +87,26 @@ def document() -> dict[str, Any]:
                     },
                 }
             },
+            "/metrics": {"get": {"summary": "Metrics for Prometheus.", "responses": {"200": _metrics()}}},
+            "/admin/reload": {"post": _operation("Read the configuration again.", _reload())},
+            "/admin/config": {
+                "get": _operation(
+                    "The configuration in use, without secrets.", {"200": _json("It.", {"type": "object"})}
+                )
+            },
         },
         "components": {"schemas": components, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
     }
 
 
-def routes(gateway: Gateway) -> dict[tuple[str, str], Handler]:
-    data = orjson.dumps(document())
+class OpenAPIHandler:
+    """GET of the document."""
 
-    async def openapi(exchange: Exchange) -> None:
-        await exchange.respond(200, data)
+    def __init__(self) -> None:
+        self._data = orjson.dumps(document())
 
-    return {("GET", "/openapi.json"): openapi}
+    async def __call__(self, exchange: Exchange) -> None:
+        await exchange.respond(200, self._data)
 
 
 def _completion(schema: str, summary: str) -> dict[str, Any]:
@@ -128,6 +133,19 @@ def _operation(summary: str, answers: dict[str, Any], *, body: str = "", path: s
     if path:
         operation["parameters"] = [{"name": path, "in": "path", "required": True, "schema": {"type": "string"}}]
     return operation
+
+
+def _metrics() -> dict[str, Any]:
+    return {"description": "The text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+
+
+def _reload() -> dict[str, Any]:
+    error = {"$ref": _REF.format(name="Error")}
+    status = {"type": "object", "required": ["status", "models"]}
+    return {
+        "200": _json("It is in use from the next request on.", status),
+        "409": _json("It can't be used; the one in use stays.", error),
+    }
 
 
 def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:

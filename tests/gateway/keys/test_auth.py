@@ -155,7 +155,7 @@ async def leave_canaries(gateway: Running, upstream: ScriptedUpstream, headers: 
     async def crash(*_: Any) -> None:
         raise RuntimeError(CANARY)
 
-    gateway.app.runtime.engine.forward = crash  # type: ignore[method-assign, assignment]
+    gateway.app.runtimes.current.engine.forward = crash  # type: ignore[method-assign, assignment]
     check_error(await gateway.chat(CANARY, model="a", headers=headers), 500)
 
 
@@ -195,4 +195,4 @@ async def test_configuration_is_read_again_and_mistakes_change_nothing(
     error = check_error(await gateway.http.post("/admin/reload"), 409)
     assert "router.yaml:1" in error["message"]
     assert (await gateway.chat(model="late")).status_code == 200
-    assert isinstance(gateway.app.runtime.config, RouterConfig)
+    assert isinstance(gateway.app.runtimes.current.config, RouterConfig)

@@ -1,0 +1,63 @@
+"""The way of every completion and embedding: read, plan, forward, send, account."""
+
+from __future__ import annotations
+
+from router_backend.config.security import ApiKey
+from router_backend.forwarding.answers import Answer
+from router_backend.forwarding.cascade.choice import cascade_of
+from router_backend.forwarding.failure import ForwardError
+from router_backend.forwarding.request import Endpoint, ForwardRequest
+from router_backend.gateway.accounting import Account, Ledger
+from router_backend.gateway.http.exchange import Exchange
+from router_backend.gateway.memory import Sessions
+from router_backend.gateway.plan import make_plan
+from router_backend.gateway.request import read_request
+from router_backend.gateway.runtime import Runtime
+from router_backend.gateway.send import send
+from router_backend.gateway.traces import NoTraces, Operation, Traces
+from router_backend.gateway.triton_client import TritonClient
+
+_OPERATIONS: dict[Endpoint, Operation] = {
+    "chat/completions": "chat",
+    "completions": "text_completion",
+    "embeddings": "embeddings",
+}
+
+
+class CompletionPipeline:
+    """Answers completions; holds nothing of a request."""
+
+    def __init__(self, triton: TritonClient, sessions: Sessions, traces: Traces | NoTraces, ledger: Ledger) -> None:
+        self._triton, self._sessions, self._traces, self._ledger = triton, sessions, traces, ledger
+
+    async def complete(
+        self, exchange: Exchange, raw: bytes, endpoint: Endpoint, key: ApiKey | None, runtime: Runtime
+    ) -> None:
+        """Answer one request, whose body is `raw`.
+
+        Raises:
+            ApiError: the request is malformed, or no model could ever take it.
+            ClientGone: the client doesn't read its answer.
+        """
+        config = runtime.config
+        request = read_request(exchange, raw, endpoint, key, runtime, self._sessions)
+        trace = self._traces.begin(_OPERATIONS[endpoint], request.trace, request.started, request.request_id)
+        plan = await make_plan(request, runtime, self._triton, trace.context)
+        decision = plan.decision
+        forward = ForwardRequest(
+            body=request.body,
+            arms=plan.arms,
+            endpoint=endpoint,
+            named=plan.named,
+            task=decision.task,
+            request_id=request.request_id,
+            trace=trace.call(),
+        )
+        with Account(self._ledger, request, plan, forward, trace, config, exchange.log) as account:
+            answer: Answer | ForwardError
+            try:
+                answer = await runtime.engine.forward(forward, cascade_of(config, decision.policy, decision.reason))
+                account.progress = answer.progress
+            except ForwardError as error:
+                answer = error
+            await send(exchange, answer, request, plan, account, config.timeouts.total)

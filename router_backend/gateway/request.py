@@ -1,0 +1,63 @@
+"""A request as the rest of the path reads it: checked, and its hints taken out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from router_backend.config.security import ApiKey
+from router_backend.core.tracing import TraceContext
+from router_backend.forwarding.request import Endpoint
+from router_backend.gateway.hints import ClientHints, take_hints
+from router_backend.gateway.http.exchange import Exchange
+from router_backend.gateway.memory import Sessions
+from router_backend.gateway.runtime import Runtime
+from router_backend.gateway.schemas import SHAPES, Shape, parse
+
+AUTO = "auto"
+"""The model that lets the router choose."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """One chat, text completion or embedding; no value of it changes on the way."""
+
+    endpoint: Endpoint
+    body: dict[str, Any]  # the client's, without our hints
+    hints: ClientHints
+    previous_model: str  # the session's last; empty: none is known
+    key: str  # name of the API key
+    request_id: str
+    trace: TraceContext  # the client's
+    started: float  # time.monotonic() when it came in
+
+
+def read_request(
+    exchange: Exchange,
+    raw: bytes,
+    endpoint: Endpoint,
+    key: ApiKey | None,
+    runtime: Runtime,
+    sessions: Sessions,
+    shape: Shape | None = None,
+) -> CompletionRequest:
+    """A request from its raw body. `shape`: of the body, where it isn't the endpoint's own.
+
+    Raises:
+        ApiError: 400, body or hints are malformed; 403, the key may not name a policy.
+    """
+    body = parse(raw, shape or SHAPES[endpoint])
+    body.setdefault("model", AUTO)  # only a request for a decision alone may leave it out
+    hints = take_hints(exchange.headers, body, runtime.config.names)
+    if hints.policy:
+        runtime.keys.require(key, "policy")
+    return CompletionRequest(
+        endpoint=endpoint,
+        body=body,
+        hints=hints,
+        previous_model=sessions.model(exchange.key, hints.session) if hints.session else "",
+        key=exchange.key,
+        request_id=exchange.request_id,
+        trace=exchange.trace,
+        started=exchange.started,
+    )

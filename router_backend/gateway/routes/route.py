@@ -1,0 +1,45 @@
+"""`/v1/route`: a decision alone; nothing is forwarded."""
+
+from __future__ import annotations
+
+from router_backend.gateway.http.errors import ApiError
+from router_backend.gateway.http.exchange import Exchange
+from router_backend.gateway.memory import Decisions, Sessions
+from router_backend.gateway.plan import ask
+from router_backend.gateway.request import read_request
+from router_backend.gateway.runtime import Runtimes
+from router_backend.gateway.schemas import Route
+from router_backend.gateway.triton_client import TritonClient, TritonError
+
+_SECONDS = 2.0  # nobody's answer waits for a decision alone
+
+
+class RouteHandler:
+    """POST of a chat request, or of the parts of it that a decision depends on."""
+
+    def __init__(self, runtimes: Runtimes, triton: TritonClient, sessions: Sessions, decisions: Decisions) -> None:
+        self._runtimes, self._triton, self._sessions, self._decisions = runtimes, triton, sessions, decisions
+
+    async def __call__(self, exchange: Exchange) -> None:
+        with self._runtimes.current as runtime:
+            key = runtime.keys.admit(exchange, "chat")
+            limits = runtime.config.gateway
+            raw = await exchange.body(limits.max_body_bytes, limits.body_seconds)
+            request = read_request(exchange, raw, "chat/completions", key, runtime, self._sessions, Route)
+            try:
+                decision = await ask(request.body, request, runtime, self._triton, _SECONDS, request.trace)
+            except TritonError as error:
+                raise _refusal(error) from None
+            await exchange.json(self._decisions.add(exchange.key, decision).public())
+
+
+def _refusal(error: TritonError) -> ApiError:
+    if error.code == "INVALID_ARGUMENT":
+        return ApiError(400, error.message, code="unroutable")
+    return ApiError(
+        503,
+        f"Triton's router is not available ({error.cause})",
+        type="server_error",
+        code="routing_unavailable",
+        retry_after=1,
+    )

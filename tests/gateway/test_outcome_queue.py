@@ -1,0 +1,70 @@
+"""The queue's sender outlives whatever happens to it: without it no outcome would leave any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from router_backend.core.records import Decision, Outcome
+from router_backend.gateway.outcome_queue import OutcomeQueue
+from router_backend.gateway.triton_client import TritonClient
+from router_backend.state.spend import Spend
+
+
+class Receiver:
+    """In Triton's place: keeps outcomes by their decision, and fails with those errors first."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self._errors = list(errors)
+        self.outcomes: dict[str, Outcome] = {}
+
+    async def report(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome], seconds: float) -> Spend:
+        if self._errors:
+            raise self._errors.pop(0)
+        self.outcomes |= {outcome.decision_id: outcome for outcome in outcomes}
+        return {}
+
+
+def outcome(decision_id: str) -> Outcome:
+    return Outcome(decision_id=decision_id, completed=0, served="a", status=200)
+
+
+async def emptied(queue: OutcomeQueue) -> None:
+    async with asyncio.timeout(10):
+        while queue.depth:
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("error", [ValueError("not a record"), KeyError("x"), RuntimeError("grpc")])
+async def test_a_group_that_fails_goes_again_one_by_one(error: Exception) -> None:
+    receiver, lost = Receiver(error), list[int]()
+    queue = OutcomeQueue(cast(TritonClient, receiver), 100, lost.append, lambda *_: None)
+    queue.outcome(outcome("1"))
+    queue.outcome(outcome("2"))
+    queue.start()
+    await emptied(queue)
+    assert receiver.outcomes.keys() == {"1", "2"}
+    assert not lost
+    await queue.aclose()
+
+
+async def test_a_failure_after_the_call_does_not_end_the_sender() -> None:
+    calls = 0
+
+    def on_durable(*_: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise ZeroDivisionError
+
+    receiver = Receiver()
+    queue = OutcomeQueue(cast(TritonClient, receiver), 100, lambda _: None, on_durable)
+    queue.start()
+    for decision_id in "123":
+        queue.outcome(outcome(decision_id))
+        await emptied(queue)
+    assert receiver.outcomes.keys() == {"1", "2", "3"}
+    await queue.aclose()
