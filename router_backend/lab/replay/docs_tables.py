@@ -1,4 +1,4 @@
-"""Writes the tables of docs/replay.md from the reports of its commands: `python -m tests.benchmarks.replay_tables out docs/replay.md`.
+"""Writes the tables of docs/replay.md from the reports of its commands: `python -m router_backend.lab.replay.docs_tables out docs/replay.md`.
 
 A table is found by its header row; the words around it stay, so read them again afterwards.
 """
