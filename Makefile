@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # Flags for `llm-router up`, such as ARGS="--gateway-port 9000".
 ARGS ?=
 
-.PHONY: setup up test test-slow lint bench docs lock clean
+.PHONY: setup up test test-slow lint bench docs docs-check lock clean
 
 setup: $(VENV)/.serve
 
@@ -43,8 +43,9 @@ test-slow: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy router_backend classifier_training clients
+	$(BIN)/mypy router_backend classifier_training clients docs/generate.py
 	PYTHONPATH=.:clients $(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
 
 # Beside the peers that are installed; ARGS=--install-peers installs them into a cache folder.
 bench: $(VENV)/.dev
@@ -52,9 +53,11 @@ bench: $(VENV)/.dev
 
 # Writes docs, dashboards and rules that are generated from code.
 docs: $(VENV)/.dev
-	$(BIN)/python -m router_backend.config.reference > docs/configuration.md
-	$(BIN)/python -m router_backend.observability.generate
-	$(BIN)/python -m router_backend.observability.chart_readme
+	$(BIN)/python docs/generate.py
+
+# Fails where one of them isn't what the code writes.
+docs-check: $(VENV)/.dev
+	$(BIN)/python docs/generate.py --check
 
 # Resolves the newest versions that pyproject.toml allows, in an environment of its own, into the lock file.
 lock:

@@ -1,7 +1,4 @@
-"""Writes docs/configuration.md from the schema, so that the page can't disagree with what is validated.
-
-python -m router_backend.config.reference > docs/configuration.md
-"""
+"""docs/configuration.md from the schema, so that the page can't disagree with what is validated; docs/generate.py writes it."""
 
 from __future__ import annotations
 
@@ -93,9 +90,3 @@ def _meaning(info: FieldInfo) -> str:
     ]
     text = info.description or ""
     return f"{text} ({', '.join(limits)})".strip() if limits else text
-
-
-if __name__ == "__main__":
-    import sys
-
-    sys.stdout.write(render())

@@ -1,7 +1,4 @@
-"""Writes the chart's README.md from values.yaml: each value with its comment (`# --`) and default.
-
-python -m router_backend.observability.chart_readme
-"""
+"""The chart's README.md from its values.yaml: each value with its comment (`# --`) and default."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ from pathlib import Path
 
 import yaml
 
-CHART = Path(__file__).resolve().parents[2] / "helm" / "llm-router"
 _HEAD = """# llm-router
 
 Sends each LLM request to the model with the best quality for its cost, on NVIDIA Triton. This page is written from
@@ -69,13 +65,13 @@ def _default(node: yaml.Node) -> str:
     return "" if value in (None, "") else f"`{json.dumps(value)}`"
 
 
-def render() -> str:
-    """The page."""
-    text = (CHART / "values.yaml").read_text()
+def render(chart: Path) -> str:
+    """The page of the chart in this folder."""
+    text = (chart / "values.yaml").read_text()
     tree = yaml.compose(text, Loader=yaml.SafeLoader)
     assert isinstance(tree, yaml.MappingNode)
     examples = []
-    for file in sorted((CHART / "examples").glob("*.yaml")):
+    for file in sorted((chart / "examples").glob("*.yaml")):
         about = file.read_text().partition("\n")[0].removeprefix("# ")
         examples.append(f"| [{file.name}](examples/{file.name}) | {about} |")
     table = [
@@ -87,7 +83,3 @@ def render() -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    (CHART / "README.md").write_text(render())

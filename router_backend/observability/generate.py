@@ -1,7 +1,4 @@
-"""Writes what is generated: the chart's dashboards and rules, and docs/metrics.md.
-
-python -m router_backend.observability.generate
-"""
+"""The chart's dashboards and rules, and docs/metrics.md, as text; docs/generate.py writes them."""
 
 from __future__ import annotations
 
@@ -15,7 +12,6 @@ from router_backend.observability.catalogue import catalogue
 from router_backend.observability.dashboards import render
 from router_backend.observability.pages import PAGES
 
-PROJECT = Path(__file__).resolve().parents[2]
 _TITLES = {
     "gateway": "Gateway (`/metrics` on port 8080)",
     "triton": "Our models on Triton (`/metrics` on port 8002)",
@@ -30,15 +26,12 @@ and as 0 in `_sum`. Triton's page is at most half a second behind.
 """
 
 
-def files() -> dict[Path, str]:
-    """Every generated file, by its path from the project's folder."""
-    chart = Path("helm/llm-router")
-    made = {
-        chart / "dashboards" / f"{name}.json": json.dumps(render(page), indent=1) + "\n" for name, page in PAGES.items()
+def chart_files() -> dict[Path, str]:
+    """The generated files of the chart, by their paths from its folder."""
+    dashboards = {
+        Path(f"dashboards/{name}.json"): json.dumps(render(page), indent=1) + "\n" for name, page in PAGES.items()
     }
-    made[chart / "rules.yaml"] = yaml.safe_dump(rules(), sort_keys=False, width=1000)
-    made[Path("docs/metrics.md")] = metrics_page()
-    return made
+    return {**dashboards, Path("rules.yaml"): yaml.safe_dump(rules(), sort_keys=False, width=1000)}
 
 
 def metrics_page() -> str:
@@ -55,10 +48,3 @@ def metrics_page() -> str:
     rows += [f"| {alert.name} | {alert.after} | `{alert.expression.replace('|', chr(92) + '|')}` |" for alert in ALERTS]
     parts.append("## Alerts\n\nWhat to do: [operations.md](operations.md#alerts).\n\n" + "\n".join(rows) + "\n")
     return "\n".join(parts)
-
-
-if __name__ == "__main__":
-    for path, text in files().items():
-        target = PROJECT / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)

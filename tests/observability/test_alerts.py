@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from router_backend.observability.alerts import ALERTS
-from router_backend.observability.generate import PROJECT
+from tests.support.helm import PROJECT
 
 RULES = PROJECT / "helm/llm-router/rules.yaml"
 

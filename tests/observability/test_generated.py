@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,22 +15,36 @@ import yaml
 
 from router_backend.observability.alerts import ALERTS, RECORDED
 from router_backend.observability.catalogue import catalogue, unknown, used
-from router_backend.observability.generate import PROJECT, files
 from router_backend.observability.pages import PAGES
+from tests.support.helm import PROJECT
 
 QUERIES = [(page, panel, query) for page, board in PAGES.items() for panel, query in board.queries()]
 
 
-@pytest.mark.parametrize("path", list(files()), ids=str)
-def test_the_checked_in_file_is_what_the_code_writes(path: Path) -> None:
-    assert (PROJECT / path).read_text() == files()[path], "run `make docs` and commit"
+def generate(checkout: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, checkout / "docs/generate.py", *flags]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_the_charts_readme_is_what_its_values_say() -> None:
-    readme = PROJECT / "helm/llm-router/README.md"
-    before = readme.read_text()
-    subprocess.run([sys.executable, "-m", "router_backend.observability.chart_readme"], check=True, timeout=30)
-    assert readme.read_text() == before, "run `make docs` and commit"
+def test_every_generated_file_is_what_the_code_writes() -> None:
+    done = generate(PROJECT, "--check")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_file_that_differs_is_named_and_mended(tmp_path: Path) -> None:
+    for folder in ("docs", "helm"):
+        shutil.copytree(PROJECT / folder, tmp_path / folder)
+    page = tmp_path / "docs/metrics.md"
+    before = page.read_text()
+    page.write_text(before + "an edit by hand\n")
+    (tmp_path / "helm/llm-router/rules.yaml").unlink()
+    done = generate(tmp_path, "--check")
+    assert done.returncode == 1
+    assert "docs/metrics.md, helm/llm-router/rules.yaml" in done.stderr
+    assert generate(tmp_path).returncode == 0
+    assert page.read_text() == before
+    assert generate(tmp_path, "--check").returncode == 0
 
 
 @pytest.mark.parametrize(("page", "panel", "query"), QUERIES, ids=[f"{p}: {t}" for p, t, _ in QUERIES])
