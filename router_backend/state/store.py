@@ -22,6 +22,16 @@ class StoreMisconfigured(StoreError):
     """The store must not be used as it is (Redis without its append-only file, a newer schema); says what to change."""
 
 
+class StoreReplaced(StoreError):
+    """What is there now isn't the store that this process began with; nothing is acknowledged until somebody decides."""
+
+
+REPLACED_ADVICE = (
+    "nothing is acknowledged until the former one is back (restore its files, or a backup of them);"
+    " to go on with what is there now, restart the routers"
+)
+
+
 class UnknownDecision(KeyError):
     """No decision of that id: never made, or past its retention."""
 

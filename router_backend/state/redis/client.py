@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+import secrets
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +17,17 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from router_backend.state.store import StoreError, StoreMisconfigured
+from router_backend.state.redis import scripts
+from router_backend.state.redis.durability import needs_waitaof
+from router_backend.state.store import REPLACED_ADVICE, StoreError, StoreMisconfigured, StoreReplaced
 
 PASSWORD_VARIABLE = "LLM_ROUTER_STATE_PASSWORD"
 DEFAULT_PREFIX = "{llm-router}"  # in braces: Redis Cluster keeps keys of one tag in one slot, as scripts need
 SCHEMA = 1
-_WAITAOF_SINCE = (7, 2)
 _SCAN = 1000
+_CHECK_SECONDS = 1.0
+_SYNC_SECONDS = 3.0  # `appendfsync everysec` syncs after one second, and after two more if the disk is slow
+_IDENTITY = "identity"
 _log = logging.getLogger(__name__)
 
 
@@ -56,12 +62,15 @@ class RedisClient:
             StoreMisconfigured: it answers, and must not be used as it is.
         """
         address = parse_address(url)
-        self.shown, self._prefix, self._timeout = address.shown, address.prefix, timeout
+        self.shown, self._prefix = address.shown, address.prefix
         self.raw = _connect(address, timeout)
-        self._waitaof: bool | None = None  # unknown until checked
+        self._syncing = _connect(address, timeout + _SYNC_SECONDS)  # for replies that wait for the disk
+        self._identity = ""  # of the store that this process works with; adopted from the first that answers
+        self._waitaof = False
+        self._check_at = 0.0  # monotonic
         try:
             self._check()
-        except StoreMisconfigured:
+        except (StoreMisconfigured, StoreReplaced):
             raise
         except StoreError as error:
             _log.warning("starting without the state store: %s", error)
@@ -71,31 +80,45 @@ class RedisClient:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """redis-py's errors as StoreError, with what to do."""
-        try:
+        """Around commands: the server is what it must be, and redis-py's errors are StoreErrors that say what to do."""
+        self._check()
+        with self._translated():
             yield
-        except redis.exceptions.RedisError as error:
-            self._waitaof = None  # what answers next may be another server
-            raise StoreError(f"{self.shown}: {_advice(error)} ({error})") from error
 
     def run(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        """Run a script that writes; durable when this returns."""
-        if not self._check():
-            with self.errors():
-                return self.raw.eval(script, len(keys), *keys, *arguments)
-        wait = int(self._timeout * 800)  # milliseconds, so that the answer comes before the socket's time limit
-        result, synced = self.pipelined([("EVAL", script, len(keys), *keys, *arguments), ("WAITAOF", 1, 0, wait)])
-        if synced[0] < 1:
+        """Run a script that writes; durable when this returns.
+
+        The script itself makes sure that it writes to the store it is meant for, and that this keeps what it is given:
+        what changes between two checks can't be acknowledged wrongly either.
+        """
+        self._check()
+        keys = [*keys, self.key(_IDENTITY)]
+        command = ("EVAL", scripts.GUARD + script, len(keys), *keys, *arguments, self._identity)
+        try:
+            with self._translated():
+                if self._waitaof:
+                    wait = ("WAITAOF", 1, 0, int(1000 * _SYNC_SECONDS))
+                    result, (synced, _) = _pipelined(self._syncing, [command, wait])
+                else:  # the same question again, now that it is written
+                    result, setting = _pipelined(self.raw, [command, ("CONFIG GET", "appendfsync")])
+                    synced = setting.get("appendfsync") == "always"
+        except StoreError as error:
+            if any(code in str(error) for code in scripts.GUARD_ERRORS):
+                self._check()  # says more
+            raise
+        if not synced:
+            self._check_at = 0.0
             raise StoreError(f"{self.shown}: Redis didn't sync its append-only file in time; send it again")
         return result
 
     def pipelined(self, commands: Iterable[Sequence[Any]]) -> list[Any]:
         """Replies to commands that are sent together, on one connection."""
         with self.errors():
-            pipeline = self.raw.pipeline(transaction=False)
-            for command in commands:
-                pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-            return pipeline.execute()
+            return _pipelined(self.raw, commands)
+
+    def close(self) -> None:
+        self.raw.close()
+        self._syncing.close()
 
     def scan(self, kind: str) -> Iterator[list[bytes]]:
         """Pages of the keys of a kind."""
@@ -109,14 +132,29 @@ class RedisClient:
             if cursor == 0:
                 return
 
-    def _check(self) -> bool:
-        """Whether writes must wait for WAITAOF. The server is examined once, and again after it didn't answer."""
-        if self._waitaof is None:
-            with self.errors():
-                waitaof = needs_waitaof(self.raw, self.shown)
-                self._check_schema()
-            self._waitaof = waitaof
-        return self._waitaof
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.exceptions.RedisError as error:
+            self._check_at = 0.0  # what answers next may be another server
+            raise StoreError(f"{self.shown}: {_advice(error)} ({error})") from error
+
+    def _check(self) -> None:
+        """Examine the server: at first, after each error, and from time to time.
+
+        Raises:
+            StoreMisconfigured: it would lose what it acknowledges.
+            StoreReplaced: it holds another store than before, or none.
+        """
+        now = time.monotonic()
+        if now < self._check_at:
+            return
+        with self._translated():
+            waitaof = needs_waitaof(self.raw, self.shown)
+            self._check_identity()
+            self._check_schema()
+        self._waitaof, self._check_at = waitaof, now + _CHECK_SECONDS
 
     def _check_schema(self) -> None:
         self.raw.setnx(self.key("schema"), SCHEMA)
@@ -126,6 +164,23 @@ class RedisClient:
                 f"{self.shown}: written by a newer llm-router (state schema {schema}, this build knows {SCHEMA});"
                 " upgrade this one, or use another ?prefix="
             )
+
+    def _check_identity(self) -> None:
+        if not self._identity:
+            self.raw.setnx(self.key(_IDENTITY), secrets.token_hex(16))
+        identity = cast("bytes | None", self.raw.get(self.key(_IDENTITY)))
+        if not self._identity and identity:
+            self._identity = identity.decode()
+        if identity is None or identity.decode() != self._identity:
+            what = "holds another store" if identity else "has lost its store (emptied, or started without its file)"
+            raise StoreReplaced(f"{self.shown}: the server {what}; {REPLACED_ADVICE}")
+
+
+def _pipelined(client: redis.Redis, commands: Iterable[Sequence[Any]]) -> list[Any]:
+    pipeline = client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+    return pipeline.execute()
 
 
 def _connect(address: Address, timeout: float) -> redis.Redis:
@@ -145,50 +200,6 @@ def _connect(address: Address, timeout: float) -> redis.Redis:
     except (ValueError, TypeError) as error:
         raise StoreMisconfigured(f"state: {address.shown}: {error}") from error
     return client
-
-
-def needs_waitaof(client: redis.Redis, shown: str) -> bool:
-    """Check that what the server acknowledges is on disk; True if each write must ask for it with WAITAOF.
-
-    Raises:
-        StoreMisconfigured: the server would lose acknowledged feedback; says what to change.
-    """
-    info: dict[str, Any] = client.info()
-    settings = _settings(client)
-    if not int(info.get("aof_enabled", 0)):
-        raise StoreMisconfigured(
-            f"{shown}: the append-only file is off, so a crash of Redis would lose acknowledged feedback;"
-            " set `appendonly yes` and `appendfsync always` in redis.conf (or by CONFIG SET)"
-        )
-    if settings.get("no-appendfsync-on-rewrite") == "yes":
-        raise StoreMisconfigured(
-            f"{shown}: `no-appendfsync-on-rewrite yes` stops fsync while the append-only file is rewritten, so a crash"
-            " would lose acknowledged feedback; set it to no"
-        )
-    policy = str(info.get("maxmemory_policy", "noeviction"))
-    if int(info.get("maxmemory", 0)) and policy.startswith("allkeys"):
-        raise StoreMisconfigured(
-            f"{shown}: `maxmemory-policy {policy}` would evict the log of what was learned; set noeviction"
-        )
-    if settings.get("appendfsync") == "always":
-        return False
-    version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
-    if version >= _WAITAOF_SINCE and settings.get("appendfsync") != "no":
-        return True
-    raise StoreMisconfigured(
-        f"{shown}: `appendfsync {settings.get('appendfsync', '(not readable)')}` syncs after the acknowledgement, so a"
-        " crash would lose the last second or two of acknowledged feedback; set `appendfsync always`,"
-        " or use Redis 7.2 or Valkey, where everysec is enough (each write then waits for WAITAOF)"
-    )
-
-
-def _settings(client: redis.Redis) -> dict[str, str]:
-    """CONFIG is closed on managed servers: then nothing is known, and WAITAOF decides."""
-    try:
-        values: dict[str, str] = client.config_get("appendfsync", "no-appendfsync-on-rewrite")  # type: ignore[assignment]
-    except redis.exceptions.ResponseError:
-        return {}
-    return values
 
 
 def _advice(error: redis.exceptions.RedisError) -> str:

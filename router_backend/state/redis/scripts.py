@@ -4,6 +4,21 @@ Each entry of a batch is a run of ARGV; every key that a script touches is passe
 access lists by key ask. Numbers travel as text, so that Lua's conversions don't touch them.
 """
 
+# In front of each script: it takes the last of KEYS and of ARGV, the key of the store's identity and what it must be.
+GUARD_ERRORS = ("STOREREPLACED", "STOREUNSAFE")
+GUARD = """
+if redis.call('GET', table.remove(KEYS)) ~= table.remove(ARGV) then
+  return redis.error_reply('STOREREPLACED another store')
+end
+if not string.find(redis.call('INFO', 'persistence'), 'aof_enabled:1', 1, true) then
+  return redis.error_reply('STOREUNSAFE the append-only file is off')
+end
+local policy = string.match(redis.call('INFO', 'memory'), 'maxmemory_policy:(%w+)')
+if policy and policy ~= 'noeviction' then
+  return redis.error_reply('STOREUNSAFE it may evict')
+end
+"""
+
 # KEYS: counter, then one per decision, then three per outcome: its own, and its day's and its month's spending. ARGV:
 # number of decisions, then (value, seconds to live, arm) per decision, then (value, seconds to live, API key, USD or '',
 # when the spending expires) per outcome.
@@ -37,10 +52,11 @@ end
 
 # KEYS: events, sequence, counter, the two sets of pending feedback, then one per feedback. ARGV, per feedback: decision
 # id, received, seconds to live, '1' if implicit, kind of pending ('' for none), arm, quality, cost, body, event ('' for
-# none), context. Returns, per feedback, '' if it was taken, else the {arm, quality, cost} that were kept.
+# none), context. Without any feedback it writes a number again as it was, to see that it can. Returns, per feedback, '' if it was taken, else the {arm, quality, cost} that were kept.
 FEEDBACK = (
     _EMIT
     + """
+if #KEYS == 5 then redis.call('INCRBY', KEYS[2], 0) end
 local sets, results = {implicit = KEYS[4], unanswered = KEYS[5]}, {}
 for i = 6, #KEYS do
   local a = (i - 6) * 11

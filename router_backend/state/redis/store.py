@@ -70,14 +70,16 @@ class RedisStore(FeedbackStore):
             arguments += [encode(feedback), *split_event(None if pending else learning_event(result, feedback))]
             results.append(result)
             positions.append(index)
-        if positions:
-            for index, reply in zip(positions, self._client.run(scripts.FEEDBACK, keys, arguments), strict=True):
-                if reply:
-                    arm, quality, cost = reply
-                    result = cast(FeedbackResult, results[index])
-                    results[index] = replace(
-                        result, arm=arm.decode(), quality=float(quality), cost=float(cost), duplicate=True
-                    )
+        # Also when all are unknown: only a store that is the right one and takes writes can say so, as a decision may
+        # still wait to be written.
+        replies = self._client.run(scripts.FEEDBACK, keys, arguments)
+        for index, reply in zip(positions, replies, strict=True):
+            if reply:
+                arm, quality, cost = reply
+                result = cast(FeedbackResult, results[index])
+                results[index] = replace(
+                    result, arm=arm.decode(), quality=float(quality), cost=float(cost), duplicate=True
+                )
         return results
 
     def settle(self, implicit_before: float, unanswered_before: float) -> int:
@@ -162,7 +164,7 @@ class RedisStore(FeedbackStore):
         return RedisArchive(self._client, self._seconds_left)
 
     def close(self) -> None:
-        self._client.raw.close()
+        self._client.close()
 
     def _log_keys(self) -> list[str]:
         return [self._client.key(name) for name in ("events", "sequence", "feedbacks")]

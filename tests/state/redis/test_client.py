@@ -32,6 +32,8 @@ from tests.support.redis_server import DURABLE, RedisServer
         (("--appendonly", "yes", "--appendfsync", "no"), "set `appendfsync always`"),
         ((*DURABLE, "--no-appendfsync-on-rewrite", "yes"), "set it to no"),
         ((*DURABLE, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"), "set noeviction"),
+        ((*DURABLE, "--maxmemory", "100mb", "--maxmemory-policy", "volatile-lru"), "set noeviction"),
+        ((*DURABLE, "--maxmemory-policy", "volatile-ttl"), "set noeviction"),  # the limit may be set at any time
     ],
 )
 def test_a_server_that_would_lose_acknowledged_feedback_is_refused(

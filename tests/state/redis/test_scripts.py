@@ -66,7 +66,7 @@ def test_a_script_touches_only_the_keys_that_it_was_given(start: Start, tmp_path
     for by_script, (name, *words) in commands:
         if name == "EVAL":
             given = words[2 : 2 + int(words[1])]
-        elif by_script:
+        elif by_script and name != "INFO":
             touched.add(name)
             assert words[0] in given, (name, words[0])
     assert {"SET", "XADD", "INCR", "HSET", "ZADD", "HINCRBY", "HINCRBYFLOAT", "EXPIRE", "EXPIREAT"} <= touched
