@@ -36,8 +36,9 @@ def add_feedback_many_waiting(
         if time.monotonic() >= deadline:
             break
         time.sleep(_POLL_SECONDS)
-        again = store.add_feedback_many([feedbacks[index] for index in missing])
-        for index, result in zip(missing, again, strict=True):
+        arrivals = [index for index in missing if store.decision(feedbacks[index].decision_id) is not None]
+        again = store.add_feedback_many([feedbacks[index] for index in arrivals])
+        for index, result in zip(arrivals, again, strict=True):
             results[index] = result
     return results
 

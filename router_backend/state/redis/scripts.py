@@ -52,7 +52,8 @@ end
 
 # KEYS: events, sequence, counter, the two sets of pending feedback, then one per feedback. ARGV, per feedback: decision
 # id, received, seconds to live, '1' if implicit, kind of pending ('' for none), arm, quality, cost, body, event ('' for
-# none), context. Without any feedback it writes a number again as it was, to see that it can. Returns, per feedback, '' if it was taken, else the {arm, quality, cost} that were kept.
+# none), context. Returns, per feedback, '' if it was taken, else the {arm, quality, cost} that were kept. Without any
+# feedback it writes a number again as it was, to see that it can.
 FEEDBACK = (
     _EMIT
     + """

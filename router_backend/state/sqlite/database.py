@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from router_backend.state.sqlite.file import FileIdentity, keep_private
 from router_backend.state.sqlite.migrations import migrate
 from router_backend.state.store import StoreError
 
@@ -23,12 +24,14 @@ class Database:
         self._busy_seconds = busy_seconds
         self._write_lock, self._read_lock = threading.Lock(), threading.Lock()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{path.parent}: can't be created ({error}); choose another --state-dir") from error
+        keep_private(path, create=True)
         with self._errors():
             self.writer, self._reader = self._connect(), self._connect()
             self.writer.execute("PRAGMA busy_timeout = 0")  # `_begin` waits instead
+            self._file = FileIdentity(path, self._reader)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -42,10 +45,12 @@ class Database:
                 if self.writer.in_transaction:
                     self.writer.execute("ROLLBACK")
                 raise
+            self._file.check(self.writer)  # after the write: it went where the next start will look for it
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         with self._errors(), self._read_lock:
+            self._file.check(self._reader)
             yield self._reader
 
     @contextmanager

@@ -53,7 +53,14 @@ GROUP BY 1, 2 HAVING usd > 0;
 # The tokens of an observation's answer, as JSON.
 _V4 = "ALTER TABLE events ADD COLUMN usage BLOB"
 
-STEPS: tuple[str, ...] = (_V1, _V2, _V3, _V4)
+# Which store this is, and until when its clock is believed (sqlite.clock).
+_V5 = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+INSERT INTO meta VALUES ('identity', lower(hex(randomblob(16))));
+INSERT INTO meta SELECT 'clock', coalesce(max(created), strftime('%s', 'now') + 0.0) FROM decisions;
+"""
+
+STEPS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5)
 VERSION = len(STEPS)
 
 

@@ -18,6 +18,7 @@ from router_backend.state.codec import decode
 from router_backend.state.credit import credit, learning_event, pending_kind
 from router_backend.state.spend import oldest_kept
 from router_backend.state.sqlite.archive import SQLiteArchive
+from router_backend.state.sqlite.clock import RetentionClock
 from router_backend.state.sqlite.database import Database
 from router_backend.state.sqlite.rows import (
     EVENTS_AFTER,
@@ -45,6 +46,7 @@ class SQLiteStore(FeedbackStore):
         """Open or create; `busy_seconds` bounds the wait for another process's transaction."""
         super().__init__()
         self._database = Database(path, busy_seconds)
+        self._clock = RetentionClock()
 
     def append(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome]) -> None:
         with self._database.transaction() as connection:
@@ -56,7 +58,11 @@ class SQLiteStore(FeedbackStore):
 
     def _commit_feedback(self, feedbacks: Sequence[Feedback]) -> list[FeedbackResult | UnknownDecision]:
         with self._database.transaction() as connection:
-            return [self._apply(connection, feedback) for feedback in feedbacks]
+            results = [self._apply(connection, feedback) for feedback in feedbacks]
+            if all(isinstance(result, UnknownDecision) for result in results):
+                # Only a store that takes writes can say so: on a full disk the decision still waits to be written.
+                connection.execute("UPDATE meta SET value = value WHERE name = 'clock'")
+        return results
 
     def _apply(self, connection: sqlite3.Connection, feedback: Feedback) -> FeedbackResult | UnknownDecision:
         decision = get_decision(connection, feedback.decision_id)
@@ -123,9 +129,11 @@ class SQLiteStore(FeedbackStore):
             return dict(connection.execute("SELECT key, usd FROM spend WHERE period = ?", (period,)).fetchall())
 
     def prune(self, before: float) -> int:
-        removed = [self._prune(*table, before) for table in _TIMES]
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM spend WHERE period < ?", (oldest_kept(time.time()),))
+            now = self._clock.now(connection)
+            connection.execute("DELETE FROM spend WHERE period < ?", (oldest_kept(now),))
+        before -= max(0.0, time.time() - now)
+        removed = [self._prune(*table, before) for table in _TIMES]
         return removed[0]
 
     def _prune(self, table: str, time_column: str, before: float) -> int:

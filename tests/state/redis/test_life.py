@@ -214,4 +214,9 @@ def test_a_full_server_is_an_error_and_loses_nothing(start: Start) -> None:
         for _ in range(200):
             recorded(store, 50)
     assert all(store.decision(decision.decision_id) is not None for decision in acknowledged)
+    redis.Redis(port=server.port).config_set("maxmemory", "1mb")
+    with pytest.raises(StoreError, match="raise `maxmemory`"):
+        store.add_feedback(make_feedback(acknowledged[0]))
+    with pytest.raises(StoreError, match="raise `maxmemory`"):  # not unknown: it may wait in a router's memory
+        store.add_feedback(make_feedback(make_decision()))
     store.close()
