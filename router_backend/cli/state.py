@@ -68,7 +68,8 @@ def export(
         else:
             with Console(stderr=True).status("exporting …") as status:
                 count = export_state(store.archive(), file, lambda done: status.update(f"exporting … {done:,}"))
-    typer.echo(f"{file}: {count:,} {'decisions' if decisions else 'records'}")
+    # A device or pipe may be standard output itself.
+    typer.echo(f"{file}: {count:,} {'decisions' if decisions else 'records'}", err=not file.is_file())
 
 
 @state.command("import")
@@ -81,7 +82,7 @@ def import_(
 
     Example: llm-router state import backup.jsonl.gz
     """
-    with _store(config, state_dir) as store, Console(stderr=True).status("importing …") as status:
+    with _store(config, state_dir, create=True) as store, Console(stderr=True).status("importing …") as status:
         count = import_state(store.archive(), file, lambda done: status.update(f"importing … {done:,}"))
     typer.echo(f"{file}: {count:,} records")
 
@@ -106,9 +107,9 @@ def reset(
 
 
 @contextmanager
-def _store(config: Path, state_dir: Path) -> Iterator[Store]:
+def _store(config: Path, state_dir: Path, create: bool = False) -> Iterator[Store]:
     parsed = load_config(config)
-    store = open_store(parsed.state, state_dir, parsed.retention_days)
+    store = open_store(parsed.state, state_dir, parsed.retention_days, create)
     try:
         yield store
     finally:

@@ -64,7 +64,7 @@ def check(settings: UpSettings) -> tuple[UpSettings, RouterConfig]:
         newest_artifact(settings.model_repository / "classifier")
     except ContractError as error:
         raise NotStarted(str(error)) from error
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     return _with_ports(settings), config
 
 

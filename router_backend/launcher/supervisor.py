@@ -16,6 +16,7 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
@@ -95,10 +96,10 @@ class Supervisor:
                 service.process.send_signal(number)
 
     async def _spawn(self, service: Service, first: bool = False) -> asyncio.subprocess.Process:
-        service.log_file.parent.mkdir(parents=True, exist_ok=True)
+        service.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if service.before_start is not None:
             service.before_start()
-        with service.log_file.open("wb" if first else "ab") as output:
+        with _open_log(service.log_file, os.O_TRUNC if first else os.O_APPEND) as output:
             service.process = await asyncio.create_subprocess_exec(
                 *service.command,
                 env=service.environment,
@@ -146,6 +147,14 @@ class Supervisor:
                 pause = 0.2
             except StartFailed as error:
                 log.error("%s", error)
+
+
+def _open_log(path: Path, flag: int) -> BinaryIO:
+    """A log, for its owner alone, that of an earlier version included."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flag, 0o600)
+    with contextlib.suppress(PermissionError):
+        os.fchmod(descriptor, 0o600)
+    return os.fdopen(descriptor, "wb")
 
 
 def _lead_group() -> None:

@@ -26,10 +26,17 @@ class StoreReplaced(StoreError):
     """What is there now isn't the store that this process began with; nothing is acknowledged until somebody decides."""
 
 
+class StoreMissing(StoreError):
+    """There is no store yet, and the caller didn't ask to make one."""
+
+
 REPLACED_ADVICE = (
     "nothing is acknowledged until the former one is back (restore its files, or a backup of them);"
     " to go on with what is there now, restart the routers"
 )
+
+
+MISSING_ADVICE = "no state yet; it is made when the router starts (or --state-dir or `state:` names another place)"
 
 
 class UnknownDecision(KeyError):

@@ -148,12 +148,16 @@ def _reading(path: Path) -> Iterator[Iterator[bytes]]:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
-    """A file that replaces `path` once it is whole and on disk."""
+    """A file that replaces `path`, or what a link leads to, once it is whole and on disk; a device or pipe is written to."""
     try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as pipe, _compressed(pipe, path) as file:
+                yield file
+            return
+        path = path.resolve()
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as raw:
             try:
-                compress = path.suffix == ".gz"
-                with gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) if compress else _borrowed(raw) as file:
+                with _compressed(raw, path) as file:
                     yield file
                 raw.flush()
                 os.fsync(raw.fileno())
@@ -166,5 +170,10 @@ def _writing(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
 
 
 @contextmanager
-def _borrowed(file: IO[bytes]) -> Iterator[IO[bytes]]:
-    yield file
+def _compressed(file: IO[bytes], path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
+    """`file`, through gzip if the name asks for it."""
+    if path.suffix == ".gz":
+        with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as stream:
+            yield stream
+    else:
+        yield file

@@ -75,3 +75,12 @@ def test_reset_asks_and_takes_no_for_an_answer(state_dir: Path) -> None:
 def test_the_decision_log_is_one_decision_a_line(state_dir: Path) -> None:
     assert run(state_dir, "export", str(state_dir / "log.jsonl"), "--decisions").exit_code == 0
     assert len((state_dir / "log.jsonl").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize("arguments", [["show"], ["export", "copy"], ["reset", "--yes"]])
+def test_a_look_at_no_state_says_so_and_makes_none(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "router.yaml").write_text(CONFIG)
+    result = run(tmp_path, *arguments)
+    assert result.exit_code == 1
+    assert "no state yet" in str(result.exception)
+    assert [file.name for file in tmp_path.iterdir()] == ["router.yaml"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from router_backend.core.records import Decision, LearningEvent
 from router_backend.lab.replay.decision_log import read_log
 from router_backend.state.codec import encode
 from router_backend.state.open import open_store
-from router_backend.state.store import Store
+from router_backend.state.store import Store, StoreMissing
 from router_backend.state.transfer import TransferError, export_decisions, export_state, import_state
 from tests.state.examples import make_decision, make_feedback, make_outcome
 
@@ -131,3 +134,61 @@ def test_the_decision_log_holds_scores_where_there_are_any(store: Store, tmp_pat
     log = read_log(tmp_path / "log.jsonl")  # as `evaluate-policy` reads it
     assert [(row.score, row.cost) for row in log.rows] == [(0.0, 0.0005), (0.75, 0.0005)]
     assert log.left_out == {"named (no policy chose)": 1, "without a score": 2}
+
+
+def test_an_export_goes_through_a_pipe(store: Store, other: Store, tmp_path: Path) -> None:
+    fill(store)
+    pipe, file = tmp_path / "pipe", tmp_path / "file"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(pipe.read_bytes)
+        count = export_state(store.archive(), pipe)
+        file.write_bytes(reading.result(20))
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert import_state(other.archive(), file) == count
+    other.close()
+
+
+def test_an_export_to_a_device_leaves_the_device(store: Store, tmp_path: Path) -> None:
+    fill(store)
+    device = tmp_path / "null"
+    device.symlink_to("/dev/null")
+    export_state(store.archive(), device)
+    assert device.is_symlink()
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_an_export_to_a_link_replaces_what_it_leads_to(store: Store, tmp_path: Path, exists: bool) -> None:
+    fill(store)
+    (tmp_path / "elsewhere").mkdir()
+    target, link = tmp_path / "elsewhere" / "export", tmp_path / "link"
+    link.symlink_to(target)
+    if exists:
+        target.write_bytes(b"before")
+    count = export_state(store.archive(), link)
+    assert link.is_symlink()
+    assert len(target.read_bytes().splitlines()) == count + 2
+
+
+@pytest.mark.parametrize("name", ["with a space", "état-状态-🙂", "a%20b?c#d&e"])
+def test_any_name_of_a_folder_works(name: str, tmp_path: Path) -> None:
+    store = open_store("sqlite:///state.db", tmp_path / name)
+    fill(store)
+    count = export_state(store.archive(), tmp_path / name / f"{name}.jsonl.gz")
+    store.archive().clear()
+    assert import_state(store.archive(), tmp_path / name / f"{name}.jsonl.gz") == count
+    store.close()
+    again = open_store("sqlite:///state.db", tmp_path / name)
+    assert again.event_count() == 2
+    again.close()
+
+
+def test_looking_makes_no_store(store_url: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreMissing, match="no state yet"):
+        open_store(store_url, tmp_path / "none", create=False)
+    assert not (tmp_path / "none").exists()
+    open_store(store_url, tmp_path / "none").close()
+    looking = open_store(store_url, tmp_path / "none", create=False)
+    assert looking.counts() == {}
+    looking.close()

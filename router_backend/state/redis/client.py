@@ -19,7 +19,14 @@ from redis.retry import Retry
 
 from router_backend.state.redis import scripts
 from router_backend.state.redis.durability import needs_waitaof
-from router_backend.state.store import REPLACED_ADVICE, StoreError, StoreMisconfigured, StoreReplaced
+from router_backend.state.store import (
+    MISSING_ADVICE,
+    REPLACED_ADVICE,
+    StoreError,
+    StoreMisconfigured,
+    StoreMissing,
+    StoreReplaced,
+)
 
 PASSWORD_VARIABLE = "LLM_ROUTER_STATE_PASSWORD"
 DEFAULT_PREFIX = "{llm-router}"  # in braces: Redis Cluster keeps keys of one tag in one slot, as scripts need
@@ -53,16 +60,18 @@ def parse_address(url: str) -> Address:
 class RedisClient:
     """One server: its keys, scripts that are durable when they return, and errors as StoreError."""
 
-    def __init__(self, url: str, timeout: float) -> None:
-        """`timeout`: seconds for each connect and reply.
+    def __init__(self, url: str, timeout: float, create: bool) -> None:
+        """`timeout`: seconds for each connect and reply; `create`: whether a store may be made where there is none.
 
         A server that doesn't answer now is tried, and checked, again with each call: a router starts without it.
 
         Raises:
             StoreMisconfigured: it answers, and must not be used as it is.
+            StoreMissing: it answers, and there is no store, nor may one be made.
         """
         address = parse_address(url)
         self.shown, self._prefix = address.shown, address.prefix
+        self._create = create
         self.raw = _connect(address, timeout)
         self._syncing = _connect(address, timeout + _SYNC_SECONDS)  # for replies that wait for the disk
         self._identity = ""  # of the store that this process works with; adopted from the first that answers
@@ -70,7 +79,7 @@ class RedisClient:
         self._check_at = 0.0  # monotonic
         try:
             self._check()
-        except (StoreMisconfigured, StoreReplaced):
+        except (StoreMisconfigured, StoreMissing):
             raise
         except StoreError as error:
             _log.warning("starting without the state store: %s", error)
@@ -157,7 +166,10 @@ class RedisClient:
         self._waitaof, self._check_at = waitaof, now + _CHECK_SECONDS
 
     def _check_schema(self) -> None:
-        self.raw.setnx(self.key("schema"), SCHEMA)
+        if self._create:
+            self.raw.setnx(self.key("schema"), SCHEMA)
+        elif not self.raw.exists(self.key("schema")):
+            raise StoreMissing(f"{self.shown}: {MISSING_ADVICE}")
         schema = int(cast(bytes, self.raw.get(self.key("schema"))))
         if schema > SCHEMA:
             raise StoreMisconfigured(
@@ -166,12 +178,12 @@ class RedisClient:
             )
 
     def _check_identity(self) -> None:
-        if not self._identity:
+        if not self._identity and self._create:
             self.raw.setnx(self.key(_IDENTITY), secrets.token_hex(16))
         identity = cast("bytes | None", self.raw.get(self.key(_IDENTITY)))
-        if not self._identity and identity:
-            self._identity = identity.decode()
-        if identity is None or identity.decode() != self._identity:
+        if not self._identity:  # of a store of an earlier version, or none, only one who may create makes it
+            self._identity = identity.decode() if identity else ""
+        if (identity or b"").decode() != self._identity:
             what = "holds another store" if identity else "has lost its store (emptied, or started without its file)"
             raise StoreReplaced(f"{self.shown}: the server {what}; {REPLACED_ADVICE}")
 

@@ -33,10 +33,10 @@ from router_backend.state.store import Archive, UnknownDecision
 class RedisStore(FeedbackStore):
     """A `Store` in Redis. Thread-safe. Decisions, outcomes and feedback expire by themselves after the retention."""
 
-    def __init__(self, url: str, retention_days: float = 90.0, timeout: float = 1.0) -> None:
+    def __init__(self, url: str, retention_days: float = 90.0, timeout: float = 1.0, create: bool = True) -> None:
         """Connect, and check that the server keeps what it acknowledges; see RedisClient."""
         super().__init__()
-        self._client = RedisClient(url, timeout)
+        self._client = RedisClient(url, timeout, create)
         self._retention = retention_days * 86_400
 
     def append(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome]) -> None:

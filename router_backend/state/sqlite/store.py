@@ -31,7 +31,7 @@ from router_backend.state.sqlite.rows import (
     put_feedback,
     put_outcome,
 )
-from router_backend.state.store import Archive, UnknownDecision
+from router_backend.state.store import MISSING_ADVICE, Archive, StoreMissing, UnknownDecision
 
 _PRUNE_BATCH = 2000  # rows a transaction deletes, so that writers get in between
 _SETTLE_BATCH = 500
@@ -42,9 +42,11 @@ _DUE = "SELECT decision_id, body FROM feedback WHERE pending = ? AND received < 
 class SQLiteStore(FeedbackStore):
     """A `Store` in a file."""
 
-    def __init__(self, path: Path, busy_seconds: float = 5.0) -> None:
-        """Open or create; `busy_seconds` bounds the wait for another process's transaction."""
+    def __init__(self, path: Path, busy_seconds: float = 5.0, create: bool = True) -> None:
+        """Open, or create if that is allowed; `busy_seconds` bounds the wait for another process's transaction."""
         super().__init__()
+        if not create and not path.exists():
+            raise StoreMissing(f"{path}: {MISSING_ADVICE}")
         self._database = Database(path, busy_seconds)
         self._clock = RetentionClock()
 
