@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from router_backend.bandits.base import BasePolicy, Setup
 from router_backend.bandits.policies.binary import Binary
 from router_backend.bandits.policies.epsilon_greedy import EpsilonGreedy
 from router_backend.bandits.policies.lints import LinTS
@@ -15,6 +14,7 @@ from router_backend.bandits.policies.linucb import LinUCB
 from router_backend.bandits.policies.rule_based import Cascade, Complexity, Fixed, Random, TaskTable
 from router_backend.bandits.policies.thompson import Thompson
 from router_backend.bandits.policies.ucb1 import UCB1
+from router_backend.bandits.policy import BasePolicy, Setup
 from router_backend.bandits.statistics.prior import Prior
 from router_backend.config.models import ModelConfig
 from router_backend.config.policy import LearningPolicyConfig, PolicyConfig, PolicyName

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.bandits.protocol import Choice, Query, Reader
+from router_backend.bandits.query import Choice, Query, Reader
 
 # The standard error of an estimated propensity of 0.5 is then 0.008.
 DRAWS = 4096

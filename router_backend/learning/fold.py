@@ -7,10 +7,10 @@ from types import MappingProxyType
 
 import numpy as np
 
-from router_backend.bandits.base import BasePolicy
 from router_backend.bandits.context import CONTEXT_DIM, prompt_tokens
 from router_backend.bandits.costs import CostModel, OutputLengths
 from router_backend.bandits.factory import build_policy
+from router_backend.bandits.policy import BasePolicy
 from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
 from router_backend.config.models import Price

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from router_backend.bandits.protocol import Reader
+from router_backend.bandits.query import Reader
 from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
 from router_backend.learning.fold import Fold

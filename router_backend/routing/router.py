@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.bandits.context import build_context
-from router_backend.bandits.protocol import Choice, Query, Reader
+from router_backend.bandits.query import Choice, Query, Reader
 from router_backend.bandits.rules import within
 from router_backend.bandits.selection import greedy, select
 from router_backend.contract import TASKS

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from router_backend.bandits.costs import CostModel
-from router_backend.bandits.protocol import Reader
+from router_backend.bandits.query import Reader
 from router_backend.config import RouterConfig
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.bandits.base import BasePolicy
 from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.factory import build_policy
-from router_backend.bandits.protocol import Query
+from router_backend.bandits.policy import BasePolicy
+from router_backend.bandits.query import Query
 from router_backend.bandits.statistics.prior import Prior
 from router_backend.config.models import ModelConfig
 from router_backend.config.policy import POLICY_SECTIONS, policy_config

@@ -9,8 +9,8 @@ import pytest
 from mabwiser.mab import MAB, LearningPolicy
 from numpy.typing import NDArray
 
-from router_backend.bandits.base import BasePolicy
 from router_backend.bandits.context import view, view_indices
+from router_backend.bandits.policy import BasePolicy
 from tests.bandits.examples import NOW, make_models, make_policy, make_query
 
 ARMS = 3

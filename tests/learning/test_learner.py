@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from router_backend.bandits.context import CONTEXT_DIM
-from router_backend.bandits.protocol import Query
+from router_backend.bandits.query import Query
 from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig, parse_config
 from router_backend.contract import EMBEDDING_DIM

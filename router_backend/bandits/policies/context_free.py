@@ -8,9 +8,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.bandits.base import BasePolicy, Setup
 from router_backend.bandits.context import CONTEXT_DIM
-from router_backend.bandits.protocol import Query
+from router_backend.bandits.policy import BasePolicy, Setup
+from router_backend.bandits.query import Query
 from router_backend.config.policy import LearningPolicyConfig
 
 _BIAS = np.array([CONTEXT_DIM])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from router_backend.bandits.policies.context_free import ContextFreePolicy
-from router_backend.bandits.protocol import Query, Scores
+from router_backend.bandits.query import Query, Scores
 
 
 class EpsilonGreedy(ContextFreePolicy):

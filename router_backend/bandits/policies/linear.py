@@ -9,9 +9,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.bandits.base import BasePolicy, Setup
 from router_backend.bandits.context import CONTEXT_DIM, view, view_indices
-from router_backend.bandits.protocol import Query
+from router_backend.bandits.policy import BasePolicy, Setup
+from router_backend.bandits.query import Query
 from router_backend.bandits.statistics.ridge import RidgeArms
 from router_backend.config.policy import LinearPolicyConfig, TaskRule
 from router_backend.contract import EMBEDDING_DIM, TASKS

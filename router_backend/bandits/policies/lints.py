@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.bandits.base import Setup
 from router_backend.bandits.policies.linear import LinearPolicy
-from router_backend.bandits.protocol import Query, Scores
+from router_backend.bandits.policy import Setup
+from router_backend.bandits.query import Query, Scores
 from router_backend.config.policy import LinTSPolicyConfig
 
 

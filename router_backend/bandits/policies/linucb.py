@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from operator import add
 
-from router_backend.bandits.base import Setup
 from router_backend.bandits.policies.linear import LinearPolicy
-from router_backend.bandits.protocol import Query, Scores
+from router_backend.bandits.policy import Setup
+from router_backend.bandits.query import Query, Scores
 from router_backend.config.policy import LinUCBPolicyConfig
 
 

@@ -10,8 +10,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.bandits.base import BasePolicy, Setup
-from router_backend.bandits.protocol import Query, Scores
+from router_backend.bandits.policy import BasePolicy, Setup
+from router_backend.bandits.query import Query, Scores
 from router_backend.config.policy import (
     BasePolicyConfig,
     CascadePolicyConfig,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.bandits.policies.context_free import ContextFreePolicy
-from router_backend.bandits.protocol import Query, Scores
+from router_backend.bandits.query import Query, Scores
 
 
 class Thompson(ContextFreePolicy):

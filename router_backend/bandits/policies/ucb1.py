@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from router_backend.bandits.base import Setup
 from router_backend.bandits.policies.context_free import ContextFreePolicy
-from router_backend.bandits.protocol import Query, Scores
+from router_backend.bandits.policy import Setup
+from router_backend.bandits.query import Query, Scores
 from router_backend.config.policy import UCB1PolicyConfig
 
 

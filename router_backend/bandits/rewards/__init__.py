@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from router_backend.bandits.rewards.budget import Budget
 from router_backend.bandits.rewards.difference import Difference
-from router_backend.bandits.rewards.protocol import Reward
 from router_backend.bandits.rewards.quality_floor import QualityFloor
 from router_backend.bandits.rewards.ratio import Ratio
+from router_backend.bandits.rewards.reward import Reward
 from router_backend.config.reward import (
     BudgetRewardConfig,
     QualityFloorRewardConfig,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from router_backend.bandits.rewards.priced import PricedReward
-from router_backend.bandits.rewards.protocol import Reward
+from router_backend.bandits.rewards.reward import Reward
 
 # Share of the scale by which the price is corrected for each request.
 STEP = 0.05

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.bandits.rewards.protocol import Reward
+from router_backend.bandits.rewards.reward import Reward
 
 # Requests over which the scale of costs is a mean.
 _MEMORY = 1000

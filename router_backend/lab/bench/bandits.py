@@ -17,7 +17,7 @@ import numpy as np
 
 from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.factory import build_policy
-from router_backend.bandits.protocol import Query
+from router_backend.bandits.query import Query
 from router_backend.bandits.selection import select
 from router_backend.config.models import ModelConfig
 from router_backend.config.policy import POLICY_SECTIONS, policy_config

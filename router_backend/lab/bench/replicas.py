@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.bandits.base import BasePolicy
 from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.factory import build_policy
-from router_backend.bandits.protocol import Query
+from router_backend.bandits.policy import BasePolicy
+from router_backend.bandits.query import Query
 from router_backend.config.models import ModelConfig
 from router_backend.config.policy import policy_config
 from router_backend.contract import EMBEDDING_DIM

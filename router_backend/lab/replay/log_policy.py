@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.bandits.factory import build_policy
-from router_backend.bandits.protocol import Policy, Query
+from router_backend.bandits.query import Policy, Query
 from router_backend.config.models import LocalUpstream, ModelConfig, Price
 from router_backend.config.policy import PolicyConfig
 from router_backend.config.reward import DifferenceRewardConfig, PricedRewardConfig

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.bandits.protocol import Choice, Policy, Query
+from router_backend.bandits.query import Choice, Policy, Query
 from router_backend.bandits.selection import select
 from router_backend.contract import TASKS
 from router_backend.lab.replay.datasets import RoutingData

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from router_backend.bandits.protocol import Choice
+from router_backend.bandits.query import Choice
 from router_backend.contract import TASKS
 from router_backend.core.records import Decision
 from router_backend.lab.replay.decision_log import Scored, write_log

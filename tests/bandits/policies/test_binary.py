@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from router_backend.bandits.base import BasePolicy
 from router_backend.bandits.policies.binary import win_probability
+from router_backend.bandits.policy import BasePolicy
 from router_backend.bandits.selection import select
 from tests.bandits.examples import NOW, make_policy, make_query
 

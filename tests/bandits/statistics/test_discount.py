@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from router_backend.bandits.base import BasePolicy
 from router_backend.bandits.policies.context_free import ContextFreePolicy
 from router_backend.bandits.policies.linear import LinearPolicy
+from router_backend.bandits.policy import BasePolicy
 from router_backend.bandits.statistics.prior import Prior
 from tests.bandits.examples import DAY, NOW, make_context, make_policy, make_query
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from router_backend.contract import TASKS
 
 if TYPE_CHECKING:
-    from router_backend.bandits.rewards.protocol import Reward
+    from router_backend.bandits.rewards.reward import Reward
     from router_backend.bandits.rules import Rules
     from router_backend.bandits.shares import Shares
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.bandits import selection
-from router_backend.bandits.protocol import Policy, Query, Scores
+from router_backend.bandits.query import Policy, Query, Scores
 from router_backend.bandits.rewards import build_reward
 from router_backend.bandits.rules import Rules
 from router_backend.bandits.shares import Shares
