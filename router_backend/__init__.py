@@ -1,3 +1,1 @@
-"""The logic of the LLM router: bandits, state, routing, forwarding, gateway, and the launcher of Triton."""
-
-__version__ = "0.1.0"
+"""The logic of the LLM router, in the order of a request; its hosts, its command line and its laboratory."""

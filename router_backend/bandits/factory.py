@@ -7,21 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from router_backend.bandits.policies.binary import Binary
-from router_backend.bandits.policies.epsilon_greedy import EpsilonGreedy
-from router_backend.bandits.policies.lints import LinTS
-from router_backend.bandits.policies.linucb import LinUCB
+from router_backend.bandits.policies.context_free import UCB1, EpsilonGreedy, Thompson
+from router_backend.bandits.policies.linear import Binary, LinTS, LinUCB
 from router_backend.bandits.policies.rule_based import Cascade, Complexity, Fixed, Random, TaskTable
-from router_backend.bandits.policies.thompson import Thompson
-from router_backend.bandits.policies.ucb1 import UCB1
-from router_backend.bandits.policy import BasePolicy, Setup
+from router_backend.bandits.policy import Policy, Setup
 from router_backend.bandits.statistics.prior import Prior
 from router_backend.config.models import ModelConfig
 from router_backend.config.policy import LearningPolicyConfig, PolicyConfig, PolicyName
 
 _log = logging.getLogger(__name__)
 
-POLICIES: dict[PolicyName, type[BasePolicy]] = {
+POLICIES: dict[PolicyName, type[Policy]] = {
     "linucb": LinUCB,
     "lints": LinTS,
     "ucb1": UCB1,
@@ -42,7 +38,7 @@ def build_policy(
     prior: Prior | None = None,
     default: str | None = None,
     space: int = 0,
-) -> BasePolicy:
+) -> Policy:
     """A policy without observations.
 
     Args:

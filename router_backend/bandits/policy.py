@@ -1,4 +1,5 @@
-"""What the policies share: identity, rules, reward, and the two kinds of learned state behind them."""
+"""What a policy is: identity, rules, reward, and two kinds of learned state, in `policies/linear.py` and
+`policies/context_free.py`."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ from typing import Any, Generic, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.bandits import selection
-from router_backend.bandits.query import Policy, Query, Scores
+from router_backend.bandits.batch import Batch
+from router_backend.bandits.query import Query, Scores
 from router_backend.bandits.rewards import build_reward
 from router_backend.bandits.rules import Rules
 from router_backend.bandits.shares import Shares
@@ -43,15 +44,21 @@ class Setup(Generic[Config]):
         return sorted(range(len(prices)), key=prices.__getitem__)
 
 
-class BasePolicy(ABC):
-    """A policy and, after `snapshot`, its own reader: a shallow copy around statistics that stay as they are."""
+class Policy(ABC):
+    """Scores candidates, and learns. One thread updates it; others ask its snapshots, which never change.
+
+    `reward` and `shares` are this process's own running controls (the price of cost under a budget, the shares so far)
+    and are the same objects in every snapshot of a policy.
+    """
 
     stochastic = False
+    """Whether the pick itself is drawn (Thompson), so that its probability is known by estimate only."""
 
     def __init__(self, setup: Setup[BasePolicyConfig]) -> None:
         self.name: str = setup.config.name
-        self.reason = f"policy:{self.name}"
+        self.reason = f"policy:{self.name}"  # why its own pick was chosen
         self.arms = tuple(model.name for model in setup.models)
+        # Name and a hash of configuration and arms: two policies of one version decide by one rule.
         self.version = f"{self.name}-{_fingerprint(setup)}"
         self.rules = Rules.of(setup.config, setup.models, setup.default)
         self.reward = build_reward(setup.config.reward)
@@ -63,15 +70,19 @@ class BasePolicy(ABC):
 
     @property
     @abstractmethod
-    def counts(self) -> NDArray[np.float64]: ...
+    def counts(self) -> NDArray[np.float64]:
+        """FP64 [arms]: observations, discounted, the prior's included."""
 
     @abstractmethod
-    def scores(self, query: Query) -> Scores: ...
+    def scores(self, query: Query) -> Scores:
+        """Scores of `query.candidates`; without randomness."""
 
     @abstractmethod
-    def qualities(self, query: Query) -> list[float]: ...
+    def qualities(self, query: Query) -> list[float]:
+        """Expected quality of `query.candidates`, cost aside; 1 where a policy knows nothing of it."""
 
     def floors(self, candidates: tuple[int, ...]) -> tuple[list[float], float]:
+        """Probability that each candidate has whatever its score (`Rules.floors`), and the sum."""
         known = self._floors
         if known is None or known[0] != candidates:
             floors = self.rules.floors(candidates, self.counts)
@@ -79,12 +90,14 @@ class BasePolicy(ABC):
         return known[1], known[2]
 
     def draw(self, query: Query, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
+        """Sampled values [size, candidates] of a stochastic policy; others repeat `scores(query).values`."""
         return np.tile(np.array(self.scores(query).values), (size, 1))
 
-    def probabilities(self, query: Query, rng: np.random.Generator | None = None) -> NDArray[np.float64]:
-        return selection.probabilities(self, query, rng)
-
     def update(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, at: float) -> None:
+        """Fold one observation in, as those of a `Batch`; one with a number that isn't finite is left out.
+
+        Discounting by the time of the decision, `at`, is independent of the order of arrival.
+        """
         # An overflow of the squares would leave the observation out; no embedding comes near it.
         if not math.isfinite(quality + cost + at + context.dot(context)):
             return
@@ -94,34 +107,28 @@ class BasePolicy(ABC):
         self._fold(context, arm, quality, cost, self._discount.weight(at))
         self._floors = None
 
-    def update_many(
-        self,
-        contexts: NDArray[np.float32],
-        arms: NDArray[np.intp],
-        qualities: NDArray[np.float64],
-        costs: NDArray[np.float64],
-        at: NDArray[np.float64],
-    ) -> None:
-        finite = np.isfinite(qualities) & np.isfinite(costs) & np.isfinite(at) & np.isfinite(contexts).all(axis=1)
-        if not finite.all():
-            contexts, arms, qualities, costs, at = (v[finite] for v in (contexts, arms, qualities, costs, at))
-        if len(at) == 0:
+    def update_many(self, batch: Batch) -> None:
+        """As `update`, for many observations at once."""
+        batch = batch.finite()
+        if not len(batch):
             return
-        factor = self._discount.advance(float(at.max()))
+        factor = self._discount.advance(float(batch.at.max()))
         if factor != 1.0:
             self._decay(factor)
-        weights = self._discount.weights(at)
+        weights = self._discount.weights(batch.at)
         self._floors = None
-        for arm in np.unique(arms):
-            rows = arms == arm
-            self._fold_many(contexts[rows], int(arm), qualities[rows], costs[rows], weights[rows])
+        for arm in np.unique(batch.arms):
+            rows = batch.arms == arm
+            self._fold_many(int(arm), batch.where(rows), weights[rows])
 
     def snapshot(self) -> Self:
+        """An immutable copy; cheap, because statistics are copied only when an arm is next updated."""
         reader = copy.copy(self)
         reader._freeze(self)
         return reader
 
     def adopt(self, other: Policy) -> bool:
+        """Take over the statistics of arms of the same name; False: incompatible, learn again from the event log."""
         if not isinstance(other, type(self)) or not self._discount.follow(other._discount):
             return False
         pairs = [(self.arms.index(arm), i) for i, arm in enumerate(other.arms) if arm in self.arms]
@@ -136,15 +143,8 @@ class BasePolicy(ABC):
         """Fold in one observation of a given weight."""
 
     @abstractmethod
-    def _fold_many(
-        self,
-        contexts: NDArray[np.float32],
-        arm: int,
-        qualities: NDArray[np.float64],
-        costs: NDArray[np.float64],
-        weights: NDArray[np.float64],
-    ) -> None:
-        """Fold in n observations of one arm."""
+    def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
+        """Fold in observations of one arm, `weights` [n]."""
 
     @abstractmethod
     def _decay(self, factor: float) -> None:

@@ -9,19 +9,19 @@ The second factor is 0 or 1 for a policy that takes its best score, so the logge
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.bandits.query import Choice, Query, Reader
+from router_backend.bandits.policy import Policy
+from router_backend.bandits.query import Choice, Query
 
 # The standard error of an estimated propensity of 0.5 is then 0.008.
 DRAWS = 4096
 _WORST = float("-inf")
 
 
-def select(policy: Reader, query: Query, rng: np.random.Generator) -> Choice:
+def select(policy: Policy, query: Query, rng: np.random.Generator) -> Choice:
     """Choose an arm of `query.candidates` and count the choice in the policy's shares and budget."""
     rules = policy.rules
     if rules.ceilings is not None:
@@ -30,7 +30,17 @@ def select(policy: Reader, query: Query, rng: np.random.Generator) -> Choice:
     candidates = query.candidates
     if len(candidates) == 1:
         weight = policy.reward.observe(costs[0], costs)
-        return Choice(candidates[0], candidates, [0.0], [0.0], [0.0], costs, weight, 1.0, False, "only_candidate")
+        return Choice(
+            arm=candidates[0],
+            candidates=candidates,
+            scores=[0.0],
+            means=[0.0],
+            bonuses=[0.0],
+            costs=costs,
+            cost_weight=weight,
+            propensity=1.0,
+            reason="only_candidate",
+        )
     bounded = policy.shares is not None or rules.switch_penalty > 0
     offsets = _offsets(policy, query) if bounded else None
     pick, reason = _pick(
@@ -52,20 +62,28 @@ def select(policy: Reader, query: Query, rng: np.random.Generator) -> Choice:
     if policy.shares is not None:
         policy.shares.observe(candidates, arm)
     weight = policy.reward.observe(costs[chosen], costs)
-    choice = Choice(arm, candidates, values, means, bonuses, costs, weight, propensity, chosen != pick, reason)
-    if drawn:
-        choice.estimate = _Estimate(policy, query, offsets, floors, chosen)
-    return choice
+    return Choice(
+        arm=arm,
+        candidates=candidates,
+        scores=values,
+        means=means,
+        bonuses=bonuses,
+        costs=costs,
+        cost_weight=weight,
+        propensity=propensity,
+        reason=reason,
+        estimate=_Estimate(policy, query, offsets, floors, chosen) if drawn else None,
+    )
 
 
-def greedy(policy: Reader, query: Query) -> int:
+def greedy(policy: Policy, query: Query) -> int:
     """The arm that the policy prefers, without exploration and without counting: what a shadow policy would do."""
     query = _affordable(policy, query)
     pick, _ = _pick(policy, query, policy.scores(query).values, _offsets(policy, query))
     return query.candidates[pick]
 
 
-def probabilities(policy: Reader, query: Query, rng: np.random.Generator | None = None) -> NDArray[np.float64]:
+def probabilities(policy: Policy, query: Query, rng: np.random.Generator | None = None) -> NDArray[np.float64]:
     """P(`select` chooses arm), FP64 [len(query.candidates)], as shares and budget stand now; sums to 1.
 
     Exact, but for a policy that draws: there the pick is drawn `DRAWS` times (`rng` makes that repeatable).
@@ -87,7 +105,7 @@ class _Estimate:
     __slots__ = ("_arguments", "_chosen", "_floors")
 
     def __init__(
-        self, policy: Reader, query: Query, offsets: list[float] | None, floors: list[float], chosen: int
+        self, policy: Policy, query: Query, offsets: list[float] | None, floors: list[float], chosen: int
     ) -> None:
         self._arguments, self._floors, self._chosen = (policy, query, offsets), floors, chosen
 
@@ -99,7 +117,7 @@ class _Estimate:
 
 
 def _mix(
-    policy: Reader,
+    policy: Policy,
     query: Query,
     offsets: list[float] | None,
     rng: np.random.Generator,
@@ -117,14 +135,14 @@ def _mix(
     return mixed
 
 
-def _affordable(policy: Reader, query: Query) -> Query:
+def _affordable(policy: Policy, query: Query) -> Query:
     """The query without the arms over their cost ceilings."""
     if policy.rules.ceilings is None:
         return query
-    return replace(query, candidates=policy.rules.within_ceilings(query.candidates, policy.scores(query).costs))
+    return query.among(policy.rules.within_ceilings(query.candidates, policy.scores(query).costs))
 
 
-def _offsets(policy: Reader, query: Query) -> list[float] | None:
+def _offsets(policy: Policy, query: Query) -> list[float] | None:
     """What stickiness and shares add to the candidates' values; None: nothing."""
     rules, shares, previous = policy.rules, policy.shares, query.previous
     sticky = rules.switch_penalty > 0 and previous is not None and previous in query.candidates
@@ -138,7 +156,7 @@ def _offsets(policy: Reader, query: Query) -> list[float] | None:
     return offsets
 
 
-def _pick(policy: Reader, query: Query, values: list[float], offsets: list[float] | None) -> tuple[int, str]:
+def _pick(policy: Policy, query: Query, values: list[float], offsets: list[float] | None) -> tuple[int, str]:
     """Position of the best candidate, and why it is that one. Equal values go to the first."""
     rules = policy.rules
     if query.confidence < rules.min_confidence and rules.default in query.candidates:

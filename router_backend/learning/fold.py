@@ -7,10 +7,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from router_backend.bandits.batch import Batch
 from router_backend.bandits.context import CONTEXT_DIM, prompt_tokens
 from router_backend.bandits.costs import CostModel, OutputLengths
 from router_backend.bandits.factory import build_policy
-from router_backend.bandits.policy import BasePolicy
+from router_backend.bandits.policy import Policy
 from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
 from router_backend.config.models import Price
@@ -28,7 +29,7 @@ class Fold:
         self._map = space_map if space_map is not None and space_map.target == space else None
         self._arms = {name: index for index, name in enumerate(config.names)}
         self._named = config.named_policies()
-        built: dict[int, BasePolicy] = {}
+        built: dict[int, Policy] = {}
         for policy in self._named.values():
             if id(policy) not in built:
                 built[id(policy)] = build_policy(policy, config.models, default=config.default_model, space=space)
@@ -49,11 +50,15 @@ class Fold:
             foreign = np.array([event.embedding_space == self._map.source for event in kept])
             if foreign.any():
                 contexts[foreign] = self._map.apply(contexts[foreign])
-        arms = np.array([self._arms[event.arm] for event in kept], np.intp)
-        qualities, at = (np.array([getattr(event, name) for event in kept], np.float64) for name in ("quality", "at"))
-        costs = np.array([self._cost(event) for event in kept], np.float64)
+        batch = Batch(
+            contexts=contexts,
+            arms=np.array([self._arms[event.arm] for event in kept], np.intp),
+            qualities=np.array([event.quality for event in kept], np.float64),
+            costs=np.array([self._cost(event) for event in kept], np.float64),
+            at=np.array([event.at for event in kept], np.float64),
+        )
         for policy in self._distinct:
-            policy.update_many(contexts, arms, qualities, costs, at)
+            policy.update_many(batch)
         for event in kept:
             self._costs.lengths.observe(event.arm, event.task, event.output_tokens)
 

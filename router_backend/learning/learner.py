@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from router_backend.bandits.query import Reader
+from router_backend.bandits.policy import Policy
 from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
 from router_backend.learning.fold import Fold
@@ -69,7 +69,7 @@ class Learner:
             return self._cold
         return view
 
-    def policy(self, name: str, space: int) -> Reader:
+    def policy(self, name: str, space: int) -> Policy:
         """A configured policy by name ("": the main one); KeyError if there is none."""
         return self.view(space).policies[name]
 

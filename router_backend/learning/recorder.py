@@ -46,11 +46,6 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
-    @property
-    def backlog(self) -> int:
-        """Records not yet durable."""
-        return len(self._queue)
-
     def decision(self, decision: Decision, propensity: Callable[[], float] | None = None) -> bool:
         """Queue a decision; False if it was dropped.
 

@@ -1,4 +1,4 @@
-"""What routing wants to know of a request beside its meaning: size, script, code."""
+"""What routing wants to know of a request apart from its meaning: size, script, code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ class PromptFeatures:
     prompt_tokens: int  # estimate over all messages, for costs and context windows
     japanese: bool
     code: bool
-    turns: int  # user turns
 
 
 def estimate_tokens(text: str) -> int:
@@ -45,5 +44,4 @@ def describe(text: str, messages: Sequence[Mapping[str, Any]]) -> PromptFeatures
         prompt_tokens=sum(estimate_tokens(text_of(m.get("content"))) + _TOKENS_PER_MESSAGE for m in messages),
         japanese=_KANA.search(sample) is not None,
         code=_CODE.search(sample) is not None,
-        turns=sum(message.get("role") == "user" for message in messages),
     )

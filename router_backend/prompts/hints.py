@@ -1,4 +1,4 @@
-"""What travels from the tokenizer to the router beside the tokens: the request's features, needs and routing hints."""
+"""What travels from the tokenizer to the router with the tokens: the request's features, needs and wishes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ class RoutingHints:
     prompt_tokens: int = 0
     japanese: bool = False
     code: bool = False
-    turns: int = 1
-    truncated: bool = False
     needs: list[str] = field(default_factory=list)  # capabilities
     max_tokens: int | None = None  # of the answer, as the client asked
     candidates: list[str] | None = None  # arms allowed; None: all

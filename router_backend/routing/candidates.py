@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from router_backend.config import RouterConfig
-from router_backend.config.models import ModelConfig
 from router_backend.prompts.hints import RoutingHints
+from router_backend.routing.capabilities import Needs, fits
 
 
 class NoCandidate(ValueError):
@@ -20,14 +20,14 @@ def candidates(config: RouterConfig, hints: RoutingHints) -> tuple[int, ...]:
     allowed = [i for i, model in enumerate(config.models) if hints.candidates is None or model.name in hints.candidates]
     if not allowed:
         raise NoCandidate(f"none of the allowed models {hints.candidates} is configured ({', '.join(config.names)})")
-    capable = [i for i in allowed if can_take(config.models[i], hints)]
+    needs = needs_of(hints)
+    capable = [i for i in allowed if fits(config.models[i], needs)]
     if not capable:
-        needs = ", ".join(hints.needs) or f"{hints.prompt_tokens} prompt tokens"
-        raise NoCandidate(f"no allowed model can take this request (needs {needs}); allow another model or shorten it")
+        asked = ", ".join(hints.needs) or f"{hints.prompt_tokens} prompt tokens"
+        raise NoCandidate(f"no allowed model can take this request (needs {asked}); allow another model or shorten it")
     return tuple(capable)
 
 
-def can_take(model: ModelConfig, hints: RoutingHints) -> bool:
-    """Whether a model has the capabilities and the context window for a request."""
-    room = hints.prompt_tokens + (hints.max_tokens or 1) <= model.context_window
-    return room and model.capabilities.issuperset(hints.needs)
+def needs_of(hints: RoutingHints) -> Needs:
+    """What a request whose body the tokenizer has read asks of a model."""
+    return Needs(hints.needs, hints.prompt_tokens + (hints.max_tokens or 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from router_backend.config import RouterConfig
 from router_backend.config.models import Capability, ModelConfig
@@ -39,33 +39,34 @@ def _required(body: Mapping[str, Any]) -> Iterator[Capability]:
         yield "logprobs"
 
 
-def answer_tokens(body: Mapping[str, Any]) -> int:
+class Needs(NamedTuple):
+    """What a request asks of a model."""
+
+    capabilities: Collection[str]
+    tokens: int  # of prompt and answer together; the prompt's are an estimate by the classifier's tokenizer
+
+
+def needs(body: Mapping[str, Any], prompt_tokens: int) -> Needs:
+    """Of a chat request."""
+    return Needs(required_capabilities(body), prompt_tokens + max(1, _answer_tokens(body)))
+
+
+def fits(model: ModelConfig, needs: Needs) -> bool:
+    """Whether a model has the capabilities and the context window for a request.
+
+    A prompt that is too long after all comes back from the upstream as `context_length` and falls back to a model with
+    a larger window.
+    """
+    return needs.tokens <= model.context_window and model.capabilities.issuperset(needs.capabilities)
+
+
+def _answer_tokens(body: Mapping[str, Any]) -> int:
     """Tokens of the answer that the client reserves; 0 if it leaves that open."""
     for name in ("max_completion_tokens", "max_tokens"):
         value = body.get(name)
         if isinstance(value, int):
             return max(0, value)
     return 0
-
-
-def misfit(model: ModelConfig, body: Mapping[str, Any], prompt_tokens: int) -> str | None:
-    """Why a model can't take a request, for the error message; None if it can."""
-    missing = required_capabilities(body) - model.capabilities
-    if missing:
-        return f"{model.name} has no {', '.join(sorted(missing))}"
-    needed = prompt_tokens + max(1, answer_tokens(body))
-    if needed > model.context_window:
-        return f"{model.name} holds {model.context_window} tokens, and prompt and answer need {needed}"
-    return None
-
-
-def fits(model: ModelConfig, body: Mapping[str, Any], prompt_tokens: int) -> bool:
-    """Whether a model has the capabilities and the context window for a request.
-
-    `prompt_tokens` is an estimate by the classifier's tokenizer; a prompt that is too long after all comes back
-    from the upstream as `context_length` and falls back to a model with a larger window.
-    """
-    return misfit(model, body, prompt_tokens) is None
 
 
 def default_order(
@@ -77,7 +78,8 @@ def default_order(
     other is left. `prompt`: the chat request that stands for it; None: token ids, or texts to embed.
     """
     models = [model for model in config.models if not allowed or model.name in allowed]
-    models.sort(key=lambda model: (not fits(model, prompt or {}, 0), model.name != config.default_model))
+    asked = needs(prompt or {}, prompt_tokens=0)
+    models.sort(key=lambda model: (not fits(model, asked), model.name != config.default_model))
     if endpoint == "embeddings":
         models = [model for model in models if "embeddings" in model.capabilities] or models
     if prompt is None:

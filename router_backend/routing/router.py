@@ -12,16 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.bandits.context import build_context
-from router_backend.bandits.query import Choice, Query, Reader
+from router_backend.bandits.policy import Policy
+from router_backend.bandits.query import Query
 from router_backend.bandits.rules import within
-from router_backend.bandits.selection import greedy, select
+from router_backend.bandits.selection import select
 from router_backend.contract import TASKS
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.ids import new_decision_id
 from router_backend.core.records import Decision
 from router_backend.prompts.hints import RoutingHints
-from router_backend.routing.candidates import NoCandidate, can_take, candidates
+from router_backend.routing.candidates import NoCandidate, candidates, needs_of
+from router_backend.routing.capabilities import fits
 from router_backend.routing.experiments import Assignment, assign
+from router_backend.routing.verdict import Verdict, since
 from router_backend.routing.view import View
 
 log = logging.getLogger(__name__)
@@ -90,7 +93,6 @@ class Router:
 
     def _decide(self, view: View, classified: Classified, hints: RoutingHints, started: float) -> RoutedDecision:
         config, now = view.config, time.time()
-        arms = config.names
         probabilities = classified.task_probabilities
         task_index = int(probabilities.argmax())
         task = TASKS[task_index]
@@ -115,33 +117,14 @@ class Router:
             task_probabilities=probabilities,
             complexity=classified.complexity,
             confidence=float(probabilities[task_index]),
-            previous=_position(arms, hints.previous_model),
+            previous=_position(config.names, hints.previous_model),
         )
-        _hold_cost(policy, query, hints.max_cost)
-        _hold_quality(policy, query, hints.min_quality)
+        query = _good_enough(policy, _cheap_enough(policy, query, hints.max_cost), hints.min_quality)
         choice = select(policy, query, self._rng)
-        names = [arms[arm] for arm in choice.candidates]
-        decision = RoutedDecision(
-            decision_id=new_decision_id(now),
-            model=arms[choice.arm],
-            reason=choice.reason,
-            task=task,
-            task_probabilities=probabilities.tolist(),
-            complexity=float(classified.complexity),
-            ranking=[arms[arm] for arm in choice.ranking],
-            scores=dict(zip(names, choice.scores, strict=True)),
-            means=dict(zip(names, choice.means, strict=True)),
-            bonuses=dict(zip(names, choice.bonuses, strict=True)),
-            expected_cost=dict(zip(names, choice.costs, strict=True)),
-            propensity=choice.propensity,
-            policy=assignment.policy or policy.name,
-            policy_version=policy.version,
-            experiment=assignment.experiment,
-            switched=bool(hints.previous_model) and hints.previous_model != arms[choice.arm],
-            timings_ms={"decision": 1e3 * (time.perf_counter() - started), "routing": _since(hints)},
-        )
-        self._record(_logged(view, query, choice, decision, now, hints, classified), choice.estimate)
-        return decision
+        verdict = Verdict(new_decision_id(now), now, view, assignment, hints, classified.embedding_space, query, choice)
+        answer = verdict.answer(started)
+        self._record(verdict.record(answer), choice.estimate)
+        return answer
 
     def _assignment(self, view: View, hints: RoutingHints) -> Assignment:
         if not hints.policy:
@@ -155,15 +138,16 @@ class Router:
         names = view.config.names
         allowed = [name for name in names if hints.candidates is None or name in hints.candidates]
         default = view.config.default_model
+        needs = needs_of(hints)
         # Models that can't take the request come last: they are asked only where no other is left.
-        allowed.sort(key=lambda name: (not can_take(view.config.model(name), hints), name != default))
+        allowed.sort(key=lambda name: (not fits(view.config.model(name), needs), name != default))
         model = allowed[0] if allowed else default
         decision = RoutedDecision(
             decision_id=new_decision_id(),
             model=model,
             reason=f"fallback:{cause}",
             ranking=[model, *(name for name in allowed if name != model)],
-            timings_ms={"routing": _since(hints)},
+            timings_ms={"routing": since(hints)},
         )
         self._record(
             Decision(
@@ -180,63 +164,22 @@ class Router:
         return decision
 
 
-def _hold_cost(policy: Reader, query: Query, ceiling: float | None) -> None:
-    """Leave out arms that are expected to cost more than the request's ceiling; the cheapest one stays whatever it costs."""
-    if ceiling is not None and len(query.candidates) > 1:
-        query.candidates = within(query.candidates, policy.scores(query).costs, [ceiling] * len(query.candidates))
+def _cheap_enough(policy: Policy, query: Query, ceiling: float | None) -> Query:
+    """Without arms that are expected to cost more than the request's ceiling; the cheapest one stays whatever it costs."""
+    if ceiling is None or len(query.candidates) == 1:
+        return query
+    return query.among(within(query.candidates, policy.scores(query).costs, [ceiling] * len(query.candidates)))
 
 
-def _hold_quality(policy: Reader, query: Query, floor: float | None) -> None:
-    """Leave out arms whose expected quality is under the request's floor; the best one stays whatever it is."""
+def _good_enough(policy: Policy, query: Query, floor: float | None) -> Query:
+    """Without arms whose expected quality is under the request's floor; the best one stays whatever it is."""
     if floor is None or len(query.candidates) == 1:
-        return
+        return query
     qualities = policy.qualities(query)
     kept = tuple(arm for arm, quality in zip(query.candidates, qualities, strict=True) if quality >= floor)
-    if not kept:
-        best = max(range(len(qualities)), key=qualities.__getitem__)
-        kept = (query.candidates[best],)
-    query.candidates = kept
-
-
-def _logged(
-    view: View,
-    query: Query,
-    choice: Choice,
-    decision: RoutedDecision,
-    now: float,
-    hints: RoutingHints,
-    classified: Classified,
-) -> Decision:
-    names = view.config.names
-    shadows = tuple((shadow.name, names[greedy(view.policies[shadow.name], query)]) for shadow in view.config.shadows)
-    return Decision(
-        decision_id=decision.decision_id,
-        created=now,
-        kind="routed",
-        model=decision.model,
-        reason=decision.reason,
-        policy=decision.policy,
-        policy_version=decision.policy_version,
-        experiment=decision.experiment,
-        task=decision.task,
-        task_probabilities=tuple(decision.task_probabilities),
-        complexity=decision.complexity,
-        embedding_space=classified.embedding_space,
-        context=query.context,
-        candidates=tuple(names[arm] for arm in choice.candidates),
-        scores=tuple(choice.scores),
-        propensity=choice.propensity,
-        expected_cost=tuple(choice.costs),
-        cost_weight=choice.cost_weight,
-        shadows=shadows,
-        session=hints.session,
-        prompt=hints.prompt,
-    )
+    best = query.candidates[max(range(len(qualities)), key=qualities.__getitem__)]
+    return query.among(kept or (best,))
 
 
 def _position(names: tuple[str, ...], name: str) -> int | None:
     return names.index(name) if name in names else None
-
-
-def _since(hints: RoutingHints) -> float:
-    return 1e3 * (time.monotonic() - hints.received) if hints.received else 0.0

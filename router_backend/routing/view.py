@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from router_backend.bandits.costs import CostModel
-from router_backend.bandits.query import Reader
+from router_backend.bandits.policy import Policy
 from router_backend.config import RouterConfig
 
 
@@ -17,10 +17,10 @@ class View:
     config: RouterConfig
     space: int
     sequence: int  # of the last event in it
-    policies: Mapping[str, Reader]  # names as in `RouterConfig.named_policies`
+    policies: Mapping[str, Policy]  # names as in `RouterConfig.named_policies`
     costs: CostModel  # its length estimates go on running
 
     @property
-    def main(self) -> Reader:
+    def main(self) -> Policy:
         """The policy under `policy:`."""
         return self.policies[""]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.factory import build_policy
-from router_backend.bandits.policy import BasePolicy
+from router_backend.bandits.policy import Policy
 from router_backend.bandits.query import Query
 from router_backend.bandits.statistics.prior import Prior
 from router_backend.config.models import ModelConfig
@@ -42,7 +42,7 @@ def make_policy(
     prior: Prior | None = None,
     default: str | None = None,
     **fields: Any,
-) -> BasePolicy:
+) -> Policy:
     """Settings that only other policies have are left out, so that one test may run over all policies."""
     theirs = {setting for section in POLICY_SECTIONS.values() for setting in section.model_fields}
     settings = {
@@ -71,7 +71,7 @@ def make_query(
     )
 
 
-def teach(policy: BasePolicy, rng: np.random.Generator, n: int, arms: int = 3, at: float = NOW) -> None:
+def teach(policy: Policy, rng: np.random.Generator, n: int, arms: int = 3, at: float = NOW) -> None:
     """n observations of random contexts, arms and qualities."""
     for _ in range(n):
         policy.update(make_context(rng), int(rng.integers(arms)), float(rng.random()), 1e-3 * float(rng.random()), at)

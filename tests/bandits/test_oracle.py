@@ -9,8 +9,9 @@ import pytest
 from mabwiser.mab import MAB, LearningPolicy
 from numpy.typing import NDArray
 
+from router_backend.bandits.batch import Batch
 from router_backend.bandits.context import view, view_indices
-from router_backend.bandits.policy import BasePolicy
+from router_backend.bandits.policy import Policy
 from tests.bandits.examples import NOW, make_models, make_policy, make_query
 
 ARMS = 3
@@ -23,13 +24,13 @@ def _data() -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.float64]]
     return contexts, rng.integers(0, ARMS, ROWS), rng.integers(0, 2, ROWS).astype(np.float64)
 
 
-def _ours(name: str, **fields: Any) -> BasePolicy:
+def _ours(name: str, **fields: Any) -> Policy:
     """A policy whose reward is the quality, taught the data: half in a batch, half one by one."""
     policy = make_policy(name, make_models(1, 1, 1), reward={"lambda": 0.0}, initial_quality=0.0, **fields)
     contexts, arms, quality = _data()
     half = ROWS // 2
     zeros, at = np.zeros(ROWS), np.full(ROWS, NOW)
-    policy.update_many(contexts[:half], arms[:half], quality[:half], zeros[:half], at[:half])
+    policy.update_many(Batch(contexts[:half], arms[:half], quality[:half], zeros[:half], at[:half]))
     for i in range(half, ROWS):
         policy.update(contexts[i], int(arms[i]), float(quality[i]), 0.0, NOW)
     return policy

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.factory import POLICIES, build_policy
 from router_backend.bandits.policies.linear import LinearPolicy
-from router_backend.bandits.selection import select
+from router_backend.bandits.selection import probabilities, select
 from router_backend.bandits.statistics.prior import Prior, PriorError
 from router_backend.config import load_config
 from router_backend.config.policy import LinUCBPolicyConfig, policy_config
@@ -161,7 +161,7 @@ def test_a_hundred_arms_work(name: str) -> None:
     query = make_query(make_context(rng), range(100), np.arange(1.0, 101.0) * 1e-4)
     choice = select(policy.snapshot(), query, rng)
     assert len(set(choice.ranking)) == 100
-    assert policy.probabilities(query).sum() == pytest.approx(1.0)
+    assert probabilities(policy, query).sum() == pytest.approx(1.0)
 
 
 def test_unknown_costs_are_those_learned() -> None:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from router_backend.bandits.batch import Batch
 from router_backend.bandits.factory import POLICIES
-from router_backend.bandits.selection import greedy, select
+from router_backend.bandits.selection import greedy, probabilities, select
 from tests.bandits.examples import make_context, make_models, make_policy, make_query, teach
 
 NAMES = sorted(POLICIES)
@@ -50,9 +51,9 @@ def test_propensities_are_a_distribution_above_the_floor(
     )
     teach(policy, rng, taught, arms=3)
     query = make_query(make_context(rng), sorted(candidates), (1e-3, 2e-3, 3e-3, 4e-3), previous=previous)
-    probabilities = policy.snapshot().probabilities(query, rng)
-    assert probabilities.sum() == pytest.approx(1.0)
-    for probability, arm in zip(probabilities, query.candidates, strict=True):
+    chances = probabilities(policy.snapshot(), query, rng)
+    assert chances.sum() == pytest.approx(1.0)
+    for probability, arm in zip(chances, query.candidates, strict=True):
         explored = explore[arm] and name not in ("fixed", "random") and len(candidates) > 1
         floor = epsilon / len(candidates) if explored else 0.0
         assert probability >= floor - 1e-12
@@ -61,7 +62,7 @@ def test_propensities_are_a_distribution_above_the_floor(
     assert sorted(choice.ranking) == sorted(candidates)
     assert choice.ranking[0] == choice.arm
     if choice.propensity is not None:  # a policy that draws estimates it later
-        assert choice.propensity == pytest.approx(probabilities[query.candidates.index(choice.arm)])
+        assert choice.propensity == pytest.approx(chances[query.candidates.index(choice.arm)])
     assert 0.0 < choice.resolve() <= 1.0 + 1e-12
 
 
@@ -72,7 +73,7 @@ def test_arms_are_chosen_as_often_as_their_propensities_say(name: str) -> None:
     teach(policy, rng, 40)
     reader = policy.snapshot()
     query = make_query(make_context(rng), costs=(1e-4, 2e-4, 3e-4))
-    expected = reader.probabilities(query, rng)
+    expected = probabilities(reader, query, rng)
     n = 4000
     counts = np.zeros(3)
     told = np.zeros(3)
@@ -120,7 +121,7 @@ def test_arms_over_their_cost_ceiling_are_no_candidates() -> None:
     query = make_query(costs=(0.05, 0.015, 0.015))
     rng = np.random.default_rng(0)
     assert {select(policy, query, rng).arm for _ in range(100)} == {0, 1}
-    assert policy.probabilities(query).tolist() == [0.5, 0.5, 0.0]
+    assert probabilities(policy, query).tolist() == [0.5, 0.5, 0.0]
     assert select(policy, query, rng).candidates == (0, 1)
 
 
@@ -159,7 +160,7 @@ def test_a_share_gives_up_the_requests_on_which_it_costs_least() -> None:
     contexts[:, 0] = hard
     for arm in (0, 1):
         quality = np.where(hard, 0.2 + 0.7 * arm, 0.6 + 0.2 * arm)
-        policy.update_many(contexts, np.full(400, arm), quality, np.zeros(400), np.full(400, 1e9))
+        policy.update_many(Batch(contexts, np.full(400, arm), quality, np.zeros(400), np.full(400, 1e9)))
     got = np.zeros((2, 2))
     for i in rng.integers(0, 400, 3000):
         query = make_query(contexts[i], (0, 1), (0.0, 0.0))
@@ -175,10 +176,10 @@ def test_a_new_arm_is_explored_above_the_floor_until_it_is_known() -> None:
         for _ in range(30):
             policy.update(make_context(rng), arm, 0.9, 1e-3, 1e9)
     query = make_query(costs=(1e-3, 1e-3, 1e-3))
-    assert policy.probabilities(query)[2] == pytest.approx(0.1)
+    assert probabilities(policy, query)[2] == pytest.approx(0.1)
     for _ in range(20):
         policy.update(make_context(rng), 2, 0.1, 1e-3, 1e9)
-    assert policy.probabilities(query)[2] == pytest.approx(0.01)
+    assert probabilities(policy, query)[2] == pytest.approx(0.01)
 
 
 def test_a_shadow_is_asked_without_a_trace() -> None:

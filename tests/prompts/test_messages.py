@@ -75,7 +75,6 @@ def test_any_json_content_is_read_or_refused(messages: list[dict[str, Any]]) -> 
             describe(routing_text(messages), messages)
         return
     features = describe(routing_text(messages), messages)
-    assert features.turns <= len(messages)
     assert features.prompt_tokens >= len(messages)
 
 

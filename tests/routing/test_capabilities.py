@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from router_backend.config.models import Capability, ModelConfig
-from router_backend.routing.capabilities import fits, misfit, required_capabilities
+from router_backend.routing.capabilities import fits, needs, required_capabilities
 from tests.support.arms import model
 
 IMAGE = [{"type": "text", "text": "what?"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
@@ -33,10 +33,10 @@ def test_what_a_body_asks(body: dict[str, Any], expected: set[Capability]) -> No
 
 def test_capabilities_and_context_window() -> None:
     arm = ModelConfig.model_validate(model("a", "http://h/v1", context_window=100, capabilities=["tools"]))
-    assert fits(arm, {"tools": [{}], "max_tokens": 50}, 50)
-    assert not fits(arm, {"max_completion_tokens": 51}, 50)
-    assert not fits(arm, {}, 100)
-    assert misfit(arm, {"logprobs": True}, 1) == "a has no logprobs"
+    assert fits(arm, needs({"tools": [{}], "max_tokens": 50}, 50))
+    assert not fits(arm, needs({"max_completion_tokens": 51}, 50))
+    assert not fits(arm, needs({}, 100))
+    assert not fits(arm, needs({"logprobs": True}, 1))
 
 
 def test_capabilities_that_an_upstream_cannot_have_are_told_at_the_start() -> None:

@@ -1,23 +1,25 @@
-"""Base of the policies that learn means of quality and cost per arm and don't read the context."""
+"""The policies that learn means of quality and cost per arm and don't read the context: UCB1, Thompson, epsilon-greedy."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from router_backend.bandits.batch import Batch
 from router_backend.bandits.context import CONTEXT_DIM
-from router_backend.bandits.policy import BasePolicy, Setup
-from router_backend.bandits.query import Query
-from router_backend.config.policy import LearningPolicyConfig
+from router_backend.bandits.policy import Policy, Setup
+from router_backend.bandits.query import Query, Scores
+from router_backend.config.policy import LearningPolicyConfig, UCB1PolicyConfig
 
 _BIAS = np.array([CONTEXT_DIM])
 
 
-class ContextFreePolicy(BasePolicy):
-    """Holds counts and sums by arm; an arm without observations is expected to have `initial_quality`."""
+class ContextFreePolicy(Policy):
+    """Base: holds counts and sums by arm; an arm without observations is expected to have `initial_quality`."""
 
     def __init__(self, setup: Setup[LearningPolicyConfig]) -> None:
         super().__init__(setup)
@@ -55,15 +57,8 @@ class ContextFreePolicy(BasePolicy):
     def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> None:
         self._evidence[:, arm] += weight, weight * quality, weight * cost
 
-    def _fold_many(
-        self,
-        contexts: NDArray[np.float32],
-        arm: int,
-        qualities: NDArray[np.float64],
-        costs: NDArray[np.float64],
-        weights: NDArray[np.float64],
-    ) -> None:
-        self._evidence[:, arm] += weights.sum(), weights @ qualities, weights @ costs
+    def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
+        self._evidence[:, arm] += weights.sum(), weights @ batch.qualities, weights @ batch.costs
 
     def _decay(self, factor: float) -> None:
         self._evidence *= factor
@@ -75,3 +70,65 @@ class ContextFreePolicy(BasePolicy):
         for own, others in pairs:
             self._evidence[:, own] = other._evidence[:, others]
         return True
+
+
+class UCB1(ContextFreePolicy):
+    """UCB1 (Auer et al. 2002, "Finite-time analysis of the multiarmed bandit problem").
+
+    Reward of mean quality + α·√(2 ln N / n), with N all observations.
+
+    An arm without observations counts as seen once: feedback may be days late, and an infinite bound would
+    send it all requests until then.
+    """
+
+    def __init__(self, setup: Setup[UCB1PolicyConfig]) -> None:
+        super().__init__(setup)
+        self._alpha = setup.config.alpha
+
+    def scores(self, query: Query) -> Scores:
+        counts, quality, cost = self.totals(query)
+        everything = max(float(self.counts.sum()), 1.0)
+        widths = self._alpha * np.sqrt(2.0 * math.log(everything) / np.maximum(counts, 1.0))
+        means, bonuses = self.reward.score(self.means(counts, quality), widths.tolist(), cost)
+        return Scores([mean + bonus for mean, bonus in zip(means, bonuses, strict=True)], means, bonuses, cost)
+
+
+class Thompson(ContextFreePolicy):
+    """Thompson sampling with Beta posteriors (Agrawal and Goyal 2012, algorithm 2, with fractional successes).
+
+    Reward of a quality drawn from Beta(1 + Σ quality, 1 + Σ (1 − quality)).
+
+    A quality between 0 and 1 counts as that fraction of a success: the mean is the same as under the randomised rounding of the
+    paper, without its noise.
+    """
+
+    stochastic = True
+
+    def scores(self, query: Query) -> Scores:
+        """Expected rewards, as values and as means; the bonus is one standard deviation's."""
+        successes, failures, cost = self._posterior(query)
+        total = successes + failures
+        quality = successes / total
+        deviation = np.sqrt(quality * (1.0 - quality) / (total + 1.0))
+        means, bonuses = self.reward.score(quality.tolist(), deviation.tolist(), cost)
+        return Scores(means, means, bonuses, cost)
+
+    def draw(self, query: Query, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
+        successes, failures, cost = self._posterior(query)
+        return self.reward.sampled(rng.beta(successes, failures, (size, len(cost))), np.array(cost))
+
+    def _posterior(self, query: Query) -> tuple[NDArray[np.float64], NDArray[np.float64], list[float]]:
+        counts, quality, cost = self.totals(query)
+        return 1.0 + np.maximum(quality, 0.0), 1.0 + np.maximum(counts - quality, 0.0), cost
+
+
+class EpsilonGreedy(ContextFreePolicy):
+    """The best mean so far, and with probability `epsilon` any candidate.
+
+    The random part is the exploration floor that every policy has (selection.py).
+    """
+
+    def scores(self, query: Query) -> Scores:
+        counts, quality, cost = self.totals(query)
+        means, bonuses = self.reward.score(self.means(counts, quality), [0.0] * len(cost), cost)
+        return Scores(means, means, bonuses, cost)

@@ -1,36 +1,40 @@
-"""Base of the policies that learn a ridge regression per arm on the context."""
+"""The policies that learn a ridge regression per arm on the context: LinUCB, linear Thompson sampling, strong and weak."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from operator import add
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from router_backend.bandits.batch import Batch
 from router_backend.bandits.context import CONTEXT_DIM, view, view_indices
-from router_backend.bandits.policy import BasePolicy, Setup
-from router_backend.bandits.query import Query
+from router_backend.bandits.policy import Policy, Setup
+from router_backend.bandits.query import Query, Scores
+from router_backend.bandits.statistics.regressions import FrozenRegressions, LiveRegressions
 from router_backend.bandits.statistics.ridge import RidgeArms
-from router_backend.config.policy import LinearPolicyConfig, TaskRule
+from router_backend.config.policy import (
+    BinaryPolicyConfig,
+    LinearPolicyConfig,
+    LinTSPolicyConfig,
+    LinUCBPolicyConfig,
+    TaskRule,
+)
 from router_backend.contract import EMBEDDING_DIM, TASKS
-
-_FP32: np.dtype[np.floating[Any]] = np.dtype(np.float32)
-_FP64: np.dtype[np.floating[Any]] = np.dtype(np.float64)
-# With at most so many arms a snapshot joins their blocks, so that one product serves all. More would cost too much to copy.
-_STACKED = 8
-
-# Observations after which an arm's learned cost counts for as much as the estimate by task. With fewer than 50 it is better on
-# some data and worse on other, with more on all (docs/replay.md).
-_TRUST = 50.0
 
 # Quality by which the table's model is expected to beat the others at its task; more than any usual λ takes away.
 TABLE_LEAN = 0.3
 
 
-class LinearPolicy(BasePolicy):
-    """Holds the regressions; subclasses say how estimates and widths become scores.
+Estimates = tuple[list[float], list[float], list[float]]
+"""By candidate: quality, widths of its bound (√xᵀA⁻¹x times a scale), and cost in USD."""
+
+
+class LinearPolicy(Policy):
+    """Base: holds the regressions; subclasses say how estimates and widths become scores.
 
     Cost at the moment of the choice starts as `Query.expected_cost` (the prompt's tokens at list price and the arm's usual length
     of answer for the task). With n observations, n / (n + 50) of it is what the arm's own regression says: the prompt at list
@@ -53,13 +57,7 @@ class LinearPolicy(BasePolicy):
                 prior = setup.prior.arm(name, bias_included, config.prior_weight)
                 if prior is not None:
                     self._ridge.set_prior(arm, prior.precision, prior.means, prior.count)
-        self._blocks: tuple[NDArray[np.float32], ...] = ()  # a snapshot's
-        self._counts = self._ridge.counts
-        self._dtype: np.dtype[np.floating[Any]] = _FP64
-        self._trust: list[float] | None = None  # a snapshot's: weight of each arm's learned cost
-        # A snapshot's blocks side by side, transposed: [dim, arms · (dim + 2)], all A⁻¹ and then all θ of quality and of cost.
-        # BLAS is a third faster this way round.
-        self._stack: NDArray[np.floating[Any]] | None = None
+        self._read: LiveRegressions | FrozenRegressions = LiveRegressions(self._ridge)
 
     def _lean_on(self, table: Mapping[str, str | TaskRule], initial_quality: float) -> None:
         """The cold start: before anything is known, a task's model of the table is expected to be better at it.
@@ -78,28 +76,12 @@ class LinearPolicy(BasePolicy):
 
     @property
     def counts(self) -> NDArray[np.float64]:
-        return self._counts
+        return self._read.counts
 
-    def estimates(self, query: Query, scale: float = 1.0) -> tuple[list[float], list[float], list[float]]:
-        """(quality, `scale` times its standard width √xᵀA⁻¹x, cost in USD) by candidate."""
-        dim, candidates = self.dim, query.candidates
-        x = self._view(query.context, self._dtype)
-        arms = len(self.arms)
-        if self._stack is not None and len(candidates) == arms:
-            products = x.dot(self._stack)
-            squares = products[: arms * dim].reshape(arms, dim).dot(x).tolist()
-            means = products[arms * dim :].tolist()
-            quality, learned = means[:arms], means[arms:]
-        else:
-            live = self._trust is None
-            vectors = [(self._ridge.block(arm) if live else self._blocks[arm]).dot(x) for arm in candidates]
-            squares = [float(vector[:dim].dot(x)) for vector in vectors]
-            quality = [vector.item(dim) for vector in vectors]
-            if live:
-                learned = [float(self._ridge.cost(arm).dot(x)) for arm in candidates]
-            else:
-                learned = [vector.item(dim + 1) for vector in vectors]
-        # Rounding may leave a tiny negative square.
+    def estimates(self, query: Query, scale: float = 1.0) -> Estimates:
+        """Of `query.candidates`; `scale`: of the widths."""
+        read = self._read
+        quality, squares, learned = read.predict(self._view(query.context, read.dtype), query.candidates)
         widths = [scale * square**0.5 if square > 0.0 else 0.0 for square in squares]
         return quality, widths, self._costs(query, learned)
 
@@ -113,7 +95,7 @@ class LinearPolicy(BasePolicy):
                 return [max(own, 0.0) if math.isnan(cost) else cost for own, cost in zip(learned, known, strict=True)]
             return known
         prompt: list[float] = query.prompt_cost.tolist()
-        trust = _trust(self._ridge.evidence) if self._trust is None else self._trust
+        trust = self._read.trust
         limits = None if query.answer_limit is None else query.answer_limit.tolist()
         if len(learned) != len(known):
             known, prompt, trust = ([values[arm] for arm in query.candidates] for values in (known, prompt, trust))
@@ -129,7 +111,7 @@ class LinearPolicy(BasePolicy):
         return self.estimates(query)[0]
 
     def _view(self, context: NDArray[np.float32], dtype: np.dtype[np.floating[Any]]) -> NDArray[Any]:
-        """The view of one context: as `routing.context.view`, by slices, since it is on the hot path."""
+        """The view of one context: as `context.view`, by slices, since it is on the hot path."""
         x = np.empty(self.dim, dtype)
         x[-1] = 1.0
         if self._components == EMBEDDING_DIM:
@@ -140,33 +122,17 @@ class LinearPolicy(BasePolicy):
         return x
 
     def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> None:
-        self._ridge.update(arm, self._view(context, _FP64), quality, cost, weight)
+        self._ridge.update(arm, self._view(context, LiveRegressions.dtype), quality, cost, weight)
 
-    def _fold_many(
-        self,
-        contexts: NDArray[np.float32],
-        arm: int,
-        qualities: NDArray[np.float64],
-        costs: NDArray[np.float64],
-        weights: NDArray[np.float64],
-    ) -> None:
-        self._ridge.update_many(arm, view(contexts, self._positions), qualities, costs, weights)
+    def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
+        contexts = view(batch.contexts, self._positions)
+        self._ridge.update_many(arm, contexts, batch.qualities, batch.costs, weights)
 
     def _decay(self, factor: float) -> None:
         self._ridge.decay(factor)
 
     def _freeze(self, source: Self) -> None:
-        self._blocks = source._ridge.publish()
-        self._counts = source._ridge.counts.copy()
-        self._trust = _trust(source._ridge.evidence)
-        self._dtype = _FP32
-        dim, arms = self.dim, len(self._blocks)
-        if arms <= _STACKED:
-            stack = self._stack = np.empty((dim, arms * (dim + 2)), _FP32)
-            for arm, block in enumerate(self._blocks):
-                stack[:, arm * dim : (arm + 1) * dim] = block[:dim]  # A⁻¹ is its own transpose
-                stack[:, arms * dim + arm] = block[dim]
-                stack[:, arms * (dim + 1) + arm] = block[dim + 1]
+        self._read = FrozenRegressions(source._ridge)
 
     def _take(self, other: Self, pairs: list[tuple[int, int]]) -> bool:
         if other._components != self._components:
@@ -176,6 +142,83 @@ class LinearPolicy(BasePolicy):
         return True
 
 
-def _trust(evidence: NDArray[np.float64]) -> list[float]:
-    weights: list[float] = (evidence / (evidence + _TRUST)).tolist()
-    return weights
+class LinUCB(LinearPolicy):
+    """LinUCB with disjoint arms (Li et al. 2010, algorithm 1).
+
+    Reward of the upper confidence bound of quality, xᵀθ + α·√(xᵀA⁻¹x).
+    """
+
+    def __init__(self, setup: Setup[LinUCBPolicyConfig]) -> None:
+        super().__init__(setup)
+        self._alpha = setup.config.alpha
+
+    def scores(self, query: Query) -> Scores:
+        quality, width, cost = self.estimates(query, self._alpha)
+        means, bonuses = self.reward.score(quality, width, cost)
+        return Scores(list(map(add, means, bonuses)), means, bonuses, cost)
+
+
+class LinTS(LinearPolicy):
+    """Linear Thompson sampling with disjoint arms (Agrawal and Goyal 2013, "Thompson sampling for contextual bandits").
+
+    Reward of a quality drawn from N(xᵀθ, α²·xᵀA⁻¹x): what xᵀθ̃ is for θ̃ drawn from N(θ, α²A⁻¹).
+    """
+
+    stochastic = True
+
+    def __init__(self, setup: Setup[LinTSPolicyConfig]) -> None:
+        super().__init__(setup)
+        self._alpha = setup.config.alpha
+
+    def scores(self, query: Query) -> Scores:
+        """Expected rewards, as values and as means; the bonus is one standard deviation's."""
+        quality, deviation, cost = self.estimates(query, self._alpha)
+        means, bonuses = self.reward.score(quality, deviation, cost)
+        return Scores(means, means, bonuses, cost)
+
+    def draw(self, query: Query, rng: np.random.Generator, size: int) -> NDArray[np.float64]:
+        quality, deviation, cost = self.estimates(query, self._alpha)
+        drawn = rng.standard_normal((size, len(quality))) * np.array(deviation) + np.array(quality)
+        return self.reward.sampled(drawn, np.array(cost))
+
+
+class Binary(LinearPolicy):
+    """RouteLLM's strong/weak threshold router (Ong et al. 2024), with the win probability from this router's own regressions.
+
+    The strong model if P(its answer is the better one) reaches the threshold, else the weak one.
+
+    With qualities s and w expected of the two, and an answer's score spread as a right-or-wrong one's, the probability is
+    Φ((s − w) / √(s(1 − s) + w(1 − w))): ½ where they are equal. Other candidates come after the two.
+    """
+
+    def __init__(self, setup: Setup[BinaryPolicyConfig]) -> None:
+        super().__init__(setup)
+        by_price, config = setup.by_price(), setup.config
+        self._strong = by_price[-1] if config.strong is None else self.arms.index(config.strong)
+        self._weak = by_price[0] if config.weak is None else self.arms.index(config.weak)
+        self._threshold = config.threshold
+
+    def scores(self, query: Query) -> Scores:
+        """Of strong the win probability less the threshold, of weak 0, of others below both."""
+        quality, _, cost = self.estimates(query)
+        of = dict(zip(query.candidates, quality, strict=True))
+        if self._strong in of and self._weak in of:
+            margin = win_probability(of[self._strong], of[self._weak]) - self._threshold
+        else:
+            margin = 0.0
+        values = [self._value(arm, margin) for arm in query.candidates]
+        return Scores(values, quality, [0.0] * len(values), cost)
+
+    def _value(self, arm: int, margin: float) -> float:
+        if arm == self._strong:
+            # At the threshold itself the strong model is taken.
+            return margin if margin != 0 else 1e-12
+        return 0.0 if arm == self._weak else -2.0
+
+
+def win_probability(strong: float, weak: float) -> float:
+    """P(the strong model's answer is better), given the qualities expected of both."""
+    s, w = min(max(strong, 0.0), 1.0), min(max(weak, 0.0), 1.0)
+    # Predictions of exactly 0 or 1 are never certain.
+    spread = max(math.sqrt(s * (1.0 - s) + w * (1.0 - w)), 0.1)
+    return 0.5 * (1.0 + math.erf((strong - weak) / spread / math.sqrt(2.0)))

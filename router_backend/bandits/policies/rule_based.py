@@ -10,7 +10,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.bandits.policy import BasePolicy, Setup
+from router_backend.bandits.batch import Batch
+from router_backend.bandits.policy import Policy, Setup
 from router_backend.bandits.query import Query, Scores
 from router_backend.config.policy import (
     BasePolicyConfig,
@@ -22,16 +23,16 @@ from router_backend.config.policy import (
     TaskRule,
 )
 
-# Default task table, by price rank (0 the cheapest, 1 the dearest).
+# Default task table, by price rank (0 the cheapest, 1 the most expensive).
 _RANKS = {"code_generation": 1.0, "math": 1.0, "open_qa": 0.5, "text_generation": 0.5, "brainstorming": 0.5}
-# Where complexity moves the default table: FizzBuzz goes to the cheapest, a distributed system's design to the dearest.
+# Where complexity moves the default table: FizzBuzz goes to the cheapest, a distributed system's design to the most expensive.
 SIMPLE, HARD = 0.25, 0.75
 # Confidence in the task under which the table isn't followed.
 UNSURE = 0.35
 
 
-class RuleBasedPolicy(BasePolicy):
-    """Names one arm per request. Scores fall with the distance in price from it, the dearer neighbour first: a
+class RuleBasedPolicy(Policy):
+    """Names one arm per request. Scores fall with the distance in price from it, the more expensive neighbour first: a
     candidate list without the named arm, and fallbacks, get the next best thing."""
 
     def __init__(self, setup: Setup[BasePolicyConfig]) -> None:
@@ -58,20 +59,13 @@ class RuleBasedPolicy(BasePolicy):
         return [1.0] * len(query.candidates)
 
     def _ranked(self, share: float) -> int:
-        """The arm at a share of the way from the cheapest to the dearest, rounded down."""
+        """The arm at a share of the way from the cheapest to the most expensive, rounded down."""
         return self._by_price[int(share * (len(self._by_price) - 1))]
 
     def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> None:
         self._counts[arm] += weight
 
-    def _fold_many(
-        self,
-        contexts: NDArray[np.float32],
-        arm: int,
-        qualities: NDArray[np.float64],
-        costs: NDArray[np.float64],
-        weights: NDArray[np.float64],
-    ) -> None:
+    def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
         self._counts[arm] += weights.sum()
 
     def _decay(self, factor: float) -> None:
@@ -187,5 +181,5 @@ def _plain(query: Query, values: list[float]) -> Scores:
 
 
 def _closeness(step: int) -> float:
-    """1 at the aim, then falling; at the same distance the dearer arm (positive step) is closer."""
+    """1 at the aim, then falling; at the same distance the more expensive arm (positive step) is closer."""
     return 1.0 / (1.0 + (2 * step - 1 if step > 0 else -2 * step))

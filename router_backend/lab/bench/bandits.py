@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from router_backend.bandits.batch import Batch
 from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.factory import build_policy
 from router_backend.bandits.query import Query
@@ -69,7 +70,8 @@ def _cost(name: str, arms: int, components: int, repeats: int) -> BanditCost:
     contexts = (draw.normal(size=(_CONTEXTS, CONTEXT_DIM)) / 8).astype(np.float32)
     for arm in range(arms):
         told = np.full(_CONTEXTS, arm)
-        policy.update_many(contexts, told, draw.random(_CONTEXTS), draw.random(_CONTEXTS), np.full(_CONTEXTS, _NOW))
+        at = np.full(_CONTEXTS, _NOW)
+        policy.update_many(Batch(contexts, told, draw.random(_CONTEXTS), draw.random(_CONTEXTS), at))
     costs = np.arange(1.0, arms + 1) * 1e-3
     everyone = tuple(range(arms))
     queries = [

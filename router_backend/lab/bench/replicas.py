@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.factory import build_policy
-from router_backend.bandits.policy import BasePolicy
+from router_backend.bandits.policy import Policy
 from router_backend.bandits.query import Query
 from router_backend.config.models import ModelConfig
 from router_backend.config.policy import policy_config
@@ -89,7 +89,7 @@ def simulate(replicas: int, steps: int, lags: Sequence[int], seeds: Sequence[int
     return [*curves, Curve.of(f"{replicas} replicas apart", apart)]
 
 
-def _policy() -> BasePolicy:
+def _policy() -> Policy:
     models = [
         ModelConfig.model_validate(
             {
@@ -106,12 +106,12 @@ def _policy() -> BasePolicy:
     return build_policy(config, models)
 
 
-def _choose(policy: BasePolicy, context: NDArray[np.float32]) -> int:
+def _choose(policy: Policy, context: NDArray[np.float32]) -> int:
     query = Query(context=context, candidates=(0, 1, 2), expected_cost=_COSTS)
     return int(np.argmax(policy.scores(query).values))
 
 
-def _run(world: World, states: list[BasePolicy], replicas: int, lag: int, seed: int) -> NDArray[np.float64]:
+def _run(world: World, states: list[Policy], replicas: int, lag: int, seed: int) -> NDArray[np.float64]:
     """State i reads the log when the step is `i · lag / len(states)` into its period."""
     rng = np.random.default_rng(seed + 1)
     read = [0] * len(states)
@@ -137,7 +137,7 @@ def _apart(world: World, replicas: int, seed: int) -> NDArray[np.float64]:
     return _regret(world, arms)
 
 
-def _learn(policy: BasePolicy, world: World, step: int, arm: int) -> None:
+def _learn(policy: Policy, world: World, step: int, arm: int) -> None:
     policy.update(world.contexts[step], arm, float(world.scores[step, arm]), float(_COSTS[arm]), _NOW)
 
 

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from router_backend.bandits.batch import Batch
 from router_backend.bandits.factory import build_policy
-from router_backend.bandits.query import Policy, Query
+from router_backend.bandits.policy import Policy
+from router_backend.bandits.query import Query
+from router_backend.bandits.selection import probabilities
 from router_backend.config.models import LocalUpstream, ModelConfig, Price
 from router_backend.config.policy import PolicyConfig
 from router_backend.config.reward import DifferenceRewardConfig, PricedRewardConfig
@@ -99,11 +102,13 @@ def _scale(rows: Sequence[Scored]) -> float:
 def _teach(policy: Policy, rows: Sequence[Scored], index: dict[str, int]) -> None:
     if rows:
         policy.update_many(
-            np.stack([row.decision.context for row in rows]),
-            np.array([index[row.decision.model] for row in rows], np.intp),
-            np.array([row.score for row in rows]),
-            np.array([row.cost for row in rows]),
-            np.array([row.decision.created for row in rows]),
+            Batch(
+                contexts=np.stack([row.decision.context for row in rows]),
+                arms=np.array([index[row.decision.model] for row in rows], np.intp),
+                qualities=np.array([row.score for row in rows]),
+                costs=np.array([row.cost for row in rows]),
+                at=np.array([row.decision.created for row in rows]),
+            )
         )
 
 
@@ -126,7 +131,7 @@ def _probabilities(policy: Policy, rows: Sequence[Scored], index: dict[str, int]
             complexity=decision.complexity,
             confidence=max(decision.task_probabilities, default=1.0),
         )
-        target[i, candidates] = policy.probabilities(query, rng)
+        target[i, candidates] = probabilities(policy, query, rng)
     return target
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.bandits.factory import build_policy
-from router_backend.bandits.policies.binary import win_probability
-from router_backend.bandits.query import Policy
+from router_backend.bandits.policies.linear import win_probability
+from router_backend.bandits.policy import Policy
 from router_backend.bandits.statistics.prior import Prior
 from router_backend.config.models import LocalUpstream, ModelConfig, Price
 from router_backend.config.policy import POLICY_SECTIONS, PolicyName, policy_config

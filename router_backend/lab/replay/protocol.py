@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.bandits.query import Choice, Policy, Query
+from router_backend.bandits.batch import Batch
+from router_backend.bandits.policy import Policy
+from router_backend.bandits.query import Choice, Query
 from router_backend.bandits.selection import select
 from router_backend.contract import TASKS
 from router_backend.lab.replay.datasets import RoutingData
@@ -103,7 +105,7 @@ def play(
     for position, row in enumerate(course.online):
         query = asked[row]
         if restricted:
-            query = replace(query, candidates=tuple(np.flatnonzero(world.available[position]).tolist()))
+            query = query.among(tuple(np.flatnonzero(world.available[position]).tolist()))
         choice = select(policy, query, choosing)
         arm = arms[position] = choice.arm
         if observe is not None:
@@ -141,6 +143,5 @@ def teach(
     at = np.arange(len(rows)) / QUERIES_A_DAY * _DAY
     for arm in range(len(known.models)):
         if skip is None or arm not in skip:
-            policy.update_many(
-                contexts, np.full(len(rows), arm, np.intp), known.quality[:, arm], known.cost[:, arm], at
-            )
+            taught = np.full(len(rows), arm, np.intp)
+            policy.update_many(Batch(contexts, taught, known.quality[:, arm], known.cost[:, arm], at))

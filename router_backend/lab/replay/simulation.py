@@ -7,7 +7,7 @@ to chance (the exploration floor, and which feedback is in before the next decis
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +78,7 @@ def twin_curves(
     rows = np.array([answer.row for answer in live], np.intp)
     asked = queries(contexts, len(arms))
     for answer in live:
-        asked[answer.row] = replace(asked[answer.row], expected_cost=np.array(answer.expected_cost))
+        asked[answer.row] = asked[answer.row]._replace(expected_cost=np.array(answer.expected_cost))
     course = Episode(0, np.zeros(0, np.intp), rows)
     default = config.default_model if config.default_model in arms else None
     curves = []

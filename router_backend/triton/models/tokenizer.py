@@ -79,7 +79,6 @@ class TritonPythonModel:
             prompt_tokens=features.prompt_tokens,
             japanese=features.japanese,
             code=features.code,
-            turns=features.turns,
             needs=sorted(required_capabilities(body)),
             max_tokens=_whole(body.get("max_completion_tokens") or body.get("max_tokens")),
             candidates=_names(row.get("candidates", "")),

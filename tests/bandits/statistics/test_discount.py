@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from router_backend.bandits.batch import Batch
 from router_backend.bandits.policies.context_free import ContextFreePolicy
 from router_backend.bandits.policies.linear import LinearPolicy
-from router_backend.bandits.policy import BasePolicy
+from router_backend.bandits.policy import Policy
 from router_backend.bandits.statistics.prior import Prior
 from tests.bandits.examples import DAY, NOW, make_context, make_policy, make_query
 
@@ -21,7 +22,7 @@ EVENTS = 40
 LEARNERS = ["linucb", "lints", "binary", "ucb1", "thompson", "epsilon_greedy"]
 
 
-def _statistics(policy: BasePolicy) -> NDArray[np.float64]:
+def _statistics(policy: Policy) -> NDArray[np.float64]:
     query = make_query(make_context(np.random.default_rng(99)), costs=(math.nan,) * 3)
     if isinstance(policy, LinearPolicy):
         return np.concatenate([*policy.estimates(query), policy.counts])
@@ -51,7 +52,7 @@ def test_any_order_and_any_batches_give_the_same_statistics(
     bounds = [0, *sorted(cuts), EVENTS]
     for start, stop in itertools.pairwise(bounds):
         rows = np.array(order[start:stop], np.intp)
-        other.update_many(contexts[rows], arms[rows], quality[rows], cost[rows], at[rows])
+        other.update_many(Batch(contexts[rows], arms[rows], quality[rows], cost[rows], at[rows]))
     np.testing.assert_allclose(_statistics(other), _statistics(one), rtol=1e-8, atol=1e-12)
 
 
@@ -71,7 +72,7 @@ def test_evidence_so_old_that_nothing_is_left_of_it_does_no_harm(name: str) -> N
     policy.update(context, 0, 0.5, 0.1, NOW)
     before = _statistics(policy)
     policy.update(context, 0, 1.0, 0.1, NOW - 5000 * DAY)
-    policy.update_many(context[None], np.array([0]), np.ones(1), np.ones(1), np.array([NOW - 5000 * DAY]))
+    policy.update_many(Batch(context[None], np.array([0]), np.ones(1), np.ones(1), np.array([NOW - 5000 * DAY])))
     np.testing.assert_array_equal(_statistics(policy), before)
 
 

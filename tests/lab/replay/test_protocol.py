@@ -35,9 +35,9 @@ class Witness:
         self.single.append((arm, quality, cost))
         self.policy.update(context, arm, quality, cost, at)
 
-    def update_many(self, contexts: Any, arms: Any, qualities: Any, costs: Any, at: Any) -> None:
-        self.many.append((int(arms[0]), len(arms)))
-        self.policy.update_many(contexts, arms, qualities, costs, at)
+    def update_many(self, batch: Any) -> None:
+        self.many.append((int(batch.arms[0]), len(batch)))
+        self.policy.update_many(batch)
 
 
 def witnessed(scenario: Scenario) -> tuple[Witness, Run]:

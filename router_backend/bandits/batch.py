@@ -1,0 +1,32 @@
+"""Observations that are folded in together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """n observations; what stands at one place of the arrays belongs together."""
+
+    contexts: NDArray[np.float32]  # [n, CONTEXT_DIM]
+    arms: NDArray[np.intp]  # [n]
+    qualities: NDArray[np.float64]  # [n], in [0, 1]
+    costs: NDArray[np.float64]  # [n] USD; without the prompt's at list price, where queries have a `prompt_cost`
+    at: NDArray[np.float64]  # [n] Unix seconds, the times of the decisions
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def where(self, rows: NDArray[np.bool_]) -> Batch:
+        """The observations at which `rows` [n] is true."""
+        return Batch(self.contexts[rows], self.arms[rows], self.qualities[rows], self.costs[rows], self.at[rows])
+
+    def finite(self) -> Batch:
+        """Without the observations that hold a number that isn't finite."""
+        numbers = np.isfinite(self.qualities) & np.isfinite(self.costs) & np.isfinite(self.at)
+        kept = numbers & np.isfinite(self.contexts).all(axis=1)
+        return self if kept.all() else self.where(kept)
