@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from classifier_training.data import DataError, Examples
-from classifier_training.evaluation.metrics import complexity_scores, task_scores
+from classifier_training.evaluation.scores import complexity_scores, task_scores
 from router_backend.contract import TASKS
 
 

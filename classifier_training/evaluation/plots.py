@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from classifier_training.evaluation.metrics import TaskScores
+from classifier_training.evaluation.scores import TaskScores
 from router_backend.contract import TASKS
 
 

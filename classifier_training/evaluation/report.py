@@ -9,8 +9,8 @@ import numpy as np
 
 from classifier_training.data import DataError, Examples
 from classifier_training.evaluation.latency import latency
-from classifier_training.evaluation.metrics import complexity_scores, task_scores
 from classifier_training.evaluation.plots import plot_complexity, plot_confusion, plot_reliability
+from classifier_training.evaluation.scores import complexity_scores, task_scores
 from classifier_training.export.artifact import FLOAT32_FILE
 from router_backend.classifier.artifact import Artifact, Progress
 from router_backend.contract import TASKS

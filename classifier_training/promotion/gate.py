@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from classifier_training.data import Examples
 from classifier_training.data.files import held_out_corpus, load_prompts
-from classifier_training.evaluation.metrics import task_scores
+from classifier_training.evaluation.scores import task_scores
 from classifier_training.promotion.errors import PromotionError
 from router_backend.classifier.artifact import Artifact
 

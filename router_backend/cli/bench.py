@@ -36,9 +36,9 @@ def run_all(
         return
     import uvloop
 
+    from router_backend.lab.bench.markdown import markdown
     from router_backend.lab.bench.measure import QUICK, Plan
     from router_backend.lab.bench.plot import plot
-    from router_backend.lab.bench.report import markdown
     from router_backend.lab.bench.run import PACKAGES, run
 
     console = Console(stderr=True, highlight=False)

@@ -64,9 +64,9 @@ def replay(
     Example: llm-router replay answers.parquet --models small,large --policies linucb,lints,ucb1
     """
     from router_backend.lab.replay.datasets import load_routing_data
+    from router_backend.lab.replay.output import learning_curves, write_report
     from router_backend.lab.replay.policies import Tuning
     from router_backend.lab.replay.replayed_log import replayed_log
-    from router_backend.lab.replay.report import learning_curves, write_report
     from router_backend.lab.replay.runner import Replay, parse_grid, run_grid, settings
     from router_backend.lab.replay.summary import summarise
 

@@ -5,7 +5,7 @@ import pytest
 
 from classifier_training.calibration import fit_complexity, fit_temperature, reliability, softmax
 from classifier_training.embedding import fit_projection, success_explained
-from classifier_training.evaluation.metrics import macro_f1
+from classifier_training.evaluation.scores import macro_f1
 
 RNG = np.random.default_rng(0)
 

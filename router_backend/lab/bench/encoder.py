@@ -11,7 +11,7 @@ from router_backend.classifier.repository import MODEL_REPOSITORY
 from router_backend.lab.bench.load import Load
 from router_backend.lab.bench.measure import Latency, latency
 from router_backend.lab.bench.prompts import TOKENS
-from router_backend.lab.bench.triton import token_ids
+from router_backend.lab.bench.triton_models import token_ids
 
 
 def measure_encoder(seconds: float) -> dict[int, Latency]:

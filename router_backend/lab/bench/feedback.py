@@ -14,7 +14,7 @@ from router_backend.core.records import Outcome, Usage
 from router_backend.lab.bench.load import Load
 from router_backend.lab.bench.measure import Latency, latency
 from router_backend.lab.bench.prompts import texts
-from router_backend.lab.bench.triton import infer, text
+from router_backend.lab.bench.triton_models import infer, text
 from router_backend.state.codec import encode_records
 
 CLIENTS = (4, 64)

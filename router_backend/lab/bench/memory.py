@@ -15,7 +15,7 @@ import tritonclient.grpc.aio as grpcclient
 from router_backend.lab.bench.load import closed_loop
 from router_backend.lab.bench.processes import Usage, total
 from router_backend.lab.bench.targets import Target
-from router_backend.lab.bench.triton import Tensors, cache_counts, infer
+from router_backend.lab.bench.triton_models import Tensors, cache_counts, infer
 
 log = logging.getLogger(__name__)
 _CROWD = 1000  # streams at once

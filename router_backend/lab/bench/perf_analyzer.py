@@ -16,7 +16,7 @@ from typing import Any
 
 from router_backend.lab.bench.measure import Latency, Plan
 from router_backend.lab.bench.packages import Package, call
-from router_backend.lab.bench.triton import ByClients, Case, Tensors, cache_counts, cases
+from router_backend.lab.bench.triton_models import ByClients, Case, Tensors, cache_counts, cases
 
 log = logging.getLogger(__name__)
 TOOL = Package(name="perf_analyzer", package="tritonclient==2.50.0", program="bin/perf_analyzer")

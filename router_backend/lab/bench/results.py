@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from router_backend.lab.bench.aiperf import Aiperf
-from router_backend.lab.bench.bandits import BanditCost
+from router_backend.lab.bench.bandit_costs import BanditCost
 from router_backend.lab.bench.measure import Latency, Measured, Plan
 from router_backend.lab.bench.memory import Soak
 from router_backend.lab.bench.stores import StoreRates
-from router_backend.lab.bench.triton import ByClients
+from router_backend.lab.bench.triton_models import ByClients
 
 _VERSIONS = ("llm-router", "nvidia-pytriton", "onnxruntime", "numpy", "uvloop", "aiohttp", "grpcio")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from router_backend.lab.bench import aiperf, perf_analyzer
 from router_backend.lab.bench.aiperf import measure_aiperf
-from router_backend.lab.bench.bandits import measure_bandits
+from router_backend.lab.bench.bandit_costs import measure_bandits
 from router_backend.lab.bench.encoder import measure_encoder
 from router_backend.lab.bench.feedback import measure_feedback
 from router_backend.lab.bench.measure import Plan, by_length, measure
@@ -20,7 +20,7 @@ from router_backend.lab.bench.processes import NotReady, Running
 from router_backend.lab.bench.results import Results, begin
 from router_backend.lab.bench.stores import measure_store, redis_version, start_redis
 from router_backend.lab.bench.targets import Ours, direct, start_ours, start_upstream
-from router_backend.lab.bench.triton import measure_triton
+from router_backend.lab.bench.triton_models import measure_triton
 
 _NOT_INSTALLED = "not installed: llm-router bench --install-peers"
 TOOLS = (perf_analyzer.TOOL, aiperf.TOOL)

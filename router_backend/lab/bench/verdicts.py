@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from router_backend.lab.bench.measure import Measured
 from router_backend.lab.bench.results import Results
-from router_backend.lab.bench.triton import STREAMS, chunks_per_second
+from router_backend.lab.bench.triton_models import STREAMS, chunks_per_second
 
 Verdict = tuple[str, str, str, bool]  # what, target, measured, met
 _RIVAL = "litellm"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.lab.replay.baselines import rewards
-from router_backend.lab.replay.metrics import (
+from router_backend.lab.replay.measures import (
     Played,
     convex_hull,
     cumulative_regret,
@@ -19,7 +19,7 @@ from router_backend.lab.replay.metrics import (
     resampled_hulls,
 )
 from router_backend.lab.replay.policies import CONTEXTUAL
-from router_backend.lab.replay.protocol import Run
+from router_backend.lab.replay.procedure import Run
 from router_backend.lab.replay.runner import Grid, Replay, Setting, base_name, middle
 
 Floats = NDArray[np.float64]

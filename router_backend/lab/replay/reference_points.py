@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from router_backend.lab.replay import baselines
 from router_backend.lab.replay.bookkeeping import Book
-from router_backend.lab.replay.metrics import arena_score, points_above_hull
-from router_backend.lab.replay.protocol import Episode
+from router_backend.lab.replay.measures import arena_score, points_above_hull
+from router_backend.lab.replay.procedure import Episode
 
 Floats = NDArray[np.float64]
 Pair = tuple[Floats, Floats]  # quality and cost of one seed's online rows

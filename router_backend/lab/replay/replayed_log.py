@@ -9,7 +9,7 @@ from router_backend.bandits.query import Choice
 from router_backend.contract import TASKS
 from router_backend.core.records import Decision
 from router_backend.lab.replay.decision_log import Scored, write_log
-from router_backend.lab.replay.protocol import QUERIES_A_DAY
+from router_backend.lab.replay.procedure import QUERIES_A_DAY
 from router_backend.lab.replay.runner import Grid, Replay, Setting, middle
 
 # Under this floor the weights of rare arms would be too large to say anything.

@@ -17,7 +17,7 @@ from router_backend.bandits.factory import build_policy
 from router_backend.config import RouterConfig
 from router_backend.lab.replay.datasets import RoutingData
 from router_backend.lab.replay.encode import Contexts
-from router_backend.lab.replay.protocol import Episode, play, queries
+from router_backend.lab.replay.procedure import Episode, play, queries
 from router_backend.lab.replay.scenarios import Scenario
 
 Floats = NDArray[np.float64]

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from router_backend.lab.replay import baselines
 from router_backend.lab.replay.bookkeeping import Book
-from router_backend.lab.replay.metrics import (
+from router_backend.lab.replay.measures import (
     aiq,
     arena_score,
     interval,
     over_routing_rate,
     resampled_means,
 )
-from router_backend.lab.replay.protocol import Run
+from router_backend.lab.replay.procedure import Run
 from router_backend.lab.replay.reference_points import reference_points
 from router_backend.lab.replay.runner import Grid, Replay, Setting, middle
 from router_backend.lab.replay.two_models import two_model_report

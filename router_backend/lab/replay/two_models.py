@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from router_backend.lab.replay.baselines import GroupTable
 from router_backend.lab.replay.bootstrap import fit_prior
-from router_backend.lab.replay.metrics import two_model_curve
+from router_backend.lab.replay.measures import two_model_curve
 from router_backend.lab.replay.policies import Recipe, make
-from router_backend.lab.replay.protocol import queries, teach
+from router_backend.lab.replay.procedure import queries, teach
 from router_backend.lab.replay.runner import Grid, Replay
 
 Floats = NDArray[np.float64]

@@ -12,7 +12,7 @@ from router_backend.lab.bench.aiperf import read
 from router_backend.lab.bench.packages import ToolFailed, call
 from router_backend.lab.bench.perf_analyzer import read_latency, request_data
 from router_backend.lab.bench.prompts import texts
-from router_backend.lab.bench.triton import Case, text
+from router_backend.lab.bench.triton_models import Case, text
 
 
 def test_each_entry_is_another_prompt_without_the_batch() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_backend.lab.replay.metrics import (
+from router_backend.lab.replay.measures import (
     Played,
     ResampledHulls,
     aiq,

@@ -21,7 +21,7 @@ from router_backend.bandits.selection import select
 from router_backend.contract import TASKS
 from router_backend.lab.replay.datasets import RoutingData
 from router_backend.lab.replay.encode import Contexts
-from router_backend.lab.replay.metrics import Played
+from router_backend.lab.replay.measures import Played
 from router_backend.lab.replay.scenarios import Scenario, World, unfold
 
 # The replay's clock, for discounting: so many queries are a day.

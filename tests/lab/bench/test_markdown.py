@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from router_backend.lab.bench.bandits import BanditCost
+from router_backend.lab.bench.bandit_costs import BanditCost
 from router_backend.lab.bench.measure import QUICK, Latency
 from router_backend.lab.bench.memory import Filled, Soak
 from router_backend.lab.bench.results import Results, begin
 from router_backend.lab.bench.stores import StoreRates
-from router_backend.lab.bench.triton import STREAMS, ByClients
+from router_backend.lab.bench.triton_models import STREAMS, ByClients
 from router_backend.lab.bench.verdicts import Verdict, verdicts
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import isnan
 
 from router_backend.lab.bench import aiperf, feedback, stores
-from router_backend.lab.bench.bandits import BanditCost
+from router_backend.lab.bench.bandit_costs import BanditCost
 from router_backend.lab.bench.measure import CLIENTS, Latency, Measured
 from router_backend.lab.bench.results import Results
-from router_backend.lab.bench.triton import STREAMS, chunks_per_second
+from router_backend.lab.bench.triton_models import STREAMS, chunks_per_second
 from router_backend.lab.bench.verdicts import verdicts
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from router_backend.lab.replay.bootstrap import best_ridge, fit_prior, suited_to, without
-from router_backend.lab.replay.metrics import convex_hull, points_above_hull
+from router_backend.lab.replay.measures import convex_hull, points_above_hull
 from router_backend.lab.replay.policies import REPLAYED, Recipe, Tuning, make
-from router_backend.lab.replay.protocol import Run, episode, play, queries
+from router_backend.lab.replay.procedure import Run, episode, play, queries
 from router_backend.lab.replay.runner import Grid, Replay, Setting, parse_grid, run_grid, settings
 from router_backend.lab.replay.scenarios import SCENARIOS, Scenario, unfold
 from tests.lab.replay.worlds import make_world

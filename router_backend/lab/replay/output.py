@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from router_backend.lab.replay.baselines import rewards
 from router_backend.lab.replay.plots import plot_learning, plot_plane
-from router_backend.lab.replay.protocol import Run
+from router_backend.lab.replay.procedure import Run
 from router_backend.lab.replay.runner import Grid, Replay, Setting, middle
 from router_backend.lab.replay.summary import Report
 

@@ -1,7 +1,7 @@
 """What one choice and one update cost, by policy, arms and components.
 
 In a process of its own with the environment of Triton's Python models, since threads of numpy's are counted when it is loaded:
-`python -m router_backend.lab.bench.bandits REPEATS` writes the costs as JSON.
+`python -m router_backend.lab.bench.bandit_costs REPEATS` writes the costs as JSON.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class BanditCost:
 
 def measure_bandits(repeats: int) -> list[BanditCost]:
     """`repeats` choices among few arms, fewer among many. CalledProcessError if the process fails."""
-    command = [sys.executable, "-m", "router_backend.lab.bench.bandits", str(repeats)]
+    command = [sys.executable, "-m", "router_backend.lab.bench.bandit_costs", str(repeats)]
     written = subprocess.run(command, env=python_environment({}), stdout=subprocess.PIPE, check=True).stdout
     return [BanditCost(**cost) for cost in json.loads(written)]
 
