@@ -39,8 +39,8 @@ class Setup(Generic[Config]):
     prior: Prior | None = None
 
     def by_price(self) -> list[int]:
-        """Arms, cheapest first, at three prompt tokens for one of answer; equal prices keep the file's order."""
-        prices = [3 * model.price.input + model.price.output for model in self.models]
+        """Arms, cheapest first; equal prices keep the file's order."""
+        prices = [model.price.blended for model in self.models]
         return sorted(range(len(prices)), key=prices.__getitem__)
 
 

@@ -68,10 +68,10 @@ def capacity(
     feedback: Annotated[float, typer.Option(help="Share of answers that get a score.", min=0, max=1)] = 0.05,
 ) -> None:
     """How many replicas a load needs, and what they ask of Redis, from a run's measurements."""
-    from router_backend.lab.bench.capacity import Measurements, table
+    from router_backend.lab.bench.capacity import Measurements, markdown
 
     found = Measurements.from_report(json.loads(report.read_text()))
-    typer.echo("\n".join(table(found, rate, feedback)))
+    typer.echo("\n".join(markdown(found, rate, feedback)))
 
 
 @bench.command()
@@ -83,9 +83,12 @@ def replicas(
 ) -> None:
     """Simulate replicas that learn from one log with a lag: regret beside one shared state; writes replicas.svg."""
     from router_backend.lab.bench.replicas import LAGS, draw, simulate
+    from router_backend.lab.tables import row
 
     curves = simulate(count, steps, LAGS, range(runs))
     out.mkdir(parents=True, exist_ok=True)
     draw(curves, count, out / "replicas.svg")
     for curve in curves:
-        typer.echo(f"| {curve.name} | {curve.regret[-1]:,.0f} ± {curve.error:,.0f} | {curve.regret[-1] / steps:.4f} |")
+        typer.echo(
+            row([curve.name, f"{curve.regret[-1]:,.0f} ± {curve.error:,.0f}", f"{curve.regret[-1] / steps:.4f}"])
+        )

@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from router_backend.bandits.statistics.prior import Prior
     from router_backend.lab.replay.datasets import RoutingData
     from router_backend.lab.replay.encode import Contexts
     from router_backend.lab.replay.log_policy import LogEvaluation
@@ -71,7 +72,7 @@ def replay(
     from router_backend.lab.replay.summary import summarise
 
     routing = load_routing_data(data, words(models) or None)
-    grid = parse_grid(policies, lambdas, components, seeds, bootstrap, scenarios)
+    grid = parse_grid(words(policies), words(lambdas), words(components), seeds, bootstrap, words(scenarios))
     with progress_bar() as bar:
         contexts, described = encoded(routing, context, bar, workers)
         setup = Replay(
@@ -170,6 +171,7 @@ def evaluate_policy(
 
 
 def words(text: str) -> list[str]:
+    """The values of an option that takes several, by comma."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
@@ -212,7 +214,7 @@ def _served_artifact() -> Path:
     return newest_artifact(served_repository(state_dir()) / "classifier")
 
 
-def _prior(wanted: str, data: RoutingData, contexts: Contexts):  # type: ignore[no-untyped-def]
+def _prior(wanted: str, data: RoutingData, contexts: Contexts) -> Prior | None:
     from router_backend.bandits.statistics.prior import Prior
     from router_backend.lab.replay.bootstrap import fit_prior
 

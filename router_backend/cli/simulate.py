@@ -79,7 +79,7 @@ def simulate(
     (out / "simulation.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     plot_simulation(routing.name, chosen, arms, routed, twin, out / "simulation.png")
     typer.echo(
-        f"quality {100 * saved['quality']:.1f} % (always the dearest: {100 * saved['dearest_quality']:.1f} %),"
+        f"quality {100 * saved['quality']:.1f} % (always the most expensive: {100 * saved['dearest_quality']:.1f} %),"
         f" {100 * saved['saved']:.0f} % of the cost saved; offline replay: {100 * found.low:.1f} … {100 * found.high:.1f} %"
         f" ({'agrees' if found.agrees else 'differs'})"
     )
@@ -110,7 +110,7 @@ def _arms(settings: RouterConfig, data: RoutingData, rename: str) -> list[str]:
         raise ValueError(
             f"the file has {len(data.models)} models and the router {len(names)}: choose as many with --models, or --rename"
         )
-    by_price = sorted(settings.models, key=lambda model: 3 * model.price.input + model.price.output)
+    by_price = sorted(settings.models, key=lambda model: model.price.blended)
     by_cost = data.cost.mean(0).argsort()
     arms = [""] * len(names)
     for model, arm in zip(by_cost, by_price, strict=True):
@@ -143,7 +143,7 @@ def _watched(client: RouterClient, data: RoutingData, arms: Sequence[str], max_t
             return Group(bar, table)
         found = savings(data, seen)
         line = (
-            f"quality {100 * found['quality']:.1f} %, always the dearest {100 * found['dearest_quality']:.1f} %;"
+            f"quality {100 * found['quality']:.1f} %, always the most expensive {100 * found['dearest_quality']:.1f} %;"
             f" {100 * found['saved']:.0f} % of the cost saved"
         )
         return Group(bar, table, line)

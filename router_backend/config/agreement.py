@@ -13,6 +13,6 @@ CONFIGURATION = "configuration"
 
 
 def fingerprint(config: RouterConfig) -> str:
-    """Of all that decides whether a request can be taken: models, what they can do, names of policies."""
+    """The part of the configuration that says which requests can be taken: models, their capabilities, names of policies."""
     models = [(model.name, sorted(model.capabilities), model.context_window) for model in config.models]
     return hashlib.sha256(orjson.dumps([models, sorted(config.named_policies())])).hexdigest()[:16]

@@ -63,6 +63,11 @@ class Price(Section):
 
     example: ClassVar[str] = "{input: 0.59, output: 0.79, cached_input: 0.30}"
 
+    @property
+    def blended(self) -> float:
+        """USD per million tokens, three of the prompt for one of the answer: the order of models by price."""
+        return (3 * self.input + self.output) / 4
+
 
 class Share(Section):
     """Bounds of the share of routed requests that an arm gets."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from router_backend.core.records import Usage
@@ -28,6 +29,11 @@ class TokenPrices(Protocol):
     def reasoning(self) -> float | None:
         """None: as `output`."""
         ...
+
+
+def savings(prices: Iterable[TokenPrices], usage: Usage, cost: float) -> float:
+    """USD that the same tokens would have cost more at the most expensive of `prices`; a cascade may cost more than that."""
+    return max(answer_cost(price, usage) for price in prices) - cost
 
 
 def answer_cost(price: TokenPrices, usage: Usage) -> float:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from router_backend.config import RouterConfig
-from router_backend.core.pricing import answer_cost
+from router_backend.core.pricing import savings
 from router_backend.core.records import Outcome
 from router_backend.forwarding.failure import ForwardError
 from router_backend.forwarding.progress import Progress
@@ -113,16 +113,15 @@ class Account:
         if self._closed:
             return
         self._closed = True
-        request, plan, models = self._request, self._plan, self._config.models
+        request, plan = self._request, self._plan
         outcome = outcome_of(
             plan.decision.decision_id, progress, status, self._config, started=request.started, key=request.key
         )
-        usage, savings = outcome.usage, None
-        if outcome.cost is not None:  # against the most expensive model for everything
-            savings = max(answer_cost(model.price, usage) for model in models) - outcome.cost
-        self._ledger.ended(request, plan, outcome, savings)
+        usage, cost = outcome.usage, outcome.cost
+        saved = None if cost is None else savings((model.price for model in self._config.models), usage, cost)
+        self._ledger.ended(request, plan, outcome, saved)
         if self._remembered:
-            self._remembered.outcome, self._remembered.savings = outcome, savings
+            self._remembered.outcome, self._remembered.savings = outcome, saved
         self._trace.end(plan.decision, outcome, plan.seconds)
         self._log |= {
             "model": progress.arm,

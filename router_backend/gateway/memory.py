@@ -57,7 +57,7 @@ class Remembered:
     key: str  # name of the API key of the request
     decision: RoutedDecision
     outcome: Outcome | None = None
-    savings: float | None = None  # USD, against the dearest model
+    savings: float | None = None  # USD, against the most expensive model
 
     def public(self) -> dict[str, Any]:
         """As JSON; `answer` is null while it runs."""

@@ -71,7 +71,7 @@ ALERTS = (
         "> 0.5",
         "15m",
         "warning",
-        "The dearest model answers {{ $value | humanizePercentage }} of the requests.",
+        "The most expensive model answers {{ $value | humanizePercentage }} of the requests.",
         "Compare with its rewards; raise policy.reward.lambda, set share.max of the model, or accept it.",
     ),
     Alert(
@@ -107,7 +107,7 @@ ALERTS = (
         "> 0.3 and sum(increase(llm_router_easy_decisions_total[1h])) > 20",
         "15m",
         "info",
-        "{{ $value | humanizePercentage }} of the easy prompts go to the dearest candidate.",
+        "{{ $value | humanizePercentage }} of the easy prompts go to the most expensive candidate.",
         "Raise policy.reward.lambda, or look whether cheap models get bad scores for easy prompts.",
     ),
     Alert(

@@ -21,7 +21,7 @@ OVERVIEW = Dashboard(
                     "Saved",
                     "currencyUSD",
                     ranged("llm_router_savings_usd_total"),
-                    "What the same tokens would have cost more at the dearest model.",
+                    "What the same tokens would have cost more at the most expensive model.",
                 ),
                 stat(
                     "Saved of always-best",
@@ -157,7 +157,7 @@ ROUTING = Dashboard(
                     ],
                 ),
                 Panel(
-                    "Easy prompts to the dearest model",
+                    "Easy prompts to the most expensive model",
                     "percentunit",
                     [
                         (

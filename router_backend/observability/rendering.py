@@ -61,7 +61,7 @@ def _sentence(report: Report) -> str:
     if not total.requests:
         return "No answers in this time."
     whole = total.cost + total.savings
-    share = f" ({total.savings / whole:.0%} of what the dearest model would have cost)" if whole else ""
+    share = f" ({total.savings / whole:.0%} of what the most expensive model would have cost)" if whole else ""
     score = "no scores" if total.mean_score is None else f"mean score {total.mean_score:.2f} of {total.scored}"
     p50, p95 = report.latency["p50"], report.latency["p95"]
     return (
@@ -114,7 +114,7 @@ def _course(course: Sequence[Mapping[str, float]]) -> str:
         )
     key = (
         f'<p><span style="color:{_COST}">■</span> cost <span style="color:{_SAVED}">■</span> saved against always the'
-        f" dearest model; the highest bar is ${tallest:.4f}</p>"
+        f" most expensive model; the highest bar is ${tallest:.4f}</p>"
     )
     return f'<svg viewBox="0 0 720 124" role="img" aria-label="cost and savings over time">{"".join(bars)}</svg>{key}'
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from router_backend.config import RouterConfig
-from router_backend.core.pricing import answer_cost
+from router_backend.core.pricing import savings
 from router_backend.core.records import Decision, KeptFeedback, LearningEvent, Outcome, Record
 
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
@@ -33,7 +33,7 @@ def seconds(span: str) -> float:
 
 @dataclass(slots=True)
 class Sums:
-    """Of a group of answers. Money in USD; `savings` is against the same tokens at the dearest model."""
+    """Of a group of answers. Money in USD; `savings` is against the same tokens at the most expensive model."""
 
     requests: int = 0
     failed: int = 0
@@ -125,7 +125,7 @@ def build(records: Iterable[Record], config: RouterConfig, start: float, end: fl
     times = [outcome.latency for outcome in outcomes.values()]
     report.latency = {f"p{q}": float(np.percentile(times, q)) if times else None for q in (50, 95)}
     for name in ("by_model", "by_task", "by_key"):
-        setattr(report, name, _dearest_first(getattr(report, name)))
+        setattr(report, name, _most_expensive_first(getattr(report, name)))
     return report
 
 
@@ -144,8 +144,8 @@ def _add(sums: Sums, outcome: Outcome, savings: float, score: float | None) -> N
 def _savings(outcome: Outcome, config: RouterConfig) -> float:
     if outcome.cost is None or outcome.served not in config.names:
         return 0.0
-    return max(answer_cost(model.price, outcome.usage) for model in config.models) - outcome.cost
+    return savings((model.price for model in config.models), outcome.usage, outcome.cost)
 
 
-def _dearest_first(groups: Mapping[str, Sums]) -> dict[str, Sums]:
+def _most_expensive_first(groups: Mapping[str, Sums]) -> dict[str, Sums]:
     return dict(sorted(groups.items(), key=lambda item: (-item[1].cost, -item[1].requests, item[0])))

@@ -44,7 +44,7 @@ class UnknownDecision(KeyError):
 
 
 class Archive(Protocol):
-    """All that a store keeps, to copy it or to start anew. For the command line; every method may raise StoreError."""
+    """All that a store keeps, to copy it or to start from nothing. For the command line; every method may raise StoreError."""
 
     def records(self) -> Iterator[Record]:
         """Everything: decisions, outcomes, feedback, events in order, tallies."""

@@ -20,8 +20,8 @@ _NOTHING = 1e-12
 class PricedReward:
     """quality − price · cost / scale.
 
-    The scale is given, or a running mean of the dearest candidate's expected cost. The running mean is this process's own, and
-    shared by all snapshots of a policy; while it is young, a request's own dearest candidate has a part in it.
+    The scale is given, or a running mean of the most expensive candidate's expected cost. The running mean is this process's own, and
+    shared by all snapshots of a policy; while it is young, a request's own most expensive candidate has a part in it.
     """
 
     def __init__(self, price: float, scale: float | None = None) -> None:
@@ -34,7 +34,7 @@ class PricedReward:
         """Quality that one USD is worth, given the candidates' expected costs."""
         scale = self.scale
         if self._running and self._seen < _MEMORY:
-            # A handful of short requests is no scale: the request's own dearest candidate counts for a few of them.
+            # A handful of short requests is no scale: the request's own most expensive candidate counts for a few of them.
             own = max(costs)
             if own == own:  # false for NaN
                 scale = (self._seen * scale + _OWN * own) / (self._seen + _OWN)

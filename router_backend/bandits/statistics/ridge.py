@@ -14,7 +14,7 @@ block·x is taken as block·x − V (K x).
 The prior mean of cost, unless a prior gives one, is the arm's own mean cost c̄: with p = P's column of the bias, θ of cost is
 then larger by c̄·A⁻¹p. It moves with every observation, so it is added when θ is read (`cost`), not kept in the block.
 
-Sums are kept apart, and each arm is factorised anew from them after `REFACTOR` updates: rounding can't build up.
+Sums are kept apart, and each arm is factorised again from them after `REFACTOR` updates: rounding can't build up.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class RidgeArms:
         return self._blocks[arm]
 
     def publish(self) -> tuple[NDArray[np.float32], ...]:
-        """Copies of the blocks as they are now, which nobody writes to; only arms that have changed are copied anew.
+        """Copies of the blocks as they are now, which nobody writes to; only arms that have changed are copied again.
 
         Sums are FP64 where rounding could build up; a copy to be read is FP32, since reading it is nearly all that a choice
         costs. A score is then off by about 1e-6.

@@ -63,12 +63,12 @@ def limited(key: ApiKey) -> bool:
     return bool(key.usd_per_day or key.usd_per_month)
 
 
-def _spent(budget: float, period: str, anew: datetime, now: datetime) -> ApiError:
+def _spent(budget: float, period: str, renewed: datetime, now: datetime) -> ApiError:
     return ApiError(
         429,
-        f"The budget of {budget:g} USD per {period} is spent; it starts anew at {anew:%Y-%m-%d %H:%M} UTC",
+        f"The budget of {budget:g} USD per {period} is spent; a new one begins at {renewed:%Y-%m-%d %H:%M} UTC",
         type="insufficient_quota",
         code="insufficient_quota",
-        retry_after=(anew - now).total_seconds(),
+        retry_after=(renewed - now).total_seconds(),
         headers=[(b"x-should-retry", b"false")],
     )

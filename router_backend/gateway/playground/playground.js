@@ -76,7 +76,7 @@ function showTasks(decision, classified) {
 function showArms(decision, before) {
   const names = decision.ranking.filter((name) => name in decision.means);
   $("arms-card").hidden = names.length === 0;
-  // Rewards may be negative (a dear arm): the bars start at the lowest one.
+  // Rewards may be negative (an expensive arm): the bars start at the lowest one.
   const low = Math.min(0, ...names.map((name) => decision.means[name])) * 1.05;
   const size = Math.max(0.001, ...names.map((name) => decision.means[name] + decision.bonuses[name])) - low;
   $("arms").replaceChildren(...names.map((name) => {

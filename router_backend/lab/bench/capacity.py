@@ -14,9 +14,10 @@ from typing import Any
 
 from router_backend.bandits.context import FEATURES
 from router_backend.contract import EMBEDDING_DIM
+from router_backend.lab.tables import table
 
 UTILISATION = 0.6
-POLLS = 20  # of the log, a second and replica (`routing.learner`)
+POLLS = 20  # of the log, a second and replica (`learning/learner.py`)
 _EVENT_BYTES = 120  # of a learning event beside its context
 _DECISION_BYTES = 520  # of a decision beside its context: names, scores, task probabilities
 _OUTCOME_BYTES = 260
@@ -81,20 +82,26 @@ def traffic(rate: float, feedback: float, replicas: int, dimensions: int = EMBED
     )
 
 
-def table(found: Measurements, rate: float, feedback: float) -> Iterator[str]:
+def markdown(found: Measurements, rate: float, feedback: float) -> Iterator[str]:
     """The model's answers as Markdown."""
     yield f"Planned at {UTILISATION:.0%} of the cores; {feedback:.0%} of the answers get a score."
     yield ""
-    yield f"| a replica of | routed requests/s | half of the prompts seen | classifier on a GPU | replicas for {rate:,.0f}/s |"
-    yield "|---|---|---|---|---|"
+    header = ["a replica of", "routed requests/s", "half of the prompts seen", "classifier on a GPU"]
+    yield from table([*header, f"replicas for {rate:,.0f}/s"], _replica_rows(found, rate))
+    yield ""
+    header = [f"Redis at {rate:,.0f}/s", *(f"d = {d}" for d in _DIMENSIONS), "commands/s"]
+    yield from table(header, _redis_rows(rate, feedback))
+
+
+def _replica_rows(found: Measurements, rate: float) -> Iterator[list[str]]:
     for cores in (2, 4, 8, 16):
         plain = found.requests_per_second(cores)
-        half, gpu = found.requests_per_second(cores, 0.5), found.requests_per_second(cores, gpu=True)
-        yield f"| {cores} cores | {plain:,.0f} | {half:,.0f} | {gpu:,.0f} | {ceil(rate / plain)} |"
-    yield ""
-    yield "| Redis at " + f"{rate:,.0f}/s | " + " | ".join(f"d = {d}" for d in _DIMENSIONS) + " | commands/s |"
-    yield "|---|" + "---|" * (len(_DIMENSIONS) + 1)
+        rates = (plain, found.requests_per_second(cores, 0.5), found.requests_per_second(cores, gpu=True))
+        yield [f"{cores} cores", *(f"{each:,.0f}" for each in rates), str(ceil(rate / plain))]
+
+
+def _redis_rows(rate: float, feedback: float) -> Iterator[list[str]]:
     for replicas in _REPLICAS:
         flows = [traffic(rate, feedback, replicas, d) for d in _DIMENSIONS]
         cells = [f"{flow.written / 1e6:.1f} in, {flow.read / 1e6:.1f} out MB/s" for flow in flows]
-        yield f"| {replicas} replicas | " + " | ".join(cells) + f" | {flows[0].commands:,.0f} |"
+        yield [f"{replicas} replicas", *cells, f"{flows[0].commands:,.0f}"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from math import isnan
 
 from router_backend.lab.bench import aiperf, feedback, stores
@@ -11,6 +11,7 @@ from router_backend.lab.bench.measure import CLIENTS, Latency, Measured
 from router_backend.lab.bench.results import Results
 from router_backend.lab.bench.triton_models import STREAMS, chunks_per_second
 from router_backend.lab.bench.verdicts import verdicts
+from router_backend.lab.tables import table
 
 
 def markdown(results: Results, plot: str) -> str:
@@ -28,12 +29,12 @@ def _lines(results: Results, plot: str) -> Iterator[str]:
     yield ""
     yield "### Added latency, closed loop (ms: p50 / p95 / p99)"
     yield ""
-    yield from _table(["", *(f"{n} clients" if n > 1 else "1 client" for n in CLIENTS)], _added(results))
+    yield from table(["", *(f"{n} clients" if n > 1 else "1 client" for n in CLIENTS)], _added(results))
     yield ""
     yield "### Throughput, open loop, streams, cost"
     yield ""
     header = ["", "requests/s at saturation", "open loop at 50 %: p50 / p95 / p99 ms", "at 80 %", "added TTFT p50 ms"]
-    yield from _table([*header, "chunks/s", "CPU ms a request", "RSS MB"], _throughput(results))
+    yield from table([*header, "chunks/s", "CPU ms a request", "RSS MB"], _throughput(results))
     yield ""
     yield from (f"- {name}: {reason}" for name, reason in results.absent.items())
     if results.absent:
@@ -41,11 +42,11 @@ def _lines(results: Results, plot: str) -> Iterator[str]:
     yield "### Prompt lengths, one client (ms, whole: p50 / p95)"
     yield ""
     names = [f"{tokens} tokens" for tokens in next(iter(results.lengths.values()), {})]
-    yield from _table(["", *names], ([n, *map(_pair, row.values())] for n, row in results.lengths.items()))
+    yield from table(["", *names], ([n, *map(_pair, row.values())] for n, row in results.lengths.items()))
     yield ""
     yield "### Triton alone, gRPC (ms: p50 / p95 / p99)"
     yield ""
-    yield from _table(["", "asked by", "1 client", "16 clients", "requests/s at 16"], _triton(results))
+    yield from table(["", "asked by", "1 client", "16 clients", "requests/s at 16"], _triton(results))
     yield ""
     yield from _aiperf(results)
     yield from _memory(results)
@@ -54,7 +55,7 @@ def _lines(results: Results, plot: str) -> Iterator[str]:
     yield "### Targets"
     yield ""
     rows = ([text, goal, found, "met" if met else "**missed**"] for text, goal, found, met in verdicts(results))
-    yield from _table(["", "target", "measured", ""], rows)
+    yield from table(["", "target", "measured", ""], rows)
 
 
 def _added(results: Results) -> Iterator[list[str]]:
@@ -111,7 +112,7 @@ def _aiperf(results: Results) -> Iterator[str]:
         return
     yield f"### The gateway by aiperf: `auto`, streamed, {found.requests:,} unseen prompts, {aiperf.CLIENTS} clients"
     yield ""
-    yield from _table(
+    yield from table(
         ["", "p50", "p95", "p99"],
         ([f"{name}, ms", *(f"{value:.3f}" for value in values)] for name, values in found.latencies.items()),
     )
@@ -134,7 +135,7 @@ def _memory(results: Results) -> Iterator[str]:
             [part, f"{soak.before.get(part, 0):,.1f}", f"{after:,.1f}", f"{100 * soak.growth(part):+.1f} %"]
             for part, after in soak.after.items()
         )
-        yield from _table(["process", "MB before", "MB after", "growth"], rows)
+        yield from table(["process", "MB before", "MB after", "growth"], rows)
         yield ""
     if results.crowd:
         yield "A thousand streams at once: " + ", ".join(f"{n} {v:,.0f}" for n, v in results.crowd.items()) + "."
@@ -151,7 +152,7 @@ def _stores(results: Results) -> Iterator[str]:
     yield ""
     through = [f"{clients} clients of Triton's `feedback`: /s, p50 / p95 / p99 ms" for clients in feedback.CLIENTS]
     header = ["", "threads", "processes", f"processes, {stores.CALLERS} callers each", "processes, 32 a call", *through]
-    yield from _table([*header, "decisions logged a second", "rebuild"], _store_rows(results))
+    yield from table([*header, "decisions logged a second", "rebuild"], _store_rows(results))
     yield ""
 
 
@@ -173,7 +174,7 @@ def _bandits(results: Results) -> Iterator[str]:
     yield "### Bandits (µs, p50, one thread)"
     yield ""
     header = ["policy", "arms", "components", "scores", "choose", "update", "update and publication"]
-    yield from _table(header, (_bandit_row(cost) for cost in results.bandits))
+    yield from table(header, (_bandit_row(cost) for cost in results.bandits))
     yield ""
 
 
@@ -197,10 +198,3 @@ def _triple(one: Latency, minus: Latency | None = None) -> str:
 
 def _pair(one: Latency) -> str:
     return f"{one.p50:.2f} / {one.p95:.2f}"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield "| " + " | ".join(header) + " |"
-    yield "|" + "---|" * len(header)
-    for row in rows:
-        yield "| " + " | ".join(row) + " |"

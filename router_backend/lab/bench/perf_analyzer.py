@@ -63,7 +63,7 @@ def _command(url: str, case: Case, clients: int, window: float, file: Path) -> l
 
 
 def request_data(case: Case, number: int) -> dict[str, Any]:
-    """The program's input file; it takes one entry after the other, and begins anew when it has none left."""
+    """The program's input file; it takes one entry after the other, and starts over when it has none left."""
     return {"data": [_entry(case.inputs()) for _ in range(number)]}
 
 

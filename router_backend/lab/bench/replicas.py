@@ -27,7 +27,7 @@ LAGS = (50, 1000, 5000)
 _PHASES = 10
 _CLUSTERS = 8  # kinds of prompt
 _LAMBDA = 0.2
-_COSTS = np.array([0.1, 0.4, 1.0])  # of the arms, as a share of the dearest
+_COSTS = np.array([0.1, 0.4, 1.0])  # of the arms, as a share of the most expensive
 _NOW = 1_760_000_000.0
 
 
@@ -58,7 +58,7 @@ class World:
     def draw(cls, steps: int, seed: int) -> World:
         rng = np.random.default_rng(seed)
         centres = rng.normal(size=(_CLUSTERS, EMBEDDING_DIM)) / np.sqrt(EMBEDDING_DIM)
-        # The dear arm is good at everything, the others at some kinds of prompt.
+        # The expensive arm is good at everything, the others at some kinds of prompt.
         quality = np.column_stack(
             [rng.uniform(0.2, 0.9, _CLUSTERS), rng.uniform(0.4, 0.9, _CLUSTERS), rng.uniform(0.8, 0.95, _CLUSTERS)]
         )

@@ -1,6 +1,6 @@
 """What a policy has to beat. Each is a function of the recorded answers; choices are arms [rows].
 
-Rewards are `difference`: quality − λ·cost/scale, with `scale` the mean cost of the dearest model.
+Rewards are `difference`: quality − λ·cost/scale, with `scale` the mean cost of the most expensive model.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SHRINK = 5.0
 
 
 def cost_scale(cost: Floats) -> float:
-    """Mean cost of the dearest model, USD; `cost` is [rows, models]."""
+    """Mean cost of the most expensive model, USD; `cost` is [rows, models]."""
     return float(cost.mean(0).max())
 
 
@@ -70,16 +70,16 @@ class GroupTable:
 
 
 def random_at_cost(quality: Floats, cost: Floats, target: float) -> tuple[Floats, Floats]:
-    """Per-query expectation of a coin between the cheapest and the dearest model whose mean cost is `target`.
+    """Per-query expectation of a coin between the cheapest and the most expensive model whose mean cost is `target`.
 
     RouteLLM's random router, with more than two models: [rows] quality, [rows] cost.
     """
     mean = cost.mean(0)
-    cheap, dear = int(mean.argmin()), int(mean.argmax())
-    share = float(np.clip((target - mean[cheap]) / (mean[dear] - mean[cheap]), 0, 1)) if dear != cheap else 0.0
+    cheap, costly = int(mean.argmin()), int(mean.argmax())
+    share = float(np.clip((target - mean[cheap]) / (mean[costly] - mean[cheap]), 0, 1)) if costly != cheap else 0.0
     return (
-        (1 - share) * quality[:, cheap] + share * quality[:, dear],
-        (1 - share) * cost[:, cheap] + share * cost[:, dear],
+        (1 - share) * quality[:, cheap] + share * quality[:, costly],
+        (1 - share) * cost[:, cheap] + share * cost[:, costly],
     )
 
 

@@ -34,7 +34,7 @@ def fit_prior(data: RoutingData, contexts: Contexts, ridge: float | None = None)
     known, seen = data.rows(rows), contexts.rows(rows)
     if ridge is None:
         ridge = best_ridge(seen.context, known.quality)
-    # Every arm's cost weighs the same in the choice, however dear it is.
+    # Every arm's cost weighs the same in the choice, however expensive it is.
     cost_ridge = best_ridge(seen.context, known.cost / np.maximum(known.cost.mean(0), 1e-12))
     return Prior.fit(known.models, seen.context, known.quality, known.cost, ridge, seen.embedding_space, cost_ridge)
 

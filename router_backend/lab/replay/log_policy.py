@@ -92,7 +92,7 @@ def _arms(rows: Sequence[Scored]) -> list[ModelConfig]:
 
 
 def _scale(rows: Sequence[Scored]) -> float:
-    """Mean cost of the arm that was dearest in the log; 1 where nothing cost anything."""
+    """Mean cost of the arm that was most expensive in the log; 1 where nothing cost anything."""
     costs: dict[str, list[float]] = {}
     for row in rows:
         costs.setdefault(row.decision.model, []).append(row.cost)

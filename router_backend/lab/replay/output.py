@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from router_backend.lab.replay.plots import plot_learning, plot_plane
 from router_backend.lab.replay.procedure import Run
 from router_backend.lab.replay.runner import Grid, Replay, Setting, middle
 from router_backend.lab.replay.summary import Report
+from router_backend.lab.tables import table
 
 Floats = NDArray[np.float64]
 PLANE, LEARNING = "plane.png", "learning.png"
@@ -45,6 +47,7 @@ def learning_curves(replay: Replay, grid: Grid, runs: dict[Setting, Run]) -> dic
 def markdown(report: Report) -> str:
     """The report as tables."""
     data = report["data"]
+    points = [*report["singles"].items(), *((name.replace("_", " "), p) for name, p in report["baselines"].items())]
     prior = f"prior from {data['train_rows']:,} `train` rows" if data["prior"] else "no prior"
     lines = [
         f"# Replay of {data['title']}",
@@ -58,43 +61,51 @@ def markdown(report: Report) -> str:
         "",
         "## Single models and baselines",
         "",
-        "| | quality | cost | above hull | arena score |",
-        "|---|--:|--:|--:|--:|",
-        *(_row(model, point) for model, point in report["singles"].items()),
-        *(_row(name.replace("_", " "), point) for name, point in report["baselines"].items()),
+        *table(["", "quality", "cost", "above hull", "arena score"], (_point(*point) for point in points), 1),
         "",
         "## Policies, mean over λ",
         "",
-        "| policy | points above hull | 95 % | AIQ |",
-        "|---|--:|--:|--:|",
-        *(
-            f"| {name} | {mean['value']:+.2f} | {_interval(mean['ci95'])} | {report['aiq'].get(name, float('nan')):.3f} |"
-            for name, mean in report["above_hull_mean"].items()
-        ),
+        *table(["policy", "points above hull", "95 %", "AIQ"], _means(report), 1),
         "",
         *_comparisons(report),
         *_two_models(report),
         *_scenarios(report),
         "## Policies, every setting",
         "",
-        "| policy | λ | components | quality | cost | hull | above hull | 95 % | regret | over-routed |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+        *table(
+            ["policy", "λ", "components", "quality", "cost", "hull", "above hull", "95 %", "regret", "over-routed"],
+            _settings(report),
+            1,
+        ),
     ]
-    for name, entries in report["policies"].items():
-        lines += [
-            f"| {name} | {e['lambda']:g} | {e['components'] or '–'} | {100 * e['quality']:.2f} | {1000 * e['cost']:.3f}"
-            f" | {100 * e['hull_quality']:.2f} | {e['above_hull']:+.2f} | {_interval(e['above_hull_ci95'])}"
-            f" | {e['regret']:.1f} | {100 * e['over_routing']:.1f} % |"
-            for e in entries
-        ]
     return "\n".join(lines) + "\n"
 
 
-def _row(name: str, point: Report) -> str:
+def _point(name: str, point: Report) -> list[str]:
     above = f"{point['above_hull']:+.2f}" if "above_hull" in point else ""
-    return (
-        f"| {name} | {100 * point['quality']:.2f} | {1000 * point['cost']:.3f} | {above} | {point['arena_score']:.3f} |"
-    )
+    return [name, f"{100 * point['quality']:.2f}", f"{1000 * point['cost']:.3f}", above, f"{point['arena_score']:.3f}"]
+
+
+def _means(report: Report) -> Iterator[list[str]]:
+    for name, mean in report["above_hull_mean"].items():
+        yield [name, f"{mean['value']:+.2f}", _interval(mean["ci95"]), f"{report['aiq'].get(name, float('nan')):.3f}"]
+
+
+def _settings(report: Report) -> Iterator[list[str]]:
+    for name, entries in report["policies"].items():
+        for entry in entries:
+            yield [
+                name,
+                f"{entry['lambda']:g}",
+                str(entry["components"] or "–"),
+                f"{100 * entry['quality']:.2f}",
+                f"{1000 * entry['cost']:.3f}",
+                f"{100 * entry['hull_quality']:.2f}",
+                f"{entry['above_hull']:+.2f}",
+                _interval(entry["above_hull_ci95"]),
+                f"{entry['regret']:.1f}",
+                f"{100 * entry['over_routing']:.1f} %",
+            ]
 
 
 def _interval(ends: list[float]) -> str:
@@ -104,46 +115,46 @@ def _interval(ends: list[float]) -> str:
 def _comparisons(report: Report) -> list[str]:
     lines = []
     for name, others in report["comparisons"].items():
+        rows = [
+            [
+                other.replace("_", " "),
+                *(
+                    cell
+                    for measure in ("above_hull", "reward")
+                    for cell in (f"{found[measure]['difference']:+.2f}", _interval(found[measure]["ci95"]))
+                ),
+            ]
+            for other, found in others.items()
+        ]
         lines += [
             f"## {name} against the others",
             "",
             "Paired differences, mean over λ: points above the hull, and 100 × reward a query.",
             "",
-            "| other | above hull | 95 % | reward | 95 % |",
-            "|---|--:|--:|--:|--:|",
+            *table(["other", "above hull", "95 %", "reward", "95 %"], rows, 1),
         ]
-        for other, found in others.items():
-            above, reward = found["above_hull"], found["reward"]
-            lines.append(
-                f"| {other.replace('_', ' ')} | {above['difference']:+.2f} | {_interval(above['ci95'])}"
-                f" | {reward['difference']:+.2f} | {_interval(reward['ci95'])} |"
-            )
     return [*lines, ""]
 
 
 def _two_models(report: Report) -> list[str]:
     if not report["apgr"]:
         return []
-    lines = ["## Two models (RouteLLM)", "", "| router | APGR | CPT(50 %) | CPT(80 %) |", "|---|--:|--:|--:|"]
-    for name, value in report["apgr"].items():
-        lines.append(
-            f"| {name} | {value:.3f} | {100 * report['cpt50'][name]:.1f} % | {100 * report['cpt80'][name]:.1f} % |"
-        )
-    return [*lines, ""]
+    rows = [
+        [name, f"{value:.3f}", f"{100 * report['cpt50'][name]:.1f} %", f"{100 * report['cpt80'][name]:.1f} %"]
+        for name, value in report["apgr"].items()
+    ]
+    return ["## Two models (RouteLLM)", "", *table(["router", "APGR", "CPT(50 %)", "CPT(80 %)"], rows, 1), ""]
 
 
 def _scenarios(report: Report) -> list[str]:
     if not report["scenarios"]:
         return []
-    lines = ["## Scenarios", "", "Mean reward a query at the middle λ in either half of the run.", ""]
-    lines += [
-        "| scenario | policy | first half | second half | best single, second half | regret |",
-        "|---|---|--:|--:|--:|--:|",
+    measures = ("first_half", "second_half", "best_single_second_half")
+    rows = [
+        [scenario.replace("_", " "), name, *(f"{found[key]:.3f}" for key in measures), f"{found['regret']:.1f}"]
+        for scenario, policies in report["scenarios"].items()
+        for name, found in policies.items()
     ]
-    for scenario, policies in report["scenarios"].items():
-        lines += [
-            f"| {scenario.replace('_', ' ')} | {name} | {found['first_half']:.3f} | {found['second_half']:.3f}"
-            f" | {found['best_single_second_half']:.3f} | {found['regret']:.1f} |"
-            for name, found in policies.items()
-        ]
-    return [*lines, ""]
+    header = ["scenario", "policy", "first half", "second half", "best single, second half", "regret"]
+    lines = ["## Scenarios", "", "Mean reward a query at the middle λ in either half of the run.", ""]
+    return [*lines, *table(header, rows, 2), ""]

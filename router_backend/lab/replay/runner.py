@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
@@ -48,10 +48,6 @@ class Setting:
     components: int
     seed: int
     scenario: str = "stationary"
-
-    @property
-    def contextual(self) -> bool:
-        return base_name(self.policy) in CONTEXTUAL
 
 
 def base_name(policy: str) -> str:
@@ -127,30 +123,33 @@ def _stable(name: str) -> int:
     return int.from_bytes(name.encode(), "big") % (1 << 31)
 
 
-def parse_grid(policies: str, lambdas: str, components: str, seeds: int, bootstrap: float, scenarios: str) -> Grid:
+def parse_grid(
+    policies: Sequence[str],
+    lambdas: Sequence[str],
+    components: Sequence[str],
+    seeds: int,
+    bootstrap: float,
+    scenarios: Sequence[str],
+) -> Grid:
     """A grid from the command line's lists.
 
     Raises:
         ValueError: an unknown policy or scenario, or a number out of range.
     """
-    names = REPLAYED if policies == "all" else tuple(_words(policies))
+    names = REPLAYED if list(policies) == ["all"] else tuple(policies)
     if unknown := [name for name in names if base_name(name) not in REPLAYED]:
         raise ValueError(f"--policies: no policy {unknown[0]!r}; there are {', '.join(REPLAYED)}")
     places = tuple(name for name in SCENARIOS if name != "stationary")
-    chosen = {"all": places, "none": ()}.get(scenarios, tuple(_words(scenarios)))
+    chosen = {"all": places, "none": ()}.get(",".join(scenarios), tuple(scenarios))
     if unknown := [name for name in chosen if name not in places]:
         raise ValueError(f"--scenarios: no scenario {unknown[0]!r}; there are {', '.join(places)}")
-    prices = tuple(sorted({float(word) for word in _words(lambdas)}))
-    sizes = tuple(sorted({int(word) for word in _words(components)}))
+    prices = tuple(sorted({float(word) for word in lambdas}))
+    sizes = tuple(sorted({int(word) for word in components}))
     if not names or not prices or prices[0] < 0:
         raise ValueError("--policies and --lambdas need at least one value each, and no λ is below 0")
     if not sizes or not set(sizes) <= set(COMPONENT_CHOICES):
         raise ValueError(f"--components: choose of {', '.join(map(str, COMPONENT_CHOICES))}")
     return Grid(tuple(dict.fromkeys(names)), prices, sizes, seeds, bootstrap, chosen)
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def settings(grid: Grid) -> list[Setting]:

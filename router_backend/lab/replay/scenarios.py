@@ -5,7 +5,7 @@ A scenario changes what the policy sees and when; it is judged by what its choic
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,12 +66,3 @@ def unfold(scenario: Scenario, quality: Floats, rng: np.random.Generator) -> Wor
         available=available,
         delay=scenario.delay,
     )
-
-
-def named(names: list[str]) -> list[Scenario]:
-    """Scenarios by name.
-
-    Raises:
-        KeyError: an unknown name.
-    """
-    return [replace(SCENARIOS[name]) for name in names]

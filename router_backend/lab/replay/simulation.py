@@ -114,14 +114,14 @@ def agreement(live: Sequence[Live], twin: Floats) -> Agreement:
 
 
 def savings(data: RoutingData, live: Sequence[Live]) -> dict[str, float]:
-    """Cost and quality against sending every prompt to the dearest model."""
+    """Cost and quality against sending every prompt to the most expensive model."""
     rows = np.array([answer.row for answer in live], np.intp)
-    dearest = int(data.cost[rows].mean(0).argmax())
-    spent, would = sum(answer.cost for answer in live), float(data.cost[rows, dearest].sum())
+    costliest = int(data.cost[rows].mean(0).argmax())
+    spent, would = sum(answer.cost for answer in live), float(data.cost[rows, costliest].sum())
     return {
         "cost_usd": spent,
         "dearest_cost_usd": would,
         "saved": 1 - spent / would if would > 0 else 0.0,
         "quality": float(np.mean([answer.quality for answer in live])),
-        "dearest_quality": float(data.quality[rows, dearest].mean()),
+        "dearest_quality": float(data.quality[rows, costliest].mean()),
     }

@@ -22,7 +22,7 @@ def two_model_report(replay: Replay, grid: Grid) -> dict[str, dict[str, float]]:
 
     Routers are LinUCB's expected gap of quality and the group table's. Where the data has several tasks, `router@task`
     are the figures of one task's rows; what was learned was learned on all. Empty unless there are two models, of
-    which the dearer is the better one.
+    which the more expensive is the better one.
     """
     report: dict[str, dict[str, float]] = {"apgr": {}, "cpt50": {}, "cpt80": {}}
     if len(replay.data.models) != 2:

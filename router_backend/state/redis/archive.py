@@ -1,4 +1,4 @@
-"""All that a Redis store keeps, to copy it or to start anew."""
+"""All that a Redis store keeps, to copy it or to start from nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that an SQLite store keeps, to copy it or to start anew."""
+"""All that an SQLite store keeps, to copy it or to start from nothing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`python -m router_backend.triton.server.fleet`: tells every replica of Triton to load the newest version of a model.
 
-Triton's model control speaks to one server; behind a headless Service a name has the address of each.
+Triton's model control speaks to one server; behind a headless Service one name resolves to the addresses of all.
 """
 
 from __future__ import annotations
