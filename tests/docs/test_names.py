@@ -58,3 +58,18 @@ def test_what_code_names_exists() -> None:
         if found := named_by_path("\n".join(re.findall(r'#[^\n]*|"""(?:.|\n)*?"""', text))) | named_short(text, source):
             missing[str(source.relative_to(ROOT))] = sorted(found)
     assert missing == {}
+
+
+def test_the_plan_of_folders_is_the_tree() -> None:
+    """docs/design.md: what it lists exists, and it lists each room of the router."""
+    plan = (ROOT / "docs/design.md").read_text(encoding="utf-8").partition("## The code")[2]
+    listed, above = set(), [""]
+    for indent, names in re.findall(r"^    ( *)((?:[\w.]+/?(?:, )?)+)  ", plan, re.MULTILINE):
+        depth = len(indent) // 2
+        for name in names.split(", "):
+            above[depth + 1 :] = []
+            listed.add(above[depth] + name)
+            above.append(above[depth] + name)
+    assert {name for name in listed if not (ROOT / name).exists()} == set()
+    rooms = {f"router_backend/{file.parent.name}/" for file in (ROOT / "router_backend").glob("*/__init__.py")}
+    assert rooms <= listed

@@ -56,12 +56,15 @@ def points_above_hull(quality: float, cost: float, hull: Hull) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
-    """What one seeded run served: the evaluated rows it met, and what each got."""
+class Run:
+    """What one policy did with the evaluated rows that one seeded order brought online."""
 
     rows: NDArray[np.intp]  # [online] positions in the evaluated data
+    arms: NDArray[np.intp]  # [online]
     quality: Floats  # [online]
     cost: Floats  # [online]
+    truth: Floats  # [online, models]: scores as the scenario made them
+    available: NDArray[np.bool_]  # [online, models]
 
 
 def resample_weights(rows: int, seed: int, resamples: int = RESAMPLES) -> NDArray[np.float32]:
@@ -117,9 +120,7 @@ def resampled_hulls(
     return ResampledHulls(means[:, :models], means[:, models:])
 
 
-def resampled_above_hull(
-    runs: Sequence[Played], hulls: Sequence[ResampledHulls], weights: NDArray[np.float32]
-) -> Floats:
+def resampled_above_hull(runs: Sequence[Run], hulls: Sequence[ResampledHulls], weights: NDArray[np.float32]) -> Floats:
     """[resamples]: points above the hull, mean over runs; one resample of queries moves a run and its hull alike."""
     total = np.zeros(len(weights))
     for run, hull in zip(runs, hulls, strict=True):

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.lab.replay.baselines import rewards
+from router_backend.lab.replay.measures import Run
 from router_backend.lab.replay.plots import plot_learning, plot_plane
-from router_backend.lab.replay.procedure import Run
 from router_backend.lab.replay.runner import Grid, Replay, Setting, middle
 from router_backend.lab.replay.summary import Report
 from router_backend.lab.tables import table
@@ -37,8 +37,8 @@ def learning_curves(replay: Replay, grid: Grid, runs: dict[Setting, Run]) -> dic
         rows = []
         for seed in range(grid.seeds):
             run = runs[Setting(policy, lambda_, size, seed)]
-            got = rewards(run.played.quality, run.played.cost, lambda_, replay.scale)
-            every = rewards(run.truth, replay.evaluated.cost[run.played.rows], lambda_, replay.scale)
+            got = rewards(run.quality, run.cost, lambda_, replay.scale)
+            every = rewards(run.truth, replay.evaluated.cost[run.rows], lambda_, replay.scale)
             rows.append(np.cumsum(got - every[:, every.mean(0).argmax()]))
         found[policy] = np.array(rows)
     return found

@@ -21,7 +21,7 @@ from router_backend.bandits.selection import select
 from router_backend.contract import TASKS
 from router_backend.lab.replay.datasets import RoutingData
 from router_backend.lab.replay.encode import Contexts
-from router_backend.lab.replay.measures import Played
+from router_backend.lab.replay.measures import Run
 from router_backend.lab.replay.scenarios import Scenario, World, unfold
 
 # The replay's clock, for discounting: so many queries are a day.
@@ -43,16 +43,6 @@ def episode(rows: int, share: float, seed: int) -> Episode:
     order = np.random.default_rng(seed).permutation(rows)
     cut = round(share * rows)
     return Episode(seed, order[:cut], order[cut:])
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What one policy did in one episode."""
-
-    played: Played
-    arms: NDArray[np.intp]  # [online]
-    truth: NDArray[np.float64]  # [online, models]: scores as the scenario made them
-    available: NDArray[np.bool_]  # [online, models]
 
 
 def queries(contexts: Contexts, arms: int) -> list[Query]:
@@ -114,8 +104,7 @@ def play(
         if len(waiting) > world.delay:
             _learn(policy, asked, course, world, cost, *waiting.popleft())
     span = np.arange(len(arms))
-    played = Played(course.online, world.quality[span, arms], cost[span, arms])
-    return Run(played, arms, world.quality, world.available)
+    return Run(course.online, arms, world.quality[span, arms], cost[span, arms], world.quality, world.available)
 
 
 def _learn(

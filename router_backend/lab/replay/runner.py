@@ -16,8 +16,9 @@ from router_backend.lab.replay.baselines import cost_scale
 from router_backend.lab.replay.bootstrap import suited_to, without
 from router_backend.lab.replay.datasets import RoutingData
 from router_backend.lab.replay.encode import Contexts
+from router_backend.lab.replay.measures import Run
 from router_backend.lab.replay.policies import CONTEXTUAL, REPLAYED, Recipe, Tuning, make
-from router_backend.lab.replay.procedure import Episode, Observer, Run, episode, play, queries
+from router_backend.lab.replay.procedure import Episode, Observer, episode, play, queries
 from router_backend.lab.replay.scenarios import SCENARIOS, Scenario
 
 # Suffix of a policy that starts without the prior that the others have.

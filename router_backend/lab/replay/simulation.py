@@ -84,7 +84,7 @@ def twin_curves(
     curves = []
     for seed in range(TWIN_RUNS):
         policy = build_policy(config.policy, models, default=default)
-        curves.append(play(policy, asked, data, course, Scenario("live", delay=seed % _LAGS), seed).played.quality)
+        curves.append(play(policy, asked, data, course, Scenario("live", delay=seed % _LAGS), seed).quality)
     return np.array(curves)
 
 

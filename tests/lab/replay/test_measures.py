@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router_backend.lab.replay.measures import (
-    Played,
     ResampledHulls,
+    Run,
     aiq,
     arena_score,
     convex_hull,
@@ -110,7 +110,7 @@ def test_the_interval_holds_the_truth_at_about_its_rate() -> None:
         cost = rng.uniform(0.5, 1.5, (rows, 2)) * [1.0, 8.0]
         arm = rng.integers(0, 2, rows)
         span = np.arange(rows)
-        run = Played(span, quality[span, arm], cost[span, arm])
+        run = Run(span, arm, quality[span, arm], cost[span, arm], quality, np.ones(quality.shape, bool))
         weights = resample_weights(rows, seed=repeat, resamples=200)
         hulls = [resampled_hulls(span, quality, cost, weights)]
         low, high = interval(resampled_above_hull([run], hulls, weights))

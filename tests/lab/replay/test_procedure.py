@@ -50,7 +50,7 @@ def witnessed(scenario: Scenario) -> tuple[Witness, Run]:
 def test_bootstrap_rows_are_given_in_full_and_online_ones_only_for_the_chosen_arm() -> None:
     policy, run = witnessed(Scenario())
     assert policy.many == [(0, 60), (1, 60), (2, 60)]
-    rows = run.played.rows
+    rows = run.rows
     taught = [
         (int(a), REPLAY.evaluated.quality[r, a], REPLAY.evaluated.cost[r, a])
         for r, a in zip(rows, run.arms, strict=True)
@@ -64,7 +64,7 @@ def test_train_rows_are_never_evaluated_and_every_policy_meets_the_same_order() 
     grid = Grid(("linucb", "random"), (0.2,), (32,), seeds=2, scenarios=())
     runs = run_grid(REPLAY, grid, workers=1)
     for seed in range(2):
-        first, second = (runs[Setting(name, 0.2, 32, seed)].played.rows for name in grid.policies)
+        first, second = (runs[Setting(name, 0.2, 32, seed)].rows for name in grid.policies)
         assert first.tolist() == second.tolist()
         assert len(first) == 240
 
@@ -77,7 +77,7 @@ def test_delayed_and_sparse_feedback_arrives_late_and_rarely() -> None:
 
 def test_poisoned_feedback_lies_about_scores_but_is_judged_by_the_truth() -> None:
     policy, run = witnessed(Scenario("poisoned", poisoned=1.0))
-    assert [quality for _, quality, _ in policy.single] == (1 - run.played.quality).tolist()
+    assert [quality for _, quality, _ in policy.single] == (1 - run.quality).tolist()
 
 
 def test_drift_swaps_the_two_best_models_half_way() -> None:
@@ -102,11 +102,9 @@ def test_linucb_learns_what_is_above_the_hull_and_a_prior_helps_from_the_start()
     for name in grid.policies:
         found = []
         for seed in range(3):
-            played = runs[Setting(name, 0.2, 32, seed)].played
-            hull = convex_hull(
-                REPLAY.evaluated.cost[played.rows].mean(0), REPLAY.evaluated.quality[played.rows].mean(0)
-            )
-            found.append(points_above_hull(played.quality.mean(), played.cost.mean(), hull))
+            run = runs[Setting(name, 0.2, 32, seed)]
+            hull = convex_hull(REPLAY.evaluated.cost[run.rows].mean(0), REPLAY.evaluated.quality[run.rows].mean(0))
+            found.append(points_above_hull(run.quality.mean(), run.cost.mean(), hull))
         above[name] = np.mean(found)
     assert above["linucb"] > above["linucb-noprior"] > 0
     assert above["linucb"] > 5
