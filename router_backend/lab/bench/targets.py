@@ -28,7 +28,6 @@ class Target:
     headers: dict[str, str] = field(default_factory=dict)
     unseen: bool = True
     note: str = ""
-    start_seconds: float = 0.0
 
     def requests(self, tokens: int = 64, *, stream: bool = False, seed: int = 0) -> Callable[[], bytes]:
         return prompts.requests(self.model, tokens, unseen=self.unseen, stream=stream, headers=self.headers, seed=seed)
