@@ -89,6 +89,4 @@ def replicas(
     out.mkdir(parents=True, exist_ok=True)
     draw(curves, count, out / "replicas.svg")
     for curve in curves:
-        typer.echo(
-            row([curve.name, f"{curve.regret[-1]:,.0f} ± {curve.error:,.0f}", f"{curve.regret[-1] / steps:.4f}"])
-        )
+        typer.echo(row(curve.name, f"{curve.regret[-1]:,.0f} ± {curve.error:,.0f}", f"{curve.regret[-1] / steps:.4f}"))

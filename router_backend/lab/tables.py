@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], numbers_from: int | None = None) -> Iterator[str]:
     """The lines of a table; columns from `numbers_from` on are aligned to the right."""
-    yield row(header)
+    yield row(*header)
     yield "|" + "".join("---|" if numbers_from is None or i < numbers_from else "--:|" for i in range(len(header)))
-    yield from map(row, rows)
+    yield from (row(*cells) for cells in rows)
 
 
-def row(cells: Sequence[object]) -> str:
+def row(*cells: object) -> str:
     return "| " + " | ".join(map(str, cells)) + " |"

@@ -1,1 +1,1 @@
-"""The playground's page; `routes/playground.py` serves it."""
+"""The playground's page; `gateway/routes/playground.py` serves it."""

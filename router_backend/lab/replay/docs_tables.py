@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from router_backend.lab.tables import row
+
 Report = dict[str, Any]
 
 SETS = {
@@ -35,7 +37,7 @@ def main(out: Path, page: Path) -> None:
     for header, rows in {
         "| data | evaluated |": [_headline(name, reports[name], words[name]) for name in SETS],
         "| data | ucb1 |": [_comparison(name, reports[name]) for name in SETS],
-        "| data | λ |": [row for name in SETS for row in _settings(name, reports[name])],
+        "| data | λ |": [line for name in SETS for line in _settings(name, reports[name])],
         "| router | APGR |": _two_models(reports["routellm"]),
         "| | quality | cost |": _metallm(reports["zeroeval"]),
         "| scenario | policy |": _scenarios(reports["zeroeval"]),
@@ -57,10 +59,6 @@ def _replaced(text: str, header: str, rows: list[str]) -> str:
     return "\n".join([*lines[: start + 2], *rows, *lines[end:]])
 
 
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def _interval(low: float, high: float) -> str:
     return f"{low:+.2f} … {high:+.2f}"
 
@@ -75,7 +73,7 @@ def _headline(name: str, report: Report, words: Report) -> str:
     mean, hull = report["above_hull_mean"], report["baselines"]
     table = sum(hull[f"task_lookup@{price}"]["above_hull"] for price in (0.1, 0.2, 0.3)) / 3
     lexical = [f"{words['above_hull_mean'][policy]['value']:+.2f}" for policy in ("linucb", "linucb-noprior")]
-    return _row(
+    return row(
         SETS[name],
         f"{report['data']['evaluated_rows']:,}",
         f"**{mean['linucb']['value']:+.2f}**",
@@ -90,13 +88,13 @@ def _headline(name: str, report: Report, words: Report) -> str:
 def _comparison(name: str, report: Report) -> str:
     others = report["comparisons"]["linucb"]
     found = [others[other]["above_hull"] for other in ("ucb1", "thompson", "random_equal_cost")]
-    return _row(SETS[name], *(f"{f['difference']:+.2f} ({_interval(*f['ci95'])})" for f in found))
+    return row(SETS[name], *(f"{f['difference']:+.2f} ({_interval(*f['ci95'])})" for f in found))
 
 
 def _settings(name: str, report: Report) -> list[str]:
     found = [_at(report, "linucb", price) for price in (0.1, 0.2, 0.3)]
     return [
-        _row(
+        row(
             SETS[name].split(":")[0],
             f"{entry['lambda']}",
             f"{100 * entry['quality']:.1f} %, {1000 * entry['cost']:.3f}",
@@ -111,7 +109,7 @@ def _settings(name: str, report: Report) -> list[str]:
 
 def _two_models(report: Report) -> list[str]:
     return [
-        _row(
+        row(
             router.replace("_", " "),
             f"{report['apgr'][router]:.3f}",
             f"{100 * report['cpt50'][router]:.0f} %",
@@ -137,7 +135,7 @@ def _metallm(report: Report) -> list[str]:
         "cascade with a perfect judge": base["cascade_perfect_judge"],
     }
     return [
-        _row(
+        row(
             name,
             f"{100 * point['quality']:.1f} %",
             f"{1000 * point['cost']:.3f}",
@@ -155,7 +153,7 @@ def _scenarios(report: Report) -> list[str]:
             if scenario == "new_model":
                 second += f" (newcomer: {100 * found['newcomer_share']:.0f} % of queries)"
             best = f"{found['best_single_second_half']:.3f}"
-            rows.append(_row(title, policy, f"{found['first_half']:.3f}", second, best))
+            rows.append(row(title, policy, f"{found['first_half']:.3f}", second, best))
     return rows
 
 

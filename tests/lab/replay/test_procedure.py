@@ -124,7 +124,7 @@ def test_processes_give_what_one_process_gives() -> None:
 
 
 def test_the_grid_runs_policies_without_embedding_once() -> None:
-    grid = parse_grid("linucb,ucb1", "0.1,0.3", "32,128", 2, 0.2, "none")
+    grid = parse_grid(["linucb", "ucb1"], ["0.1", "0.3"], ["32", "128"], 2, 0.2, ["none"])
     found = [(s.policy, s.components) for s in settings(grid)]
     assert found.count(("linucb", 32)) == found.count(("linucb", 128)) == 4
     assert ("ucb1", 32) not in found
@@ -143,7 +143,7 @@ def test_a_wrong_grid_is_refused_with_what_there_is(
     policies: str, lambdas: str, components: str, scenarios: str, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        parse_grid(policies, lambdas, components, 1, 0.2, scenarios)
+        parse_grid(policies.split(","), [lambdas], [components], 1, 0.2, [scenarios])
 
 
 def test_a_prior_needs_training_rows_and_can_leave_an_arm_out() -> None:
