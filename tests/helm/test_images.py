@@ -44,9 +44,24 @@ def test_every_image_is_pinned_and_runs_as_nobody() -> None:
         name = stage.split("\n")[0].split(" AS ")[1]
         installs = [line for line in stage.splitlines() if "pip install" in line]
         assert all("--constraint requirements.lock" in line or "==" in line for line in installs)
-        if name != "python":
+        if name not in ("python", "wheels"):
             assert re.findall(r"^USER (.*)$", stage, re.MULTILINE)[-1] == "10001:10001", name
             assert "HEALTHCHECK" in stage, name
+
+
+def test_images_that_serve_hold_neither_laboratory_nor_training() -> None:
+    stages = {re.findall(r" AS (\w+)", stage)[0]: stage for stage in DOCKERFILE.split("\nFROM ")[1:]}
+    wheels = {name: re.findall(r"source=/wheels/(\w+)", stage) for name, stage in stages.items()}
+    assert wheels == {
+        "wheels": [],
+        "python": [],
+        "triton": ["serving"],
+        "gateway": ["serving"],
+        "train": ["whole"],
+        "local": ["whole"],
+    }
+    copied = [line for name in ("triton", "python", "gateway") for line in stages[name].splitlines() if "COPY" in line]
+    assert set(copied) == {"COPY requirements.lock ./"}
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -21,19 +21,24 @@ pytestmark = pytest.mark.slow
 FOLDER = "state of träning"
 
 
-@pytest.fixture(scope="module")
-def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with wheel and source archive of both packages, built from copies: a build leaves files behind."""
-    folder = tmp_path_factory.mktemp("dist")
-    checkout = tmp_path_factory.mktemp("source") / "llm-router"
+def copied_checkout(folder: Path) -> Path:
+    """The checkout's files that packages are built from."""
     tracked = subprocess.check_output(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=PROJECT
     )
     for name in filter(None, tracked.decode().split("\0")):
         if (PROJECT / name).is_file() and not name.startswith(("tests/", "docs/", "helm/")):
-            target = checkout / name
+            target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((PROJECT / name).read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with wheel and source archive of both packages, built from copies: a build leaves files behind."""
+    folder = tmp_path_factory.mktemp("dist")
+    checkout = copied_checkout(tmp_path_factory.mktemp("source"))
     for source in (checkout, checkout / "clients"):
         command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
@@ -42,12 +47,23 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def python(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def serving_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the images that serve install, by the commands of the Dockerfile."""
+    source, target = copied_checkout(tmp_path_factory.mktemp("image")), tmp_path_factory.mktemp("wheels")
+    stage = (PROJECT / "Dockerfile").read_text().partition(" AS wheels\n")[2].partition("\nFROM ")[0]
+    script = stage.partition("\nRUN ")[2].partition("\n\n")[0]
+    script = script.replace("/wheels", str(target)).replace(
+        "pip wheel", f"{sys.executable} -m pip wheel --no-build-isolation --quiet"
+    )
+    subprocess.run(script, shell=True, cwd=source, env=environment(), check=True, timeout=300)
+    (wheel,) = (target / "serving").glob("*.whl")
+    return wheel
+
+
+def installed(wheel: Path, folder: Path) -> Path:
     """The interpreter of an environment that holds the wheel, and what it depends on by reference to this one's."""
-    folder = tmp_path_factory.mktemp("venv")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=120)
     python = folder / "bin/python"
-    (wheel,) = distributions.glob("llm_router-*.whl")
     command = [python, "-m", "pip", "install", "--quiet", "--no-deps", wheel]
     subprocess.run(command, env=environment(), check=True, timeout=120)
     (site,) = folder.glob("lib/python3*/site-packages")
@@ -99,6 +115,19 @@ def test_the_wheel_holds_every_file_that_triton_serves(distributions: Path) -> N
     assert {f"router_backend/{name}" for name in tracked} <= packed
 
 
+def test_an_image_that_serves_says_what_it_leaves_out(serving_wheel: Path, tmp_path: Path) -> None:
+    python = installed(serving_wheel, tmp_path / "venv")
+    (tmp_path / "data.csv").write_text("prompt,task,a__score,a__cost\n")
+    for command, package in (
+        ("replay data.csv", "router_backend.lab"),
+        ("train --out artifact", "classifier_training"),
+    ):
+        done = run(python, "-m", "router_backend.cli.main", *command.split(), cwd=tmp_path)
+        assert done.returncode == 1
+        assert f"{package} is not installed here, where only the router serves" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_the_client_installs_alone(distributions: Path, tmp_path: Path) -> None:
     (wheel,) = distributions.glob("llm_router_client-*.whl")
     target = tmp_path / "packages"
@@ -121,8 +150,10 @@ def test_the_client_installs_alone(distributions: Path, tmp_path: Path) -> None:
     assert shown.stdout.startswith(str(target))
 
 
-def test_an_installed_router_answers_from_any_folder(python: Path, tmp_path: Path) -> None:
-    installed = {path: path.stat().st_mtime_ns for path in python.parents[1].rglob("*") if path.is_file()}
+def test_an_installed_router_answers_from_any_folder(distributions: Path, tmp_path: Path) -> None:
+    (wheel,) = distributions.glob("llm_router-*.whl")
+    python = installed(wheel, tmp_path / "venv")
+    before = {path: path.stat().st_mtime_ns for path in python.parents[1].rglob("*") if path.is_file()}
     running = RunningSystem(
         tmp_path / FOLDER, program=(str(python.with_name("llm-router")),), environment_of_program=environment()
     )
@@ -139,5 +170,5 @@ def test_an_installed_router_answers_from_any_folder(python: Path, tmp_path: Pat
     finally:
         running.stop()
     written = {path for path in python.parents[1].rglob("*") if path.is_file() and "__pycache__" not in path.parts}
-    changed = {path for path in written if path.stat().st_mtime_ns != installed.get(path)}
+    changed = {path for path in written if path.stat().st_mtime_ns != before.get(path)}
     assert not changed, "state belongs into the state folder"
