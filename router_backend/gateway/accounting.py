@@ -136,10 +136,10 @@ class Account:
 
 
 def _scored(request: CompletionRequest) -> bool:
-    """Nobody scores an embedding, so no decision is kept of one,"""
+    """Nobody scores an embedding, so its decision isn't remembered."""
     return request.endpoint != "embeddings"
 
 
 def _stored(request: CompletionRequest) -> bool:
-    """except for what its key has spent."""
+    """An embedding is stored only for what its key has spent."""
     return _scored(request) or bool(request.key)

@@ -29,7 +29,7 @@ class Plan:
     decision: RoutedDecision
     arms: tuple[str, ...]  # best first
     kind: Kind
-    record: Decision | None = None  # what the store has to be told; None: Triton's router has told it
+    record: Decision | None = None  # for the store; None: Triton's router has written it
     seconds: float = 0.0  # that Triton's decision took, 0 where it wasn't asked
 
     @property

@@ -85,14 +85,15 @@ class Answering:
         arms = decision.ranking or [decision.model]
         if any(arm not in self._config.names for arm in arms):
             await asyncio.to_thread(self._deployment.check)  # the router has read a changed router.yaml before us
+        config = self._config  # until the end: a reload changes nothing of an answer that runs
         request = ForwardRequest(
             body=body,
-            arms=[arm for arm in arms if arm in self._config.names] or arms,
+            arms=[arm for arm in arms if arm in config.names] or arms,
             task=decision.task,
             request_id=decision.decision_id,
             trace=trace,
         )
-        answer = await self._answered(decision, request)
+        answer = await self._answered(decision, request, config)
         status, broken = 499, ""
         try:
             if isinstance(answer, StreamedAnswer):
@@ -101,7 +102,7 @@ class Answering:
                 _send(sender, decision, answer.progress, [answer.body])
             status = 502 if broken else answer.progress.status
         finally:
-            self._record(decision, answer.progress, status)
+            self._record(decision, answer.progress, status, config)
         if not await asyncio.to_thread(self._recorder.flush, decision.decision_id, _DURABLE_SECONDS):
             log.warning("the outcome of decision %s isn't durable yet: the store is slow or down", decision.decision_id)
         if broken:
@@ -109,18 +110,18 @@ class Answering:
         else:
             sender.send(flags=_FINAL)
 
-    async def _answered(self, decision: RoutedDecision, request: ForwardRequest) -> Answer:
+    async def _answered(self, decision: RoutedDecision, request: ForwardRequest, config: RouterConfig) -> Answer:
         """The engine's answer; that there is none is an outcome, too."""
         nothing = Progress(arm=decision.model, started=time.monotonic())
         try:
-            return await self._engine.forward(request, cascade_of(self._config, decision.policy, decision.reason))
+            return await self._engine.forward(request, cascade_of(config, decision.policy, decision.reason))
         except ForwardError as error:
             nothing.arm, nothing.discarded = error.arm or nothing.arm, request.spent
-            self._record(decision, nothing, error.error.status)
+            self._record(decision, nothing, error.error.status, config)
             raise
         except asyncio.CancelledError:
             nothing.discarded = request.spent
-            self._record(decision, nothing, 499)
+            self._record(decision, nothing, 499, config)
             raise
 
     async def _stream(self, decision: RoutedDecision, answer: StreamedAnswer, sender: Any) -> str:
@@ -156,23 +157,20 @@ class Answering:
             reader.cancel()
             await answer.aclose()
 
-    def _record(self, decision: RoutedDecision, progress: Progress, status: int) -> None:
-        outcome = outcome_of(decision.decision_id, progress, status, self._config, started=progress.started)
+    def _record(self, decision: RoutedDecision, progress: Progress, status: int, config: RouterConfig) -> None:
+        outcome = outcome_of(decision.decision_id, progress, status, config, started=progress.started)
         self._recorder.outcome(outcome)
         self._deployment.implicit.outcome(outcome)
 
     def _apply(self, config: RouterConfig) -> None:
         """Requests that are running keep the engine that they began with."""
 
-        async def swap() -> CascadeEngine:
-            engine = CascadeEngine(build_engine(config))
-            before, self._engine, self._config = self._engine, engine, config
-            return before
+        async def swap() -> None:
+            engine, longest = self._engine, self._config.timeouts.total
+            self._engine, self._config = CascadeEngine(build_engine(config)), config
+            self.loop.call_later(longest, lambda: asyncio.ensure_future(engine.aclose()))
 
-        before = asyncio.run_coroutine_threadsafe(swap(), self.loop).result(5)
-        self.loop.call_soon_threadsafe(
-            self.loop.call_later, config.timeouts.total, lambda: asyncio.ensure_future(before.aclose())
-        )
+        asyncio.run_coroutine_threadsafe(swap(), self.loop).result(5)
 
 
 def _hints(error: ForwardError) -> str:

@@ -12,6 +12,7 @@ import pytest
 from router_backend.config import runtime
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.ids import new_decision_id
+from router_backend.core.records import Outcome
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 from tests.triton.conftest import Sender
 
@@ -71,3 +72,19 @@ async def test_an_answer_that_nobody_gives_ends_with_the_status_in_words(
     (response,) = sender.responses
     assert sender.final
     assert response.error().message().startswith("422: no such field")
+
+
+async def test_a_reload_leaves_the_price_of_a_running_answer(
+    answering: Any, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[Outcome] = []
+    monkeypatch.setattr(answering._recorder, "outcome", recorded.append)
+    upstream.script(Script(first_delay=1))
+    answer = asyncio.create_task(ask(answering))
+    await upstream.wait_running()
+    config = runtime.runtime_config()
+    models = [model.model_copy(update={"name": f"new-{model.name}"}) for model in config.models]
+    await asyncio.to_thread(answering._apply, config.model_copy(update={"models": models}))
+    await answer
+    price = config.model(config.default_model).price
+    assert recorded[0].cost == pytest.approx((7 * price.input + 3 * price.output) / 1e6)
