@@ -302,3 +302,13 @@ async def test_decision_detail_gains_the_answer(
     assert answer["served"] == "a"
     assert answer["cost"] == pytest.approx((7 * 1 + 3 * 2) / 1e6)
     assert answer["savings"] == pytest.approx(9 * answer["cost"])
+
+
+async def test_decision_detail_of_an_answer_with_half_a_character(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    upstream.script(Script(finish="\ud83d"))
+    gateway = await serve(upstream, triton=triton)
+    response = await gateway.chat(model="a")
+    detail = await gateway.http.get(f"/v1/decisions/{response.headers['x-router-decision-id']}")
+    assert (detail.status_code, detail.json()["answer"]["finish_reason"]) == (200, "\ud83d")

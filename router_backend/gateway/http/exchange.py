@@ -8,10 +8,9 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
-import orjson
-
 from router_backend.core.errors import OpenAIError
 from router_backend.core.ids import new_decision_id
+from router_backend.core.jsonio import dump
 from router_backend.core.tracing import PARENT, STATE, TraceContext, trace_context
 from router_backend.gateway.http.errors import ApiError, ClientGone, Header, retry_after
 
@@ -148,7 +147,7 @@ class Exchange:
         await self.chunk(data, more=False)
 
     async def json(self, value: Any, status: int = 200, headers: Sequence[Header] = ()) -> None:
-        await self.respond(status, orjson.dumps(value), headers)
+        await self.respond(status, dump(value), headers)
 
     async def fail(self, error: OpenAIError, headers: Sequence[Header] = ()) -> None:
         """Send an error in place of a response."""
