@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from classifier_training.data import DataError, Examples
 from classifier_training.evaluation.latency import latency
 from classifier_training.evaluation.plots import plot_complexity, plot_confusion, plot_reliability
 from classifier_training.evaluation.scores import complexity_scores, task_scores
+from classifier_training.evaluation.stability import stability
 from classifier_training.export.artifact import FLOAT32_FILE
 from router_backend.classifier.artifact import Artifact, Progress
 from router_backend.contract import TASKS
@@ -25,7 +27,7 @@ def evaluate(artifact: Artifact, examples: Examples, progress: Progress, out: Pa
         out: a folder for confusion.json and the plots; None writes nothing.
 
     Returns:
-        `task`, `complexity`, `latency_ms`, `precision`, `rows`, and, where the float32 file lies beside, `float32`.
+        `task`, `complexity`, `stability`, `latency_ms`, `precision`, `rows`, and, where the float32 file lies beside, `float32`.
 
     Raises:
         DataError: no row has a task.
@@ -40,6 +42,7 @@ def evaluate(artifact: Artifact, examples: Examples, progress: Progress, out: Pa
     report: dict[str, object] = {
         "task": tasks.to_json(),
         "complexity": complexity,
+        "stability": asdict(stability(artifact, examples.select(labelled).texts, progress)),
         "latency_ms": latency(artifact),
         "precision": artifact.metadata.precision,
         "rows": {"task": int(labelled.sum()), "complexity": int(rated.sum())},

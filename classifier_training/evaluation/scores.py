@@ -14,6 +14,7 @@ from classifier_training.data import Examples
 from router_backend.contract import TASKS
 
 FloatArray = NDArray[np.floating[Any]]
+_COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class TaskScores:
     confusion: list[list[int]]  # [true][predicted], in the order of TASKS
     ece: float
     bins: list[dict[str, float]]
+    coverage: dict[str, float]  # share of the rows, the surest first: accuracy on them
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -37,6 +39,7 @@ class TaskScores:
             "labels": list(TASKS),
             "confusion": self.confusion,
             "ece": self.ece,
+            "accuracy_by_coverage": self.coverage,
         }
 
 
@@ -63,7 +66,14 @@ def task_scores(probabilities: FloatArray, examples: Examples) -> TaskScores:
         confusion=confusion.tolist(),
         ece=ece,
         bins=bins,
+        coverage=accuracy_by_coverage(probabilities.max(axis=1), correct),
     )
+
+
+def accuracy_by_coverage(confidence: FloatArray, correct: NDArray[np.bool_]) -> dict[str, float]:
+    """Accuracy on the surest half, 60 %, … of the rows: what is left when the others go to the default."""
+    order = np.argsort(-confidence, kind="stable")
+    return {f"{share:.1f}": float(correct[order[: max(1, round(share * len(order)))]].mean()) for share in _COVERAGES}
 
 
 def _by(keys: NDArray[np.str_], correct: NDArray[np.bool_]) -> dict[str, float]:

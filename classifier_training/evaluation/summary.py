@@ -13,6 +13,11 @@ def summary(report: Mapping[str, Any]) -> str:
     lines.append(_row("task accuracy", task["accuracy"]))
     lines.append(_row("task macro-F1", task["macro_f1"]))
     lines.append(_row("calibration error (ECE)", task["ece"]))
+    lines.extend(
+        _row(f"accuracy of the surest {float(share):.0%}", value)
+        for share, value in task.get("accuracy_by_coverage", {}).items()
+        if share != "1.0"
+    )
     lines.extend(_row(f"accuracy, {language}", value) for language, value in task["by_language"].items())
     lines.extend(_row(f"accuracy, {source}", value) for source, value in task["by_source"].items())
     complexity = report["complexity"]
@@ -22,6 +27,12 @@ def summary(report: Mapping[str, Any]) -> str:
         lines.extend(
             _row(f"complexity, Spearman, {source}", value) for source, value in complexity["spearman_by_source"].items()
         )
+    stable = report.get("stability")
+    if stable:
+        lines.append(_row("same task after a perturbation", stable["unchanged"]))
+        lines.append(_row("same task after all ten", stable["always"]))
+        lines.append(_row("cosine of the embedding after a perturbation", stable["cosine"]))
+        lines.extend(_row(f"same task, {name}", value) for name, value in stable["by_perturbation"].items())
     for length, times in report.get("latency_ms", {}).get("by_length", {}).items():
         lines.append(f"| {length} tokens, one thread | p50 {times['p50']:.1f} ms, p95 {times['p95']:.1f} ms |")
     if "float32" in report:

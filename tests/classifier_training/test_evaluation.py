@@ -25,7 +25,18 @@ def test_json_stands_alone_on_standard_output_with_the_promised_keys(
     call = ["evaluate", str(prompts_file), "--artifact", str(artifact), "--json", "--out", str(tmp_path)]
     result = CliRunner().invoke(app, [*call, "--routing", str(routing_file)], catch_exceptions=False)
     report = json.loads(result.stdout)
-    assert set(report["task"]) == {"accuracy", "macro_f1", "by_source", "by_language", "labels", "confusion", "ece"}
+    task_keys = {
+        "accuracy",
+        "macro_f1",
+        "by_source",
+        "by_language",
+        "labels",
+        "confusion",
+        "ece",
+        "accuracy_by_coverage",
+    }
+    assert set(report["task"]) == task_keys
+    assert set(report["stability"]) == {"unchanged", "always", "cosine", "by_perturbation"}
     assert report["task"]["labels"] == list(TASKS)
     assert sum(map(sum, report["task"]["confusion"])) == 300
     assert set(report["task"]["by_source"]) == {"source0", "source1"}
