@@ -15,17 +15,22 @@ _COMPLEXITY_HIDDEN = 96
 
 @dataclass(slots=True)
 class HeadOutputs:
-    """Logits: tasks [batch, 12], complexity [batch], success [batch, models]."""
+    """Logits: tasks [batch, 12], complexity [batch], success [batch, models]; the teachers' embedding, as far as it is read off."""
 
     tasks: Tensor
     complexity: Tensor
     success: Tensor
+    teacher: Tensor
 
 
 class Heads(nn.Module):
-    """Heads on the pooled sentence embedding [batch, hidden]."""
+    """Heads on the pooled sentence embedding [batch, hidden].
 
-    def __init__(self, hidden: int, models: int, dropout: float = 0.1) -> None:
+    Args:
+        teacher: length of the teachers' embeddings that a student imitates; training alone needs it, and the graph leaves it out.
+    """
+
+    def __init__(self, hidden: int, models: int, dropout: float = 0.1, teacher: int = 0) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(hidden)
@@ -34,14 +39,21 @@ class Heads(nn.Module):
             nn.Linear(hidden, _COMPLEXITY_HIDDEN), nn.GELU(), nn.Linear(_COMPLEXITY_HIDDEN, 1)
         )
         self.success = nn.Linear(hidden, models)
+        self.teacher = nn.Linear(hidden, teacher) if teacher else None
 
     def forward(self, pooled: Tensor) -> HeadOutputs:
         features = self.dropout(self.norm(pooled))
-        return HeadOutputs(self.tasks(features), self.complexity(features).squeeze(-1), self.success(features))
+        imitated = pooled[:, :0] if self.teacher is None else self.teacher(pooled)
+        return HeadOutputs(
+            self.tasks(features), self.complexity(features).squeeze(-1), self.success(features), imitated
+        )
 
 
 class Classifier(nn.Module):
-    """Encoder and heads; `pool` is the mean over tokens, as E5 was trained."""
+    """Encoder and heads; `pool` is the mean over tokens, as E5 was trained.
+
+    An encoder that pools tokens itself gives `weights` beside its states: how many tokens each of its positions holds.
+    """
 
     def __init__(self, encoder: nn.Module, heads: Heads) -> None:
         super().__init__()
@@ -50,8 +62,9 @@ class Classifier(nn.Module):
 
     def pool(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Mean of the token states, FP32 [batch, hidden]."""
-        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state.float()
-        weights = attention_mask.unsqueeze(-1).to(states.dtype)
+        output = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
+        states = output.last_hidden_state.float()
+        weights = getattr(output, "weights", attention_mask).unsqueeze(-1).to(states.dtype)
         return torch.as_tensor((states * weights).sum(1) / weights.sum(1))
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, HeadOutputs]:
@@ -67,6 +80,38 @@ class LossWeights:
     complexity: float = 1.0
     success: float = 2.0
     label_smoothing: float = 0.05
+    teacher_tasks: float = 0.0
+    teacher_complexity: float = 0.4
+    teacher_embedding: float = 2.0
+
+
+@dataclass(slots=True)
+class Lessons:
+    """What teachers say of each row, averaged over them: probabilities [rows, 12], complexity [rows], embeddings [rows, n]."""
+
+    tasks: Tensor
+    complexity: Tensor
+    embedding: Tensor
+
+
+def imitation_loss(outputs: HeadOutputs, lessons: Lessons, difficulty: Tensor, weights: LossWeights) -> Tensor:
+    """How far a student is from its teachers, mean over the rows.
+
+    Tasks: cross-entropy with the teachers' probabilities. Complexity: binary cross-entropy, where no difficulty is known.
+    Embedding: squared distance; the embeddings of an artifact have a mean squared length of one.
+
+    Args:
+        lessons: of these rows.
+        difficulty: FP32 [batch], NaN where unknown.
+    """
+    tasks = -(lessons.tasks * functional.log_softmax(outputs.tasks, dim=-1)).sum(dim=1)
+    complexity = functional.binary_cross_entropy_with_logits(outputs.complexity, lessons.complexity, reduction="none")
+    embedding = ((outputs.teacher - lessons.embedding) ** 2).sum(dim=1)
+    return (
+        weights.teacher_tasks * tasks
+        + weights.teacher_complexity * complexity * difficulty.isnan()
+        + weights.teacher_embedding * embedding
+    ).mean()
 
 
 def multi_task_loss(

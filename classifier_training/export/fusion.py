@@ -34,7 +34,10 @@ def ready_for_fusion(model: onnx.ModelProto, heads: int) -> onnx.ModelProto:
 
 
 def _plain_mask(graph: onnx.GraphProto, constants: dict[str, NDArray[Any]]) -> None:
-    """softmax(q k / √d + (1 − mask) · −10000), where transformers 5 looks up pairs of positions for a mask of any kind."""
+    """softmax(q k / √d + (1 − mask) · −10000), where transformers 5 looks up pairs of positions for a mask of any kind.
+
+    A student's own encoder is written like this already.
+    """
     makers = {name: node for node in graph.node for name in node.output}
     found = False
     for softmax in graph.node:
@@ -76,3 +79,32 @@ def _named_heads(graph: onnx.GraphProto, constants: dict[str, NDArray[Any]], hea
         count, size = (constants.get(name) for name in node.input[2:])
         if count is not None and size is not None and count.tolist() == [-1]:
             node.input[2] = "attention_heads"
+
+
+def fuse_norms(graph: onnx.GraphProto) -> None:
+    """A sum and the norm behind it as one operator, where the optimizer left two since it can't tell the sum's shape.
+
+    The pinned onnxruntime takes a quarter of the time for it. Both terms of the sum must have the same shape, as a word's
+    and a position's vectors have.
+    """
+    makers = {name: node for node in graph.node for name in node.output}
+    read = [name for node in graph.node for name in node.input]
+    for norm in [node for node in graph.node if node.op_type == "LayerNormalization"]:
+        total = makers.get(norm.input[0])
+        if total is None or total.op_type != "Add" or read.count(norm.input[0]) != 1:
+            continue
+        if any(name not in makers for name in total.input):  # a bias, not a vector for each token
+            continue
+        epsilon = next(attribute.f for attribute in norm.attribute if attribute.name == "epsilon")
+        fused = helper.make_node(
+            "SkipLayerNormalization",
+            [*total.input, *norm.input[1:]],
+            list(norm.output),
+            norm.name,
+            domain="com.microsoft",
+            epsilon=epsilon,
+        )
+        place = list(graph.node).index(norm)
+        graph.node.remove(norm)
+        graph.node.insert(place, fused)
+        graph.node.remove(total)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from classifier_training.calibration import Calibration
 from classifier_training.embedding import Projection
-from classifier_training.export.fusion import ready_for_fusion
+from classifier_training.export.fusion import fuse_norms, ready_for_fusion
 from classifier_training.model import Classifier
 from router_backend.contract import (
     ATTENTION_MASK,
@@ -107,12 +107,15 @@ def quantise(source: Path, target: Path, heads: int, hidden: int, exact: bool = 
         between = Path(folder) / "fused.onnx"
         onnx.save(ready_for_fusion(onnx.load(str(source)), heads), str(between))
         fused = optimize_model(str(between), model_type="bert", num_heads=heads, hidden_size=hidden, opt_level=0)
+        fuse_norms(fused.model.graph)
         fused.save_model_to_file(str(between))
-        kept = [
+        outside = [
             node.name
             for node in fused.model.graph.node
             if node.op_type in ("MatMul", "Gemm") and "/encoder" not in node.name
         ]
+        # A Gemm is taken apart before names are looked up.
+        kept = outside + [f"{name}_MatMul" for name in outside]
         if exact:
             kept += _behind_activations(fused.model.graph)
         quantize_dynamic(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,21 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from classifier_training.data import Examples
+from classifier_training.data.perturbations import perturbed
 from classifier_training.encoders import Encoder
-from classifier_training.model import Classifier, Heads, LossWeights, multi_task_loss
-from classifier_training.text import batches, encode, pad
+from classifier_training.model import (
+    Classifier,
+    Heads,
+    Lessons,
+    LossWeights,
+    imitation_loss,
+    multi_task_loss,
+)
+from classifier_training.text import batches, pad, prompt_encoder
+from router_backend.classifier.encoding import PromptEncoder
 
 Progress = Callable[[int, int, float], None]
-_CHECKPOINT_EVERY = 200
+_CHECKPOINT_EVERY = 100
 
 
 class TrainingError(RuntimeError):
@@ -39,6 +49,8 @@ class FitOptions:
     max_tokens: int = 96
     seed: int = 0
     bfloat16: bool = True
+    # Share of the rows that are read in another form in each epoch, with the labels and lessons of the plain one.
+    perturbed: float = 0.0
     loss: LossWeights = field(default_factory=LossWeights)
 
 
@@ -49,34 +61,50 @@ class Targets:
     tasks: Tensor
     difficulty: Tensor
     success: Tensor
+    lessons: Lessons | None = None
 
     @staticmethod
-    def of(examples: Examples) -> Targets:
+    def of(examples: Examples, lessons: Lessons | None = None) -> Targets:
         return Targets(
             torch.from_numpy(examples.tasks),
             torch.from_numpy(examples.difficulty),
             torch.from_numpy(examples.success),
+            lessons,
         )
 
     def loss(self, model: Classifier, pooled: Tensor, rows: NDArray[np.int64], weights: LossWeights) -> Tensor:
         index = torch.from_numpy(rows)
-        return multi_task_loss(
-            model.heads(pooled), self.tasks[index], self.difficulty[index], self.success[index], weights
-        )
+        outputs, difficulty = model.heads(pooled), self.difficulty[index]
+        loss = multi_task_loss(outputs, self.tasks[index], difficulty, self.success[index], weights)
+        if self.lessons is None:
+            return loss
+        of_rows = Lessons(self.lessons.tasks[index], self.lessons.complexity[index], self.lessons.embedding[index])
+        return loss + imitation_loss(outputs, of_rows, difficulty, weights)
 
 
-def new_classifier(encoder: Encoder, models: int, seed: int) -> Classifier:
-    """Fresh heads on `encoder`."""
+def new_classifier(encoder: Encoder, models: int, seed: int, teacher: int = 0) -> Classifier:
+    """Fresh heads on `encoder`; `teacher` is the length of the embeddings that a student imitates."""
     torch.manual_seed(seed)
-    return Classifier(encoder.module, Heads(encoder.hidden, models))
+    return Classifier(encoder.module, Heads(encoder.hidden, models, teacher=teacher))
 
 
-def plan(lengths: list[int], options: FitOptions) -> Iterator[NDArray[np.int64]]:
-    """Batches of one epoch after the other, without end."""
-    epoch = 0
-    while True:
-        yield from batches(lengths, options.batch_tokens, np.random.default_rng([options.seed, epoch]))
-        epoch += 1
+Batch = tuple[NDArray[np.int64], list[list[int]]]
+
+
+def plan(encoder: PromptEncoder, texts: list[str], options: FitOptions) -> Iterator[Batch]:
+    """Row indices and token ids of batches, one epoch after the other, without end."""
+    plain = [encoder.ids(text)[0] for text in texts]
+    for epoch in count():
+        rng = np.random.default_rng([options.seed, epoch, 1])
+        rows = plain
+        if options.perturbed > 0:
+            rows = [
+                encoder.ids(perturbed(text, rng))[0] if rng.random() < options.perturbed else row
+                for text, row in zip(texts, plain, strict=True)
+            ]
+        lengths = [len(row) for row in rows]
+        for batch in batches(lengths, options.batch_tokens, np.random.default_rng([options.seed, epoch])):
+            yield batch, [rows[index] for index in batch]
 
 
 def rate_at(step: int, steps: int, warmup: float) -> float:
@@ -92,20 +120,22 @@ def fit(
     options: FitOptions,
     progress: Progress = lambda step, steps, loss: None,
     checkpoint: Path | None = None,
+    lessons: Lessons | None = None,
 ) -> None:
     """Fine-tune `model` in place. The word embeddings stay as they are, so that words without examples keep their place.
 
     Args:
         progress: called after each step with (step, steps, running loss).
         checkpoint: saved here every few steps; if it exists, training goes on from it.
+        lessons: what teachers say of `examples`; `model` is their student then.
 
     Raises:
         TrainingError: the loss is not finite, or the checkpoint is of another run.
     """
     torch.manual_seed(options.seed)
-    rows = encode(encoder.tokenizer, examples.texts, encoder.prefix, options.max_tokens)
-    lengths = [len(row) for row in rows]
-    targets = Targets.of(examples)
+    reader = prompt_encoder(encoder.tokenizer, encoder.prefix, options.max_tokens)
+    lengths = [len(reader.ids(text)[0]) for text in examples.texts]
+    targets = Targets.of(examples, lessons)
     per_epoch = len(batches(lengths, options.batch_tokens, np.random.default_rng([options.seed, 0])))
     steps = max(1, round(options.epochs * per_epoch))
     _freeze(model.encoder)
@@ -117,17 +147,17 @@ def fit(
         weight_decay=options.weight_decay,
     )
     base_rates = [group["lr"] for group in optimiser.param_groups]
-    fingerprint = {"options": asdict(options), "steps": steps, "rows": len(rows)}
+    fingerprint = {"options": asdict(options), "steps": steps, "rows": len(lengths)}
     start, running = _resume(checkpoint, model, optimiser, fingerprint), math.nan
     model.train()
-    for step, batch in enumerate(plan(lengths, options)):
+    for step, (batch, rows) in enumerate(plan(reader, examples.texts, options)):
         if step >= steps:
             break
         if step < start:
             continue
         for group, rate in zip(optimiser.param_groups, base_rates, strict=True):
             group["lr"] = rate * rate_at(step, steps, options.warmup)
-        ids, mask = pad([rows[index] for index in batch], encoder.pad)
+        ids, mask = pad(rows, encoder.pad)
         with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
             pooled = model.pool(torch.from_numpy(ids), torch.from_numpy(mask))
         loss = targets.loss(model, pooled, batch, options.loss)

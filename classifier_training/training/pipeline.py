@@ -18,7 +18,8 @@ from classifier_training.data import DataError, Examples
 from classifier_training.data.files import OWN_SOURCE, expand, load_prompts, load_routing, own_corpus
 from classifier_training.embedding import fit_projection, success_explained
 from classifier_training.encoders import Encoder, load_encoder
-from classifier_training.encoders.loading import DEFAULT_LAYERS, DEFAULT_VOCABULARY, PACKAGED
+from classifier_training.encoders.compact import CompactShape
+from classifier_training.encoders.loading import DEFAULT_LAYERS, DEFAULT_VOCABULARY, PACKAGED, compact
 from classifier_training.export.artifact import Equality, write_artifact
 from classifier_training.export.card import write_card
 from classifier_training.export.graph import ServedClassifier
@@ -27,6 +28,8 @@ from classifier_training.model import Classifier
 from classifier_training.training.fit import FitOptions, Progress, TrainingError, fit, new_classifier
 from classifier_training.training.frozen import fit_heads
 from classifier_training.training.pooling import pool_texts
+from classifier_training.training.teachers import LESSONS_FILE, learn_from
+from router_backend.classifier.artifact import Artifact
 from router_backend.contract import COMPONENT_CHOICES, TOKENIZER_FILE
 
 FloatArray = NDArray[np.float32]
@@ -39,7 +42,15 @@ CHECKPOINT_FILE = "checkpoint.pt"
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
-    """What `llm-router train` was asked for."""
+    """What `llm-router train` was asked for.
+
+    Attributes:
+        student: sizes of a student that starts from `encoder`'s first layers; None trains `encoder` itself.
+        teachers: artifacts that the student imitates.
+        left_out: sources that nothing is trained or calibrated on, so that the artifact itself can be measured on them.
+        calibration_sources: sources that only the temperature is fitted on; empty takes rows of the trained sources,
+            where a classifier is surer than elsewhere.
+    """
 
     out: Path
     data: tuple[str, ...] = ()
@@ -55,6 +66,10 @@ class TrainOptions:
     success_share: float = 0.5
     max_tokens: int = 128
     warm_start: Path | None = None
+    student: CompactShape | None = None
+    teachers: tuple[Path, ...] = ()
+    left_out: tuple[str, ...] = ()
+    calibration_sources: tuple[str, ...] = ()
     fit: FitOptions = field(default_factory=FitOptions)
 
 
@@ -94,6 +109,21 @@ def load_examples(options: TrainOptions) -> Examples:
     return Examples.join([prompts.select(unseen), load_routing(options.routing, split="train")])
 
 
+def split_rows(examples: Examples, options: TrainOptions) -> NDArray[np.str_]:
+    """ "train", "calibration", "test" or "left out" of each row.
+
+    Raises:
+        DataError: a source that no row has.
+    """
+    for source in (*options.left_out, *options.calibration_sources):
+        if source not in examples.sources:
+            raise DataError(f"no rows of source '{source}'; the data has {', '.join(np.unique(examples.sources))}")
+    splits = examples.splits().astype("<U11")
+    splits[np.isin(examples.sources, options.left_out)] = "left out"
+    splits[np.isin(examples.sources, options.calibration_sources)] = "calibration"
+    return splits
+
+
 def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
     """Train, calibrate, project and export into `options.out`.
 
@@ -109,13 +139,20 @@ def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
     started = time.monotonic()
     options.out.mkdir(parents=True, exist_ok=True)
     examples = load_examples(options)
-    splits = examples.splits()
+    splits = split_rows(examples, options)
     fitted = examples.select(splits == "train").balance(options.cap, options.fit.seed, options.routing_cap)
     fitted = fitted.repeat(OWN_SOURCE, options.own_weight)
-    held_rows = _some(np.flatnonzero(splits != "train"), options.fit.seed)
+    held_rows = _some(np.flatnonzero(np.isin(splits, ("calibration", "test"))), options.fit.seed)
+    held_rows = np.union1d(held_rows, np.flatnonzero(np.isin(examples.sources, options.calibration_sources)))
     held, held_splits = examples.select(held_rows), splits[held_rows]
     encoder = load_encoder(options.encoder, fitted.texts, options.layers, options.vocabulary)
-    model = new_classifier(encoder, len(examples.models), options.fit.seed)
+    if options.student is not None:
+        encoder = compact(encoder, fitted.texts, options.student)
+    lessons = None
+    if options.teachers:
+        lessons = learn_from(options.teachers, fitted.texts, track("teachers"), options.out / LESSONS_FILE)
+    taught = 0 if lessons is None else lessons.embedding.shape[1]
+    model = new_classifier(encoder, len(examples.models), options.fit.seed, taught)
     if options.warm_start is not None:
         encoder = warm_start(model, encoder, options.warm_start)
 
@@ -123,14 +160,15 @@ def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
         return pool_texts(model, encoder, rows.texts, options.max_tokens, track(stage))
 
     if options.mode == "full":
-        fit(model, encoder, fitted, options.fit, track("fine-tuning"), options.out / CHECKPOINT_FILE)
+        checkpoint = options.out / CHECKPOINT_FILE
+        fit(model, encoder, fitted, options.fit, track("fine-tuning"), checkpoint, lessons)
         pooled = pool(fitted.select(_some(np.arange(len(fitted)), options.fit.seed)), "encoding")
     else:
         pooled = pool(fitted, "encoding")
         fit_heads(model, pooled, fitted, options.fit, track("fitting heads"))
     held_pooled = pool(held, "encoding held-out rows")
 
-    calibration, scores = calibrate(model, held, held_pooled, held_splits)
+    calibration, scores = calibrate(model, held, held_pooled, held_splits, options.calibration_sources)
     projection = fit_projection(pooled, predicted_success(model, pooled), options.success_share)
     scores |= embedding_scores(projection(held_pooled, predicted_success(model, held_pooled)), held)
     served = ServedClassifier(model, calibration, projection)
@@ -186,13 +224,19 @@ def predicted_success(model: Classifier, pooled: FloatArray) -> FloatArray:
 
 @torch.no_grad()
 def calibrate(
-    model: Classifier, held: Examples, pooled: FloatArray, splits: NDArray[np.str_]
+    model: Classifier, held: Examples, pooled: FloatArray, splits: NDArray[np.str_], sources: tuple[str, ...] = ()
 ) -> tuple[Calibration, dict[str, float]]:
-    """Calibration on the `calibration` rows and scores on the `test` rows."""
+    """Calibration on the `calibration` rows and scores on the `test` rows.
+
+    Args:
+        sources: the temperature is fitted on these sources alone, if there are any.
+    """
     model.eval()
     outputs = model.heads(torch.from_numpy(pooled))
     logits, complexity = outputs.tasks.numpy(), outputs.complexity.numpy()
     rows = (splits == "calibration") & (held.tasks >= 0)
+    if sources:
+        rows &= np.isin(held.sources, sources)
     rated = (splits == "calibration") & ~np.isnan(held.difficulty)
     slope, intercept = fit_complexity(complexity[rated], held.difficulty[rated])
     calibration = Calibration(fit_temperature(logits[rows], held.tasks[rows]), slope, intercept)
@@ -221,6 +265,7 @@ def describe(options: TrainOptions) -> dict[str, object]:
     values = asdict(options)
     values.pop("out")
     values["warm_start"] = options.warm_start is not None
+    values["teachers"] = [f"{Artifact(folder).metadata.embedding_space:x}" for folder in options.teachers]
     for name in ("data", "routing"):
         values[name] = [Path(pattern).name for pattern in values[name]]
     values["encoder"] = Path(options.encoder).name if Path(options.encoder).exists() else options.encoder

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from classifier_training.data.files import load_prompts
+from classifier_training.encoders import load_encoder
+from classifier_training.encoders.compact import CompactShape, pool_pairs
+from classifier_training.encoders.loading import compact
+from classifier_training.encoders.packaged import EncoderError
+from classifier_training.encoders.readback import read_weights
+from classifier_training.training.pipeline import TrainOptions, train
+from classifier_training.training.teachers import learn_from
+from router_backend.classifier.artifact import Artifact
+from router_backend.contract import TASKS
+
+SHAPE = CompactShape(layers=2, rank=16, feed_forward=32, pool_after=1)
+
+
+@pytest.fixture(scope="module")
+def student(train_options: TrainOptions, artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A student of the tiny encoder, taught by the tiny artifact."""
+    folder = tmp_path_factory.mktemp("student")
+    fit = replace(train_options.fit, perturbed=0.3)
+    train(replace(train_options, out=folder, student=SHAPE, teachers=(artifact,), fit=fit))
+    return folder
+
+
+def test_a_student_of_full_size_says_what_its_encoder_says(encoder_folder: Path) -> None:
+    whole = load_encoder(str(encoder_folder), layers=None)
+    same = compact(whole, ["cats"], CompactShape(layers=2, rank=32, feed_forward=64, pool_after=0))
+    ids = torch.tensor([[0, 10, 11, 12, 2, 1, 1], [0, 13, 14, 15, 16, 17, 2]])
+    mask = (ids != 1).long()
+    with torch.no_grad():
+        expected = whole.module(input_ids=ids, attention_mask=mask).last_hidden_state
+        found = same.module(input_ids=ids, attention_mask=mask).last_hidden_state
+    torch.testing.assert_close(found[mask.bool()], expected[mask.bool()], rtol=1e-3, atol=1e-4)
+
+
+def test_more_neurons_than_the_encoder_has_are_refused(encoder_folder: Path) -> None:
+    whole = load_encoder(str(encoder_folder), layers=None)
+    for shape in (replace(SHAPE, layers=3), replace(SHAPE, feed_forward=65), replace(SHAPE, rank=33)):
+        with pytest.raises(EncoderError, match="has"):
+            compact(whole, ["cats"], shape)
+
+
+def test_pairs_of_tokens_are_pooled_and_padding_counts_nothing() -> None:
+    states = torch.tensor([[[1.0], [3.0], [5.0], [9.0], [9.0]]])
+    pooled, weights = pool_pairs(states, torch.tensor([[1.0, 1.0, 1.0, 0.0, 0.0]]))
+    assert pooled.flatten().tolist() == [2.0, 5.0, 0.0]
+    assert weights.tolist() == [[2.0, 1.0, 0.0]]
+
+
+def test_a_student_is_an_artifact_like_any_other(student: Path, prompts_file: Path) -> None:
+    served = Artifact(student)
+    rows = load_prompts([str(prompts_file)])
+    predictions = served.predict(rows.texts)
+    assert (predictions.probabilities.argmax(axis=1) == rows.tasks).mean() > 0.8
+    assert (
+        served.metadata.embedding_space == Artifact(student, model_file="model.float32.onnx").metadata.embedding_space
+    )
+    operators = [node.op_type for node in onnx.load(str(student / "model.onnx")).graph.node]
+    assert operators.count("QAttention") == 2
+    assert operators.count("LayerNormalization") == 1  # of the heads; the others are fused with the sum before them
+
+
+def test_padding_of_a_student_changes_nothing_in_float32(student: Path) -> None:
+    plain = Artifact(student, model_file="model.float32.onnx")
+    for length in (3, 4, 5, 6):
+        ids = np.arange(5, 5 + length, dtype=np.int64)[None]
+        padded = np.pad(ids, ((0, 0), (0, 8 - length)), constant_values=1)
+        mask = (np.arange(8) < length).astype(np.int64)[None]
+        short, long = plain.run(ids, np.ones_like(ids)), plain.run(padded, mask)
+        np.testing.assert_allclose(short.embedding, long.embedding, atol=1e-4)
+        np.testing.assert_allclose(short.probabilities, long.probabilities, atol=1e-5)
+
+
+def test_heads_and_projection_stay_float32(student: Path) -> None:
+    names = {item.name: item.data_type for item in onnx.load(str(student / "model.onnx")).graph.initializer}
+    heads = {name: kind for name, kind in names.items() if "heads" in name or name == "matrix"}
+    assert heads
+    assert set(heads.values()) == {onnx.TensorProto.FLOAT}
+
+
+def test_lessons_are_kept_and_read_again_for_the_same_texts(
+    artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "lessons.npz"
+    first = learn_from([artifact, artifact], ["give me ten ideas", "hello"], lambda *_: None, cache)
+    assert first.tasks.shape == (2, len(TASKS))
+    assert first.embedding.shape == (2, 256)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("computed twice")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Artifact, "predict", refuse)
+        again = learn_from([artifact, artifact], ["give me ten ideas", "hello"], lambda *_: None, cache)
+        torch.testing.assert_close(again.embedding, first.embedding)
+        with pytest.raises(AssertionError, match="computed twice"):
+            learn_from([artifact], ["other"], lambda *_: None, cache)
+
+
+def test_sources_left_out_are_neither_trained_nor_calibrated_on(train_options: TrainOptions, tmp_path: Path) -> None:
+    options = replace(
+        train_options,
+        out=tmp_path,
+        left_out=("source0",),
+        calibration_sources=(),
+        mode="frozen",
+    )
+    train(options)
+    assert "source0" not in Artifact(tmp_path).metadata.manifest["rows"]["by_source"]  # type: ignore[index]
+
+
+def test_the_encoder_of_an_artifact_is_read_back(artifact: Path, tmp_path: Path) -> None:
+    """int8 without fused attention, as artifacts were before."""
+    quantize_dynamic(
+        artifact / "model.float32.onnx", tmp_path / "model.onnx", per_channel=True, weight_type=QuantType.QInt8
+    )
+    weights = read_weights(tmp_path / "model.onnx")
+    exact = torch.load(artifact / "checkpoint.pt", weights_only=True)["model"]
+    for name, values in weights.items():
+        torch.testing.assert_close(values, exact[f"encoder.{name}"], rtol=0, atol=0.02)
+    assert sum(name.endswith("dense.weight") for name in weights) == 6
+    with pytest.raises(EncoderError, match="fused"):
+        read_weights(artifact / "model.onnx")
