@@ -76,7 +76,9 @@ def train(
     routing: Routing = None,
     own_corpus: Annotated[bool, typer.Option(help="Train on the project's own corpus too.")] = True,
     mode: Annotated[str, typer.Option(help="full (fine-tuning) or frozen (heads only, minutes).")] = "full",
-    encoder: Annotated[str, typer.Option(help="packaged, a Hugging Face name, or a folder.")] = "packaged",
+    encoder: Annotated[
+        str, typer.Option(help="packaged, a Hugging Face name, a folder, or an artifact's.")
+    ] = "packaged",
     layers: Annotated[int, typer.Option(help="Encoder layers to keep, from the first; 0 keeps all.")] = 5,
     vocabulary: Annotated[int, typer.Option(help="Pieces to keep of the packaged vocabulary.")] = 40_000,
     cap: Annotated[int, typer.Option(help="Most rows for each source and task.")] = 500,
@@ -88,8 +90,34 @@ def train(
     batch_tokens: Annotated[int, typer.Option(help="Padded tokens in a batch.")] = 1024,
     max_tokens: Annotated[int, typer.Option(help="Token budget of a served prompt (at most 256).")] = 128,
     train_tokens: Annotated[int, typer.Option(help="Token budget of a training text: longer ones cost most.")] = 96,
+    adapt: Annotated[
+        Path | None,
+        typer.Option(
+            help="Artifact whose tasks are fitted to --data in minutes: its encoder and embedding stay, so it can be promoted."
+        ),
+    ] = None,
     warm_start: Annotated[
         Path | None, typer.Option(help="Folder of an earlier training: go on from its weights, keep its tokenizer.")
+    ] = None,
+    student: Annotated[
+        bool,
+        typer.Option("--student", help="A small and fast encoder that starts from the first --layers of --encoder."),
+    ] = False,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(help="Artifact that the training imitates; several are averaged.")
+    ] = None,
+    teacher_tasks: Annotated[float, typer.Option(help="Weight of the teachers' tasks beside the labels.")] = 0.0,
+    rank: Annotated[int, typer.Option(help="Of a student: numbers for each piece of the vocabulary.")] = 240,
+    feed_forward: Annotated[int, typer.Option(help="Of a student: neurons of a feed-forward layer.")] = 768,
+    pool_after: Annotated[
+        int, typer.Option(help="Of a student: layers before pairs of tokens are pooled; 0: never.")
+    ] = 1,
+    perturbed: Annotated[float, typer.Option(help="Share of the texts that are read with a typo, a greeting, …")] = 0.0,
+    leave_out: Annotated[
+        list[str] | None, typer.Option(help="Source that nothing is trained or calibrated on.")
+    ] = None,
+    calibrate_on: Annotated[
+        list[str] | None, typer.Option(help="Source that only the temperature is fitted on: honest for unknown ones.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Fixes the order, the fresh heads and the sample.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 uses all cores.")] = 0,
@@ -100,6 +128,8 @@ def train(
     """
     import torch
 
+    from classifier_training.encoders.compact import CompactShape
+    from classifier_training.model import LossWeights
     from classifier_training.training.fit import FitOptions
     from classifier_training.training.pipeline import TrainOptions
     from classifier_training.training.pipeline import train as run
@@ -108,6 +138,9 @@ def train(
         raise typer.BadParameter("full or frozen", param_hint="--mode")
     if threads:
         torch.set_num_threads(threads)
+    if adapt is not None:
+        _adapt(adapt, data or [], out, cap, seed)
+        return
     options = TrainOptions(
         out=out,
         data=tuple(data or ()),
@@ -115,7 +148,8 @@ def train(
         own_corpus=own_corpus,
         mode="full" if mode == "full" else "frozen",
         encoder=encoder,
-        layers=layers or None,
+        # A student takes its layers from the whole encoder.
+        layers=None if student else layers or None,
         vocabulary=vocabulary,
         cap=cap,
         routing_cap=routing_cap,
@@ -123,14 +157,35 @@ def train(
         success_share=success_share,
         max_tokens=max_tokens,
         warm_start=warm_start,
+        student=CompactShape(layers, rank, feed_forward, pool_after) if student else None,
+        teachers=tuple(teacher or ()),
+        left_out=tuple(leave_out or ()),
+        calibration_sources=tuple(calibrate_on or ()),
         fit=FitOptions(
-            epochs=epochs, encoder_rate=learning_rate, batch_tokens=batch_tokens, max_tokens=train_tokens, seed=seed
+            epochs=epochs,
+            encoder_rate=learning_rate,
+            batch_tokens=batch_tokens,
+            max_tokens=train_tokens,
+            seed=seed,
+            perturbed=perturbed,
+            loss=LossWeights(teacher_tasks=teacher_tasks),
         ),
     )
     with _bars() as track:
         result = run(options, track)
     scores = ", ".join(f"{name} {value:.3f}" for name, value in result.scores.items())
     typer.echo(f"{out}: {scores}; int8 cosine {result.equality.int8_cosine:.3f}; {result.seconds / 60:.1f} minutes")
+
+
+def _adapt(start: Path, data: list[str], out: Path, cap: int, seed: int) -> None:
+    from classifier_training.training.adapt import adapt
+
+    with _bars() as track:
+        result = adapt(start, data, out, track("reading prompts"), cap, seed)
+    figures = f"accuracy on own prompts held out {result.before:.3f} before, {result.after:.3f} after"
+    if result.before != result.before:
+        figures = "too few own prompts to hold some out and measure"
+    typer.echo(f"{out}: {figures}; {result.rows} rows; {result.seconds / 60:.1f} minutes")
 
 
 def evaluate(
