@@ -84,12 +84,13 @@ class OutcomeQueue:
             if not done:
                 return
 
-    async def refresh(self, seconds: float) -> None:
-        """Ask what keys have spent, by a group that may be empty; waits for `seconds` at most."""
+    async def refresh(self, seconds: float) -> bool:
+        """Ask what keys have spent, by a group that may be empty; False if the store didn't answer within `seconds`."""
         if self._refreshed is None:
             self._refreshed = asyncio.get_running_loop().create_future()
             self._wake.set()
-        await asyncio.wait([self._refreshed], timeout=seconds)
+        done, _ = await asyncio.wait([self._refreshed], timeout=seconds)
+        return bool(done)
 
     async def aclose(self, seconds: float = 2.0) -> None:
         """Send what waits, if Triton takes it at once, and stop."""

@@ -83,7 +83,7 @@ class Service:
             "/v1/decisions/*": {"GET": DecisionHandler(runtimes, self._decisions)},
             "/v1/feedback": {"POST": FeedbackHandler(runtimes, triton, self.outcomes, metrics)},
             "/health/live": {"GET": live},
-            "/health/ready": {"GET": ReadyHandler(runtimes, triton)},
+            "/health/ready": {"GET": ReadyHandler(runtimes, triton, self.outcomes)},
             "/metrics": {"GET": MetricsHandler(metrics)},
             "/admin/reload": {"POST": ReloadHandler(runtimes)},
             "/admin/config": {"GET": ConfigHandler(runtimes)},

@@ -151,6 +151,25 @@ async def test_ready_means_that_a_routed_request_would_succeed(
     assert (await gateway.http.get("/health/live")).status_code == 200
 
 
+async def test_a_store_that_takes_nothing_is_said_by_readiness_and_to_who_gives_feedback(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    gateway = await serve(upstream, triton=triton)
+    assert (await gateway.http.get("/health/ready")).json()["state"] is True
+    decision = (await gateway.chat(model="a")).headers["x-router-decision-id"]
+    await until_reported(gateway)
+    advice = "redis://cache/0: the append-only file is off; set `appendonly yes`"
+    triton.refuse_feedback = Refusal(grpc.StatusCode.UNAVAILABLE, f"UNAVAILABLE: {advice} (retry-after: 1)")
+    response = await gateway.http.get("/health/ready")
+    assert (response.status_code, response.json()["state"]) == (200, False)  # requests are answered all the same
+    refused = await gateway.http.post("/v1/feedback", json={"decision_id": decision, "score": 1})
+    assert refused.status_code == 503
+    assert advice in refused.json()["error"]["message"]
+    triton.refuse_feedback = None
+    await until_reported(gateway)
+    assert (await gateway.http.post("/v1/feedback", json={"decision_id": decision, "score": 1})).status_code == 200
+
+
 async def metric(gateway: Running, name: str, **labels: str) -> float:
     """The sum of a metric's series that have these labels."""
     total = 0.0

@@ -38,6 +38,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     task: str = "open_qa"
     delay: float = 0.0
     refuse: Refusal | None = None  # of every model
+    refuse_feedback: Refusal | None = None  # as when the state store is down
     decide: Callable[[dict[str, Any]], RoutedDecision | bytes] | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
     metadata: list[dict[str, Any]] = field(default_factory=list)  # of each call
@@ -113,6 +114,8 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
         )
 
     async def _feedback(self, inputs: dict[str, Any]) -> dict[str, bytes]:
+        if self.refuse_feedback:
+            raise self.refuse_feedback
         if "records" in inputs:
             await asyncio.sleep(self.report_delay)
             records = orjson.loads(inputs["records"])

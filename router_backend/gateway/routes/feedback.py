@@ -65,5 +65,7 @@ def _refusal(error: TritonError) -> tuple[str, ApiError]:
     if error.code == "INVALID_ARGUMENT":
         return "refused", ApiError(400, error.message, code="invalid_value")
     message = f"Feedback can't be stored now ({error.cause}); send it again later"
+    if error.code == "UNAVAILABLE":  # the store's own words say what to do
+        message = f"Feedback can't be stored now: {error.message.partition(' (retry-after')[0]}"
     unavailable = ApiError(503, message, type="server_error", code="feedback_unavailable", retry_after=1)
     return "unavailable", unavailable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from router_backend.gateway.http.exchange import Exchange
+from router_backend.gateway.outcome_queue import OutcomeQueue
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.triton_client import TritonClient
 
@@ -12,15 +13,26 @@ async def live(exchange: Exchange) -> None:
     await exchange.json({"status": "live"})
 
 
-class ReadyHandler:
-    """200 only when a routed request would succeed: `route` takes requests, and an upstream does."""
+_STATE_SECONDS = 0.5
 
-    def __init__(self, runtimes: Runtimes, triton: TritonClient) -> None:
-        self._runtimes, self._triton = runtimes, triton
+
+class ReadyHandler:
+    """200 only when a routed request would succeed: `route` takes requests, and an upstream does.
+
+    `state` says whether feedback and outcomes are stored now. Requests succeed without, so it doesn't decide.
+    """
+
+    def __init__(self, runtimes: Runtimes, triton: TritonClient, outcomes: OutcomeQueue) -> None:
+        self._runtimes, self._triton, self._outcomes = runtimes, triton, outcomes
 
     async def __call__(self, exchange: Exchange) -> None:
         routing = await self._triton.ready("route")
         upstreams = dict(self._runtimes.current.engine.health())
         ready = routing and any(state != "open" for state in upstreams.values())
-        status = {"status": "ready" if ready else "not ready", "route": routing, "upstreams": upstreams}
+        status = {
+            "status": "ready" if ready else "not ready",
+            "route": routing,
+            "state": await self._outcomes.refresh(_STATE_SECONDS),
+            "upstreams": upstreams,
+        }
         await exchange.json(status, 200 if ready else 503, [] if ready else [(b"retry-after", b"1")])
