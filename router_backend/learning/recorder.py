@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from router_backend.core.records import Decision, Outcome
+from router_backend.state.backlog import Backlog
 from router_backend.state.store import Store, StoreError
 
 _log = logging.getLogger(__name__)
@@ -30,8 +31,12 @@ class Recorder:
         capacity: int = 50_000,
         linger: float = 0.002,
         on_drop: Callable[[int], None] | None = None,
+        backlog: Backlog | None = None,
     ) -> None:
-        """`linger`: seconds that a record waits for company; `on_drop`: told the number of records just lost."""
+        """`linger`: seconds that a record waits for company; `on_drop`: told the number of records just lost; `backlog`:
+        held while records wait for a store that takes none.
+        """
+        self._waiting = backlog
         self._store = store
         self._capacity = capacity
         self._linger = linger
@@ -103,7 +108,11 @@ class Recorder:
                 if not pause:
                     _log.warning("decisions wait in memory (%d now): %s", len(self._queue), error)
                 pause = min(max(2 * pause, _RETRY_SECONDS[0]), _RETRY_SECONDS[1])
+                if self._waiting is not None:
+                    self._waiting.hold()
                 continue
+            if pause and self._waiting is not None:
+                self._waiting.release()
             pause = 0.0
             with self._changed:
                 for record in group:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from router_backend.learning.recorder import Recorder
+from router_backend.state.backlog import Backlog
 from router_backend.state.sqlite.store import SQLiteStore
 from tests.state.examples import make_decision, make_outcome
 
@@ -63,6 +65,26 @@ def test_while_the_store_is_locked_the_backlog_waits_is_bounded_and_losses_are_c
     assert recorder.flush(decisions[9].decision_id, 10.0)
     assert store.decision(decisions[9].decision_id) is not None
     recorder.close()
+
+
+def test_others_hear_that_decisions_wait_until_they_are_written(store: SQLiteStore, tmp_path: Path) -> None:
+    here, elsewhere = Backlog(tmp_path), Backlog(tmp_path)
+    recorder = Recorder(store, backlog=here)
+    assert not elsewhere.held()
+    blocker = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    decision = make_decision()
+    recorder.decision(decision)
+    deadline = time.monotonic() + 20
+    while not elsewhere.held():
+        assert time.monotonic() < deadline
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    assert recorder.flush(decision.decision_id, 10.0)
+    assert not elsewhere.held()
+    recorder.close()
+    for backlog in (here, elsewhere):
+        backlog.close()
 
 
 def test_a_record_that_cannot_be_stored_does_not_hold_up_the_others(store: SQLiteStore) -> None:

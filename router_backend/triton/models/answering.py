@@ -40,7 +40,7 @@ class Answering:
 
     def __init__(self) -> None:
         self._deployment = Deployment()
-        self._recorder = Recorder(self._deployment.store)
+        self._recorder = Recorder(self._deployment.store, backlog=self._deployment.backlog)
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, name="answers", daemon=True).start()
         # Both change together, on the loop.

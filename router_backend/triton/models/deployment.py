@@ -9,6 +9,7 @@ from router_backend.config import RouterConfig
 from router_backend.config.runtime import config_path, runtime_config, state_dir
 from router_backend.config.watch import ConfigWatcher
 from router_backend.learning.implicit import ImplicitFeedback
+from router_backend.state.backlog import Backlog
 from router_backend.state.open import open_store
 
 
@@ -29,6 +30,7 @@ class Deployment:
     def __init__(self) -> None:
         self.config = runtime_config()
         self.store = open_store(self.config.state, state_dir(), self.config.retention_days)
+        self.backlog = Backlog(state_dir())
         self.implicit = ImplicitFeedback(self.store, self.config.implicit)
         self._apply: Callable[[RouterConfig], None] = lambda config: None
         self._watcher = ConfigWatcher(config_path(), self._changed)
@@ -48,6 +50,7 @@ class Deployment:
         for writer in (*writers, self.implicit):
             writer.close()
         self.store.close()
+        self.backlog.close()
 
     def _changed(self, config: RouterConfig) -> None:
         self._apply(config)

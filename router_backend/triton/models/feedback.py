@@ -15,6 +15,7 @@ import triton_python_backend_utils as pb_utils
 from router_backend.bandits.rewards import build_reward
 from router_backend.config import RouterConfig
 from router_backend.contract import TASKS
+from router_backend.core.ids import decided_at
 from router_backend.core.records import Feedback, FeedbackResult
 from router_backend.state.codec import decode_records
 from router_backend.state.credit import check_feedback
@@ -113,11 +114,19 @@ class TritonPythonModel:
                 score.reward = refused
             return
         for score, result in zip(scores, results, strict=True):
-            if isinstance(result, UnknownDecision):
+            if isinstance(result, UnknownDecision) and self._may_wait(score.feedback.decision_id):
+                score.reward = _unavailable(
+                    StoreError("it takes no decisions, and this one may be among those that wait")
+                )
+            elif isinstance(result, UnknownDecision):
                 reason = f"no decision {score.feedback.decision_id!r}: never made, or past its retention"
                 score.reward = _Refused("NOT_FOUND", reason)
             else:
                 score.reward = self._count(score.feedback, result)
+
+    def _may_wait(self, decision_id: str) -> bool:
+        """Whether it may be a decision that a router keeps in memory until the store takes it."""
+        return decided_at(decision_id) is not None and self._deployment.backlog.held()
 
     def _respond(self, rows: list[_Score | _Records] | _Refused) -> Any:
         if isinstance(rows, _Refused):

@@ -34,7 +34,7 @@ class TritonPythonModel:
         deployment = self._deployment = Deployment()
         artifact = newest_artifact(Path(args["model_repository"]).parent / "classifier")
         self._metrics = metrics.RouterMetrics()
-        self._recorder = Recorder(deployment.store, on_drop=self._metrics.dropped)
+        self._recorder = Recorder(deployment.store, on_drop=self._metrics.dropped, backlog=deployment.backlog)
         self._learner = Learner(
             deployment.store,
             deployment.config,

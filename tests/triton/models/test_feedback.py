@@ -10,8 +10,10 @@ import numpy as np
 import orjson
 import pytest
 
+from router_backend.config.runtime import state_dir
 from router_backend.core.ids import new_decision_id
 from router_backend.core.records import Decision
+from router_backend.state.backlog import Backlog
 from router_backend.state.codec import encode_records
 from router_backend.state.store import StoreError
 from tests.state.examples import make_decision, make_outcome
@@ -94,3 +96,18 @@ def test_a_store_that_is_down_asks_for_another_try(feedback: Any, monkeypatch: p
     assert response.error().code() == "unavailable"
     assert "disk full" in response.error().message()
     assert "retry-after" in response.error().message()
+
+
+def test_a_decision_that_may_still_wait_for_the_store_is_not_called_unknown(feedback: Any, deployed: Path) -> None:
+    """As on a full disk, which took no decisions but would take a score."""
+    router = Backlog(state_dir())
+    router.hold()
+    missing, foreign = new_decision_id(0.0), "no-id-of-ours"
+    (waiting,) = feedback.execute([Request(decision_id=[missing], score=[1.0])])
+    assert str(waiting.error()).startswith("UNAVAILABLE: ")
+    (unknown,) = feedback.execute([Request(decision_id=[foreign], score=[1.0])])
+    assert str(unknown.error()).startswith("NOT_FOUND: ")
+    router.release()
+    (unknown,) = feedback.execute([Request(decision_id=[missing], score=[1.0])])
+    assert str(unknown.error()).startswith("NOT_FOUND: ")
+    router.close()
