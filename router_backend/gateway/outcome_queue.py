@@ -84,6 +84,10 @@ class OutcomeQueue:
             if not done:
                 return
 
+    def waits(self, decision_id: str) -> bool:
+        """Whether something of a decision isn't durable yet."""
+        return decision_id in self._waiting or decision_id in self._sending
+
     async def refresh(self, seconds: float) -> bool:
         """Ask what keys have spent, by a group that may be empty; False if the store didn't answer within `seconds`."""
         if self._refreshed is None:

@@ -170,6 +170,19 @@ async def test_a_store_that_takes_nothing_is_said_by_readiness_and_to_who_gives_
     assert (await gateway.http.post("/v1/feedback", json={"decision_id": decision, "score": 1})).status_code == 200
 
 
+async def test_a_decision_that_waits_here_for_the_store_is_not_called_unknown(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router_backend.gateway.routes.feedback._WAIT_SECONDS", 0.05)
+    gateway = await serve(upstream, triton=triton)
+    triton.refuse_records = Refusal(grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE: the disk is full (retry-after: 1)")
+    score = {"decision_id": (await gateway.chat(model="a")).headers["x-router-decision-id"], "score": 1}
+    assert (await gateway.http.post("/v1/feedback", json=score)).status_code == 503
+    triton.refuse_records = None
+    await until_reported(gateway)
+    assert (await gateway.http.post("/v1/feedback", json=score)).status_code == 200
+
+
 async def metric(gateway: Running, name: str, **labels: str) -> float:
     """The sum of a metric's series that have these labels."""
     total = 0.0

@@ -39,6 +39,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     delay: float = 0.0
     refuse: Refusal | None = None  # of every model
     refuse_feedback: Refusal | None = None  # as when the state store is down
+    refuse_records: Refusal | None = None  # as when it has room for a score, and for no decision
     decide: Callable[[dict[str, Any]], RoutedDecision | bytes] | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
     metadata: list[dict[str, Any]] = field(default_factory=list)  # of each call
@@ -117,6 +118,8 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
         if self.refuse_feedback:
             raise self.refuse_feedback
         if "records" in inputs:
+            if self.refuse_records:
+                raise self.refuse_records
             await asyncio.sleep(self.report_delay)
             records = orjson.loads(inputs["records"])
             self.decisions |= {record["decision_id"]: record for record in records["decisions"]}

@@ -44,6 +44,8 @@ class FeedbackHandler:
         try:
             reward = await self._triton.feedback(decision_id, body["score"], cost, task, tags_json, _CALL_SECONDS)
         except TritonError as error:
+            if error.code == "NOT_FOUND" and self._outcomes.waits(decision_id):
+                error = TritonError("its decision waits for the store")
             result, refusal = _refusal(error)
             self._metrics.feedback.labels(result).inc()
             raise refusal from None
