@@ -13,6 +13,7 @@ from router_backend.core.errors import CONNECT, CUT, OpenAIError
 from router_backend.core.jsonio import dump, load
 from router_backend.forwarding.failure import Failure, cut, from_error, from_status, timed_out, unreadable, unusable
 from router_backend.forwarding.stream.sse import EventTooLarge, SSEParser
+from router_backend.forwarding.upstreams.proxies import proxy_for
 from router_backend.forwarding.upstreams.upstream import Call
 
 KEEPALIVE_SECONDS = 4.0
@@ -49,6 +50,7 @@ class OpenAIServer:
     ) -> None:
         self._arm, self._session, self._url, self._model = arm, session, base_url.rstrip("/"), model
         self._key, self._headers, self._connect = key, headers or {}, connect
+        self._proxy = proxy_for(base_url)
         self._lingering: set[asyncio.Task[None]] = set()
 
     async def start(self, call: Call) -> HTTPReply:
@@ -67,7 +69,7 @@ class OpenAIServer:
             raise unreadable(f"the request can't be written as JSON: {error}") from error
         try:
             response = await self._session().post(
-                f"{self._url}/{call.endpoint}", data=data, headers=headers, allow_redirects=False
+                f"{self._url}/{call.endpoint}", data=data, headers=headers, allow_redirects=False, proxy=self._proxy
             )
         except aiohttp.ConnectionTimeoutError as error:
             raise timed_out("connect", self._connect, self._arm) from error
