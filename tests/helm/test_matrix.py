@@ -81,7 +81,7 @@ def test_every_combination_renders_valid_objects(part: int) -> None:
         parse_config(of_kind(objects, "ConfigMap", "-config")[0]["data"]["router.yaml"])
 
 
-@pytest.mark.parametrize("version", ["1.28", "1.29", "1.30", "1.31", "1.32", "1.33", "1.35", "1.36"])
+@pytest.mark.parametrize("version", ["1.28", "1.29", "1.30", "1.31", "1.32", "1.33", "1.35", "1.36", "1.37"])
 def test_the_examples_fit_every_version_of_kubernetes(version: str) -> None:
     for values in EXAMPLES:
         check(rendered(values), version)

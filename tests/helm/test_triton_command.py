@@ -1,4 +1,4 @@
-"""The command line that the chart gives Triton's container, started for real with the embedded server."""
+"""The command lines that the chart gives Triton and the gateway, started for real, with the embedded server."""
 
 from __future__ import annotations
 
@@ -7,24 +7,83 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
 from router_backend.classifier.repository import MODEL_REPOSITORY
-from router_backend.config import runtime
+from router_backend.config import parse_config, runtime
+from router_backend.config.models import TensorRTLLMUpstream
+from router_backend.config.schema import RouterConfig
 from router_backend.triton.server import embedded
 from router_backend.triton.server.container import ADMIN_KEY, with_gpu_classifier
-from tests.support.helm import CHART, of_kind, rendered
+from tests.support.helm import EXAMPLES, of_kind, rendered
+from tests.support.redis_server import DURABLE, RedisServer
 from tests.support.running import free_port
 
+TOKENIZER = {
+    "tokenizer.json": '{"version": "1.0", "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}',
+    "tokenizer_config.json": '{"chat_template": "{{ messages[0].content }}"}',
+}
 
-def test_the_rendered_command_line_serves_and_stops(tmp_path: Path) -> None:
-    objects = rendered(CHART / "examples/cpu-only.yaml")
-    container = of_kind(objects, "Deployment", "triton")[0]["spec"]["template"]["spec"]["containers"][0]
-    config = tmp_path / "router.yaml"
-    config.write_text(of_kind(objects, "ConfigMap", "-config")[0]["data"]["router.yaml"])
+
+@dataclass
+class Rendered:
+    """What an example gives its pods, with the addresses of this machine."""
+
+    triton: list[str]
+    gateway: list[str]
+    environment: dict[str, str]
+    config: RouterConfig
+
+
+@pytest.fixture
+def example(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rendered]:
+    """An example as its pods find it: router.yaml, secrets, a Valkey, what the init container downloads."""
+    objects = rendered(request.param)
+    text: str = of_kind(objects, "ConfigMap", "-config")[0]["data"]["router.yaml"]
+    environment = {ADMIN_KEY: "a-key-of-this-test", runtime.STATE_DIR: str(tmp_path / "state")}
+    with ExitStack() as stack:
+        if of_kind(objects, "StatefulSet", "-redis"):
+            store = RedisServer(tmp_path / "redis", *DURABLE, "--requirepass", "secret").start("secret")
+            stack.callback(store.kill)
+            text = text.replace("redis://r-llm-router-redis:6379/0", store.url)
+            environment["LLM_ROUTER_STATE_PASSWORD"] = "secret"
+        config = parse_config(text)
+        for model in config.models:
+            if isinstance(model.upstream, TensorRTLLMUpstream):
+                _download(model.upstream.tokenizer, tmp_path / "huggingface")
+                environment["HF_HOME"] = str(tmp_path / "huggingface")
+            elif name := getattr(model.upstream, "api_key_env", None):
+                environment[name] = "unused"
+        file = tmp_path / "router.yaml"
+        file.write_text(text)
+        arguments = {
+            part: of_kind(objects, "Deployment", part)[0]["spec"]["template"]["spec"]["containers"][0]["args"]
+            for part in ("gateway", "triton")
+        }
+        folder = f"--model-repository={MODEL_REPOSITORY}"
+        triton = [folder if flag.startswith("--model-repository=") else flag for flag in arguments["triton"]]
+        gateway = [f"--config={file}" if flag.startswith("--config=") else flag for flag in arguments["gateway"]]
+        yield Rendered(triton, gateway, environment | {runtime.CONFIG: str(file)}, config)
+
+
+def _download(name: str, home: Path) -> None:
+    """The layout that `hf download` leaves."""
+    folder = home / "hub" / f"models--{name.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs/main").write_text("0" * 40)
+    (folder / "snapshots" / ("0" * 40)).mkdir(parents=True)
+    for file, text in TOKENIZER.items():
+        (folder / "snapshots" / ("0" * 40) / file).write_text(text)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem, indirect=True)
+def test_the_rendered_command_line_serves_and_stops(example: Rendered, tmp_path: Path) -> None:
     server = tmp_path / "tritonserver"  # the container's has its backends and caches in place
     folders = (embedded.assemble_backends(tmp_path / "triton"), embedded.installation() / "caches")
     server.write_text(
@@ -33,39 +92,48 @@ def test_the_rendered_command_line_serves_and_stops(tmp_path: Path) -> None:
     )
     server.chmod(0o755)
     ports = {name: free_port() for name in ("http", "grpc", "metrics")}
-    command = [sys.executable, "-m", "router_backend.triton.server.container", *container["args"]]
+    command = [sys.executable, "-m", "router_backend.triton.server.container", *example.triton]
     command += [f"--{name}-port={port}" for name, port in ports.items()] + ["--host=127.0.0.1", f"--server={server}"]
-    environment = embedded.environment(
-        {
-            runtime.CONFIG: str(config),
-            runtime.STATE_DIR: str(tmp_path / "state"),
-            ADMIN_KEY: "a-key-of-this-test",
-            "LARGE_API_KEY": "unused",
-        }
-    )
     url = f"http://127.0.0.1:{ports['http']}"
-    with (tmp_path / "triton.log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    try:
-        _wait_until_ready(process, url, tmp_path / "triton.log")
+    log = tmp_path / "triton.log"
+    with _running(command, embedded.environment(example.environment), log) as process:
+        _wait_until_ready(process, f"{url}/v2/health/ready", log)
         reply = httpx.post(f"{url}/v2/models/route/generate", json={"text_input": "Good morning"}, timeout=30)
-        assert reply.json()["model"] in ("large", "small")
-        assert (tmp_path / "state/state.db").is_file()
+        assert reply.json()["model"] in {model.name for model in example.config.models}
+        assert (tmp_path / "state/state.db").is_file() is example.config.state.startswith("sqlite:")
         # The admin APIs are closed to everyone else.
         assert httpx.post(f"{url}/v2/repository/index").status_code == 403
         opened = httpx.post(f"{url}/v2/repository/index", headers={embedded.ADMIN_HEADER: "a-key-of-this-test"})
         assert opened.status_code == 200
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem, indirect=True)
+def test_the_rendered_gateway_starts(example: Rendered, tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "gateway.log"
+    flags = [f"--port={port}", "--host=127.0.0.1", "--triton-url=127.0.0.1:9"]  # the last of a flag counts
+    command = [sys.executable, "-m", "router_backend.gateway", *example.gateway, *flags]
+    with _running(command, os.environ | example.environment, log) as process:
+        _wait_until_ready(process, f"http://127.0.0.1:{port}/health/live", log)
+
+
+@contextmanager
+def _running(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that ends well when it is told to."""
+    with log.open("w") as file:
+        process = subprocess.Popen(command, env=dict(environment), stdout=file, stderr=file)
+    try:
+        yield process
     finally:
         process.send_signal(signal.SIGTERM)
         code = process.wait(60)
-    assert code == 0
+    assert code == 0, log.read_text()
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     deadline = time.monotonic() + 120
     while True:
         try:
-            if httpx.get(f"{url}/v2/health/ready").status_code == 200:
+            if httpx.get(url).status_code == 200:
                 return
         except httpx.TransportError:
             pass
