@@ -298,3 +298,15 @@ def test_both_gateways_avoid_one_node() -> None:
     spec = of_kind(rendered(), "Deployment", "gateway")[0]["spec"]["template"]["spec"]
     keys = [constraint["topologyKey"] for constraint in spec["topologySpreadConstraints"]]
     assert keys == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+
+
+def test_a_gateway_with_tls_is_scraped_and_probed_by_tls() -> None:
+    values = {"router.security.tls": {"certificate": "/tls/tls.crt", "key": "/tls/tls.key"}}
+    objects = rendered(values, {"monitoring.serviceMonitor.enabled": True})
+    check(objects, "1.34")
+    endpoint = of_kind(objects, "ServiceMonitor", "gateway")[0]["spec"]["endpoints"][0]
+    assert endpoint["scheme"] == "https"
+    container = of_kind(objects, "Deployment", "gateway")[0]["spec"]["template"]["spec"]["containers"][0]
+    assert container["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"
+    test = of_kind(objects, "Pod", "-test")[0]["spec"]["containers"][0]
+    assert test["env"][0]["value"].startswith("https://")

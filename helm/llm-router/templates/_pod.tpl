@@ -173,6 +173,7 @@ envFrom:
 {{- if and $names .root.Values.tokenizers.download }}
 - name: tokenizers
   image: {{ include "llm-router.image" (dict "root" .root "image" .root.Values.gateway.image) }}
+  imagePullPolicy: {{ .root.Values.gateway.image.pullPolicy }}
   command:
     - sh
     - -ec
@@ -182,8 +183,8 @@ envFrom:
       {{- end }}
   env:
     - {name: HF_HOME, value: /var/cache/huggingface}
-    {{- include "llm-router.env" . | nindent 4 }}
-  {{- include "llm-router.envFrom" (dict "root" .root "pod" .pod "upstreams" true) | nindent 2 }}
+    {{- with include "llm-router.env" . | trim }}{{ . | nindent 4 }}{{ end }}
+  {{- with include "llm-router.envFrom" (dict "root" .root "pod" .pod "upstreams" true) | trim }}{{ . | nindent 2 }}{{ end }}
   securityContext:
     {{- toYaml .pod.securityContext | nindent 4 }}
   resources:
@@ -192,6 +193,6 @@ envFrom:
   volumeMounts:
     - {name: tokenizers, mountPath: /var/cache/huggingface}
     - {name: tmp, mountPath: /tmp}
-    {{- include "llm-router.mounts" . | nindent 4 }}
+    {{- with include "llm-router.mounts" . | trim }}{{ . | nindent 4 }}{{ end }}
 {{- end }}
 {{- end }}
