@@ -117,6 +117,6 @@ def test_replicas_agree_after_any_interleaving(steps: list[tuple], fresh_urls: I
 def statistics(fold: Fold) -> np.ndarray:  # type: ignore[type-arg]
     """Every number that a view decides by: A⁻¹ and both θ of each arm, the counts, the weight of learned costs, the lengths."""
     view = fold.view()
-    blocks = np.concatenate([np.ravel(block) for block in view.main._blocks])  # type: ignore[attr-defined]
-    trust = view.main._trust  # type: ignore[attr-defined]
-    return np.concatenate([blocks, np.asarray(view.main.counts), trust, view.costs.lengths.means.ravel()])
+    regressions = view.main._read  # type: ignore[attr-defined]
+    blocks = np.concatenate([np.ravel(block) for block in regressions._blocks])
+    return np.concatenate([blocks, np.asarray(view.main.counts), regressions.trust, view.costs.lengths.means.ravel()])
