@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass
 
 
 def proxy_for(url: str) -> str | None:
     """The proxy that the environment names for `url`; none for this machine, whatever the environment says."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if _is_loopback(host) or proxy_bypass_environment(parts.netloc.rpartition("@")[2]):
+    if _is_loopback(host) or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
     return getproxies_environment().get(parts.scheme)
 
