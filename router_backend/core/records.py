@@ -28,7 +28,7 @@ class Decision:
     task_probabilities: tuple[float, ...] = ()
     complexity: float = 0.0
     embedding_space: int = 0
-    context: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))  # routing.context layout
+    context: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))  # layout of bandits.context
     candidates: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()  # of `candidates`
     propensity: float | None = None  # of `model`, given `candidates`; None: no policy chose, unusable off-policy

@@ -1,1 +1,1 @@
-"""From a classified prompt to a decision: context, candidates, policy, experiments, and the learner that keeps it current."""
+"""From a classified prompt to a decision: who can take it, which policy decides, what it chooses, and what is written of it."""

@@ -1,1 +1,1 @@
-"""The policies, a file per family."""
+"""The policies, one file a family: `linear` and `context_free` learn, `rule_based` follows a rule."""

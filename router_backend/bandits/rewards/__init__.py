@@ -1,4 +1,4 @@
-"""Rewards: how quality and cost make one number. Also what an answer costs, before and after it is given."""
+"""Rewards: how quality and cost make one number."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The prior file that `llm-router bootstrap` writes and `policy.prior` names.
 
 An uncompressed `.npz` (numpy, no pickles) with sums over a benchmark's training split, in the full context layout of
-routing.context with the bias of 1 behind it (DIM = CONTEXT_DIM + 1), so that one file serves any number of components:
+bandits.context with the bias of 1 behind it (DIM = CONTEXT_DIM + 1), so that one file serves any number of components:
 
     version      INT64 []                 1
     space        INT64 []                 embedding space of the contexts; 0: any
