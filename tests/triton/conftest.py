@@ -143,6 +143,8 @@ def backend_utils(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(sys.modules, module.__name__, module)
     yield
     for name in [name for name in sys.modules if name.startswith("router_backend.triton.models.")]:
+        package, _, module_name = name.rpartition(".")
+        vars(sys.modules[package]).pop(module_name, None)
         del sys.modules[name]
 
 
