@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,18 @@ from router_backend.config.policy import POLICY_SECTIONS
 from router_backend.config.reward import REWARD_SECTIONS
 from router_backend.config.schema import RouterConfig
 
+_SECRET = re.compile(r"\b(llmr-|sk-|nvapi-|hf_|gh[pousr]_|AKIA)[\w-]{6,}")
+_UNREPEATED = frozenset({"security", "state", "upstream", "telemetry"})  # sections whose values may be secrets
+
 
 class ConfigError(ValueError):
-    """`router.yaml` can't be used; one line of the message per mistake, each with file, line and fix."""
+    """`router.yaml` can't be used; one line of the message per mistake, each with file, line and fix.
+
+    What may be a secret is never repeated: the message goes to logs and to whoever asked for a reload.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_SECRET.sub(lambda key: key[1] + "…", message))
 
 
 def load_config(path: Path) -> RouterConfig:
@@ -50,7 +60,16 @@ def parse_config(text: str, where: str = "router.yaml") -> RouterConfig:
         for item in error.errors():
             loc, tags = _location(item)
             lines.append(f"{where}:{_line(tree, loc)}: {_dotted(loc)}{_fix(dict(item), tags)}")
-        raise ConfigError("\n".join(lines)) from error
+        raise ConfigError("\n".join(lines)) from None  # pydantic's own message repeats values
+
+
+def mistake_at(path: Path, mistake: Mistake) -> ConfigError:
+    """A mistake that shows only when the configuration is put to use, with the line that it is about."""
+    try:
+        tree = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        tree = None
+    return ConfigError(f"{path}:{_line(tree, mistake.loc)}: {_dotted(mistake.loc)}{mistake}")
 
 
 def _location(item: Mapping[str, Any]) -> tuple[tuple[int | str, ...], list[str]]:
@@ -91,7 +110,14 @@ def _fix(item: Mapping[str, Any], tags: Sequence[str]) -> str:
         return "is required; add it"
     if isinstance(item.get("ctx", {}).get("error"), Mistake):
         return message
-    return f"{message[0].lower()}{message[1:]} (found {item['input']!r:.60})" if item["loc"] else message
+    if not item["loc"]:
+        return message
+    if item["loc"][-1] == "sha256":
+        return (
+            "must be the SHA-256 of a key, 64 hexadecimal digits in lower case, as `llm-router keys new NAME` prints it"
+        )
+    message = f"{message[0].lower()}{message[1:]}"
+    return message if _UNREPEATED.intersection(item["loc"]) else f"{message} (found {item['input']!r:.60})"
 
 
 def _superfluous(setting: str, tags: Sequence[str]) -> str:

@@ -18,6 +18,8 @@ _HEAD = """# router.yaml
 
 Written from the schema by `make docs`. A mistake in the file is reported with its line and the fix, before anything
 starts. SIGHUP or `POST /admin/reload` reads the file again without dropping a request; so does a change of the file.
+One that is wrong, that would take the last key from a gateway, or that changes its TLS is refused with the line and the
+reason, and the one in use stays.
 """
 
 

@@ -38,7 +38,7 @@ class ConfigWatcher:
                 return
             self._digest = digest
             try:
-                self._changed(runtime_config())
+                self._changed(runtime_config(self._path))
             except ConfigError as error:
                 log.error("router.yaml changed and can't be used, the one before stays in force:\n%s", error)
             except Exception:

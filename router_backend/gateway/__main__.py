@@ -9,7 +9,8 @@ import typer
 
 from router_backend.config import ConfigError
 from router_backend.config.runtime import runtime_config
-from router_backend.gateway.server import UnsafeAddress, check_address, log_to_stderr, run
+from router_backend.config.safety import Exposure
+from router_backend.gateway.server import log_to_stderr, run
 from router_backend.gateway.service import GatewaySettings
 
 
@@ -23,10 +24,9 @@ def main(
     """Serve the OpenAI API in front of Triton's router."""
     log_to_stderr()
     try:
-        settings = GatewaySettings(runtime_config(config), triton_url, config)
-        check_address(settings, host, allow_unauthenticated)
-        run(settings, host, port)
-    except (ConfigError, UnsafeAddress, ValueError) as error:
+        exposure = Exposure(host, allow_unauthenticated)
+        run(GatewaySettings(runtime_config(config), triton_url, config, exposure), port)
+    except (ConfigError, ValueError) as error:
         typer.echo(f"gateway: {error}", err=True)
         raise typer.Exit(2) from None
 

@@ -9,8 +9,12 @@ from pathlib import Path
 
 from router_backend.config import ConfigError
 from router_backend.config.agreement import fingerprint
+from router_backend.config.base import Mistake
+from router_backend.config.load import mistake_at
 from router_backend.config.runtime import runtime_config
+from router_backend.config.safety import Exposure, check_safe
 from router_backend.config.schema import RouterConfig
+from router_backend.config.watch import ConfigWatcher
 from router_backend.forwarding.cascade.engine import CascadeEngine
 from router_backend.forwarding.engine import build_engine
 from router_backend.forwarding.observer import Observer
@@ -51,12 +55,32 @@ class Runtimes:
     """The runtime in use, and those that still finish their requests."""
 
     def __init__(
-        self, config: RouterConfig, path: Path | None, observer: Observer, rates: Rates, budgets: Budgets
+        self,
+        config: RouterConfig,
+        path: Path | None,
+        exposure: Exposure,
+        observer: Observer,
+        rates: Rates,
+        budgets: Budgets,
     ) -> None:
-        """Raises ValueError when an upstream's key, tokenizer or address is missing."""
-        self._path, self._observer, self._rates, self._budgets = path, observer, rates, budgets
+        """Raises ValueError when an upstream's key, tokenizer or address is missing, or strangers could call."""
+        self._path, self._exposure, self._observer = path, exposure, observer
+        self._rates, self._budgets = rates, budgets
         self._retiring: set[asyncio.Task[None]] = set()
+        self._watcher: ConfigWatcher | None = None
+        self._check(config, None)
         self.current = self._build(config)
+
+    def follow(self) -> None:
+        """Use the file's content whenever it changes, from the running loop on."""
+        if self._path is not None:
+            loop = asyncio.get_running_loop()
+
+            def changed(config: RouterConfig) -> None:  # in the watcher's thread
+                loop.call_soon_threadsafe(self._changed, config)
+
+            self._watcher = ConfigWatcher(self._path, changed)
+            self._watcher.start()
 
     def reload(self) -> RouterConfig:
         """Read the configuration again and use it from the next request on.
@@ -67,16 +91,20 @@ class Runtimes:
         if self._path is None:
             raise ConfigError("the gateway was started without a configuration file; restart it instead")
         config = runtime_config(self._path)
+        self._use(config)
+        return config
+
+    def _use(self, config: RouterConfig) -> None:
+        self._check(config, self.current.config)
         try:
             runtime = self._build(config)
         except ValueError as error:
-            raise ConfigError(f"{self._path}: {error}") from error
+            raise ConfigError(f"{self._path}: {error}") from None
         task = asyncio.ensure_future(self.current.retire())
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
         self.current = runtime
         _log.info("configuration loaded again")
-        return config
 
     def reload_or_log(self) -> None:
         """`reload` for SIGHUP: a mistake is logged."""
@@ -85,7 +113,23 @@ class Runtimes:
         except ConfigError as error:
             _log.error("the configuration in use stays: %s", error)
 
+    def _changed(self, config: RouterConfig) -> None:
+        if config == self.current.config:  # a reload that was asked for came first
+            return
+        try:
+            self._use(config)
+        except ConfigError as error:
+            _log.error("the file has changed; the configuration in use stays: %s", error)
+
+    def _check(self, config: RouterConfig, before: RouterConfig | None) -> None:
+        try:
+            check_safe(config, self._exposure, before)
+        except Mistake as mistake:
+            raise mistake_at(self._path or Path("router.yaml"), mistake) from None
+
     async def aclose(self) -> None:
+        if self._watcher:
+            self._watcher.stop()
         for task in self._retiring:
             task.cancel()
         await asyncio.gather(*self._retiring, return_exceptions=True)

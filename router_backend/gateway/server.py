@@ -12,23 +12,9 @@ from collections.abc import Iterator
 import uvicorn
 import uvloop
 
-from router_backend.core.addresses import is_loopback
 from router_backend.gateway.app import App, create_app
 from router_backend.gateway.http.connection import limited_protocol
 from router_backend.gateway.service import GatewaySettings
-
-
-class UnsafeAddress(ValueError):
-    """The gateway would serve strangers without keys."""
-
-
-def check_address(settings: GatewaySettings, host: str, allow_unauthenticated: bool) -> None:
-    """Raises UnsafeAddress when `host` is not loopback, there are no API keys, and nobody said that this is meant."""
-    if not (is_loopback(host) or settings.config.security.api_keys or allow_unauthenticated):
-        raise UnsafeAddress(
-            f"refusing to listen on {host} without API keys: add one to security.api_keys (llm-router keys new NAME), "
-            "listen on 127.0.0.1, or pass --allow-unauthenticated if something in front checks who calls"
-        )
 
 
 class _Server(uvicorn.Server):
@@ -68,10 +54,14 @@ def build_server(app: App, host: str, port: int) -> uvicorn.Server:
     )
 
 
-def run(settings: GatewaySettings, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT; running answers may then go on for `gateway.drain_seconds`. SIGHUP reloads."""
+def run(settings: GatewaySettings, port: int) -> None:
+    """Serve until SIGTERM or SIGINT; running answers may then go on for `gateway.drain_seconds`. SIGHUP reloads.
+
+    Raises:
+        ValueError: it would be less safe than was asked for, or can't be built.
+    """
     app = create_app(settings)
-    server = build_server(app, host, port)
+    server = build_server(app, settings.exposure.host, port)
 
     async def serve() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.service.runtimes.reload_or_log)

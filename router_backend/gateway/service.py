@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from router_backend.config import RouterConfig
+from router_backend.config.safety import THIS_MACHINE, Exposure
 from router_backend.gateway.accounting import Ledger
 from router_backend.gateway.completion import CompletionPipeline
 from router_backend.gateway.http.exchange import Handler
@@ -43,7 +44,8 @@ class GatewaySettings:
 
     config: RouterConfig
     triton_url: str = "127.0.0.1:8001"  # Triton's gRPC endpoint
-    config_path: Path | None = None  # read again by a reload; None: there is nothing to reload
+    config_path: Path | None = None  # read again by a reload, and when it changes; None: there is nothing to reload
+    exposure: Exposure = THIS_MACHINE
 
 
 class Service:
@@ -56,7 +58,12 @@ class Service:
         self.metrics = Metrics()
         self.budgets = Budgets()
         self.runtimes = Runtimes(
-            settings.config, settings.config_path, EngineMetrics(self.metrics), Rates(), self.budgets
+            settings.config,
+            settings.config_path,
+            settings.exposure,
+            EngineMetrics(self.metrics),
+            Rates(),
+            self.budgets,
         )
         self.triton = TritonClient(settings.triton_url)
         self.outcomes = OutcomeQueue(
@@ -93,6 +100,7 @@ class Service:
 
     async def open(self) -> None:
         """Start what runs in the background."""
+        self.runtimes.follow()
         self.outcomes.start()
         self._background(self.metrics.sample_lag())
         if self.runtimes.current.keys.budgeted:

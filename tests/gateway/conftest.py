@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from router_backend.config.safety import THIS_MACHINE, Exposure
 from router_backend.gateway.app import create_app
 from router_backend.gateway.server import build_server
 from router_backend.gateway.service import GatewaySettings, Service
@@ -79,6 +80,7 @@ async def serve() -> AsyncIterator[Serve]:
             arm: dict[str, Any] | None = None,
             arms: dict[str, dict[str, Any]] | None = None,
             config_path: Path | None = None,
+            exposure: Exposure = THIS_MACHINE,
             **sections: Any,
         ) -> Running:
             sections.setdefault("retries", {"backoff": 0.001, "max_backoff": 0.05})
@@ -95,7 +97,7 @@ async def serve() -> AsyncIterator[Serve]:
                 for at, (name, server) in enumerate(zip("abcd", servers, strict=False))
             ]
             url = triton.url if triton else "127.0.0.1:9"
-            app = create_app(GatewaySettings(router_config(models, **sections), url, config_path))
+            app = create_app(GatewaySettings(router_config(models, **sections), url, config_path, exposure))
             server = build_server(app, "127.0.0.1", 0)
             task = asyncio.create_task(server.serve())
             while not server.started:

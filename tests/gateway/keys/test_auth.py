@@ -11,9 +11,11 @@ import yaml
 from typer.testing import CliRunner
 
 from router_backend.cli.keys import keys
+from router_backend.config import ConfigError
+from router_backend.config.safety import Exposure
 from router_backend.config.schema import RouterConfig
+from router_backend.gateway.app import create_app
 from router_backend.gateway.keys.auth import new_key
-from router_backend.gateway.server import UnsafeAddress, check_address
 from router_backend.gateway.service import GatewaySettings
 from tests.gateway.conftest import Running, Serve
 from tests.gateway.test_requests import check_error
@@ -106,21 +108,17 @@ async def test_without_keys_other_web_sites_are_refused(serve: Serve, upstream: 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.5", "example.org"])
 def test_a_public_address_needs_keys_or_a_flag(host: str) -> None:
-    open_ = GatewaySettings(router_config([model("a", "http://127.0.0.1:9/v1")]))
-    with pytest.raises(UnsafeAddress, match="llm-router keys new"):
-        check_address(open_, host, False)
-    check_address(open_, host, True)
-    entry = key_config("k")[1]
-    check_address(
-        GatewaySettings(router_config([model("a", "http://127.0.0.1:9/v1")], security={"api_keys": [entry]})),
-        host,
-        False,
-    )
+    models = [model("a", "http://127.0.0.1:9/v1")]
+    with pytest.raises(ConfigError, match="llm-router keys new"):
+        create_app(GatewaySettings(router_config(models), exposure=Exposure(host)))
+    create_app(GatewaySettings(router_config(models), exposure=Exposure(host, allow_unauthenticated=True)))
+    keyed = router_config(models, security={"api_keys": [key_config("k")[1]]})
+    create_app(GatewaySettings(keyed, exposure=Exposure(host)))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])
 def test_loopback_needs_no_keys(host: str) -> None:
-    check_address(GatewaySettings(router_config([model("a", "http://127.0.0.1:9/v1")])), host, False)
+    create_app(GatewaySettings(router_config([model("a", "http://127.0.0.1:9/v1")]), exposure=Exposure(host)))
 
 
 async def test_a_made_key_works_as_printed(serve: Serve, upstream: ScriptedUpstream) -> None:
