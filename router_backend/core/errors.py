@@ -10,6 +10,11 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from router_backend.core.jsonio import dump
+from router_backend.core.text import bounded
+
+MAX_MESSAGE = 2000
+MAX_LABEL = 200
+"""Characters of an error's type, code and param."""
 
 
 class Verdict(Enum):
@@ -88,7 +93,10 @@ def http(status: int) -> Cause:
 
 @dataclass(frozen=True, slots=True)
 class OpenAIError:
-    """OpenAI's error object with its HTTP status: all that a client is told of a failure."""
+    """OpenAI's error object with its HTTP status: all that a client is told of a failure.
+
+    Its texts may be an upstream's: they are bounded here, so that headers, logs and records can hold every error.
+    """
 
     message: str
     status: int = 502
@@ -96,6 +104,13 @@ class OpenAIError:
     code: str | None = None
     param: str | None = None
     retry_after: float | None = None  # seconds
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", bounded(self.message, MAX_MESSAGE))
+        for name in ("type", "code", "param"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, bounded(value, MAX_LABEL))
 
     def json(self) -> bytes:
         """`{"error": {…}}`; all four keys, always."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import orjson
@@ -25,7 +26,7 @@ def load(data: bytes) -> Any:
 
 
 def dump(value: Any) -> bytes:
-    """Compact JSON; lone surrogates, which orjson refuses, are escaped.
+    """Compact JSON; lone surrogates, which orjson refuses, are escaped; NaN and infinities become null.
 
     Raises:
         RecursionError: nested too deeply.
@@ -33,4 +34,13 @@ def dump(value: Any) -> bytes:
     try:
         return orjson.dumps(value)
     except TypeError:
-        return json.dumps(value, separators=(",", ":")).encode()
+        return json.dumps(_finite(value), separators=(",", ":")).encode()
+
+
+def _finite(value: Any) -> Any:
+    """As orjson writes it: JSON has no NaN and no infinities."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -92,7 +92,7 @@ def cut(arm: str) -> Failure:
 def from_status(arm: str, status: int, body: bytes, retry_after: float | None = None) -> Failure:
     """Classify an HTTP answer other than 200 by its status and its error object."""
     fields = error_object(body)
-    message = str(fields.get("message") or body[:300].decode("utf-8", "replace").strip() or f"HTTP {status}")
+    message = _text(fields.get("message") or None) or body[:300].decode("utf-8", "replace").strip() or f"HTTP {status}"
     code, kind, param = _code(fields.get("code")), _text(fields.get("type")), _text(fields.get("param"))
     if status in errors.CLIENT_STATUSES:
         too_long = status in (400, 413, 422) and bool(
@@ -114,20 +114,22 @@ def from_status(arm: str, status: int, body: bytes, retry_after: float | None = 
     if status >= 500 or status == 408:
         passed_on = status if status in (503, 504) else 502
         return Failure(errors.http(status), OpenAIError(f"{arm}: {message}", passed_on, retry_after=retry_after))
+    if fields.get("message") and status >= 400:
+        return Failure(errors.http(status), OpenAIError(f"{arm} answered HTTP {status}: {message}"))
     message = f"{arm} answered HTTP {status}, which is no answer; check upstream.base_url"
     return Failure(errors.http(status), OpenAIError(message))
 
 
-def from_error(arm: str, error: Any) -> Failure:
-    """An error object that came with status 200: in a stream, or instead of an answer."""
-    fields = error if isinstance(error, dict) else {"message": error}
-    status = fields.get("code") if isinstance(fields.get("code"), int) else fields.get("status")
-    if isinstance(status, int) and 400 <= status <= 599:
+def error_answer(arm: str, answer: dict[str, Any]) -> Failure:
+    """An error that came with status 200: in a stream, or instead of an answer."""
+    fields = error_fields(answer)
+    status = fields.get("code") if type(fields.get("code")) is int else fields.get("status")
+    if type(status) is int and 400 <= status <= 599:
         return from_status(arm, status, dump({"error": fields}))
     return Failure(
         errors.UPSTREAM_ERROR,
         OpenAIError(
-            f"{arm}: {fields.get('message') or 'error without a message'}",
+            f"{arm}: {_text(fields.get('message') or None) or 'error without a message'}",
             type=_text(fields.get("type")) or "api_error",
             code=_code(fields.get("code")),
             param=_text(fields.get("param")),
@@ -141,13 +143,14 @@ def error_object(body: bytes) -> dict[str, Any]:
         data = load(body)
     except ValueError:
         return {}
-    if not isinstance(data, dict):
-        return {}
-    error = data.get("error", data)
-    if isinstance(error, str):
-        return {"message": error}
+    return error_fields(data) if isinstance(data, dict) else {}
+
+
+def error_fields(data: dict[str, Any]) -> dict[str, Any]:
+    """As `error_object`, of a body that is parsed."""
+    error = data.get("error") or data
     if not isinstance(error, dict):
-        return {}
+        return {"message": error if isinstance(error, str) else dump(error).decode()}
     if "message" not in error and "detail" in error:
         detail = error["detail"]
         return {"message": detail if isinstance(detail, str) else dump(detail).decode()}
@@ -160,4 +163,7 @@ def _code(value: Any) -> str | None:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    try:
+        return None if value is None else str(value)
+    except RecursionError:  # nested too deeply
+        return None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from time import time
 from typing import Any
 
-from router_backend.core.jsonio import dump, load
-from router_backend.core.records import Usage
-from router_backend.forwarding.failure import from_error, unusable
+from router_backend.core.jsonio import dump
+from router_backend.forwarding.failure import error_answer, unusable
 from router_backend.forwarding.progress import Progress
-from router_backend.forwarding.stream.schema import complete_body, complete_choice, complete_usage
+from router_backend.forwarding.stream.schema import complete_body, complete_choice, complete_usage, new_id
 from router_backend.forwarding.stream.sse import DONE
-from router_backend.forwarding.stream.toolcalls import ToolCallIndices
+from router_backend.forwarding.stream.toolcalls import ToolCallIndices, TooManyCalls
+from router_backend.forwarding.stream.values import finish_reason, identifier, parse, read_usage, timestamp
 
+MAX_CHOICES = 1024
+"""Of one answer; OpenAI's own limit is 128."""
 _NO_USAGE = b',"usage":null'
 
 
@@ -21,11 +24,14 @@ class ChunkReader:
 
     `done`: [DONE] was seen. `complete`: every choice that began has its finish reason. `content`: chunks that carried
     something for the reader (text, tool calls, thinking), which is the estimate of tokens when a stream is left early.
+    What can't be kept safely (values.py) is put right in the chunk as well, so that the client and the records agree.
     """
 
     __slots__ = (
         "_arm",
+        "_began",
         "_created",
+        "_id",
         "_model",
         "_open",
         "_progress",
@@ -41,7 +47,9 @@ class ChunkReader:
         self._model = b'"model":' + dump(progress.arm)
         self._progress = progress
         self._usage_asked = usage_asked
+        self._began = False  # a choice was seen
         self._created: object = None
+        self._id = ""  # instead of one that can't name an answer
         self._open: set[int] = set()
         self._tools = ToolCallIndices()
         self.complete = False
@@ -55,13 +63,18 @@ class ChunkReader:
             Failure: not a chunk, or an error object.
         """
         if data == DONE:
+            if not self._began:
+                raise unusable(self._arm, "a stream without any choice")
             self.done = True
             return None
-        chunk = _load(self._arm, data, "a stream event")
+        chunk, exact = _load(self._arm, data, "a stream event")
         if chunk.get("error") or chunk.get("object") == "error":
-            raise from_error(self._arm, chunk.get("error") or chunk)
-        usage, choices = chunk.get("usage"), chunk.get("choices")
-        changed = b"\n" in data  # data of several lines would break our own frame
+            raise error_answer(self._arm, chunk)
+        usage, choices = chunk.get("usage"), chunk.get("choices", ())
+        changed = not exact or b"\n" in data  # data of several lines would break our own frame
+        if choices is None:
+            choices = chunk["choices"] = []
+            changed = True
         if type(usage) is dict:
             changed |= self._read_usage(usage)
         changed |= self._read_choices(choices)
@@ -79,22 +92,30 @@ class ChunkReader:
 
     def _read_usage(self, usage: dict[str, Any]) -> bool:
         """Returns whether the parsed chunk was changed; so do the methods below."""
-        self._progress.usage = read_usage(usage)
-        self._progress.usage_known = True
+        read = read_usage(usage)
+        if read:
+            self._progress.usage = read
+            self._progress.usage_known = True
         return complete_usage(usage)
 
     def _read_choices(self, choices: Any) -> bool:
-        if not isinstance(choices, list | None):
+        if type(choices) is not list and choices != ():
             raise unusable(self._arm, "choices is no list")
+        if len(choices) > MAX_CHOICES:
+            raise unusable(self._arm, f"more than {MAX_CHOICES} choices")
         changed = False
-        for choice in choices or ():
+        for choice in choices:
             if type(choice) is not dict:
                 raise unusable(self._arm, "a choice is no object")
-            index = choice.get("index") or 0
-            if not isinstance(index, int):
-                raise unusable(self._arm, "the index of a choice is no number")
+            index = choice.get("index")
+            if index is None:
+                index = choice["index"] = 0
+                changed = True
+            if type(index) is not int or not 0 <= index < MAX_CHOICES:
+                raise unusable(self._arm, f"the index of a choice is no number below {MAX_CHOICES}")
+            self._began = True
             changed |= complete_choice(choice) | self._read_content(index, choice)
-            self._follow(index, choice.get("finish_reason"))
+            changed |= self._follow(index, choice)
         return changed
 
     def _read_content(self, index: int, choice: dict[str, Any]) -> bool:
@@ -103,30 +124,43 @@ class ChunkReader:
             self.content += bool(choice.get("text"))
             return False
         calls = delta.get("tool_calls")
-        changed = self._tools.repair(index, calls) if calls else False
+        try:
+            changed = self._tools.repair(index, calls) if calls else False
+        except TooManyCalls as error:
+            raise unusable(self._arm, str(error)) from error
         for key, value in delta.items():
             if value and key != "role":
                 self.content += 1
                 break
         return changed
 
-    def _follow(self, index: int, finish_reason: Any) -> None:
-        if finish_reason:
-            self._progress.finish_reason = str(finish_reason)
+    def _follow(self, index: int, choice: dict[str, Any]) -> bool:
+        theirs = choice["finish_reason"]
+        if theirs is None:
+            if index not in self._open:
+                self._open.add(index)
+                self.complete = False
+            return False
+        choice["finish_reason"] = reason = finish_reason(theirs)
+        if reason:
+            self._progress.finish_reason = reason
             self._open.discard(index)
             self.complete = not self._open
-        elif index not in self._open:
-            self._open.add(index)
-            self.complete = False
+        return bool(reason != theirs)
 
     def _unify(self, chunk: dict[str, Any]) -> bool:
         """All chunks of an answer have one time (OpenAI's API reference; llama.cpp gives each its own), and no null where
         the schema has none."""
         changed = False
-        if self._created is None:
-            self._created = chunk.get("created")
-        elif chunk.get("created") != self._created:
+        created = chunk.get("created")
+        if self._created is None and created is not None:
+            self._created = created if timestamp(created) else int(time())
+        if created != self._created:
             chunk["created"] = self._created
+            changed = True
+        if "id" in chunk and not identifier(chunk["id"]):
+            self._id = self._id or new_id()
+            chunk["id"] = self._id
             changed = True
         if chunk.get("system_fingerprint", "") is None:
             del chunk["system_fingerprint"]
@@ -149,28 +183,14 @@ class ChunkReader:
         return data.replace(theirs, self._model)
 
 
-def _load(arm: str, data: bytes, what: str) -> dict[str, Any]:
+def _load(arm: str, data: bytes, what: str) -> tuple[dict[str, Any], bool]:
     try:
-        value = load(data)
+        value, exact = parse(data)
     except ValueError:
-        value = None
+        value, exact = None, False
     if not isinstance(value, dict):
         raise unusable(arm, f"{what} that is not a JSON object")
-    return value
-
-
-def read_usage(usage: dict[str, Any]) -> Usage:
-    """Usage of chat completions, completions and embeddings; a missing or null detail counts as 0."""
-    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
-    prompt = prompt if isinstance(prompt, dict) else {}
-    completion = completion if isinstance(completion, dict) else {}
-    reasoning = completion.get("reasoning_tokens") or usage.get("reasoning_tokens")
-    return Usage(
-        prompt=_count(usage.get("prompt_tokens")),
-        cached=_count(prompt.get("cached_tokens")),
-        completion=_count(usage.get("completion_tokens")),
-        reasoning=_count(reasoning),
-    )
+    return value, exact
 
 
 def read_body(data: bytes, progress: Progress, endpoint: str) -> bytes:
@@ -179,19 +199,24 @@ def read_body(data: bytes, progress: Progress, endpoint: str) -> bytes:
     Raises:
         Failure: not JSON, not an answer, or an error object.
     """
-    body = _load(progress.arm, data, "a body")
+    body, exact = _load(progress.arm, data, "a body")
     if body.get("error") or body.get("object") == "error":
-        raise from_error(progress.arm, body.get("error") or body)
-    items = body.get("data" if endpoint == "embeddings" else "choices")
-    if not isinstance(items, list):
-        raise unusable(progress.arm, "the body has no list of " + ("data" if endpoint == "embeddings" else "choices"))
-    if isinstance(body.get("usage"), dict):
-        progress.usage = read_usage(body["usage"])
+        raise error_answer(progress.arm, body)
+    name = "data" if endpoint == "embeddings" else "choices"
+    items = body.get(name)
+    if type(items) is not list or not items or type(items[0]) is not dict:
+        raise unusable(progress.arm, f"the body has no {name}")
+    if len(items) > MAX_CHOICES and endpoint != "embeddings":
+        raise unusable(progress.arm, f"more than {MAX_CHOICES} choices")
+    usage = body.get("usage")
+    read = read_usage(usage) if type(usage) is dict else None
+    if read:
+        progress.usage = read
         progress.usage_known = True
-    if endpoint != "embeddings" and items and isinstance(items[0], dict):
-        progress.finish_reason = str(items[0].get("finish_reason") or "")
-    changed = endpoint != "embeddings" and complete_body(body)
-    if body.get("model") == progress.arm and not changed:
+    changed = endpoint != "embeddings" and complete_body(body, endpoint)
+    if endpoint != "embeddings":
+        progress.finish_reason = items[0]["finish_reason"]
+    if body.get("model") == progress.arm and exact and not changed:
         return data
     body["model"] = progress.arm
     return _dump(progress.arm, body)
@@ -202,7 +227,3 @@ def _dump(arm: str, value: Any) -> bytes:
         return dump(value)
     except RecursionError as error:
         raise unusable(arm, "JSON that is nested too deeply") from error
-
-
-def _count(value: Any) -> int:
-    return max(0, value) if isinstance(value, int) else 0

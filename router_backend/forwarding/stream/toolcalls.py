@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+MAX_CALLS = 256
+"""Of one choice: each delta is compared with all calls before it."""
+
+
+class TooManyCalls(ValueError):
+    """A choice with more than `MAX_CALLS` tool calls."""
+
 
 class ToolCallIndices:
     """Gives each tool call of a choice an index of its own. A delta that names a function begins a call."""
@@ -14,9 +21,15 @@ class ToolCallIndices:
         self._calls: dict[Any, list[tuple[Any, str | None]]] = {}  # choice -> (server's index, id) by our index
 
     def repair(self, choice: Any, deltas: Any) -> bool:
-        """Correct `deltas` in place; returns whether anything changed."""
+        """Correct `deltas` in place; returns whether anything changed.
+
+        Raises:
+            TooManyCalls: of one choice, or of one chunk.
+        """
         if not isinstance(deltas, list):
             return False
+        if len(deltas) > MAX_CALLS:
+            raise TooManyCalls(f"more than {MAX_CALLS} tool calls")
         calls = self._calls.setdefault(choice, [])
         changed = False
         for delta in deltas:
@@ -43,5 +56,7 @@ class ToolCallIndices:
                 return last
         elif theirs is None and calls and not begins:
             return len(calls) - 1
+        if len(calls) == MAX_CALLS:
+            raise TooManyCalls(f"more than {MAX_CALLS} tool calls")
         calls.append((theirs, identity))
         return len(calls) - 1

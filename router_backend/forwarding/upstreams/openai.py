@@ -11,7 +11,16 @@ import aiohttp
 
 from router_backend.core.errors import CONNECT, CUT, OpenAIError
 from router_backend.core.jsonio import dump, load
-from router_backend.forwarding.failure import Failure, cut, from_error, from_status, timed_out, unreadable, unusable
+from router_backend.forwarding.failure import (
+    Failure,
+    cut,
+    error_answer,
+    error_fields,
+    from_status,
+    timed_out,
+    unreadable,
+    unusable,
+)
 from router_backend.forwarding.stream.sse import EventTooLarge, SSEParser
 from router_backend.forwarding.upstreams.proxies import proxy_for
 from router_backend.forwarding.upstreams.upstream import Call
@@ -97,8 +106,8 @@ class OpenAIServer:
                 answer = load(body)
             except ValueError:
                 answer = None
-            if isinstance(answer, dict) and answer.get("error"):
-                raise from_error(self._arm, answer["error"])
+            if isinstance(answer, dict) and not answer.get("choices") and error_fields(answer).get("message"):
+                raise error_answer(self._arm, answer)
             raise unusable(self._arm, f"{response.content_type} instead of text/event-stream")
 
     async def aclose(self) -> None:
