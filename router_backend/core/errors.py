@@ -74,8 +74,9 @@ CONTEXT_LENGTH = Cause("context_length", Fault.CLIENT, tried=False)
 UNSUPPORTED = Cause("unsupported", Fault.CLIENT, tried=False)
 INTERNAL_ERROR = Cause("internal_error", Fault.ROUTER)
 
-CLIENT_STATUSES = frozenset({400, 404, 409, 413, 415, 422})
-"""Statuses that the request itself earned: another try or another arm would earn them too."""
+CLIENT_STATUSES = frozenset({400, 409, 413, 415, 422})
+"""Statuses that the request itself earned: another try or another arm would earn them too. Any other status of 4xx is the
+arm's: its address, model, deployment, key and account are `router.yaml`'s, and no client can put them right."""
 
 
 def timeout(limit: str) -> Cause:
@@ -83,10 +84,13 @@ def timeout(limit: str) -> Cause:
     return Cause(f"timeout_{limit}", Fault.ARM, retried=limit == "connect")
 
 
-def http(status: int) -> Cause:
-    """An HTTP status other than 200 that has no cause of its own."""
+def http(status: int, earned: bool | None = None) -> Cause:
+    """An HTTP status other than success that has no cause of its own.
+
+    `earned`: whether the request earned it; None: as `CLIENT_STATUSES` says.
+    """
     label = f"http_{status}"
-    if status in CLIENT_STATUSES:
+    if status in CLIENT_STATUSES if earned is None else earned:
         return Cause(label, Fault.CLIENT, falls_back=False)
     return Cause(label, Fault.ARM, retried=status >= 500 or status == 408)
 

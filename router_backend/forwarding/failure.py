@@ -18,6 +18,11 @@ _CONTEXT_LENGTH = re.compile(
 _UNSUPPORTED = re.compile(r"\b(is|are|does|do) not support", re.I)
 """llama.cpp answers 500 to images and sounds that its model can't read: the request's fault, not the server's."""
 
+_NO_MODEL = re.compile(
+    r"(model|deployment|function)_?(is_)?(not_?found|not_?exist|unavailable)|(invalid|unknown|no_such)_model", re.I
+)
+"""Codes of servers that don't know the model: OpenAI, Azure (DeploymentNotFound), Groq, Mistral (invalid_model)."""
+
 
 class Failure(Exception):
     """One failed call: why, and what a client would be told. The error's code is the cause, unless it has its own."""
@@ -94,11 +99,12 @@ def from_status(arm: str, status: int, body: bytes, retry_after: float | None = 
     fields = error_object(body)
     message = _text(fields.get("message") or None) or body[:300].decode("utf-8", "replace").strip() or f"HTTP {status}"
     code, kind, param = _code(fields.get("code")), _text(fields.get("type")), _text(fields.get("param"))
-    if status in errors.CLIENT_STATUSES:
+    ours = param == "model" or _NO_MODEL.search(code or "") is not None  # router.yaml names the upstream's model
+    if not ours and (status in errors.CLIENT_STATUSES or (status == 404 and param)):
         too_long = status in (400, 413, 422) and bool(
             _CONTEXT_LENGTH.search(f"{code or ''} {kind or ''}") or _CONTEXT_LENGTH.search(message)
         )
-        cause = errors.CONTEXT_LENGTH if too_long else errors.http(status)
+        cause = errors.CONTEXT_LENGTH if too_long else errors.http(status, earned=True)
         code = "context_length_exceeded" if too_long else code or "invalid_request"
         return Failure(cause, OpenAIError(message, status, "invalid_request_error", code, param))
     if status == 429:
@@ -114,10 +120,9 @@ def from_status(arm: str, status: int, body: bytes, retry_after: float | None = 
     if status >= 500 or status == 408:
         passed_on = status if status in (503, 504) else 502
         return Failure(errors.http(status), OpenAIError(f"{arm}: {message}", passed_on, retry_after=retry_after))
-    if fields.get("message") and status >= 400:
-        return Failure(errors.http(status), OpenAIError(f"{arm} answered HTTP {status}: {message}"))
-    message = f"{arm} answered HTTP {status}, which is no answer; check upstream.base_url"
-    return Failure(errors.http(status), OpenAIError(message))
+    text = f"{arm} answered HTTP {status}" + (f": {message}" if fields.get("message") else ", which is no answer")
+    hint = "; check upstream.base_url and upstream.model" if status < 400 or status in (404, 405, 410) or ours else ""
+    return Failure(errors.http(status, earned=False), OpenAIError(text + hint))
 
 
 def error_answer(arm: str, answer: dict[str, Any]) -> Failure:
