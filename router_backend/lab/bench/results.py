@@ -18,7 +18,7 @@ from router_backend.lab.bench.memory import Soak
 from router_backend.lab.bench.stores import StoreRates
 from router_backend.lab.bench.triton_models import ByClients
 
-_VERSIONS = ("llm-router", "nvidia-pytriton", "onnxruntime", "numpy", "uvloop", "aiohttp", "grpcio")
+_VERSIONS = ("triton-llm-router", "nvidia-pytriton", "onnxruntime", "numpy", "uvloop", "aiohttp", "grpcio")
 
 
 @dataclass(slots=True, kw_only=True)

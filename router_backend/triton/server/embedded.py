@@ -49,7 +49,7 @@ def installation() -> Path:
     spec = importlib.util.find_spec("pytriton")
     if spec is None or spec.origin is None:
         raise EmbeddedTritonMissing(
-            "nvidia-pytriton isn't installed; run `make setup`, or `pip install 'llm-router[local]'`"
+            "nvidia-pytriton isn't installed; run `make setup`, or `pip install 'triton-llm-router[local]'`"
         )
     folder = Path(spec.origin).parent / "tritonserver"
     if not _stub(folder).is_file():
