@@ -73,6 +73,12 @@ class GatewayConfig(Section):
     max_header_bytes: Annotated[int, Field(gt=0, description="all headers of a request together")] = 32 * 1024
     header_seconds: Annotated[float, Field(gt=0, description="a head that isn't complete by then is refused")] = 10.0
     keep_alive_seconds: Annotated[float, Field(gt=0, description="an idle connection is closed after that")] = 75.0
+    write_seconds: Annotated[
+        float, Field(gt=0, description="a client that reads nothing of its answer for so long is let go")
+    ] = 30.0
+    max_connections: Annotated[
+        int, Field(gt=0, description="at once; a new one closes the one that was idle longest; open files may set less")
+    ] = 10_000
     access_log: Annotated[bool, Field(description="one JSON line per request, without any content")] = True
     decisions_kept: Annotated[int, Field(ge=0, description="recent decisions for /v1/decisions/{id}")] = 1000
     sessions_kept: Annotated[int, Field(gt=0, description="sessions whose last model is remembered")] = 10_000

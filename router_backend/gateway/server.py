@@ -13,7 +13,8 @@ import uvicorn
 import uvloop
 
 from router_backend.gateway.app import App, create_app
-from router_backend.gateway.http.connection import limited_protocol
+from router_backend.gateway.http.connection import HeadLimits, limited_protocol
+from router_backend.gateway.http.connections import Connections, connection_limit
 from router_backend.gateway.service import GatewaySettings
 
 
@@ -33,12 +34,14 @@ class _Server(uvicorn.Server):
 def build_server(app: App, host: str, port: int) -> uvicorn.Server:
     """uvicorn around an application, with the limits of its configuration."""
     limits, tls = app.service.settings.config.gateway, app.service.settings.config.security.tls
+    heads = HeadLimits(limits.max_header_bytes, limits.header_seconds, limits.write_seconds)
+    connections = Connections(connection_limit(limits.max_connections))
     return _Server(
         uvicorn.Config(
             app,
             host=host,
             port=port,
-            http=limited_protocol(limits.max_header_bytes, limits.header_seconds),
+            http=limited_protocol(heads, connections),
             ws="none",
             lifespan="on",
             log_config=None,

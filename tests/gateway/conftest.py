@@ -28,6 +28,7 @@ class Running:
     app: Service  # what the process holds
     port: int
     http: httpx.AsyncClient
+    connections: set[Any]  # the server's, open now
 
     @property
     def url(self) -> str:
@@ -113,6 +114,6 @@ async def serve() -> AsyncIterator[Serve]:
                 await task
 
             stack.push_async_callback(stop)
-            return Running(app.service, port, http)
+            return Running(app.service, port, http, server.server_state.connections)
 
         yield start
