@@ -25,7 +25,7 @@ class App:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            await self._serve(Exchange(scope, receive, send))
+            await self._serve(Exchange(scope, receive, send, self.service.bodies))
 
     async def _serve(self, exchange: Exchange) -> None:
         route = "none"
@@ -44,6 +44,7 @@ class App:
                 raise _Broken from None  # the connection is cut: a normal end would look like a whole answer
             await exchange.fail(OpenAIError("The gateway failed", 500, "server_error", "internal_error"))
         finally:
+            exchange.close()
             self.service.metrics.responses.labels(route, exchange.status).inc()
             if self.service.runtimes.current.config.gateway.access_log:
                 log_access(exchange, route)

@@ -40,7 +40,7 @@ class CompletionPipeline:
             ClientGone: the client doesn't read its answer.
         """
         config = runtime.config
-        request = read_request(exchange, raw, endpoint, key, runtime, self._sessions)
+        request = await read_request(exchange, raw, endpoint, key, runtime, self._sessions)
         trace = self._traces.begin(_OPERATIONS[endpoint], request.trace, request.started, request.request_id)
         plan = await make_plan(request, runtime, self._triton, trace.context)
         decision = plan.decision

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def take_hints(headers: Mapping[bytes, bytes], body: dict[str, Any], known: Sequ
             values[name] = value
     if metadata is not None and not metadata:
         del body["metadata"]
-    session = values.get("session") or body.get("user") or ""
+    session = _bounded(values.get("session") or body.get("user") or "")
     if not values:
         return ClientHints(session=session)
     models = tuple(name.strip() for name in values.get("models", "").split(",") if name.strip())
@@ -59,6 +60,13 @@ def take_hints(headers: Mapping[bytes, bytes], body: dict[str, Any], known: Sequ
     return ClientHints(
         policy, session, _number(values, "max_cost", math.inf), _number(values, "min_quality", 1.0), models
     )
+
+
+def _bounded(session: str) -> str:
+    """A session's name as it may be kept and sent on: a long one by its hash. `user` may be of any length."""
+    if len(session) <= _MAX_LENGTH:
+        return session
+    return "sha256:" + hashlib.sha256(session.encode()).hexdigest()
 
 
 def _number(values: dict[str, str], name: str, highest: float) -> float | None:

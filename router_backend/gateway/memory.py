@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
@@ -40,14 +41,19 @@ class Sessions:
     """The model that answered last in each session, so that the next decision can stay with it."""
 
     def __init__(self, size: int) -> None:
-        self._models: Recent[tuple[str, str], str] = Recent(size)
+        self._models: Recent[bytes, str] = Recent(size)
 
     def model(self, key: str, session: str) -> str:
         """Empty where nothing is remembered. `key`: name of the API key; sessions of two keys are never the same."""
-        return self._models.get((key, session)) or ""
+        return self._models.get(_digest(key, session)) or ""
 
     def answered(self, key: str, session: str, model: str) -> None:
-        self._models.put((key, session), model)
+        self._models.put(_digest(key, session), model)
+
+
+def _digest(key: str, session: str) -> bytes:
+    """Of bounded size, whatever a client calls its session."""
+    return hashlib.blake2b(session.encode(), digest_size=16, key=hashlib.sha256(key.encode()).digest()).digest()
 
 
 @dataclass(slots=True)

@@ -13,13 +13,18 @@ from router_backend.core.decision import RoutedDecision
 from router_backend.core.ids import new_decision_id
 from router_backend.core.records import Decision, Kind
 from router_backend.core.tracing import TraceContext
+from router_backend.gateway.http.bodies import SMALL, off_loop
 from router_backend.gateway.http.errors import ApiError, unknown_model
 from router_backend.gateway.request import AUTO, CompletionRequest
 from router_backend.gateway.runtime import Runtime
 from router_backend.gateway.triton_client import TritonClient, TritonError
-from router_backend.routing.capabilities import default_order
+from router_backend.prompts import describe
+from router_backend.routing.capabilities import default_order, required_capabilities
 
-_TRIM_OVER = 64 * 1024
+_END = 8 * 1024  # characters of a long text that are read, at its beginning and at its end
+_SHORT = 64
+_MESSAGES = 32  # the last ones, and the last parts of each
+_SCALARS = ("model", "max_tokens", "max_completion_tokens", "logprobs", "top_logprobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +97,15 @@ async def ask(
     allowed = hints.models or runtime.config.names
     health = runtime.engine.health()
     candidates = [arm for arm in allowed if health.get(arm) != "open"] or list(allowed)
-    inputs = {"request": _request_json(prompt), "candidates": orjson.dumps(candidates)}
+    data, tokens = await off_loop(request.size, _request_json, prompt, request.size)
+    inputs = {"request": data, "candidates": orjson.dumps(candidates)}
     optional = {"policy": hints.policy, "session_id": hints.session, "previous_model": request.previous_model}
     inputs |= {name: text.encode() for name, text in optional.items() if text}
     limits = {"max_cost": hints.max_cost, "min_quality": hints.min_quality}
     parameters: dict[str, float | str] = {name: limit for name, limit in limits.items() if limit is not None}
     parameters[CONFIGURATION] = runtime.fingerprint
+    if tokens:
+        parameters["prompt_tokens"] = str(tokens)
     until = time.monotonic() + seconds
     try:
         decision = await triton.route(inputs, parameters, seconds, trace)
@@ -129,19 +137,46 @@ def _prompt(request: CompletionRequest) -> dict[str, Any] | None:
     return {**needs, "messages": [{"role": "user", "content": max(prompts, key=len)}]}
 
 
-def _request_json(body: dict[str, Any]) -> bytes:
-    """The body for the classifier. Inlined images and sounds say nothing to it and would fill the channel."""
-    data = orjson.dumps(body)
-    if len(data) <= _TRIM_OVER:
-        return data
-    messages = [
-        {**message, "content": [_without_data(part) for part in message["content"]]}
-        if isinstance(message.get("content"), list)
-        else message
-        for message in body["messages"]
-    ]
-    return orjson.dumps({**body, "messages": messages})
+def _request_json(body: dict[str, Any], size: int) -> tuple[bytes, int]:
+    """The request for the classifier, and an estimate of its tokens where not all of it is sent, else 0."""
+    return (orjson.dumps(body), 0) if size <= SMALL else _large(body)
 
 
-def _without_data(part: dict[str, Any]) -> dict[str, Any]:
-    return part if part["type"] == "text" else {"type": part["type"]}
+def _large(body: dict[str, Any]) -> tuple[bytes, int]:
+    """A large request as the router needs it, in few bytes, and an estimate of all its tokens.
+
+    Texts come by their ends, which is what the classifier reads of them; of parts, tools and calls only that there are any.
+    Of many messages the last ones stay, and one in front stands for what the others need.
+    """
+    messages = body["messages"]
+    tokens = describe("", messages).prompt_tokens
+    kept = [_short(message) for message in messages[-_MESSAGES:]]
+    if len(messages) > _MESSAGES and "vision" in required_capabilities({"messages": messages[:-_MESSAGES]}):
+        kept.insert(0, {"role": "system", "content": [{"type": "image_url"}]})
+    small: dict[str, Any] = {name: body[name] for name in _SCALARS if name in body}
+    small["messages"] = kept
+    if "tools" in required_capabilities(body):
+        small["tools"] = [{"type": "function"}]
+    answer = body.get("response_format")
+    if isinstance(answer, dict):
+        kind = answer.get("type")
+        small["response_format"] = {"type": kind if isinstance(kind, str) and len(kind) < _SHORT else ""}
+    return orjson.dumps(small), tokens
+
+
+def _short(message: dict[str, Any]) -> dict[str, Any]:
+    content = message.get("content")
+    if isinstance(content, list):
+        content = [
+            {"type": "text", "text": _ends(part.get("text") or "")}
+            if part["type"] == "text"
+            else {"type": part["type"][:_SHORT]}
+            for part in content[-_MESSAGES:]
+        ]
+    elif content is not None:
+        content = _ends(content)
+    return {"role": message["role"][:_SHORT], "content": content}
+
+
+def _ends(text: str) -> str:
+    return text if len(text) <= 2 * _END else f"{text[:_END]}\n{text[-_END:]}"

@@ -9,6 +9,7 @@ from router_backend.config.security import ApiKey
 from router_backend.core.tracing import TraceContext
 from router_backend.forwarding.request import Endpoint
 from router_backend.gateway.hints import ClientHints, take_hints
+from router_backend.gateway.http.bodies import off_loop
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.memory import Sessions
 from router_backend.gateway.runtime import Runtime
@@ -29,10 +30,11 @@ class CompletionRequest:
     key: str  # name of the API key
     request_id: str
     trace: TraceContext  # the client's
+    size: int  # bytes of the body
     started: float  # time.monotonic() when it came in
 
 
-def read_request(
+async def read_request(
     exchange: Exchange,
     raw: bytes,
     endpoint: Endpoint,
@@ -46,7 +48,7 @@ def read_request(
     Raises:
         ApiError: 400, body or hints are malformed; 403, the key may not name a policy.
     """
-    body = parse(raw, shape or SHAPES[endpoint])
+    body = await off_loop(len(raw), parse, raw, shape or SHAPES[endpoint])
     body.setdefault("model", AUTO)  # only a request for a decision alone may leave it out
     hints = take_hints(exchange.headers, body, runtime.config.names)
     if hints.policy:
@@ -59,5 +61,6 @@ def read_request(
         key=exchange.key,
         request_id=exchange.request_id,
         trace=exchange.trace,
+        size=len(raw),
         started=exchange.started,
     )

@@ -5,6 +5,7 @@ Values are the upstream's to judge (a temperature of 3 is fine for some servers)
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -13,6 +14,8 @@ import orjson
 from router_backend.forwarding.request import Endpoint
 from router_backend.gateway.http.errors import ApiError
 
+MAX_VALUES = 1_000_000  # of any kind; OpenAI takes 300,000 token ids in one request for embeddings
+MAX_FIELDS = 200_000  # objects, lists and fields of objects: each costs some hundred bytes of memory
 MAX_DEPTH = 100  # orjson writes at most 254 levels; nothing that is meant comes near
 
 
@@ -124,6 +127,8 @@ class FeedbackBody(msgspec.Struct):
 
 
 Shape = type[msgspec.Struct]
+_FIELDS = (b"{", b"[", b":")
+_TEXT = re.compile(rb'(?:[^"\\]{1,1000}+|\\.){0,5000}+', re.DOTALL)  # in pieces: others wait while one is matched
 
 SHAPES: dict[Endpoint, Shape] = {
     "chat/completions": Chat,
@@ -138,6 +143,9 @@ def parse(raw: bytes, shape: Shape) -> dict[str, Any]:
     Raises:
         ApiError: 400 with the place of the mistake in `param`; no value of the body is repeated in the message.
     """
+    if _too_many(raw):
+        limits = f"{MAX_VALUES:,} values or {MAX_FIELDS:,} objects, lists and fields"
+        raise ApiError(400, f"The request body holds more than {limits}", code="request_too_complex")
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -154,6 +162,28 @@ def parse(raw: bytes, shape: Shape) -> dict[str, Any]:
     if not body.get("messages", True):
         raise ApiError(400, "'messages' must hold at least one message", code="invalid_value", param="messages")
     return body
+
+
+def _too_many(raw: bytes) -> bool:
+    """Whether there is more in a body than is worth reading; asked of its bytes, before anything is built from it."""
+    if raw.count(b",") <= MAX_VALUES and sum(map(raw.count, _FIELDS)) <= MAX_FIELDS:
+        return False
+    values = fields = at = 0
+    while values <= MAX_VALUES and fields <= MAX_FIELDS:
+        quote = raw.find(b'"', at)
+        end = len(raw) if quote < 0 else quote
+        values += raw.count(b",", at, end)
+        fields += sum(raw.count(mark, at, end) for mark in _FIELDS)
+        if quote < 0:
+            return values > MAX_VALUES or fields > MAX_FIELDS
+        at = quote + 1
+        while raw[at : at + 1] not in (b'"', b""):
+            text = _TEXT.match(raw, at)
+            if text is None or text.end() == at:
+                return False  # no JSON; the parser says where
+            at = text.end()
+        at += 1
+    return True
 
 
 def _invalid(message: str) -> ApiError:

@@ -11,6 +11,7 @@ from router_backend.config import RouterConfig
 from router_backend.config.safety import THIS_MACHINE, Exposure
 from router_backend.gateway.accounting import Ledger
 from router_backend.gateway.completion import CompletionPipeline
+from router_backend.gateway.http.bodies import Bodies
 from router_backend.gateway.http.exchange import Handler
 from router_backend.gateway.keys.auth import Rates
 from router_backend.gateway.keys.budgets import Budgets
@@ -55,6 +56,7 @@ class Service:
         """Raises ValueError when an upstream's key, tokenizer or address is missing, or the extra that traces need."""
         limits, endpoint = settings.config.gateway, settings.config.telemetry.otlp_endpoint
         self.settings = settings
+        self.bodies = Bodies(limits.bodies_bytes)
         self.metrics = Metrics()
         self.budgets = Budgets()
         self.runtimes = Runtimes(

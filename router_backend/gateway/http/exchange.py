@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from router_backend.core.errors import OpenAIError
 from router_backend.core.ids import new_decision_id
 from router_backend.core.jsonio import dump
 from router_backend.core.tracing import PARENT, STATE, TraceContext, trace_context
+from router_backend.gateway.http.bodies import SMALL, Bodies
 from router_backend.gateway.http.errors import ApiError, ClientGone, Header, retry_after
 
 Message = MutableMapping[str, Any]
@@ -28,12 +29,13 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 class Exchange:
     """Request and response of one ASGI `http` scope. Used by one task, from `__init__` to the last byte."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.scope, self._receive, self._send = scope, receive, send
+    def __init__(self, scope: Scope, receive: Receive, send: Send, bodies: Bodies) -> None:
+        self.scope, self._receive, self._send, self._bodies = scope, receive, send, bodies
+        self._held = 0  # bytes of room for its body
         self.started = time.monotonic()
         self.method: str = scope["method"]
         self.path: str = scope["path"]
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.headers: dict[bytes, bytes] = _joined(scope["headers"])
         request_id = self.headers.get(b"x-request-id", b"")
         self.request_id = request_id.decode() if _REQUEST_ID.fullmatch(request_id) else new_decision_id()
         self.status = 0  # of the response; 499: the client left first
@@ -61,26 +63,28 @@ class Exchange:
         )
         return trace_context(parents, states)
 
-    async def body(self, limit: int, seconds: float) -> bytes:
-        """The whole request body.
+    async def body(self, limit: int, seconds: float, setting: str = "gateway.max_body_bytes") -> bytes:
+        """The whole request body. `setting`: the name of the limit, in the error.
 
         Raises:
             ApiError: compressed, more than `limit` bytes, or not there after `seconds`.
             ClientGone: the client left while sending.
         """
-        if self.headers.get(b"content-encoding", b"identity") not in (b"identity", b""):
+        if self.headers.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
             raise ApiError(415, "Send the body as it is: no content-encoding is read", code="unsupported_encoding")
         length = self.headers.get(b"content-length", b"")
         if b"expect" in self.headers and length.isdigit() and int(length[:20]) > limit:
-            raise _too_large(limit, close=True)  # nothing of it has been sent yet
+            raise _too_large(limit, setting, close=True)  # nothing of it has been sent yet
         until = time.monotonic() + seconds
         parts, size, more = [], 0, True
         while more:
             part, more = await self._piece(until, seconds)
             size += len(part)
             if size > limit:
-                await self._refuse(limit, size, more, until, seconds)
+                await self._refuse(limit, setting, size, more, until, seconds)
             parts.append(part)
+            if size > SMALL and not self._held:
+                await self._take_room(int(length) if length.isdigit() else limit, until)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _piece(self, until: float, seconds: float) -> tuple[bytes, bool]:
@@ -93,12 +97,28 @@ class Exchange:
             raise ClientGone
         return message.get("body", b""), message.get("more_body", False)
 
-    async def _refuse(self, limit: int, size: int, more: bool, until: float, seconds: float) -> NoReturn:
+    async def _take_room(self, size: int, until: float) -> None:
+        """Wait for room before the rest is read: meanwhile it stays with the client."""
+        try:
+            self._held = await self._bodies.take(size, max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            message = "Too many large requests are being answered (gateway.bodies_bytes); send it again later"
+            raise ApiError(
+                503, message, type="server_error", code="overloaded", retry_after=1, headers=_CLOSE
+            ) from None
+
+    def close(self) -> None:
+        """Give back the room of its body."""
+        if self._held:
+            self._bodies.give_back(self._held)
+            self._held = 0
+
+    async def _refuse(self, limit: int, setting: str, size: int, more: bool, until: float, seconds: float) -> NoReturn:
         """Read on and throw away, within reason: a client that is still sending would not see the answer."""
         while more and size < limit + _DISCARDED:
             part, more = await self._piece(until, seconds)
             size += len(part)
-        raise _too_large(limit, close=more)
+        raise _too_large(limit, setting, close=more)
 
     async def while_connected(self, work: Awaitable[T]) -> T:
         """Result of `work`, which is cancelled as soon as the client leaves (call it when the body has been read).
@@ -158,8 +178,16 @@ Handler = Callable[[Exchange], Awaitable[None]]
 """Answers the requests of one endpoint."""
 
 
-def _too_large(limit: int, close: bool) -> ApiError:
-    message = f"The request body is larger than {limit} bytes (gateway.max_body_bytes)"
+def _joined(headers: Iterable[Header]) -> dict[bytes, bytes]:
+    """Of a header in several lines all are one list, as HTTP has it (RFC 9110, 5.2)."""
+    joined: dict[bytes, bytes] = {}
+    for name, value in headers:
+        joined[name] = joined[name] + b", " + value if name in joined else value
+    return joined
+
+
+def _too_large(limit: int, setting: str, close: bool) -> ApiError:
+    message = f"The request body is larger than {limit} bytes ({setting})"
     return ApiError(413, message, code="request_too_large", headers=_CLOSE if close else [])
 
 

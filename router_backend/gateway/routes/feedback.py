@@ -29,7 +29,8 @@ class FeedbackHandler:
     async def __call__(self, exchange: Exchange) -> None:
         runtime = self._runtimes.current
         runtime.keys.admit(exchange, "feedback")
-        body = parse(await exchange.body(_MAX_BYTES, runtime.config.gateway.body_seconds), FeedbackBody)
+        seconds = runtime.config.gateway.body_seconds
+        body = parse(await exchange.body(_MAX_BYTES, seconds, "the limit of feedback"), FeedbackBody)
         decision_id, tags = body["decision_id"], body.get("tags")
         _check(body.keys() - FeedbackBody.__struct_fields__ == set(), "", f"Unknown fields; known: {_FIELDS}")
         _check(0 < len(decision_id) <= 64, "decision_id", "'decision_id' must be the id of a decision")

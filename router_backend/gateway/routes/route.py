@@ -25,7 +25,7 @@ class RouteHandler:
             key = runtime.keys.admit(exchange, "chat")
             limits = runtime.config.gateway
             raw = await exchange.body(limits.max_body_bytes, limits.body_seconds)
-            request = read_request(exchange, raw, "chat/completions", key, runtime, self._sessions, Route)
+            request = await read_request(exchange, raw, "chat/completions", key, runtime, self._sessions, Route)
             try:
                 decision = await ask(request.body, request, runtime, self._triton, _SECONDS, request.trace)
             except TritonError as error:

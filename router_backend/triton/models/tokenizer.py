@@ -76,7 +76,8 @@ class TritonPythonModel:
         features = describe(text, body["messages"])
         session = row.get("session_id", "")
         return RoutingHints(
-            prompt_tokens=features.prompt_tokens,
+            # A gateway sends long texts by their ends, and says how long all was.
+            prompt_tokens=_whole(_number(parameters, "prompt_tokens")) or features.prompt_tokens,
             japanese=features.japanese,
             code=features.code,
             needs=sorted(required_capabilities(body)),
@@ -110,6 +111,8 @@ def _names(text: str) -> list[str] | None:
 
 
 def _whole(value: object) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
