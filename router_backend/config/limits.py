@@ -12,7 +12,7 @@ Seconds = Annotated[float, Field(gt=0)]
 
 
 class Timeouts(Section):
-    """Seconds. An answer that isn't streamed knows only `connect` and `total`."""
+    """Seconds. An answer that can only come whole knows `connect` and `total`."""
 
     connect: Annotated[Seconds, Field(description="to open a connection")] = 2
     first_token: Annotated[Seconds, Field(description="from the call to the first chunk")] = 30

@@ -22,6 +22,13 @@ class OpenAIUpstream(Section):
     api_key_env: Annotated[str | None, Field(description="environment variable that holds the API key")] = None
     api_key_file: Annotated[str | None, Field(description="file that holds the API key (a mounted secret)")] = None
     headers: Annotated[dict[str, str], Field(description="extra request headers")] = {}
+    stream_options: Annotated[
+        bool,
+        Field(
+            description="false: the server refuses this field; its streams are asked for no usage, and answers that "
+            "aren't streamed to the client aren't streamed to the router either"
+        ),
+    ] = True
 
     example: ClassVar[str] = (
         '{kind: openai, base_url: "http://nim-llama3-8b:8000/v1", model: meta/llama3-8b-instruct, api_key_env: NIM_API_KEY}'

@@ -11,7 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import aiohttp
 
@@ -22,9 +22,11 @@ from router_backend.core.errors import (
     CONTEXT_LENGTH,
     QUEUE_FULL,
     Attempt,
+    Fault,
     OpenAIError,
     Verdict,
 )
+from router_backend.core.jsonio import dump
 from router_backend.forwarding.answers import Answer, StreamedAnswer, WholeAnswer
 from router_backend.forwarding.failure import Failure, ForwardError, no_answer, timed_out
 from router_backend.forwarding.guards.breaker import CircuitBreaker
@@ -36,6 +38,7 @@ from router_backend.forwarding.observer import Observer
 from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.request import ForwardRequest
 from router_backend.forwarding.stream.chunks import ChunkReader, read_body
+from router_backend.forwarding.stream.whole import WholeBuilder
 from router_backend.forwarding.upstreams.body import arm_body, usage_asked
 from router_backend.forwarding.upstreams.openai import OpenAIServer, new_session
 from router_backend.forwarding.upstreams.secrets import key_reader
@@ -72,6 +75,7 @@ class Engine:
         self._session: aiohttp.ClientSession | None = None
         self._budget = RetryBudget(config.retries.budget, config.retries.budget_minimum)
         self._rng = random.Random()
+        self._uncounted: set[str] = set()  # arms that streamed a whole answer to us without its usage
         self._arms = {model.name: self._arm(model) for model in config.models}
 
     def _arm(self, model: ModelConfig) -> Arm:
@@ -119,15 +123,16 @@ class Engine:
         trail: list[Attempt] = []
         calls = 1 if request.named else 1 + self.config.retries.fallbacks
         window = 0  # an arm must have a larger one, after a prompt that was too long
-        for name in request.arms:
+        for place, name in enumerate(request.arms):
             arm = self._known(name)
+            spare = calls > 1 and place + 1 < len(request.arms) and not request.named
             if calls == 0:
                 break
             if arm.config.context_window <= window:
                 trail.append(Attempt(name, CONTEXT_LENGTH))
                 continue
             try:
-                return await self._with_retries(arm, request, started, trail)
+                return await self._with_retries(arm, request, started, trail, spare)
             except Failure as failure:
                 trail.append(Attempt(name, failure.cause, failure.error))
                 if not failure.cause.falls_back or request.named:
@@ -146,8 +151,10 @@ class Engine:
             error = OpenAIError(message, 404, "invalid_request_error", "model_not_found", "model")
             raise ForwardError(error) from None
 
-    async def _with_retries(self, arm: Arm, request: ForwardRequest, started: float, trail: list[Attempt]) -> Answer:
-        """One arm, with retries.
+    async def _with_retries(
+        self, arm: Arm, request: ForwardRequest, started: float, trail: list[Attempt], spare: bool
+    ) -> Answer:
+        """One arm, with retries. `spare`: another arm could still answer.
 
         Raises:
             Failure: the arm's last.
@@ -156,7 +163,7 @@ class Engine:
         attempt = 1
         while True:
             try:
-                return await self._attempt(arm, request, started, trail, attempt)
+                return await self._attempt(arm, request, started, trail, attempt, spare)
             except Failure as failure:
                 if not failure.cause.retried or attempt >= retries.attempts:
                     raise
@@ -169,7 +176,7 @@ class Engine:
                 attempt += 1
 
     async def _attempt(
-        self, arm: Arm, request: ForwardRequest, started: float, trail: list[Attempt], attempt: int
+        self, arm: Arm, request: ForwardRequest, started: float, trail: list[Attempt], attempt: int, spare: bool
     ) -> Answer:
         """One call of one arm.
 
@@ -180,26 +187,49 @@ class Engine:
         streamed = request.endpoint != "embeddings" and bool(request.body.get("stream"))
         progress = Progress(arm=name, started=started, attempts=attempt, fallbacks=tuple(trail))
         left = max(0.0, started + timeouts.total - time.monotonic())
-        limit = "first_token" if streamed and timeouts.first_token < left else "total"
+        inside = spare and not streamed and self._streams_inside(arm, request)
+        limit = "first_token" if (streamed or inside) and timeouts.first_token < left else "total"
         slot = lease = None
         try:
-            async with asyncio.timeout(min(left, timeouts.first_token) if streamed else left):
+            async with asyncio.timeout(min(left, timeouts.first_token) if streamed or inside else left) as clock:
                 slot = await self._admit(arm)
                 permit = arm.breaker.enter()
                 if permit is None:
                     raise _resting(arm)
                 lease = Lease(progress, slot, permit, self._observer, streamed)
                 self._observer.attempt(name)
-                body = arm_body(arm.config, request)
-                call = Call(request.endpoint, body, streamed, request.request_id, request.trace)
-                lease.reply = await arm.upstream.start(call)
+                usage = not isinstance(arm.config.upstream, OpenAIUpstream) or arm.config.upstream.stream_options
+                body = arm_body(arm.config, request, inside=inside, usage=usage)
+                call = Call(request.endpoint, body, streamed or inside, request.request_id, request.trace)
+                try:
+                    lease.reply = await arm.upstream.start(call)
+                except Failure as refusal:
+                    if not ((streamed and usage and not usage_asked(request.body)) or inside) or not _refused(refusal):
+                        raise
+                    inside = False  # once again without what we added
+                    if not streamed:
+                        limit = "total"
+                        clock.reschedule(
+                            asyncio.get_running_loop().time() + started + timeouts.total - time.monotonic()
+                        )
+                    call = replace(call, body=arm_body(arm.config, request, usage=False), streamed=streamed)
+                    lease.reply = await arm.upstream.start(call)
                 if streamed:
                     reader = ChunkReader(progress, usage_asked(request.body))
                     live = LiveStream(lease, reader, timeouts)
                     return StreamedAnswer(progress, await live.begin(), live)
-                data = read_body(await lease.reply.body(), progress, request.endpoint)
-                lease.end(Verdict.WELL)
-                return WholeAnswer(progress, data)
+                if not inside:
+                    data = read_body(await lease.reply.body(), progress, request.endpoint)
+                    lease.end(Verdict.WELL)
+                    return WholeAnswer(progress, data)
+                builder, live = WholeBuilder(), LiveStream(lease, ChunkReader(progress, True), timeouts)
+                await live.first_of_whole(builder)
+            await live.rest_of_whole(builder)
+            data = read_body(dump(builder.body()), progress, request.endpoint)
+            if not progress.usage_known:
+                self._uncounted.add(name)
+            lease.end(Verdict.WELL)
+            return WholeAnswer(progress, data)
         except TimeoutError as error:
             failure = timed_out(limit, getattr(timeouts, limit), name)
             self._failed(slot, lease, failure)
@@ -210,6 +240,16 @@ class Engine:
         except BaseException:
             self._failed(slot, lease, None)
             raise
+
+    def _streams_inside(self, arm: Arm, request: ForwardRequest) -> bool:
+        """Whether a whole answer may come to us as a stream, so that silence is noticed while another arm has time.
+
+        Not where it would be another answer: TensorRT-LLM's `ensemble` detokenizes a stream's tokens one by one, and
+        the best of several can only be chosen at the end. Not where its usage would be missing.
+        """
+        upstream, name, body = arm.config.upstream, arm.config.name, request.body
+        able = isinstance(upstream, OpenAIUpstream) and upstream.stream_options and name not in self._uncounted
+        return able and request.endpoint != "embeddings" and not (body.get("best_of") or body.get("audio"))
 
     async def _admit(self, arm: Arm) -> Slot:
         if arm.breaker.blocked:
@@ -243,6 +283,12 @@ class Engine:
             await arm.upstream.aclose()
         if self._session:
             await self._session.close()
+
+
+def _refused(failure: Failure) -> bool:
+    """Whether the upstream refused a field about streaming."""
+    error = failure.error
+    return failure.cause.fault is Fault.CLIENT and "stream" in f"{error.param} {error.message}".lower()
 
 
 def _resting(arm: Arm) -> Failure:

@@ -8,15 +8,19 @@ import time
 
 from router_backend.config.limits import Timeouts
 from router_backend.core.errors import INTERNAL_ERROR, OpenAIError, Verdict
+from router_backend.core.jsonio import load
 from router_backend.core.records import Usage
-from router_backend.forwarding.failure import Failure, cut, timed_out
+from router_backend.forwarding.failure import Failure, cut, timed_out, unusable
 from router_backend.forwarding.lease import Lease
 from router_backend.forwarding.stream.chunks import ChunkReader
+from router_backend.forwarding.stream.whole import WholeBuilder
 
 _log = logging.getLogger(__name__)
 
 MAX_HELD_BYTES = 1024 * 1024
 """Events without content that are held back before the first content; beyond, the stream begins."""
+MAX_WHOLE_BYTES = 256 * 1024 * 1024
+"""Events of an answer that is put together here."""
 
 
 class LiveStream:
@@ -36,13 +40,7 @@ class LiveStream:
         Raises:
             Failure: the upstream failed first; nothing was handed out, so another call may be made.
         """
-        held, size = [], 0
-        while not self.ended:
-            payloads = await self._read()
-            held += payloads
-            size += sum(map(len, payloads))
-            if self._reader.content or self._reader.complete or size > MAX_HELD_BYTES:
-                break
+        held = await self._until_content()
         self.progress.first_token = time.monotonic() - self.progress.started
         self._lease.observer.first_token(self.progress.arm, self.progress.first_token)
         self._lease.permit.first_byte()
@@ -50,21 +48,47 @@ class LiveStream:
             self._lease.end(Verdict.WELL)
         return held
 
+    async def _until_content(self) -> list[bytes]:
+        held, size = [], 0
+        while not self.ended:
+            payloads = await self._read()
+            held += payloads
+            size += sum(map(len, payloads))
+            if self._reader.content or self._reader.complete or size > MAX_HELD_BYTES:
+                break
+        return held
+
+    async def first_of_whole(self, builder: WholeBuilder) -> None:
+        """As `begin`, for an answer that is handed out whole; `rest_of_whole` reads on.
+
+        Raises:
+            Failure: see `begin`.
+        """
+        for payload in await self._until_content():
+            builder.add(load(payload))
+
+    async def rest_of_whole(self, builder: WholeBuilder) -> None:
+        """Read to the end, within the limits `idle` and `total`.
+
+        Raises:
+            Failure: the upstream failed in the middle; the client has got nothing, so another call may be made.
+        """
+        size = 0
+        while not self.ended:
+            payloads = await self._within_limits()
+            size += sum(map(len, payloads))
+            if size > MAX_WHOLE_BYTES:
+                raise unusable(self.progress.arm, f"an answer of more than {MAX_WHOLE_BYTES} bytes")
+            for payload in payloads:
+                builder.add(load(payload))
+
     async def next(self) -> list[bytes] | None:
         """The next chunks for the client; None after the end. A failure becomes the last one, OpenAI's error object."""
         return None if self.ended or not self._lease.open else await self._limited()
 
     async def _limited(self) -> list[bytes]:
-        """`_read` within the time limits."""
-        now = asyncio.get_running_loop().time()
-        idle_ends = now + self._timeouts.idle
         try:
-            try:
-                async with asyncio.timeout_at(min(idle_ends, self._total)):
-                    payloads = await self._read()
-            except TimeoutError as error:
-                limit = "idle" if idle_ends < self._total else "total"
-                raise timed_out(limit, getattr(self._timeouts, limit), self.progress.arm) from error
+            payloads = await self._within_limits()
         except Exception as error:
             if not self._lease.open:
                 return []  # closed under us by `leave`
@@ -72,6 +96,16 @@ class LiveStream:
         if self.ended:
             self._lease.end(Verdict.WELL)
         return payloads
+
+    async def _within_limits(self) -> list[bytes]:
+        now = asyncio.get_running_loop().time()
+        idle_ends = now + self._timeouts.idle
+        try:
+            async with asyncio.timeout_at(min(idle_ends, self._total)):
+                return await self._read()
+        except TimeoutError as error:
+            limit = "idle" if idle_ends < self._total else "total"
+            raise timed_out(limit, getattr(self._timeouts, limit), self.progress.arm) from error
 
     def leave(self) -> bool:
         """The client left: the upstream call is cancelled. Returns whether it was still running."""

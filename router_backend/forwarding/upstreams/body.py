@@ -12,8 +12,13 @@ _LIMITS = ("max_completion_tokens", "max_tokens")
 _COMPLETION_TOKENS = 16  # of a text completion that sets no limit (OpenAI's API reference)
 
 
-def arm_body(model: ModelConfig, request: ForwardRequest) -> dict[str, Any]:
-    """A new body; the client's is left as it is. The upstream's name of the model is filled in by the upstream."""
+def arm_body(
+    model: ModelConfig, request: ForwardRequest, *, inside: bool = False, usage: bool = True
+) -> dict[str, Any]:
+    """A new body; the client's is left as it is. The upstream's name of the model is filled in by the upstream.
+
+    `inside`: streamed to us, though the client gets the answer whole. `usage`: ask for the usage chunk of a stream.
+    """
     body = filled(request.body, {name: value for name, value in model.defaults.items() if name != "stream"})
     if request.endpoint == "embeddings":
         return body
@@ -27,7 +32,9 @@ def arm_body(model: ModelConfig, request: ForwardRequest) -> dict[str, Any]:
             limit = body.get(name)
             if isinstance(limit, int):
                 body[name] = min(limit, cap) if limit >= 0 else cap  # llama.cpp takes -1 for no limit
-    if body.get("stream"):
+    if inside:
+        body["stream"] = True
+    if body.get("stream") and usage:
         # Without it most servers count nothing; the chunk is taken out again if the client didn't ask for it.
         options = body.get("stream_options")
         body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from time import time
+from typing import Any
 
 import aiohttp
 
@@ -21,7 +22,8 @@ from router_backend.forwarding.failure import (
     unreadable,
     unusable,
 )
-from router_backend.forwarding.stream.sse import EventTooLarge, SSEParser
+from router_backend.forwarding.stream.sse import DONE, EventTooLarge, SSEParser
+from router_backend.forwarding.stream.whole import as_chunk
 from router_backend.forwarding.upstreams.proxies import proxy_for
 from router_backend.forwarding.upstreams.upstream import Call
 
@@ -108,6 +110,9 @@ class OpenAIServer:
                 answer = None
             if isinstance(answer, dict) and not answer.get("choices") and error_fields(answer).get("message"):
                 raise error_answer(self._arm, answer)
+            if isinstance(answer, dict) and type(answer.get("choices")) is list and answer["choices"]:
+                reply.answered_whole(answer)  # it is paid for
+                return
             raise unusable(self._arm, f"{response.content_type} instead of text/event-stream")
 
     async def aclose(self) -> None:
@@ -120,11 +125,12 @@ class OpenAIServer:
 class HTTPReply:
     """See `Reply`."""
 
-    __slots__ = ("_arm", "_ended", "_lingering", "_parser", "_response")
+    __slots__ = ("_arm", "_ended", "_lingering", "_parser", "_response", "_whole")
 
     def __init__(self, arm: str, response: aiohttp.ClientResponse, lingering: set[asyncio.Task[None]]) -> None:
         self._arm, self._response, self._lingering = arm, response, lingering
         self._parser = SSEParser()
+        self._whole: list[bytes] = []
         self._ended = False
 
     async def body(self) -> bytes:
@@ -137,8 +143,15 @@ class HTTPReply:
                 raise unusable(self._arm, f"a body of more than {MAX_BODY_BYTES} bytes")
         return b"".join(parts)
 
+    def answered_whole(self, answer: dict[str, Any]) -> None:
+        """The answer came in one piece though a stream was asked for."""
+        self._whole = [dump(as_chunk(answer)), DONE]
+
     async def events(self) -> list[bytes]:
         """See `Reply.events`."""
+        if self._whole:
+            whole, self._whole = self._whole, []
+            return whole
         try:
             while data := await self._read():
                 events = self._parser.feed(data)
