@@ -115,8 +115,10 @@ async def test_a_refused_report_does_not_hold_up_the_others(
 
 
 async def test_an_outcome_that_can_not_be_written_down_is_lost_alone(
-    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Forwarding lets no such reason in; the queue must not depend on that.
+    monkeypatch.setattr("router_backend.forwarding.stream.schema.finish_reason", lambda reason: reason)
     upstream.script(Script(finish="\ud800"), Script())
     gateway = await serve(upstream, triton=triton)
     bad, good = [(await gateway.chat(model="a")).headers["x-router-decision-id"] for _ in range(2)]
