@@ -28,6 +28,7 @@ from router_backend.learning.outcome import outcome_of
 from router_backend.learning.recorder import Recorder
 from router_backend.triton.models import tensors
 from router_backend.triton.models.deployment import Deployment
+from router_backend.triton.models.execution import fail
 
 log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.02  # how soon a cancelled request is noticed
@@ -49,9 +50,19 @@ class Answering:
         self._running: set[Any] = set()
         self._deployment.watch(self._apply)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run an answer on the loop, from Triton's thread."""
-        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+    def spawn(self, work: Coroutine[Any, Any, None], sender: Any) -> None:
+        """Run an answer on the loop, from Triton's thread. However it ends, the response stream ends too."""
+
+        async def ended() -> None:
+            try:
+                await work
+            except asyncio.CancelledError:
+                fail(sender, "the request was cancelled", 499)
+            except Exception as error:
+                log.exception("an answer failed")
+                fail(sender, f"internal error ({type(error).__name__}); see the server's log", 500)
+
+        future = asyncio.run_coroutine_threadsafe(ended(), self.loop)
         self._running.add(future)
         future.add_done_callback(self._running.discard)
 
@@ -219,11 +230,3 @@ def _send(sender: Any, decision: RoutedDecision, progress: Progress, chunks: lis
             ]
         )
     )
-
-
-def fail(sender: Any, message: str, status: int) -> None:
-    codes = pb_utils.TritonError
-    code = {429: codes.UNAVAILABLE, 499: codes.CANCELLED, 503: codes.UNAVAILABLE}.get(status)
-    if code is None:
-        code = codes.INVALID_ARG if 400 <= status < 500 else codes.INTERNAL
-    sender.send(tensors.failure(message, code), flags=_FINAL)

@@ -13,10 +13,9 @@ import triton_python_backend_utils as pb_utils
 
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.tracing import TraceContext
-from router_backend.triton.models import process, tensors
-from router_backend.triton.models.answering import Answering, fail
+from router_backend.triton.models import execution, process, tensors
+from router_backend.triton.models.answering import Answering
 from router_backend.triton.models.forwarder import single_row
-from router_backend.triton.models.tensors import InvalidInput
 
 _ROUTE_INPUTS = frozenset(
     ("text_input", "messages", "request", "max_tokens", "policy", "session_id", "candidates", "previous_model")
@@ -29,20 +28,18 @@ class TritonPythonModel:
         self._answering = Answering()
 
     def execute(self, requests: list[Any]) -> None:
-        for request in requests:
-            sender = request.get_response_sender()
-            try:
-                body = tensors.chat_body(single_row(request))
-            except InvalidInput as error:
-                fail(sender, str(error), 400)
-                continue
-            # The request's tensors must not be touched after this call returns: the call to `route` is built here.
-            inputs = [tensor for tensor in request.inputs() if tensor.name() in _ROUTE_INPUTS]
-            parameters = tensors.parameters(request)
-            call = pb_utils.InferenceRequest(
-                model_name="route", requested_output_names=["decision"], inputs=inputs, parameters=parameters
-            )
-            self._answering.spawn(self._route_and_answer(call, body, sender, tensors.trace(request)))
+        execution.begin(requests, self._begin)
+
+    def _begin(self, request: Any, sender: Any) -> None:
+        body = tensors.chat_body(single_row(request))
+        # The request's tensors must not be touched after `execute` returns: the call to `route` is built here.
+        inputs = [tensor for tensor in request.inputs() if tensor.name() in _ROUTE_INPUTS]
+        # A request of this kind takes bool, int and str alone, so that numbers travel as text.
+        parameters = {name: str(value) for name, value in tensors.parameters(request).items()}
+        call = pb_utils.InferenceRequest(
+            model_name="route", requested_output_names=["decision"], inputs=inputs, parameters=parameters
+        )
+        self._answering.spawn(self._route_and_answer(call, body, sender, tensors.trace(request)), sender)
 
     def finalize(self) -> None:
         self._answering.close()

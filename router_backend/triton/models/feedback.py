@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +23,18 @@ from router_backend.state.credit import check_feedback
 from router_backend.state.inflight import add_feedback_many_waiting
 from router_backend.state.spend import periods
 from router_backend.state.store import StoreError, UnknownDecision
-from router_backend.triton.models import metrics, process, tensors
+from router_backend.triton.models import execution, metrics, process, tensors
 from router_backend.triton.models.deployment import Deployment
 from router_backend.triton.models.tensors import InvalidInput
 
 log = logging.getLogger(__name__)
 # The code in front of a message, and Triton's name of it.
-_CODES = {"NOT_FOUND": "NOT_FOUND", "INVALID_ARGUMENT": "INVALID_ARG", "UNAVAILABLE": "UNAVAILABLE"}
+_CODES = {
+    "NOT_FOUND": "NOT_FOUND",
+    "INVALID_ARGUMENT": "INVALID_ARG",
+    "UNAVAILABLE": "UNAVAILABLE",
+    "INTERNAL": "INTERNAL",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,9 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Scores of all waiting requests are one commit: durability costs a sync of the disk, not one a score."""
+        return execution.together(requests, self._answer)
+
+    def _answer(self, requests: Sequence[Any]) -> list[Any]:
         batch = [self._read(request) for request in requests]
         self._write([row for rows in batch if isinstance(rows, list) for row in rows if isinstance(row, _Score)])
         return [self._respond(rows) for rows in batch]
@@ -85,6 +94,9 @@ class TritonPythonModel:
             return _Refused("INVALID_ARGUMENT", str(error))
         except StoreError as error:
             return _unavailable(error)
+        except Exception as error:  # of this request alone; the others are answered
+            log.exception("a request could not be read")
+            return _Refused("INTERNAL", f"{type(error).__name__}; see the server's log")
 
     def _row(self, row: dict[str, Any]) -> _Score | _Records:
         if "records" in row:

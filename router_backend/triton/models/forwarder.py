@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from router_backend.core.decision import RoutedDecision
-from router_backend.triton.models import process, tensors
-from router_backend.triton.models.answering import Answering, fail
+from router_backend.triton.models import execution, process, tensors
+from router_backend.triton.models.answering import Answering
 from router_backend.triton.models.tensors import InvalidInput
 
 
@@ -19,20 +19,24 @@ class TritonPythonModel:
         self._answering = Answering()
 
     def execute(self, requests: list[Any]) -> None:
-        for request in requests:
-            sender = request.get_response_sender()
-            try:
-                row = single_row(request)
-                decision = RoutedDecision.from_json(row.pop("decision"))
-                body = tensors.chat_body(row)
-            except InvalidInput as error:
-                fail(sender, str(error), 400)
-                continue
-            trace = tensors.trace(request)
-            self._answering.spawn(self._answering.answer(decision, body, sender, trace, cancellable=False))
+        execution.begin(requests, self._begin)
+
+    def _begin(self, request: Any, sender: Any) -> None:
+        row = single_row(request)
+        decision = _decision(row.pop("decision", ""))
+        body = tensors.chat_body(row)
+        trace = tensors.trace(request)
+        self._answering.spawn(self._answering.answer(decision, body, sender, trace, cancellable=False), sender)
 
     def finalize(self) -> None:
         self._answering.close()
+
+
+def _decision(text: str) -> RoutedDecision:
+    try:
+        return RoutedDecision.from_json(text)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput("input decision isn't the decision of route, as JSON") from error
 
 
 def single_row(request: Any) -> dict[str, Any]:

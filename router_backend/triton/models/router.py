@@ -21,7 +21,7 @@ from router_backend.learning.recorder import Recorder
 from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.candidates import NoCandidate
 from router_backend.routing.router import Classified, Estimate, Router, UnknownPolicy
-from router_backend.triton.models import metrics, process, tensors
+from router_backend.triton.models import execution, metrics, process, tensors
 from router_backend.triton.models.deployment import Deployment
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class TritonPythonModel:
             log.warning("serving before the whole log of learning has been read")
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        return [self._answer(request) for request in requests]
+        return execution.each(requests, self._answer)
 
     def finalize(self) -> None:
         self._deployment.close(self._recorder, self._learner)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -39,12 +39,13 @@ class InvalidInput(ValueError):
     """An input that can't be honoured; the message names it and says what to do."""
 
 
-def rows(request: Any) -> Iterator[dict[str, Any]]:
+def rows(request: Any) -> list[dict[str, Any]]:
     """Each row of a request's batch as `{input name: value}`; strings decoded, missing optional inputs left out."""
     tensors = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
     count = max((len(array) for array in tensors.values()), default=0)
-    for row in range(count):
-        yield {name: _value(name, array[row]) for name, array in tensors.items() if array[row].size}
+    return [
+        {name: _value(name, array[row]) for name, array in tensors.items() if array[row].size} for row in range(count)
+    ]
 
 
 def _value(name: str, row: NDArray[Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from router_backend.prompts import BadRequest, describe, routing_text
 from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.capabilities import required_capabilities
 from router_backend.state.hashing import Hasher
-from router_backend.triton.models import process, tensors
+from router_backend.triton.models import execution, process, tensors
 from router_backend.triton.models.tensors import InvalidInput
 
 log = logging.getLogger(__name__)
@@ -36,13 +37,13 @@ class TritonPythonModel:
         self._hasher = Hasher.of(state_dir())
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        return [self._answer(request) for request in requests]
+        return execution.each(requests, self._answer)
 
     def _answer(self, request: Any) -> Any:
         received = time.monotonic()
         try:
             parameters = tensors.parameters(request)
-            encoded = [self._encode(row, parameters, received) for row in tensors.rows(request)]
+            encoded = [self._encode(row, parameters, received) for row in tensors.rows(request) or [{}]]
         except (InvalidInput, BadRequest) as error:
             return tensors.failure(str(error))
         width = max(len(ids) for ids, _, _ in encoded)
@@ -77,7 +78,7 @@ class TritonPythonModel:
         session = row.get("session_id", "")
         return RoutingHints(
             # A gateway sends long texts by their ends, and says how long all was.
-            prompt_tokens=_whole(_number(parameters, "prompt_tokens")) or features.prompt_tokens,
+            prompt_tokens=_whole(_number(parameters, "prompt_tokens", math.inf)) or features.prompt_tokens,
             japanese=features.japanese,
             code=features.code,
             needs=sorted(required_capabilities(body)),
@@ -87,8 +88,8 @@ class TritonPythonModel:
             session=self._hasher.hash(session) if session else "",
             prompt=self._hasher.hash(text),
             previous_model=row.get("previous_model", ""),
-            max_cost=_number(parameters, "max_cost"),
-            min_quality=_number(parameters, "min_quality"),
+            max_cost=_number(parameters, "max_cost", math.inf),
+            min_quality=_number(parameters, "min_quality", 1.0),
             received=received,
         )
 
@@ -116,11 +117,14 @@ def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
-def _number(parameters: dict[str, Any], name: str) -> float | None:
+def _number(parameters: dict[str, Any], name: str, highest: float) -> float | None:
     value = parameters.get(name)
     if value is None:
         return None
     try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"parameter {name} must be a number") from error
+        number = float("nan" if isinstance(value, bool) else value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number <= highest or not math.isfinite(number):
+        raise InvalidInput(f"parameter {name} must be a number from 0 to {highest:g}")
+    return number

@@ -19,7 +19,7 @@ class Answering:
     def __init__(self) -> None:
         self.asked: list[tuple[Any, dict[str, Any], bool]] = []
 
-    def spawn(self, work: Any) -> None:
+    def spawn(self, work: Any, sender: Any) -> None:
         asyncio.run(work)
 
     async def answer(self, decision: Any, body: dict[str, Any], sender: Any, trace: Any, cancellable: bool) -> None:
@@ -107,3 +107,44 @@ def test_route_gets_the_inputs_that_it_has_and_the_parameters(door: Any, route: 
     assert {tensor.name() for tensor in route.seen["inputs"]} == {"text_input", "policy"}
     assert route.seen["parameters"] == {"traceparent": "t"}
     assert door._answering.asked[0][2]  # only a model that is called directly hears that its client left
+
+
+@pytest.mark.parametrize(
+    ("given", "passed"),
+    [
+        ({"max_cost": 0.01, "min_quality": 1}, {"max_cost": "0.01", "min_quality": "1"}),
+        ({"max_cost": 1e-9}, {"max_cost": "1e-09"}),
+        ({"max_cost": 10**15}, {"max_cost": str(10**15)}),
+        ({"max_cost": True}, {"max_cost": "True"}),
+    ],
+)
+def test_numbers_go_to_route_as_text(
+    door: Any, route: type[RouteCall], given: dict[str, Any], passed: dict[str, str]
+) -> None:
+    """A request by business logic scripting takes no floats, and a failure to make one must not leave `execute`."""
+    if "bls" not in type(door).__module__:
+        pytest.skip("in the ensemble, Triton passes them on")
+    door.execute([Request(given, text_input=["Hi"])])
+    assert route.seen["parameters"] == passed
+
+
+def test_an_exception_never_leaves_execute(door: Any, route: type[RouteCall], monkeypatch: pytest.MonkeyPatch) -> None:
+    def raising(*_: Any, **__: Any) -> None:
+        raise SystemError("lost")
+
+    monkeypatch.setattr(door._answering, "spawn", raising)
+    request = Request(text_input=["Hi"], decision=[DECISION])
+    door.execute([request])
+    (response,) = request.sender.responses
+    assert request.sender.final
+    assert "SystemError" in response.error().message()
+    assert response.error().code() == "internal"
+
+
+@pytest.mark.parametrize("decision", ["", "{}", "[]", "nonsense", '{"model": 1, "else": 2}'])
+def test_a_decision_that_is_none_is_refused(door: Any, route: type[RouteCall], decision: str) -> None:
+    if "forwarder" not in type(door).__module__:
+        pytest.skip("it asks route itself")
+    request = Request(text_input=["Hi"], decision=[decision])
+    door.execute([request])
+    assert "input decision" in request.sender.responses[0].error().message()

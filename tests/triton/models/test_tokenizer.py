@@ -59,6 +59,11 @@ def test_hints_carry_what_the_router_needs(tokenizer: Any) -> None:
         (Request(text_input=["Hi"], candidates=["llama3-8b"]), "candidates isn't JSON"),
         (Request(text_input=["Hi"], candidates=["[1]"]), "array of model names"),
         (Request({"max_cost": "cheap"}, text_input=["Hi"]), "max_cost must be a number"),
+        (Request({"max_cost": "nan"}, text_input=["Hi"]), "max_cost must be a number"),
+        (Request({"max_cost": -1.0}, text_input=["Hi"]), "max_cost must be a number"),
+        (Request({"max_cost": True}, text_input=["Hi"]), "max_cost must be a number"),
+        (Request({"min_quality": "2"}, text_input=["Hi"]), "min_quality must be a number"),
+        (Request(), "no prompt"),
         (Request(request=['{"messages": "Hi"}']), "non-empty array"),
     ],
 )

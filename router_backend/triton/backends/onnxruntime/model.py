@@ -33,8 +33,10 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """One forward pass for requests of equal shapes (Triton batches no others), one response each."""
-        inputs = [[pb_utils.get_input_tensor_by_name(r, name).as_numpy() for name in self._inputs] for r in requests]
         try:
+            inputs = [
+                [pb_utils.get_input_tensor_by_name(r, name).as_numpy() for name in self._inputs] for r in requests
+            ]
             stacked = inputs[0] if len(inputs) == 1 else [np.concatenate(parts) for parts in zip(*inputs, strict=True)]
             outputs = self._session.run(self._outputs, dict(zip(self._inputs, stacked, strict=True)))
         except Exception as error:  # one error response each; an exception here would take the instance down
