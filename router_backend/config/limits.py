@@ -89,6 +89,14 @@ class GatewayConfig(Section):
     report_wait_ms: Annotated[
         float, Field(ge=0, description="how long the end of a routed answer waits until its outcome is durable")
     ] = 100.0
+    cors_origins: Annotated[
+        list[Annotated[str, Field(pattern=r"^(\*|https?://[^/*\s]+)$")]],
+        Field(description='web sites whose pages may call, such as "https://chat.example.org", or "*"; default: none'),
+    ] = []
+    allowed_hosts: Annotated[
+        list[str],
+        Field(description="names of this gateway, which browsers may use without keys; its addresses always count"),
+    ] = []
     playground: Annotated[bool, Field(description="serve the playground page")] = True
     drain_seconds: Annotated[float, Field(ge=0, description="how long running answers may go on after SIGTERM")] = 30.0
 

@@ -9,6 +9,7 @@ from router_backend.core.errors import OpenAIError
 from router_backend.gateway.http.access_log import log_access
 from router_backend.gateway.http.errors import ApiError, ClientGone
 from router_backend.gateway.http.exchange import Exchange, Handler, Receive, Scope, Send
+from router_backend.gateway.http.origins import answer_preflight, cors_headers
 from router_backend.gateway.service import GatewaySettings, Service
 
 _log = logging.getLogger("llm_router.gateway")
@@ -29,7 +30,11 @@ class App:
 
     async def _serve(self, exchange: Exchange) -> None:
         route = "none"
+        gateway = self.service.runtimes.current.config.gateway
+        exchange.cors = cors_headers(exchange, gateway.cors_origins)
         try:
+            if await answer_preflight(exchange):
+                return
             route, handler = self._find(exchange.method, exchange.path)
             await handler(exchange)
         except ClientGone:
@@ -46,7 +51,7 @@ class App:
         finally:
             exchange.close()
             self.service.metrics.responses.labels(route, exchange.status).inc()
-            if self.service.runtimes.current.config.gateway.access_log:
+            if gateway.access_log:
                 log_access(exchange, route)
 
     def _find(self, method: str, path: str) -> tuple[str, Handler]:

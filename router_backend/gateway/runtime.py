@@ -29,7 +29,7 @@ class Runtime:
 
     def __init__(self, config: RouterConfig, engine: CascadeEngine, rates: Rates, budgets: Budgets) -> None:
         self.config, self.engine, self.fingerprint = config, engine, fingerprint(config)
-        self.keys = Keys(config.security.api_keys, rates, budgets)
+        self.keys = Keys(config.security.api_keys, rates, budgets, config.gateway.allowed_hosts)
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()

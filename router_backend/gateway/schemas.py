@@ -57,9 +57,9 @@ class Chat(Sampled, kw_only=True):
 
 
 class ChatMessage(msgspec.Struct):
-    """Content is text, any list of parts, or null (with tool calls)."""
+    """Content is text, any list of parts, or null (an assistant's with tool calls). Roles are the model's to judge."""
 
-    role: Literal["developer", "system", "user", "assistant", "tool", "function"]
+    role: str
     content: str | list[ContentPart] | None = None
     name: str | None = None
     tool_calls: list[ToolCall] | None = None
@@ -127,6 +127,7 @@ class FeedbackBody(msgspec.Struct):
 
 
 Shape = type[msgspec.Struct]
+_SPEAKERS = ("user", "system", "developer")  # who say nothing but their content
 _FIELDS = (b"{", b"[", b":")
 _TEXT = re.compile(rb'(?:[^"\\]{1,1000}+|\\.){0,5000}+', re.DOTALL)  # in pieces: others wait while one is matched
 
@@ -161,6 +162,10 @@ def parse(raw: bytes, shape: Shape) -> dict[str, Any]:
         raise _invalid(str(error)) from None
     if not body.get("messages", True):
         raise ApiError(400, "'messages' must hold at least one message", code="invalid_value", param="messages")
+    for at, message in enumerate(body.get("messages", ())):
+        if message["role"] in _SPEAKERS and message.get("content") is None:
+            param = f"messages[{at}].content"
+            raise ApiError(400, f"{param!r} must be text or a list of parts", code="invalid_type", param=param)
     return body
 
 

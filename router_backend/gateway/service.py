@@ -92,6 +92,7 @@ class Service:
             "/v1/decisions/*": {"GET": DecisionHandler(runtimes, self._decisions)},
             "/v1/feedback": {"POST": FeedbackHandler(runtimes, triton, self.outcomes, metrics)},
             "/health/live": {"GET": live},
+            "/health": {"GET": ReadyHandler(runtimes, triton, self.outcomes)},
             "/health/ready": {"GET": ReadyHandler(runtimes, triton, self.outcomes)},
             "/metrics": {"GET": MetricsHandler(metrics)},
             "/admin/reload": {"POST": ReloadHandler(runtimes)},

@@ -40,6 +40,7 @@ class Exchange:
         self.request_id = request_id.decode() if _REQUEST_ID.fullmatch(request_id) else new_decision_id()
         self.status = 0  # of the response; 499: the client left first
         self.key = ""  # name of the API key
+        self.cors: list[Header] = []  # headers of the response, for a page of an allowed site
         self.log: dict[str, Any] = {}  # further fields of the access log
         self._complete = False
         self._gone = False
@@ -149,7 +150,7 @@ class Exchange:
     async def start(self, status: int, headers: Sequence[Header]) -> None:
         """Send the response's head; `x-request-id` is added to it."""
         self.status = status
-        head = [*headers, (b"x-request-id", self.request_id.encode())]
+        head = [*headers, *self.cors, (b"x-request-id", self.request_id.encode())]
         await self._send({"type": "http.response.start", "status": status, "headers": head})
 
     async def chunk(self, data: bytes, more: bool = True) -> None:

@@ -6,12 +6,13 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from router_backend.config.security import ApiKey, Scope
 from router_backend.core.addresses import is_loopback
 from router_backend.gateway.http.errors import ApiError
 from router_backend.gateway.http.exchange import Exchange
+from router_backend.gateway.http.origins import own_name_only, same_site_only
 from router_backend.gateway.keys.budgets import Budgets, limited
 
 KEY_PREFIX = "llmr-"
@@ -42,8 +43,11 @@ class Rates:
 class Keys:
     """The configured keys. Without any, everybody who can connect may do everything but `admin` from elsewhere."""
 
-    def __init__(self, keys: Sequence[ApiKey], rates: Rates, budgets: Budgets) -> None:
+    def __init__(
+        self, keys: Sequence[ApiKey], rates: Rates, budgets: Budgets, allowed_hosts: Collection[str] = ()
+    ) -> None:
         self._keys, self._rates, self._budgets = list(keys), rates, budgets
+        self._allowed_hosts = frozenset(name.lower() for name in allowed_hosts)
 
     def admit(self, exchange: Exchange, scope: Scope) -> ApiKey | None:
         """The key that a request shows, if it may use `scope`; its name is noted on the exchange. None: no keys are on.
@@ -52,7 +56,9 @@ class Keys:
             ApiError: 401 no or unknown key, 403 not its scope, 429 its rate or budget is used up.
         """
         if not self._keys:
-            _same_site_only(exchange)
+            same_site_only(exchange, even_allowed=scope == "admin")
+            if scope == "admin" or b"sec-fetch-site" in exchange.headers:  # only a browser can be led astray
+                self.own_name(exchange)
             if scope == "admin" and not is_loopback((exchange.scope.get("client") or ("",))[0]):
                 raise ApiError(403, "Without API keys /admin answers this machine only", code="insufficient_scope")
             return None
@@ -65,6 +71,11 @@ class Keys:
                 message = f"Rate limit reached: {per_minute} {'requests' if scope == 'chat' else scope} per minute"
                 raise ApiError(429, message, type="requests", code="rate_limit_exceeded", retry_after=wait)
         return key
+
+    def own_name(self, exchange: Exchange) -> None:
+        """Raises ApiError (403) when there are no keys and a request is for a host that isn't this one."""
+        if not self._keys:
+            own_name_only(exchange, self._allowed_hosts)
 
     def afford(self, key: ApiKey | None) -> None:
         """Raises ApiError (429) when a budget of the key is spent."""
@@ -98,9 +109,3 @@ class Keys:
                 headers=[(b"www-authenticate", b"Bearer")],
             )
         return match
-
-
-def _same_site_only(exchange: Exchange) -> None:
-    """Without keys a web page of any other site could use the models through its visitor's browser."""
-    if exchange.headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
-        raise ApiError(403, "Requests from other web sites need an API key", code="cross_site_request")

@@ -17,6 +17,7 @@ _ERRORS = {
     "401": "No API key, or an unknown one.",
     "403": "The key lacks the scope.",
     "404": "No such model, decision or URL.",
+    "405": "The URL knows other methods; `allow` lists them.",
     "408": "The body did not arrive in time.",
     "413": "The body is too large.",
     "415": "The body is compressed.",
@@ -46,6 +47,7 @@ def document() -> dict[str, Any]:
     components["Chat"]["properties"]["messages"]["minItems"] = 1
     components["Route"]["properties"]["messages"]["minItems"] = 1
     components["FeedbackBody"]["additionalProperties"] = False
+    components["FeedbackBody"]["properties"]["decision_id"] |= {"minLength": 1, "maxLength": 64}
     components["FeedbackBody"]["properties"]["score"] |= {"minimum": 0, "maximum": 1}
     components["Error"] = _error()
     models = {"200": _json("The models, `auto` first.", {"type": "object", "required": ["object", "data"]})}
@@ -78,6 +80,15 @@ def document() -> dict[str, Any]:
                 )
             },
             "/health/live": {"get": _operation("The process runs.", {"200": _json("It does.", {"type": "object"})})},
+            "/health": {
+                "get": {
+                    "summary": "A routed request would succeed.",
+                    "responses": {
+                        "200": _json("It would.", {"type": "object"}),
+                        "503": _json("It would not.", {"type": "object"}),
+                    },
+                }
+            },
             "/health/ready": {
                 "get": {
                     "summary": "A routed request would succeed.",

@@ -31,6 +31,8 @@ class PlaygroundHandler:
         self._runtimes, self._data = runtimes, (files(playground) / name).read_bytes()
 
     async def __call__(self, exchange: Exchange) -> None:
-        if not self._runtimes.current.config.gateway.playground:
+        runtime = self._runtimes.current
+        runtime.keys.own_name(exchange)
+        if not runtime.config.gateway.playground:
             raise ApiError(404, "The playground is off (gateway.playground)", code="unknown_url")
         await exchange.respond(200, self._data, _HEADERS, self._content_type)
