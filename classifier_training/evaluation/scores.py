@@ -72,8 +72,15 @@ def task_scores(probabilities: FloatArray, examples: Examples) -> TaskScores:
 
 def accuracy_by_coverage(confidence: FloatArray, correct: NDArray[np.bool_]) -> dict[str, float]:
     """Accuracy on the surest half, 60 %, … of the rows: what is left when the others go to the default."""
-    order = np.argsort(-confidence, kind="stable")
-    return {f"{share:.1f}": float(correct[order[: max(1, round(share * len(order)))]].mean()) for share in _COVERAGES}
+    order = np.argsort(-confidence)
+    expected = _mean_of_equals(correct.astype(np.float64), confidence)[order]
+    return {f"{share:.1f}": float(expected[: max(1, round(share * len(order)))].mean()) for share in _COVERAGES}
+
+
+def _mean_of_equals(values: NDArray[np.float64], keys: FloatArray) -> NDArray[np.float64]:
+    """[rows]: the mean of `values` over the rows of equal `keys`, so that no order among these decides a figure."""
+    _, group = np.unique(keys, return_inverse=True)
+    return np.asarray((np.bincount(group, values) / np.bincount(group))[group])
 
 
 def _by(keys: NDArray[np.str_], correct: NDArray[np.bool_]) -> dict[str, float]:
@@ -95,12 +102,13 @@ def complexity_scores(complexity: FloatArray, difficulty: FloatArray, sources: N
         if rows.sum() >= 20 and difficulty[rows].std() > 0:
             by_source[str(source)] = float(spearmanr(complexity[rows], difficulty[rows])[0])
     order = np.array_split(np.argsort(complexity), min(10, len(complexity)))
+    expected = _mean_of_equals(difficulty, complexity)
     return {
         "spearman": float(spearmanr(complexity, difficulty)[0]),
         "mae": float(np.abs(complexity - difficulty).mean()),
         "spearman_by_source": by_source,
         "calibration": [
-            {"predicted": float(complexity[rows].mean()), "actual": float(difficulty[rows].mean()), "count": len(rows)}
+            {"predicted": float(complexity[rows].mean()), "actual": float(expected[rows].mean()), "count": len(rows)}
             for rows in order
         ],
     }

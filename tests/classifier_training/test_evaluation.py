@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer import Typer
 from typer.testing import CliRunner
@@ -11,6 +12,7 @@ from classifier_training import commands
 from classifier_training.data import DataError
 from classifier_training.evaluation.feedback_log import evaluate_log
 from classifier_training.evaluation.leave_out import groups
+from classifier_training.evaluation.scores import accuracy_by_coverage
 from router_backend.contract import CARD_FILE, TASKS
 
 app = Typer()
@@ -48,6 +50,14 @@ def test_json_stands_alone_on_standard_output_with_the_promised_keys(
     for name in ("confusion.png", "reliability.png", "complexity.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     assert json.loads((tmp_path / "report.json").read_text()) == report
+
+
+def test_rows_of_equal_confidence_count_alike_in_whatever_order_they_stand() -> None:
+    confidence = np.array([0.9, 0.5, 0.5, 0.5, 0.5, 0.1], np.float32)
+    correct = np.array([True, True, True, False, False, False])
+    forward, backward = (accuracy_by_coverage(confidence[::step], correct[::step]) for step in (1, -1))
+    assert forward == pytest.approx(backward)
+    assert forward["0.5"] == pytest.approx(2 / 3)  # the surest row, and two of four at a half each
 
 
 def test_a_source_left_out_is_measured_by_a_model_that_never_saw_it(

@@ -144,10 +144,15 @@ def over_routing_rate(choice: NDArray[np.intp], quality: Floats, cost: Floats) -
 
 @dataclass(frozen=True, slots=True)
 class TwoModelCurve:
-    """Quality against the share of calls to the strong model, as a threshold on a router's score sweeps (RouteLLM)."""
+    """Quality against the share of calls to the strong model, as a threshold on a router's score sweeps (RouteLLM).
 
-    share: Floats  # [rows + 1], 0 … 1
-    quality: Floats  # [rows + 1]
+    A threshold can't part rows of equal scores, so there is a point after each distinct score. Between two points the curve is
+    a line: what a coin among the rows of equal scores gets on average.
+    """
+
+    share: Floats  # [distinct scores + 1], 0 … 1
+    quality: Floats  # [distinct scores + 1]
+    rows: NDArray[np.int64]  # [distinct scores]: rows of each score, the highest score first
 
     @property
     def gap_recovered(self) -> Floats:
@@ -159,16 +164,30 @@ class TwoModelCurve:
         return float(np.trapz(self.gap_recovered, self.share))
 
     def cpt(self, target: float) -> float:
-        """Call-performance threshold: the least share of strong calls that recovers `target` of the gap (CPT(x %))."""
-        reached = np.flatnonzero(self.gap_recovered >= target)
-        return float(self.share[reached[0]])
+        """Call-performance threshold: the least share of strong calls that recovers `target` of the gap (CPT(x %)).
+
+        A row alone with its score is called whole; among rows of equal scores a coin calls any share of them, as it does
+        where one score is all that there is.
+        """
+        recovered = self.gap_recovered
+        reached = int(np.flatnonzero(recovered >= target)[0])
+        if reached == 0 or (self.rows[reached - 1] == 1 and len(self.rows) > 1):
+            return float(self.share[reached])
+        ends = slice(reached - 1, reached + 1)
+        return float(np.interp(target, recovered[ends], self.share[ends]))
 
 
 def two_model_curve(score: Floats, weak: Floats, strong: Floats) -> TwoModelCurve:
-    """The curve of a router that prefers the strong model where `score` [rows] is high; weak, strong: [rows] qualities."""
-    order = np.argsort(-score, kind="stable")
-    gained = np.concatenate([[0.0], np.cumsum((strong - weak)[order])]) / len(score)
-    return TwoModelCurve(np.linspace(0.0, 1.0, len(score) + 1), weak.mean() + gained)
+    """The curve of a router that prefers the strong model where `score` [rows] is high; weak, strong: [rows] qualities.
+
+    Neither the order of the rows nor any rounding by it changes the curve.
+    """
+    order = np.lexsort((strong, weak, -score))
+    score, weak, strong = score[order], weak[order], strong[order]
+    last = np.flatnonzero(np.append(score[1:] != score[:-1], True))  # of each distinct score
+    gained = np.concatenate([[0.0], np.cumsum(strong - weak)[last]]) / len(score)
+    ends = np.concatenate([[0], last + 1])
+    return TwoModelCurve(ends / len(score), weak.mean() + gained, np.diff(ends))
 
 
 def aiq(cost: ArrayLike, quality: ArrayLike, low: float, high: float) -> float:

@@ -15,6 +15,8 @@ from router_backend.lab.replay.procedure import queries, teach
 from router_backend.lab.replay.runner import Grid, Replay
 
 Floats = NDArray[np.float64]
+# Sums in another order differ in the last digits: scores that agree in so many decimals are equal.
+_DECIMALS = 9
 
 
 def two_model_report(replay: Replay, grid: Grid) -> dict[str, dict[str, float]]:
@@ -61,4 +63,5 @@ def _scores(replay: Replay, grid: Grid, weak: int, strong: int) -> tuple[NDArray
         teach(policy, asked, known, course.bootstrap)
     means = np.array([policy.scores(asked[row]).means for row in rows])
     table = GroupTable(known).gap(replay.evaluated.groups[rows], weak, strong)
-    return rows, {"linucb": means[:, strong] - means[:, weak], "task_lookup": table}
+    gaps = {"linucb": means[:, strong] - means[:, weak], "task_lookup": table}
+    return rows, {name: gap.round(_DECIMALS) for name, gap in gaps.items()}

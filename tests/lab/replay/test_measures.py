@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -80,6 +82,44 @@ def test_cpt_is_the_least_share_of_strong_calls_that_recovers_the_gap() -> None:
     assert curve.cpt(0.5) == pytest.approx(0.5)
     assert curve.cpt(1 / 3) == pytest.approx(0.25)
     assert curve.quality[-1] == pytest.approx(1.0)
+
+
+outcomes = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.1, 0.2, 0.3]), *[st.sampled_from([0.0, 0.1, 1 / 3, 0.7, 1.0])] * 2),
+    min_size=1,
+    max_size=40,
+).filter(lambda rows: sum(strong - weak for _, weak, strong in rows) > 1e-6)
+
+
+@given(outcomes, st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_never_changes_what_two_models_are_judged_by(
+    rows: list[tuple[float, float, float]], order: random.Random
+) -> None:
+    moved = order.sample(rows, len(rows))
+    one, other = (two_model_curve(*np.array(found).T) for found in (rows, moved))
+    assert other.apgr() == one.apgr()
+    assert [other.cpt(target) for target in (0.2, 0.5, 0.8)] == [one.cpt(target) for target in (0.2, 0.5, 0.8)]
+
+
+@given(outcomes, st.floats(-1e6, 1e6))
+def test_a_score_that_tells_nothing_apart_is_random_routing(
+    rows: list[tuple[float, float, float]], score: float
+) -> None:
+    _, weak, strong = np.array(rows).T
+    curve = two_model_curve(np.full(len(rows), score), weak, strong)
+    assert curve.apgr() == pytest.approx(0.5)
+    assert curve.cpt(0.5) == pytest.approx(0.5)
+    assert curve.cpt(0.8) == pytest.approx(0.8)
+
+
+def test_no_threshold_parts_rows_of_equal_scores() -> None:
+    """Two scores of two rows each: the good row of each pair can't be called without the other."""
+    weak, strong = np.zeros(4), np.array([1.0, 0.0, 1.0, 1.0])
+    curve = two_model_curve(np.array([2.0, 2.0, 1.0, 1.0]), weak, strong)
+    assert curve.share.tolist() == [0, 0.5, 1]
+    assert curve.gap_recovered == pytest.approx(np.array([0, 1 / 3, 1]))
+    assert curve.cpt(1 / 6) == pytest.approx(0.25)
+    assert curve.cpt(0.5) == pytest.approx(0.625)
 
 
 def test_arena_score_at_its_ends_and_in_between() -> None:
