@@ -9,13 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from router_backend.user_files import DataError
+
 HELD_OUT_PERCENT = 8
 CALIBRATION_PERCENT = 4
 _SPLIT_SALT = "llm-router split:"
-
-
-class DataError(ValueError):
-    """Training or evaluation data that can't be used; the message names the file, the row and the remedy."""
 
 
 @dataclass(slots=True)

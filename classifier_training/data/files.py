@@ -5,15 +5,12 @@ from __future__ import annotations
 import glob
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from classifier_training.data.examples import DataError, Examples
+from classifier_training.data.examples import Examples
 from router_backend.contract import TASKS
-
-if TYPE_CHECKING:
-    import pandas as pd
+from router_backend.user_files import DataError, Table, from_frame, read_table
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 # What the sources of the project's own corpus start with.
@@ -49,51 +46,15 @@ def expand(patterns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def read_table(name: str) -> pd.DataFrame:
-    """One file, or one Hugging Face data set, as a table.
-
-    Raises:
-        DataError: unreadable, or of an unknown kind.
-    """
-    import pandas as pd
-
-    try:
-        if name.startswith(_HUGGING_FACE):
-            return _hugging_face(name)
-        if name.endswith((".csv", ".csv.gz")):
-            return pd.read_csv(name)
-        if name.endswith((".jsonl", ".jsonl.gz")):
-            return pd.read_json(name, lines=True)
-        if name.endswith(".parquet"):
-            return pd.read_parquet(name)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{name}: can't be read: {error}") from error
-    raise DataError(f"{name}: unknown kind of file; use .csv, .csv.gz, .jsonl or .parquet")
-
-
-def _hugging_face(name: str) -> pd.DataFrame:
+def _read(name: str) -> Table:
+    if not name.startswith(_HUGGING_FACE):
+        return read_table(name)
     try:
         from datasets import load_dataset
     except ImportError as error:
         raise DataError(f"{name}: Hugging Face data sets need the 'datasets' package: pip install datasets") from error
     owner_and_name, _, split = name.removeprefix(_HUGGING_FACE).partition(":")
-    table: pd.DataFrame = load_dataset(owner_and_name, split=split or "train").to_pandas()
-    return table
-
-
-def _texts(table: pd.DataFrame, column: str, name: str) -> list[str]:
-    if column not in table:
-        raise DataError(f"{name}: no column '{column}'; it has {', '.join(map(str, table.columns[:12]))}")
-    empty = table[column].isna()
-    if empty.any():
-        raise DataError(f"{name}: row {int(np.flatnonzero(empty)[0]) + 1} has no {column}")
-    return [str(text) for text in table[column]]
-
-
-def _strings(table: pd.DataFrame, column: str, default: str) -> Any:
-    if column not in table:
-        return np.array([default] * len(table), dtype=np.str_)
-    return table[column].fillna(default).astype(str).to_numpy(dtype=np.str_)
+    return from_frame(name, load_dataset(owner_and_name, split=split or "train").to_pandas())
 
 
 def load_prompts(patterns: Sequence[str]) -> Examples:
@@ -106,25 +67,22 @@ def load_prompts(patterns: Sequence[str]) -> Examples:
 
 
 def _prompts(name: str) -> Examples:
-    table = read_table(name)
-    texts = _texts(table, "text", name)
-    labels = _texts(table, "task", name)
+    table = _read(name)
+    texts = table.texts("text")
     index = {task: number for number, task in enumerate(TASKS)}
+    labels = table.texts("task")
     for row, label in enumerate(labels):
         if label not in index:
-            raise DataError(f"{name}: row {row + 1}: unknown task '{label}'; one of {', '.join(TASKS)}")
-    difficulty = np.full(len(texts), np.nan, dtype=np.float32)
-    if "difficulty" in table:
-        difficulty = table["difficulty"].to_numpy(dtype=np.float32)
-        outside = (difficulty < 0) | (difficulty > 1)
-        if outside.any():
-            raise DataError(f"{name}: row {int(np.flatnonzero(outside)[0]) + 1}: difficulty is outside [0, 1]")
+            raise DataError(f"{table.where(row)}: unknown task '{label}'; one of {', '.join(TASKS)}")
+    difficulty = np.full(len(texts), np.nan)
+    if "difficulty" in table.columns:
+        difficulty = table.numbers("difficulty", 0, 1)
     return Examples(
         texts,
         np.array([index[label] for label in labels], dtype=np.int64),
-        _strings(table, "source", Path(name).name),
-        _strings(table, "language", ""),
-        difficulty,
+        np.array(table.labels("source", Path(name).name), dtype=np.str_),
+        np.array(table.labels("language"), dtype=np.str_),
+        difficulty.astype(np.float32),
         np.empty((len(texts), 0), dtype=np.float32),
     )
 
@@ -145,13 +103,13 @@ def load_routing(patterns: Sequence[str], split: str = "train") -> Examples:
 
 
 def _routing(name: str, split: str) -> Examples:
-    table = read_table(name)
-    columns = [column for column in table if str(column).endswith(_SCORE)]
-    if "split" not in table or not columns:
+    table = _read(name)
+    columns = [column for column in table.columns if column.endswith(_SCORE)]
+    if "split" not in table.columns or not columns:
         raise DataError(f"{name}: routing data needs the columns 'prompt', 'split' and '<model>{_SCORE}'")
-    table = table[table["split"] == split]
-    texts = _texts(table, "prompt", name)
-    success = np.clip(table[columns].to_numpy(dtype=np.float32), 0, 1)
+    table = table.select([row for row, value in enumerate(table.columns["split"]) if value == split])
+    texts = table.texts("prompt")
+    success = np.clip(np.column_stack([table.numbers(column) for column in columns]), 0, 1).astype(np.float32)
     known = (~np.isnan(success)).sum(axis=1)
     difficulty = np.full(len(texts), np.nan, dtype=np.float32)
     enough = known >= _MODELS_FOR_DIFFICULTY
@@ -163,5 +121,5 @@ def _routing(name: str, split: str) -> Examples:
         np.array(["en"] * len(texts), dtype=np.str_),
         difficulty,
         success,
-        tuple(str(column).removesuffix(_SCORE) for column in columns),
+        tuple(column.removesuffix(_SCORE) for column in columns),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from classifier_training.data import DataError, Examples
 from classifier_training.evaluation.scores import complexity_scores, task_scores
 from router_backend.contract import TASKS
+from router_backend.user_files import json_objects
 
 
 def evaluate_log(path: Path) -> dict[str, object]:
@@ -27,7 +27,7 @@ def evaluate_log(path: Path) -> dict[str, object]:
     Raises:
         DataError: a line is no JSON object, a label is unknown, or no line has a label.
     """
-    rows = [_row(line, f"{path}: line {number}") for number, line in enumerate(_lines(path), 1) if line.strip()]
+    rows = [_checked(row, f"{path}: line {number}") for number, _, row in json_objects(path)]
     labelled = [row for row in rows if row.get("task_label")]
     if not labelled:
         raise DataError(f"{path}: none of {len(rows)} decisions has a `task_label`; feedback must name the right task")
@@ -58,20 +58,7 @@ def evaluate_log(path: Path) -> dict[str, object]:
     }
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror}") from error
-
-
-def _row(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}: no JSON: {error.msg}") from error
-    if not isinstance(row, dict):
-        raise DataError(f"{where}: not a JSON object")
+def _checked(row: dict[str, Any], where: str) -> dict[str, Any]:
     for key in ("task", "task_label"):
         if row.get(key) and row[key] not in TASKS:
             raise DataError(f"{where}: {key} '{row[key]}' is unknown; one of {', '.join(TASKS)}")

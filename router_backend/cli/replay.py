@@ -152,6 +152,7 @@ def evaluate_policy(
     from router_backend.config.policy import POLICY_SECTIONS, LinUCBPolicyConfig, policy_config
     from router_backend.lab.replay.decision_log import read_log
     from router_backend.lab.replay.log_policy import evaluate_on_log
+    from router_backend.lab.replay.offpolicy import PropensityError
 
     loaded = load_config(config) if config else None
     fields = (loaded.policy if loaded else LinUCBPolicyConfig()).model_dump(by_alias=True)
@@ -164,7 +165,10 @@ def evaluate_policy(
     if price is not None:
         fields["reward"]["lambda"] = price
     found = read_log(log)
-    result = evaluate_on_log(found.rows, policy_config(fields), loaded.models if loaded else None, taught)
+    try:
+        result = evaluate_on_log(found.rows, policy_config(fields), loaded.models if loaded else None, taught)
+    except PropensityError as error:
+        raise PropensityError(f"{log}: {error}") from error
     for reason, count in found.left_out.items():
         typer.echo(f"left out: {count} {reason}", err=True)
     _print_evaluation(str(fields["name"]), result, json)

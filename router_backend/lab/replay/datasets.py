@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from router_backend.user_files import DataError as DatasetError
+from router_backend.user_files import Table, read_table
+
 SCORE, COST = "__score", "__cost"
-
-
-class DatasetError(ValueError):
-    """A file that can't be replayed; says which column or row, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,38 +58,32 @@ def load_routing_data(path: Path, models: Sequence[str] | None = None) -> Routin
     Raises:
         DatasetError: an unreadable file, a missing column, an unknown model, or values out of range.
     """
-    import pandas as pd
-
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path}: can't be read as CSV or Parquet ({error})") from error
-    known = [column.removesuffix(SCORE) for column in frame.columns if column.endswith(SCORE)]
-    known = [model for model in known if f"{model}{COST}" in frame.columns]
+    table = read_table(path)
+    known = [column.removesuffix(SCORE) for column in table.columns if column.endswith(SCORE)]
+    known = [model for model in known if f"{model}{COST}" in table.columns]
     names = tuple(models) if models else tuple(known)
-    if "prompt" not in frame.columns or not known:
+    if "prompt" not in table.columns or not known:
         raise DatasetError(f"{path}: needs the columns prompt, task, <model>{SCORE} and <model>{COST}")
     if unknown := [name for name in names if name not in known]:
         raise DatasetError(f"{path}: no scores and costs of {unknown[0]!r}; the file has {', '.join(known)}")
     if len(names) < 2 or len(set(names)) < len(names):
         raise DatasetError(f"{path}: a replay needs at least two different models")
-    quality = frame[[f"{name}{SCORE}" for name in names]].to_numpy(np.float64)
-    cost = frame[[f"{name}{COST}" for name in names]].to_numpy(np.float64)
-    complete = np.isfinite(quality).all(1) & np.isfinite(cost).all(1) & frame["prompt"].notna().to_numpy()
+    quality = _numbers(table, [f"{name}{SCORE}" for name in names], 1.0, "scores must lie in 0..1")
+    cost = _numbers(table, [f"{name}{COST}" for name in names], np.inf, "costs must not be negative")
+    prompts = np.array(table.labels("prompt"), object)
+    complete = ~np.isnan(quality).any(1) & ~np.isnan(cost).any(1) & (prompts != "")
     if not complete.any():
         raise DatasetError(f"{path}: no row has scores and costs of all of {', '.join(names)}; choose other --models")
-    if quality[complete].min() < 0 or quality[complete].max() > 1 or cost[complete].min() < 0:
-        raise DatasetError(f"{path}: scores must lie in 0..1 and costs must not be negative")
-    tasks = _labels(frame, "task", "")
-    split = frame["split"].to_numpy() if "split" in frame.columns else np.full(len(frame), "eval")
-    if strange := sorted(set(map(str, split)) - {"train", "eval"}):
-        raise DatasetError(f"{path}: `split` is train or eval, found {strange[0]!r}")
+    tasks = np.array(table.labels("task"), object)
+    split = np.array(table.labels("split", "" if "split" in table.columns else "eval"), object)
+    if (strange := np.flatnonzero((split != "train") & (split != "eval"))).size:
+        raise DatasetError(f"{table.where(int(strange[0]))}: `split` is train or eval, found {split[strange[0]]!r}")
     whole = RoutingData(
         name=path.name.split(".")[0],
         models=names,
-        prompts=frame["prompt"].astype(str).to_numpy(object),
+        prompts=prompts,
         tasks=tasks,
-        groups=_labels(frame, "category", tasks),
+        groups=np.array(table.labels("category"), object) if "category" in table.columns else tasks,
         quality=quality,
         cost=cost,
         train=np.asarray(split == "train"),
@@ -99,7 +92,11 @@ def load_routing_data(path: Path, models: Sequence[str] | None = None) -> Routin
     return whole.rows(complete)
 
 
-def _labels(frame: Any, column: str, default: str | NDArray[np.object_]) -> NDArray[np.object_]:
-    labels = np.empty(len(frame), object)
-    labels[:] = frame[column].fillna("").astype(str) if column in frame.columns else default
-    return labels
+def _numbers(table: Table, columns: Sequence[str], high: float, rule: str) -> NDArray[np.float64]:
+    """[rows, columns], NaN where a cell is empty."""
+    found = np.column_stack([table.numbers(column) for column in columns])
+    outside = np.argwhere((found < 0) | (found > high))
+    if len(outside):
+        row, column = outside[0]
+        raise DatasetError(f"{table.where(int(row))}: {rule}, found {columns[column]} {found[row, column]:g}")
+    return found

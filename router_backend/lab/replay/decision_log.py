@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,6 +15,10 @@ from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.core.records import Decision
 from router_backend.lab.replay.offpolicy import PropensityError
 from router_backend.state import codec
+from router_backend.user_files import DataError, json_objects
+
+# Its weight would outvote a million other decisions.
+_LEAST_PROPENSITY = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +43,20 @@ def read_log(path: Path) -> DecisionLog:
     embedding spaces other than the most frequent one.
 
     Raises:
-        PropensityError: a line that is no decision, or a decision of a policy without a propensity in (0, 1].
+        PropensityError: a line that is no decision, whose score or cost is out of range, or a decision of a policy without a
+            propensity in (0, 1].
     """
     log, bad = DecisionLog([]), 0
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                decision = codec.decode(Decision, line)
-                extra: dict[str, Any] = orjson.loads(line)
-            except (codec.RecordError, orjson.JSONDecodeError) as error:
-                raise PropensityError(
-                    f"{path}:{number}: {error}; export the log with `llm-router state export FILE --decisions`"
-                ) from error
-            reason = _unusable(decision, extra)
-            if reason:
+    try:
+        for number, line, extra in json_objects(path):
+            reason, row = _row(f"{path}:{number}", line, extra)
+            if row is None:
                 log.left_out[reason] += 1
                 continue
-            if decision.propensity is None or not 0 < decision.propensity <= 1:
-                bad += 1
-            log.rows.append(Scored(decision, float(extra["score"]), float(extra["cost"])))
+            bad += row.decision.propensity is None or not 0 < row.decision.propensity <= 1
+            log.rows.append(row)
+    except DataError as error:
+        raise PropensityError(str(error)) from error
     if bad:
         raise PropensityError(
             f"{path}: {bad} of {len(log.rows)} decisions have no propensity in (0, 1]: no off-policy estimate is valid on this log;"
@@ -73,6 +70,35 @@ def read_log(path: Path) -> DecisionLog:
         )
     log.rows.sort(key=lambda row: row.decision.created)
     return log
+
+
+def _row(place: str, line: bytes, extra: dict[str, Any]) -> tuple[str, Scored | None]:
+    """A line as a row, or the reason why it is left out."""
+    try:
+        decision = codec.decode(Decision, line)
+    except codec.RecordError as error:
+        raise PropensityError(
+            f"{place}: {error}; export the log with `llm-router state export FILE --decisions`"
+        ) from error
+    if reason := _unusable(decision, extra):
+        return reason, None
+    propensity = decision.propensity
+    if propensity is not None and 0 < propensity < _LEAST_PROPENSITY:
+        raise PropensityError(
+            f"{place}: propensity is {propensity:g}: a choice as unlikely as that is not made;"
+            " log the probability that the chosen model had"
+        )
+    score, cost = _number(place, "score", extra["score"], 1.0), _number(place, "cost", extra["cost"], math.inf)
+    return "", Scored(decision, score, cost)
+
+
+def _number(place: str, name: str, value: Any, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise PropensityError(f"{place}: {name} is {value!r}, which is no number")
+    if not 0 <= value <= high:
+        limits = "below 0" if high == math.inf else f"outside 0..{high:g}"
+        raise PropensityError(f"{place}: {name} is {value:g}, {limits}")
+    return float(value)
 
 
 def _unusable(decision: Decision, extra: dict[str, Any]) -> str:

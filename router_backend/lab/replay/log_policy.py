@@ -55,6 +55,11 @@ def evaluate_on_log(
     arms = list(models) if models else _arms(rows)
     index = {arm.name: i for i, arm in enumerate(arms)}
     rest = [row for row in rest if row.decision.model in index]
+    if not rest:
+        logged = ", ".join(sorted({row.decision.model for row in rows}))
+        raise PropensityError(
+            f"none of the models that it chose ({logged}) is configured; there are {', '.join(index)}"
+        )
     # What a policy is rewarded for needn't put a price on cost; it is judged by one that does.
     priced = config.reward if isinstance(config.reward, PricedRewardConfig) else DifferenceRewardConfig()
     scale = priced.cost_scale_usd or _scale(rows)

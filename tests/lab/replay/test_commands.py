@@ -140,6 +140,36 @@ def test_rows_that_no_policy_chose_are_left_out_and_counted(folder: Path, tmp_pa
     assert "left out: 1 answered by another model than the chosen one" in result.output
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"score": 7}, "score is 7, outside 0..1"),
+        ({"score": "good"}, "score is 'good', which is no number"),
+        ({"cost": -1}, "cost is -1, below 0"),
+        ({"cost": True}, "cost is True, which is no number"),
+        ({"propensity": 1e-300}, "propensity is 1e-300"),
+    ],
+)
+def test_an_impossible_number_in_a_log_is_named_with_its_line(
+    folder: Path, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    rows = [orjson.loads(line) for line in (folder / "log.jsonl").read_bytes().splitlines()]
+    rows[5] |= change
+    spoilt = tmp_path / "spoilt.jsonl"
+    spoilt.write_bytes(b"\xef\xbb\xbf" + b"\n".join(map(orjson.dumps, rows)))
+    with pytest.raises(PropensityError, match=rf"spoilt\.jsonl:6: {message}"):
+        run("evaluate-policy", str(spoilt), "--policy", "ucb1")
+
+
+def test_a_log_of_other_models_than_the_configured_ones_names_both(folder: Path, tmp_path: Path) -> None:
+    config = tmp_path / "router.yaml"
+    config.write_text(
+        "version: 1\ndefault_model: mine\nmodels:\n  - {name: mine, upstream: {kind: local}, price: {input: 1, output: 1}, context_window: 8192}\n"
+    )
+    with pytest.raises(PropensityError, match=r"log\.jsonl: none of the models that it chose \(large, medium, small\)"):
+        run("evaluate-policy", str(folder / "log.jsonl"), "--config", str(config))
+
+
 def test_garbage_is_no_log(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"a": 1}\n')
