@@ -23,7 +23,9 @@ def _group() -> None:
 @keys.command()
 def new(
     name: Annotated[str, typer.Argument(help="Who uses it; stands in logs and limits.")],
-    scope: Annotated[list[str] | None, typer.Option(help="chat, feedback, policy or admin; may be repeated.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="chat, feedback, feedback_any, policy or admin; may be repeated.")
+    ] = None,
 ) -> None:
     """Make a key: shows it once, and the lines for `router.yaml`.
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from router_backend.config.base import Section
 
-Scope = Literal["chat", "feedback", "policy", "admin"]
+Scope = Literal["chat", "feedback", "feedback_any", "policy", "admin"]
 
 
 class ApiKey(Section):
@@ -21,7 +21,7 @@ class ApiKey(Section):
     scopes: Annotated[
         frozenset[Scope],
         Field(
-            description="what it may do; `policy`: name a policy of its own, `admin`: reload, and pages about others"
+            description="what it may do; `feedback_any`: score answers that other keys were given, `policy`: name a policy of its own, `admin`: reload, and pages about others"
         ),
     ] = frozenset({"chat", "feedback"})
     requests_per_minute: Annotated[int | None, Field(gt=0, description="more are refused; default: no limit")] = None

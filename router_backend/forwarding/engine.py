@@ -189,7 +189,7 @@ class Engine:
         left = max(0.0, started + timeouts.total - time.monotonic())
         inside = spare and not streamed and self._streams_inside(arm, request)
         limit = "first_token" if (streamed or inside) and timeouts.first_token < left else "total"
-        slot = lease = None
+        slot = lease = live = None
         try:
             async with asyncio.timeout(min(left, timeouts.first_token) if streamed or inside else left) as clock:
                 slot = await self._admit(arm)
@@ -238,6 +238,10 @@ class Engine:
             self._failed(slot, lease, failure)
             raise
         except BaseException:
+            if lease:  # it was called: what it has read and written is paid for
+                if live:
+                    live.estimate()
+                request.left.append(progress)
             self._failed(slot, lease, None)
             raise
 

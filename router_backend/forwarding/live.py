@@ -17,6 +17,7 @@ from router_backend.forwarding.stream.whole import WholeBuilder
 
 _log = logging.getLogger(__name__)
 
+_BYTES_PER_TOKEN = 4
 MAX_HELD_BYTES = 1024 * 1024
 """Events without content that are held back before the first content; beyond, the stream begins."""
 MAX_WHOLE_BYTES = 256 * 1024 * 1024
@@ -112,14 +113,14 @@ class LiveStream:
         if not self._lease.open:
             return False
         self.progress.status = 499
-        self._estimate()
+        self.estimate()
         self._lease.end(Verdict.NOTHING)
         return True
 
     def _failed(self, failure: Failure) -> bytes:
         self.ended = True
         self.progress.error = failure.cause
-        self._estimate()
+        self.estimate()
         self._lease.observer.failed(self.progress.arm, failure.cause)
         self._lease.end(failure.cause.verdict)
         return failure.error.json()
@@ -155,10 +156,12 @@ class LiveStream:
                 break
         return payloads
 
-    def _estimate(self) -> None:
-        """Without the usage chunk, content chunks stand for tokens; `usage_known` stays false."""
+    def estimate(self) -> None:
+        """Without the usage chunk, content chunks stand for tokens, or their text, where they hold more than one token
+        each; `usage_known` stays false."""
         if not self.progress.usage_known:
-            self.progress.usage = Usage(completion=self._reader.content)
+            tokens = max(self._reader.content, self._reader.written // _BYTES_PER_TOKEN)
+            self.progress.usage = Usage(completion=tokens)
 
 
 def _own_fault(arm: str, error: Exception) -> Failure:

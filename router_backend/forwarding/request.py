@@ -24,6 +24,7 @@ class ForwardRequest:
     request_id: str = ""
     trace: TraceContext = field(default_factory=dict)  # of the caller, for the upstream
     discarded: list[Progress] = field(default_factory=list)  # a cascade fills it: its answers and its judge's, so far
+    left: list[Progress] = field(default_factory=list)  # the call that was running when the client left
 
     @property
     def spent(self) -> tuple[Expense, ...]:

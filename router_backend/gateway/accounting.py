@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from router_backend.config import RouterConfig
@@ -10,7 +12,7 @@ from router_backend.core.pricing import savings
 from router_backend.core.records import Outcome
 from router_backend.forwarding.failure import ForwardError
 from router_backend.forwarding.progress import Progress
-from router_backend.forwarding.request import ForwardRequest
+from router_backend.forwarding.request import Endpoint, ForwardRequest
 from router_backend.gateway.http.errors import ClientGone
 from router_backend.gateway.keys.budgets import Budgets
 from router_backend.gateway.memory import Decisions, Remembered, Sessions
@@ -20,6 +22,7 @@ from router_backend.gateway.plan import Plan
 from router_backend.gateway.request import CompletionRequest
 from router_backend.gateway.traces import NoTrace, Trace
 from router_backend.learning.outcome import outcome_of
+from router_backend.prompts.features import describe, estimate_tokens
 
 
 class Ledger:
@@ -86,7 +89,7 @@ class Account:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         """Where no end was entered the client went away, or the gateway failed; what the answer had cost is kept."""
         left = isinstance(error, ClientGone | asyncio.CancelledError)
-        self._close(self.progress or self._unanswered(), 499 if left else 500)
+        self._close(self.progress or self._running() or self._unanswered(), 499 if left else 500)
 
     def failed(self, error: ForwardError) -> None:
         """No model answered."""
@@ -105,6 +108,14 @@ class Account:
         if self._plan.kind == "routed" and wait:
             await self._ledger.durable(self._plan.decision.decision_id, wait)
 
+    def _running(self) -> Progress | None:
+        """Of the call that the client didn't wait for; None: there was none."""
+        if not self._forward.left:
+            return None
+        progress = self._forward.left[-1]
+        progress.discarded = self._forward.spent
+        return progress
+
     def _unanswered(self) -> Progress:
         """Of a request without an answer: a cascade may have spent something nevertheless."""
         return Progress(arm=self._plan.arms[0], started=self._request.started, discarded=self._forward.spent)
@@ -114,6 +125,10 @@ class Account:
             return
         self._closed = True
         request, plan = self._request, self._plan
+        if status == 499 and not progress.usage_known and (self.progress or self._forward.left):
+            # The model has read the prompt, whoever left before it said how long it was.
+            tokens = prompt_tokens(request.endpoint, request.body)
+            progress.usage = replace(progress.usage, prompt=max(progress.usage.prompt, tokens))
         outcome = outcome_of(
             plan.decision.decision_id, progress, status, self._config, started=request.started, key=request.key
         )
@@ -133,6 +148,20 @@ class Account:
             "error": progress.error.label if progress.error else None,
             "upstream_ms": None if progress.latency is None else round(progress.latency * 1000, 2),
         }
+
+
+def prompt_tokens(endpoint: Endpoint, body: Mapping[str, Any]) -> int:
+    """An estimate, from what the client sent."""
+    if endpoint == "chat/completions":
+        return describe("", body["messages"]).prompt_tokens
+    prompts = body["input" if endpoint == "embeddings" else "prompt"]
+    return sum(map(_tokens, [prompts] if isinstance(prompts, str) else prompts))
+
+
+def _tokens(prompt: Any) -> int:
+    if isinstance(prompt, str):
+        return estimate_tokens(prompt)
+    return len(prompt) if isinstance(prompt, list) else 1  # token ids
 
 
 def _scored(request: CompletionRequest) -> bool:

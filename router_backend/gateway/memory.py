@@ -89,7 +89,11 @@ class Decisions:
         self._remembered.put(decision.decision_id, remembered)
         return remembered
 
+    def find(self, decision_id: str) -> Remembered | None:
+        """A decision, whoever may read it."""
+        return self._remembered.get(decision_id)
+
     def get(self, key: str, decision_id: str) -> Remembered | None:
         """A decision that this key may read."""
-        remembered = self._remembered.get(decision_id)
+        remembered = self.find(decision_id)
         return remembered if remembered is not None and remembered.key == key else None

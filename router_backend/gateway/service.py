@@ -90,7 +90,7 @@ class Service:
             "/v1/models/*": {"GET": ModelHandler(runtimes)},
             "/v1/route": {"POST": RouteHandler(runtimes, triton, self._sessions, self._decisions)},
             "/v1/decisions/*": {"GET": DecisionHandler(runtimes, self._decisions)},
-            "/v1/feedback": {"POST": FeedbackHandler(runtimes, triton, self.outcomes, metrics)},
+            "/v1/feedback": {"POST": FeedbackHandler(runtimes, triton, self.outcomes, self._decisions, metrics)},
             "/health/live": {"GET": live},
             "/health": {"GET": ReadyHandler(runtimes, triton, self.outcomes)},
             "/health/ready": {"GET": ReadyHandler(runtimes, triton, self.outcomes)},

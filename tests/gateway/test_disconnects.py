@@ -164,3 +164,48 @@ async def test_usage_is_kept_when_the_client_leaves(
     assert kept["status"] == 499
     assert kept["usage"]["completion"] > 0
     assert kept["cost"] > 0
+
+
+PROMPT = "word " * 4_000  # some 5,000 tokens
+
+
+async def test_who_leaves_before_the_usage_pays_for_what_was_read_and_written(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    upstream.script(Script(text=["four" * 1_000] * 3, hang_after=4))  # few chunks, of a thousand tokens each
+    gateway = await serve(upstream, triton=triton)
+    await open_and_leave(gateway, after=4, messages=[{"role": "user", "content": PROMPT}])
+    kept = await outcome(triton)
+    assert kept["status"] == 499
+    assert kept["usage"]["completion"] == pytest.approx(3_000, rel=0.1)
+    assert kept["usage"]["prompt"] == pytest.approx(5_000, rel=0.1)
+    assert kept["cost"] == pytest.approx((5_000 + 2 * 3_000) / 1e6, rel=0.1)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_leaves_before_any_answer_pays_for_the_prompt(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, stream: bool
+) -> None:
+    upstream.script(Script(latency=math.inf))
+    gateway = await serve(upstream, triton=triton)
+    await abort(gateway, upstream, stream=stream, messages=[{"role": "user", "content": PROMPT}])
+    kept = await outcome(triton)
+    assert kept["status"] == 499
+    assert kept["usage"]["prompt"] == pytest.approx(5_000, rel=0.1)
+    assert kept["cost"] == pytest.approx(5_000 / 1e6, rel=0.1)
+
+
+async def test_a_whole_answer_that_is_left_costs_what_was_written_of_it(
+    serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    upstream.script(Script(text=["four" * 1_000] * 3, hang_after=4))
+    gateway = await serve(upstream, second, triton=triton)
+    _, writer = await connect(gateway, model="auto", messages=[{"role": "user", "content": PROMPT}])
+    async with asyncio.timeout(10):
+        while upstream.written < 12_000:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)  # until the gateway has read it
+    writer.close()
+    kept = await outcome(triton)
+    assert kept["usage"]["completion"] == pytest.approx(3_000, rel=0.1)
+    assert kept["cost"] == pytest.approx((5_000 + 2 * 3_000) / 1e6, rel=0.1)

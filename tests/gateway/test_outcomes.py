@@ -13,6 +13,7 @@ import pytest
 
 from router_backend.gateway.app import create_app
 from tests.gateway.conftest import Running, Serve
+from tests.gateway.keys.test_auth import key_config
 from tests.gateway.test_requests import check_error
 from tests.support.scripted_triton import Refusal, ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream
@@ -34,9 +35,38 @@ async def test_feedback_answers_with_the_reward(
 ) -> None:
     gateway = await serve(upstream, triton=triton)
     decision = (await gateway.chat()).headers["x-router-decision-id"]
-    response = await give(gateway, decision, 0.5, cost_usd=0.25, task="math", tags={"a": 1})
+    response = await give(gateway, decision, 0.5, cost_usd=20e-6, task="math", tags={"a": 1})
     assert response.json() == {"object": "feedback", "decision_id": decision, "accepted": True, "reward": 0.375}
     assert triton.scores == [(decision, 0.5)]
+
+
+async def test_a_cost_is_bounded_by_the_answer_and_the_prices(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    gateway = await serve(upstream, triton=triton)
+    decision = (await gateway.chat()).headers["x-router-decision-id"]  # 13e-6 USD
+    for cost in (1e6, 0.25, 27e-6):
+        assert check_error(await give(gateway, decision, cost_usd=cost), 400)["param"] == "cost_usd"
+    triton.decisions["older"] = {}  # of which this gateway knows nothing any more
+    assert check_error(await give(gateway, "older", cost_usd=1e6), 400)["param"] == "cost_usd"
+    assert not triton.scores
+    assert (await give(gateway, "older", cost_usd=1e-3)).status_code == 200
+    assert (await give(gateway, decision, cost_usd=25e-6)).status_code == 200
+
+
+async def test_feedback_belongs_to_the_key_of_the_decision(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    (owner, a), (other, b) = key_config("owner"), key_config("other")
+    judge, c = key_config("judge", scopes=["feedback", "feedback_any"])
+    gateway = await serve(upstream, triton=triton, security={"api_keys": [a, b, c]})
+    decision = (await gateway.chat(headers=owner)).headers["x-router-decision-id"]
+    body = {"decision_id": decision, "score": 1}
+    refused = await gateway.http.post("/v1/feedback", json=body, headers=other)
+    assert check_error(refused, 404)["code"] == "decision_not_found"
+    assert not triton.scores
+    for headers in (owner, judge):
+        assert (await gateway.http.post("/v1/feedback", json=body, headers=headers)).status_code == 200
 
 
 @pytest.mark.parametrize(

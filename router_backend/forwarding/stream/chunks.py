@@ -40,6 +40,7 @@ class ChunkReader:
         "complete",
         "content",
         "done",
+        "written",
     )
 
     def __init__(self, progress: Progress, usage_asked: bool) -> None:
@@ -55,6 +56,7 @@ class ChunkReader:
         self.complete = False
         self.done = False
         self.content = 0
+        self.written = 0  # bytes of text in them
 
     def take(self, data: bytes) -> bytes | None:
         """The chunk's JSON as the client gets it, or None if it isn't for the client.
@@ -122,17 +124,29 @@ class ChunkReader:
         delta = choice.get("delta")
         if type(delta) is not dict:
             self.content += bool(choice.get("text"))
+            self._count(choice.get("text"))
             return False
         calls = delta.get("tool_calls")
         try:
             changed = self._tools.repair(index, calls) if calls else False
         except TooManyCalls as error:
             raise unusable(self._arm, str(error)) from error
+        found = 0
         for key, value in delta.items():
             if value and key != "role":
-                self.content += 1
-                break
+                found = 1
+                self._count(value)
+        self.content += found
         return changed
+
+    def _count(self, value: Any) -> None:
+        if type(value) is str:
+            self.written += len(value) if value.isascii() else len(value.encode("utf-8", "replace"))
+        elif type(value) is list:  # calls of tools
+            for call in value:
+                function = call.get("function") if type(call) is dict else None
+                if type(function) is dict:
+                    self._count(function.get("arguments"))
 
     def _follow(self, index: int, choice: dict[str, Any]) -> bool:
         theirs = choice["finish_reason"]

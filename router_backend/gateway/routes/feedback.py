@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import orjson
 
+from router_backend.config import RouterConfig
 from router_backend.contract import TASKS
+from router_backend.core.pricing import answer_cost
+from router_backend.core.records import Outcome, Usage
 from router_backend.gateway.http.errors import ApiError
 from router_backend.gateway.http.exchange import Exchange
+from router_backend.gateway.memory import Decisions
 from router_backend.gateway.metrics import Metrics
 from router_backend.gateway.outcome_queue import OutcomeQueue
 from router_backend.gateway.runtime import Runtimes
@@ -17,18 +21,27 @@ _CALL_SECONDS = 5.0
 _WAIT_SECONDS = 2.0
 _MAX_BYTES = 64 * 1024
 _MAX_TAGS = 4096
+_TOLERANCE = 2.0  # of a cost: discounts and surcharges are real, other magnitudes are not
 _FIELDS = ", ".join(FeedbackBody.__struct_fields__)
 
 
 class FeedbackHandler:
     """POST of one score."""
 
-    def __init__(self, runtimes: Runtimes, triton: TritonClient, outcomes: OutcomeQueue, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        runtimes: Runtimes,
+        triton: TritonClient,
+        outcomes: OutcomeQueue,
+        decisions: Decisions,
+        metrics: Metrics,
+    ) -> None:
         self._runtimes, self._triton, self._outcomes, self._metrics = runtimes, triton, outcomes, metrics
+        self._decisions = decisions
 
     async def __call__(self, exchange: Exchange) -> None:
         runtime = self._runtimes.current
-        runtime.keys.admit(exchange, "feedback")
+        key = runtime.keys.admit(exchange, "feedback")
         seconds = runtime.config.gateway.body_seconds
         body = parse(await exchange.body(_MAX_BYTES, seconds, "the limit of feedback"), FeedbackBody)
         decision_id, tags = body["decision_id"], body.get("tags")
@@ -42,6 +55,13 @@ class FeedbackHandler:
         _check(len(tags_json) <= _MAX_TAGS, "tags", f"'tags' must fit in {_MAX_TAGS} bytes of JSON")
         exchange.log["decision_id"] = decision_id
         await self._outcomes.settled(decision_id, _WAIT_SECONDS)
+        known = self._decisions.find(decision_id)
+        if known and known.key != exchange.key and not (key and "feedback_any" in key.scopes):
+            self._metrics.feedback.labels("unknown_decision").inc()
+            raise _unknown()  # whose it is is nobody else's business
+        highest = highest_cost(runtime.config, known.outcome if known else None)
+        message = f"'cost_usd' is more than this answer can have cost: at most {highest:.6g} USD by the models' prices"
+        _check(cost is None or cost <= highest, "cost_usd", message)
         try:
             reward = await self._triton.feedback(decision_id, body["score"], cost, task, tags_json, _CALL_SECONDS)
         except TritonError as error:
@@ -55,6 +75,25 @@ class FeedbackHandler:
         await exchange.json({"object": "feedback", "decision_id": decision_id, "accepted": True, "reward": reward})
 
 
+def highest_cost(config: RouterConfig, outcome: Outcome | None) -> float:
+    """USD that an answer can have cost: twice what its tokens cost at the price of the model that answered.
+
+    Where its tokens aren't known: of the largest context window, at the highest price. Where no model has a price: 1.
+    """
+    prices = {model.name: model.price for model in config.models}
+    window = max(model.context_window for model in config.models)
+    if outcome is None or outcome.cost is None:
+        usage = Usage(prompt=window, completion=window)
+        return _TOLERANCE * max(answer_cost(price, usage) for price in prices.values()) or 1.0
+    highest = max(answer_cost(price, outcome.usage) for price in prices.values())
+    return _TOLERANCE * (outcome.cost or highest) or 1.0
+
+
+def _unknown() -> ApiError:
+    message = "No decision with this id: never made, not yet stored, past its retention, or another key's"
+    return ApiError(404, message, code="decision_not_found", param="decision_id")
+
+
 def _check(fine: bool, param: str, message: str) -> None:
     if not fine:
         raise ApiError(400, message, code="invalid_value", param=param or None)
@@ -63,8 +102,7 @@ def _check(fine: bool, param: str, message: str) -> None:
 def _refusal(error: TritonError) -> tuple[str, ApiError]:
     """The metric's word for it, and what the client is told."""
     if error.code == "NOT_FOUND":
-        message = "No decision with this id: never made, not yet stored, or past its retention"
-        return "unknown_decision", ApiError(404, message, code="decision_not_found", param="decision_id")
+        return "unknown_decision", _unknown()
     if error.code == "INVALID_ARGUMENT":
         return "refused", ApiError(400, error.message, code="invalid_value")
     message = f"Feedback can't be stored now ({error.cause}); send it again later"
