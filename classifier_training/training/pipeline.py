@@ -124,6 +124,15 @@ def split_rows(examples: Examples, options: TrainOptions) -> NDArray[np.str_]:
     return splits
 
 
+def _check_enough(examples: Examples, fitted: Examples, held: Examples) -> None:
+    """Before the first minute of training: equal texts are in one split, and leave the others empty."""
+    if len(set(fitted.texts)) < 2 or not len(held):
+        raise DataError(
+            f"{len(examples)} rows with {len(set(examples.texts))} different texts are too few: {len(set(fitted.texts))} of them"
+            f" to train on and {len(set(held.texts))} to measure with; give more prompts, or leave the project's own corpus on"
+        )
+
+
 def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
     """Train, calibrate, project and export into `options.out`.
 
@@ -145,6 +154,7 @@ def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
     held_rows = _some(np.flatnonzero(np.isin(splits, ("calibration", "test"))), options.fit.seed)
     held_rows = np.union1d(held_rows, np.flatnonzero(np.isin(examples.sources, options.calibration_sources)))
     held, held_splits = examples.select(held_rows), splits[held_rows]
+    _check_enough(examples, fitted, held)
     encoder = load_encoder(options.encoder, fitted.texts, options.layers, options.vocabulary)
     if options.student is not None:
         encoder = compact(encoder, fitted.texts, options.student)

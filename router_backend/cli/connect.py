@@ -17,6 +17,8 @@ def connected(url: str, api_key: str = "", timeout: float = _SECONDS) -> Iterato
     Raises:
         RuntimeError: a call failed; the message says why, and what to do where nothing answers.
     """
+    if url.startswith(("http://", "https://")):
+        url = url.rstrip("/").removesuffix("/v1")  # as OpenAI's clients want it
     with RouterClient(url, api_key=api_key, timeout=timeout, retries=NO_RETRIES) as client:
         try:
             yield client

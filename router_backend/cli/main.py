@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -43,11 +43,24 @@ def _as_click(name: str, target: Any) -> Any:
     return typer.main.get_command(single)
 
 
-app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True)
+_HELP = {"help_option_names": ["-h", "--help"]}
+app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, context_settings=_HELP)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        # By a command of ours: a distribution of another name may be installed.
+        found = [point.dist for point in importlib.metadata.entry_points(group=GROUP) if point.dist is not None]
+        typer.echo(f"llm-router {found[0].version if found else 'unknown'}")
+        raise typer.Exit
 
 
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Routes each LLM request to the model with the best quality for its cost, on NVIDIA Triton."""
 
 

@@ -12,6 +12,7 @@ import ctypes
 import logging
 import os
 import re
+import shutil
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ _PR_SET_PDEATHSIG = 1
 _GROUP_CHECKS = 100
 _START_ABORTS = 2
 _REASON_CHARACTERS = 600
+# A log is moved aside at this size, and the one aside is the only one: twice this is all that a service may write.
+LOG_BYTES = 50_000_000
+_LOG_CHECK_SECONDS = 5.0
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -50,8 +54,14 @@ class Service:
 class Supervisor:
     """Owns the services from `start` to `stop`."""
 
-    def __init__(self, services: Sequence[Service]) -> None:
+    def __init__(
+        self,
+        services: Sequence[Service],
+        log_bytes: int = LOG_BYTES,
+        log_check_seconds: float = _LOG_CHECK_SECONDS,
+    ) -> None:
         self._services = list(services)
+        self._log_bytes, self._log_check_seconds = log_bytes, log_check_seconds
         self._watchers: list[asyncio.Task[None]] = []
         self._stopping = False
 
@@ -79,6 +89,7 @@ class Supervisor:
             await self.stop()
             raise
         self._watchers = [asyncio.create_task(self._watch(service)) for service in self._services]
+        self._watchers.append(asyncio.create_task(self._bound_logs()))
 
     async def stop(self) -> None:
         """Stop all services, the last started first, and wait until their process groups are gone."""
@@ -99,7 +110,7 @@ class Supervisor:
         service.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if service.before_start is not None:
             service.before_start()
-        with _open_log(service.log_file, os.O_TRUNC if first else os.O_APPEND) as output:
+        with _open_log(service.log_file, os.O_TRUNC if first else 0) as output:
             service.process = await asyncio.create_subprocess_exec(
                 *service.command,
                 env=service.environment,
@@ -109,6 +120,15 @@ class Supervisor:
                 preexec_fn=_lead_group,
             )
         return service.process
+
+    async def _bound_logs(self) -> None:
+        while True:
+            for service in self._services:
+                try:
+                    await asyncio.to_thread(_rotate, service.log_file, self._log_bytes)
+                except OSError as error:  # a full disk, say; the next look may succeed
+                    log.warning("%s could not be rotated: %s", service.log_file, error)
+            await asyncio.sleep(self._log_check_seconds)
 
     async def _until_ready(self, service: Service) -> None:
         process = service.process
@@ -151,10 +171,21 @@ class Supervisor:
 
 def _open_log(path: Path, flag: int) -> BinaryIO:
     """A log, for its owner alone, that of an earlier version included."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flag, 0o600)
+    # Appending, so that the service goes on at the start once the log is cut.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | flag, 0o600)
     with contextlib.suppress(PermissionError):
         os.fchmod(descriptor, 0o600)
     return os.fdopen(descriptor, "wb")
+
+
+def _rotate(path: Path, limit: int) -> None:
+    """Copy a log that is too long to `<name>.1` and cut it: its service keeps it open. A line written in between is lost."""
+    if not path.exists() or path.stat().st_size < limit:
+        return
+    with path.open("rb") as source, _open_log(path.with_name(path.name + ".1"), os.O_TRUNC) as aside:
+        source.seek(-limit, os.SEEK_END)  # the newest part
+        shutil.copyfileobj(source, aside)
+    os.truncate(path, 0)
 
 
 def _lead_group() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from classifier_training.data import DataError, Examples
 from classifier_training.data.files import load_prompts, load_routing
 from classifier_training.text import batches, pad
+from classifier_training.training.pipeline import TrainOptions, train
 
 
 def examples(texts: list[str], source: str = "s", models: tuple[str, ...] = ()) -> Examples:
@@ -84,6 +85,14 @@ def test_bad_files_are_named_with_their_row(tmp_path: Path, content: str, messag
     path.write_text(content)
     with pytest.raises(DataError, match=message):
         load_prompts([str(path)])
+
+
+def test_training_on_equal_rows_is_refused_before_it_starts(tmp_path: Path) -> None:
+    path = tmp_path / "equal.csv"
+    path.write_text("text,task\n" + "hi,chatbot\n" * 40)
+    options = TrainOptions(tmp_path / "out", data=(str(path),), own_corpus=False, encoder="not even looked for")
+    with pytest.raises(DataError, match="40 rows with 1 different texts are too few"):
+        train(options)
 
 
 def test_a_pattern_without_files_is_an_error() -> None:

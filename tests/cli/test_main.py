@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,3 +33,11 @@ def test_help_needs_no_laboratory(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", _WITHOUT, "--help"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "replay" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["-h"], ["route", "-h"], ["--version"]])
+def test_the_usual_short_questions_are_answered(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "router_backend.cli.main", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"llm-router \d+\.\d+" if "--version" in arguments else r"\s+Usage:", done.stdout)
