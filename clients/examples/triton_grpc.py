@@ -38,7 +38,7 @@ while True:
         raise result
     if result.get_response().parameters["triton_final_response"].bool_param:
         break
-    print(result.as_numpy("text_output")[0, 0].decode(), end="", flush=True)
+    print(result.as_numpy("text_output")[0].decode(), end="", flush=True)
     decision_id, model = (result.as_numpy(name)[0, 0].decode() for name in ("decision_id", "model"))
 client.stop_stream()  # stop_stream(cancel_requests=True) in mid-answer stops the model
 print(f"\nmodel {model}")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from queue import Queue
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+import tritonclient.grpc as triton_grpc
+from tritonclient.utils import np_to_triton_dtype
 
 from llm_router_client import Hints, RouterClient
 from tests.support.running import RunningSystem
@@ -49,7 +54,66 @@ def test_floats_among_open_streams_do_not_end_the_server(system: RunningSystem) 
     assert servers(system) == before
 
 
-def test_a_request_without_inputs_says_what_it_wants(system: RunningSystem) -> None:
-    response = generate(system, "llm_router_bls")
+def test_a_request_without_a_prompt_says_what_it_wants(system: RunningSystem) -> None:
+    response = generate(system, "llm_router_bls", max_tokens=2)
     assert response.status_code == 400
     assert "no prompt" in response.text
+
+
+@pytest.mark.parametrize("model", ["llm_router", "llm_router_bls"])
+def test_tensorrt_llms_clients_run_unchanged(system: RunningSystem, model: str) -> None:
+    """As its end-to-end clients and LlamaIndex's connector ask, and read the answer."""
+    values: dict[str, Any] = {
+        "text_input": np.array([[b"Tell me a story"]], object),
+        "max_tokens": np.array([[6]], np.int32),
+        "top_k": np.array([[1]], np.int32),
+        "top_p": np.array([[0]], np.float32),
+        "temperature": np.array([[1]], np.float32),
+        "length_penalty": np.array([[1]], np.float32),
+        "repetition_penalty": np.array([[1]], np.float32),
+        "random_seed": np.array([[0]], np.uint64),
+        "beam_width": np.array([[1]], np.int32),
+        "num_return_sequences": np.array([[1]], np.int32),
+        "min_length": np.array([[1]], np.int32),
+        "exclude_input_in_output": np.array([[False]]),
+        **{f"return_{what}": np.array([[False]]) for what in ("log_probs", "context_logits", "generation_logits")},
+        "stream": np.array([[True]]),
+    }
+    inputs = []
+    for name, array in values.items():
+        inputs.append(triton_grpc.InferInput(name, array.shape, np_to_triton_dtype(array.dtype)))
+        inputs[-1].set_data_from_numpy(array)
+    results: Queue[Any] = Queue()
+    with triton_grpc.InferenceServerClient(system.grpc) as client:
+        client.start_stream(lambda result, error: results.put(error or result))
+        client.async_stream_infer(model, inputs, enable_empty_final_response=True)
+        texts = []
+        while not isinstance(result := results.get(timeout=60), Exception):
+            if result.get_response().parameters["triton_final_response"].bool_param:
+                break
+            output = result.as_numpy("text_output")
+            assert output.shape == (1,)
+            texts.append(output[0].decode())
+        client.stop_stream()
+    assert not isinstance(result, Exception), result
+    assert "".join(texts)
+
+
+@pytest.mark.parametrize("model", ["route", "llm_router", "llm_router_bls"])
+@pytest.mark.parametrize("field", [{"logit_bias": 2}, {"n": 2}, {"echo": True}])
+def test_a_field_that_means_nothing_is_refused_by_name(
+    system: RunningSystem, model: str, field: dict[str, Any]
+) -> None:
+    response = generate(system, model, text_input="hi", max_tokens=2, **field)
+    assert response.status_code == 400
+    assert f"{next(iter(field))} is neither an input nor a parameter" in response.text
+
+
+@pytest.mark.parametrize("model", ["llm_router", "llm_router_bls"])
+def test_a_request_that_names_its_model_gets_that_one(system: RunningSystem, model: str) -> None:
+    messages = [{"role": "user", "content": "hi"}]
+    for name in ("llama3-70b", "llama3-8b", "nemotron-49b"):
+        request = json.dumps({"model": name, "messages": messages, "max_tokens": 2})
+        assert generate(system, model, request=request).json()["model"] == name
+    refused = generate(system, model, request=json.dumps({"model": "nobody", "messages": messages}))
+    assert refused.status_code == 400

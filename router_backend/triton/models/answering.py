@@ -220,7 +220,7 @@ def _send(sender: Any, decision: RoutedDecision, progress: Progress, chunks: lis
     sender.send(
         pb_utils.InferenceResponse(
             [
-                tensors.text("text_output", [text]),
+                tensors.flat(tensors.text("text_output", [text])),
                 tensors.text("model", [progress.arm]),
                 tensors.text("decision_id", [decision.decision_id]),
                 tensors.text("finish_reason", [finish]),

@@ -31,6 +31,7 @@ class TritonPythonModel:
         execution.begin(requests, self._begin)
 
     def _begin(self, request: Any, sender: Any) -> None:
+        tensors.check_parameters(request)
         body = tensors.chat_body(single_row(request))
         # The request's tensors must not be touched after `execute` returns: the call to `route` is built here.
         inputs = [tensor for tensor in request.inputs() if tensor.name() in _ROUTE_INPUTS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import orjson
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
+from router_backend.config.agreement import CONFIGURATION
 from router_backend.core.tracing import PARENT, STATE, TraceContext, trace_context
 
 # Inputs of TensorRT-LLM's `ensemble` dialect, as OpenAI request fields.
@@ -20,19 +22,30 @@ _SAMPLING = {
     "top_p": "top_p",
     "presence_penalty": "presence_penalty",
     "frequency_penalty": "frequency_penalty",
+    "random_seed": "seed",  # the older name; the newer one wins
     "seed": "seed",
     "stop_words": "stop",
 }
 # Those that no OpenAI field stands for; a value that changes nothing is accepted.
 _NEUTRAL: dict[str, Sequence[float]] = {
     "repetition_penalty": (1,),
-    "top_k": (0,),
+    "top_k": (0, 1),  # 1 is greedy: temperature 0
     "beam_width": (0, 1),
+    "num_return_sequences": (0, 1),
     "min_tokens": (0, 1),
-    "end_id": (),
-    "pad_id": (),
-    "bad_words": (),
+    "min_length": (0, 1),
+    "return_log_probs": (False,),
+    "return_context_logits": (False,),
+    "return_generation_logits": (False,),
+    "return_perf_metrics": (False,),
+    "return_kv_cache_reuse_stats": (False,),
 }
+# Any value of end_id and pad_id (the models have their own), of length_penalty (it needs beams, which are refused) and of
+# exclude_input_in_output (an answer never repeats its prompt) changes nothing.
+
+MAX_COST, MIN_QUALITY, PROMPT_TOKENS = "max_cost", "min_quality", "prompt_tokens"
+_PARAMETERS = frozenset((MAX_COST, MIN_QUALITY, PROMPT_TOKENS, CONFIGURATION, PARENT, STATE))
+_OF_TRITON = re.compile(r"triton_.*|sequence_(id|start|end)|priority|timeout|binary_data_output|headers")
 
 
 class InvalidInput(ValueError):
@@ -64,6 +77,17 @@ def parameters(request: Any) -> dict[str, Any]:
     return dict(orjson.loads(text)) if text else {}
 
 
+def check_parameters(request: Any) -> None:
+    """Refuse parameters that mean nothing here: one that is passed over would be a wish that nobody hears.
+
+    Raises:
+        InvalidInput: names the parameter.
+    """
+    for name in parameters(request):
+        if name not in _PARAMETERS and not _OF_TRITON.fullmatch(name):
+            raise InvalidInput(f"{name} is neither an input nor a parameter of this model; leave it out")
+
+
 def trace(request: Any) -> TraceContext:
     """The caller's trace, in parameters of the request; gRPC metadata of these names is forwarded as such."""
     given = {name: value for name, value in parameters(request).items() if isinstance(value, str)}
@@ -76,6 +100,7 @@ def chat_body(row: dict[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidInput: no prompt, JSON that isn't, or a value of the TensorRT-LLM dialect that can't be honoured.
     """
+    _check_neutral(row)
     if row.get("request"):
         body = _json("request", row["request"], dict)
         return {**body, "stream": bool(body.get("stream", row.get("stream", False)))}
@@ -87,20 +112,27 @@ def chat_body(row: dict[str, Any]) -> dict[str, Any]:
         raise InvalidInput(
             "no prompt: send text_input (a prompt), messages (JSON array) or request (OpenAI body as JSON)"
         )
-    for name, neutral in _NEUTRAL.items():
-        value = row.get(name)
-        if value is not None and neutral and value not in neutral:
-            raise InvalidInput(
-                f"input {name}={value} has no counterpart at the models behind this router; leave it out"
-            )
-    if any(row.get("bad_words") or []):
-        raise InvalidInput("input bad_words has no counterpart at the models behind this router; leave it out")
     body = {field: row[name] for name, field in _SAMPLING.items() if row.get(name) is not None}
+    if row.get("top_k") == 1:
+        body["temperature"] = 0
+    if body.get("top_p") == 0:  # TensorRT-LLM's word for no limit
+        del body["top_p"]
     if "stop" in body:
         body["stop"] = [word for word in body["stop"] if word]
         if not body["stop"]:
             del body["stop"]
     return {"model": "auto", "messages": messages, **body}
+
+
+def _check_neutral(row: dict[str, Any]) -> None:
+    for name, neutral in _NEUTRAL.items():
+        value = row.get(name)
+        if value is not None and value not in neutral:
+            raise InvalidInput(
+                f"input {name}={value} has no counterpart at the models behind this router; leave it out"
+            )
+    if any(row.get("bad_words") or []):
+        raise InvalidInput("input bad_words has no counterpart at the models behind this router; leave it out")
 
 
 def _json(name: str, text: str, kind: type) -> Any:
@@ -111,6 +143,11 @@ def _json(name: str, text: str, kind: type) -> Any:
     if not isinstance(value, kind):
         raise InvalidInput(f"input {name} must be a JSON {'object' if kind is dict else 'array'}")
     return value
+
+
+def flat(tensor: Any) -> Any:
+    """As TensorRT-LLM's postprocessing gives `text_output`: shape [n] instead of [n, 1]."""
+    return pb_utils.Tensor(tensor.name(), tensor.as_numpy().reshape(-1))
 
 
 def text(name: str, values: Sequence[str | bytes]) -> Any:

@@ -42,6 +42,7 @@ class TritonPythonModel:
     def _answer(self, request: Any) -> Any:
         received = time.monotonic()
         try:
+            tensors.check_parameters(request)
             parameters = tensors.parameters(request)
             encoded = [self._encode(row, parameters, received) for row in tensors.rows(request) or [{}]]
         except (InvalidInput, BadRequest) as error:
@@ -83,7 +84,7 @@ class TritonPythonModel:
             code=features.code,
             needs=sorted(required_capabilities(body)),
             max_tokens=_whole(body.get("max_completion_tokens") or body.get("max_tokens")),
-            candidates=_names(row.get("candidates", "")),
+            candidates=_candidates(row, body),
             policy=row.get("policy", ""),
             session=self._hasher.hash(session) if session else "",
             prompt=self._hasher.hash(text),
@@ -97,6 +98,18 @@ class TritonPythonModel:
 def _padded(values: NDArray[np.int64], width: int) -> NDArray[np.int64]:
     # A request of one row, which most are, needs none; numpy.pad would take a fifth of the tokenizer's time to find out.
     return values if len(values) == width else np.pad(values, (0, width - len(values)))
+
+
+def _candidates(row: dict[str, Any], body: dict[str, Any]) -> list[str] | None:
+    """The arms allowed; a model that a request names is the only one, as at the gateway."""
+    allowed, named = _names(row.get("candidates", "")), body.get("model", "auto")
+    if not isinstance(named, str):
+        raise InvalidInput("request.model must be a string")
+    if named == "auto":
+        return allowed
+    if allowed is not None and named not in allowed:
+        raise InvalidInput(f"request.model is {named!r}, which candidates doesn't allow")
+    return [named]
 
 
 def _names(text: str) -> list[str] | None:

@@ -71,6 +71,44 @@ def test_values_that_change_nothing_are_accepted() -> None:
     assert set(body(text_input=["Hi"], repetition_penalty=[1.0], **columns)) == {"model", "messages"}
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("num_return_sequences", np.int32(2)),
+        ("min_length", np.int32(5)),
+        ("beam_width", np.int32(2)),
+        *((f"return_{what}", np.bool_(True)) for what in ("log_probs", "context_logits", "generation_logits")),
+    ],
+)
+def test_a_value_that_would_change_the_answer_is_refused(column: str, value: Any) -> None:
+    from router_backend.triton.models.tensors import InvalidInput
+
+    with pytest.raises(InvalidInput, match=column):
+        body(text_input=["Hi"], **{column: np.array([[value]])})
+
+
+def test_greedy_decoding_is_temperature_zero() -> None:
+    """As LlamaIndex's connector asks for it, with a top_p that limits nothing."""
+    made = body(
+        text_input=["Hi"],
+        top_k=np.array([[1]], np.int32),
+        top_p=[0.0],
+        temperature=[1.0],
+        length_penalty=[1.0],
+        random_seed=np.array([[7]], np.uint64),
+    )
+    assert (made["temperature"], made["seed"]) == (0, 7)
+    assert "top_p" not in made
+
+
+def test_a_parameter_that_means_nothing_is_named() -> None:
+    from router_backend.triton.models import tensors
+
+    tensors.check_parameters(Request({"max_cost": 0.1, "triton_enable_empty_final_response": True}))
+    with pytest.raises(tensors.InvalidInput, match="logit_bias is neither"):
+        tensors.check_parameters(Request({"logit_bias": 3}))
+
+
 def test_each_row_of_a_batch_is_its_own_request() -> None:
     from router_backend.triton.models import tensors
 
