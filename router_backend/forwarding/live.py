@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 _BYTES_PER_TOKEN = 4
 MAX_HELD_BYTES = 1024 * 1024
 """Events without content that are held back before the first content; beyond, the stream begins."""
+EVENTS_PER_TURN = 128
+"""Events that are read in one turn of the loop."""
 MAX_WHOLE_BYTES = 256 * 1024 * 1024
 """Events of an answer that is put together here."""
 
@@ -143,7 +145,9 @@ class LiveStream:
             return []
         self._lease.observer.chunks(self.progress.arm, len(events))
         payloads = []
-        for event in events:
+        for count, event in enumerate(events, 1):
+            if count % EVENTS_PER_TURN == 0:
+                await asyncio.sleep(0)  # a flood must not stall other requests
             try:
                 payload = reader.take(event)
             except Failure as failure:

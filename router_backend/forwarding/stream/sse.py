@@ -69,11 +69,12 @@ class SSEParser:
         elif line.startswith(b"data:"):
             value = line[6:] if line[5:6] == b" " else line[5:]
             self._data.append(value)
-            self._size += len(value)
+            self._size += len(line)  # an empty line of data takes memory, too
             if self._size > MAX_EVENT_BYTES:
                 raise EventTooLarge(f"an event of more than {MAX_EVENT_BYTES} bytes")
         elif line == b"data":
             self._data.append(b"")
+            self._size += len(line)
 
 
 def frame(payloads: list[bytes]) -> bytes:

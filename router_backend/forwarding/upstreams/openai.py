@@ -7,6 +7,7 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
@@ -30,6 +31,11 @@ from router_backend.forwarding.upstreams.upstream import Call
 KEEPALIVE_SECONDS = 4.0
 """Below uvicorn's five, which NIM and vLLM run on: the server must not close first, under a request just sent."""
 MAX_BODY_BYTES = 64 * 1024 * 1024
+MAX_HEADER_BYTES = 64 * 1024
+"""Of a header: content security policies and cookies of proxies have tens of kilobytes."""
+MAX_REDIRECTS = 3
+_STREAMS = frozenset({"text/event-stream", "text/plain", "application/octet-stream"})
+"""Types of streams: some servers give plain text, or none, which aiohttp reads as the last one (RFC 2616, section 7.2.1)."""
 LINGER_SECONDS = 1.0
 """How long an answered request's connection may take to end, to be used again."""
 MAX_RETRY_AFTER = 24 * 3600.0
@@ -39,7 +45,9 @@ def new_session(connect: float) -> aiohttp.ClientSession:
     """One session for all OpenAI upstreams of an engine. Connections are limited by arm, not here."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect),
+        timeout=aiohttp.ClientTimeout(total=None, connect=connect),  # of the name, too: `sock_connect` begins after it
+        max_line_size=MAX_HEADER_BYTES,
+        max_field_size=MAX_HEADER_BYTES,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=True,
         read_bufsize=256 * 1024,
@@ -79,9 +87,7 @@ class OpenAIServer:
         except (RecursionError, ValueError) as error:
             raise unreadable(f"the request can't be written as JSON: {error}") from error
         try:
-            response = await self._session().post(
-                f"{self._url}/{call.endpoint}", data=data, headers=headers, allow_redirects=False, proxy=self._proxy
-            )
+            response = await self._post(f"{self._url}/{call.endpoint}", data, headers)
         except aiohttp.ConnectionTimeoutError as error:
             raise timed_out("connect", self._connect, self._arm) from error
         except aiohttp.ClientConnectorError as error:
@@ -96,12 +102,26 @@ class OpenAIServer:
             raise
         return reply
 
+    async def _post(self, url: str, data: bytes, headers: dict[str, str]) -> aiohttp.ClientResponse:
+        """Follows 307 and 308 within the server: to another one, neither the prompt nor the key may go."""
+        redirects = 0
+        while True:
+            response = await self._session().post(
+                url, data=data, headers=headers, allow_redirects=False, proxy=self._proxy
+            )
+            target = _target(url, response) if response.status in (307, 308) else None
+            if target is None or redirects == MAX_REDIRECTS:
+                return response
+            response.release()
+            redirects += 1
+            url = target
+
     async def _check(self, response: aiohttp.ClientResponse, reply: HTTPReply, streamed: bool) -> None:
-        if response.status != 200:
+        if not 200 <= response.status < 300:
             body = await reply.body()
             reply.finish()
             raise from_status(self._arm, response.status, body, _retry_after(response.headers.get("retry-after")))
-        if streamed and response.content_type != "text/event-stream":
+        if streamed and response.content_type not in _STREAMS:
             body = await reply.body()
             reply.finish()
             try:
@@ -157,6 +177,7 @@ class HTTPReply:
                 events = self._parser.feed(data)
                 if events:
                     return events
+                await asyncio.sleep(0)  # what has been read already comes without a pause, and others wait
         except EventTooLarge as error:
             raise unusable(self._arm, str(error)) from error
         return self._parser.flush()
@@ -194,6 +215,16 @@ class HTTPReply:
         if not self._ended:
             self._ended = True
             self._response.close()
+
+
+def _target(url: str, response: aiohttp.ClientResponse) -> str | None:
+    """Where a redirect leads, if that is the same server."""
+    try:
+        target = urljoin(url, response.headers["location"])
+        here, there = urlsplit(url), urlsplit(target)
+    except (KeyError, ValueError):
+        return None
+    return target if (here.scheme, here.netloc) == (there.scheme, there.netloc) else None
 
 
 def _retry_after(value: str | None) -> float | None:

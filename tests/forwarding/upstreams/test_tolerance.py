@@ -1,0 +1,141 @@
+"""What clients' libraries accept of a server, the router accepts: nothing is paid twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+
+from router_backend.forwarding.engine import build_engine
+from router_backend.forwarding.failure import ForwardError
+from router_backend.forwarding.stream.sse import MAX_EVENT_BYTES, EventTooLarge, SSEParser
+from tests.support.arms import model, router_config
+from tests.support.asking import answer_text, ask
+
+CHUNK = b'{"id":"x","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}]}'
+WHOLE = b'{"id":"x","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}'
+
+
+@asynccontextmanager
+async def raw_server(answer: Callable[[bytes, int], bytes]) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A server that writes `answer(path, count)` to each request, byte for byte."""
+    paths: list[bytes] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        await reader.readexactly(length)
+        paths.append(head.split(b" ", 2)[1])
+        writer.write(answer(paths[-1], len(paths)))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", paths
+
+
+def reply(stream: bool, status: bytes = b"200 OK", kind: bytes | None = None, headers: bytes = b"") -> bytes:
+    body = b"data: " + CHUNK + b"\n\ndata: [DONE]\n\n" if stream else WHOLE
+    lines = b"content-type: " + kind + b"\r\n" if kind else b""
+    return b"HTTP/1.1 %s\r\n%s%sconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (
+        status,
+        lines,
+        headers,
+        len(body),
+        body,
+    )
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"kind": b"text/plain"},
+        {"kind": b"text/plain; charset=utf-8"},
+        {"kind": None},
+        {"status": b"201 Created", "kind": b"text/event-stream"},
+        {"headers": b"x-policy: " + b"x" * 20_000 + b"\r\n", "kind": b"text/event-stream"},
+    ],
+    ids=["plain", "plain with a charset", "no type", "201", "large headers"],
+)
+async def test_odd_answers_are_answers(odd: dict[str, Any], stream: bool) -> None:
+    async with raw_server(lambda path, count: reply(stream, **odd)) as (url, paths):
+        engine = build_engine(router_config([model("a", url)]))
+        assert await answer_text(await engine.forward(ask("a", stream=stream))) == "Hi"
+        assert len(paths) == 1
+        await engine.aclose()
+
+
+@pytest.mark.parametrize("status", [b"307 Temporary Redirect", b"308 Permanent Redirect"])
+async def test_redirects_within_the_server_are_followed(status: bytes) -> None:
+    moved = b"HTTP/1.1 %s\r\nlocation: /v2/chat\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % status
+    async with raw_server(lambda path, count: reply(False) if path == b"/v2/chat" else moved) as (url, paths):
+        engine = build_engine(router_config([model("a", url)]))
+        assert await answer_text(await engine.forward(ask("a"))) == "Hi"
+        assert paths == [b"/v1/chat/completions", b"/v2/chat"]
+        await engine.aclose()
+
+
+@pytest.mark.parametrize(
+    "location", [b"/v1/chat/completions", b"http://127.0.0.1:1/x", b"https://127.0.0.1/x", b"//", b""]
+)
+async def test_no_redirect_leads_to_another_server_or_round_and_round(location: bytes) -> None:
+    moved = b"HTTP/1.1 307 T\r\nlocation: %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % location
+    async with raw_server(lambda path, count: moved) as (url, paths):
+        engine = build_engine(router_config([model("a", url)], retries={"attempts": 1}))
+        with pytest.raises(ForwardError, match=r"check upstream\.base_url"):
+            await engine.forward(ask("a"))
+        assert len(paths) <= 4
+        await engine.aclose()
+
+
+async def test_the_limit_to_connect_covers_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(*_: Any, **__: Any) -> Awaitable[Any]:
+        return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silent)
+    config = router_config(
+        [model("a", "http://upstream.invalid/v1")], timeouts={"connect": 0.1}, retries={"attempts": 1}
+    )
+    engine = build_engine(config)
+    with pytest.raises(ForwardError) as failed:
+        await engine.forward(ask("a"))
+    assert failed.value.error.code == "timeout_connect"
+    await engine.aclose()
+
+
+def test_empty_lines_of_data_are_bounded() -> None:
+    parser = SSEParser()
+    lines = b"data:\n" * 100_000
+    with pytest.raises(EventTooLarge):
+        for _ in range(2 * MAX_EVENT_BYTES // len(lines)):
+            parser.feed(lines)
+
+
+async def test_a_flood_of_events_lets_others_run() -> None:
+    """Between two of its pieces the loop turns, however much has been read at once."""
+    flood = b'data: {"choices":[]}\n\n' * 5_000
+    body = flood + b"data: " + CHUNK + b"\n\ndata: [DONE]\n\n"
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+    async with raw_server(lambda path, count: head % len(body) + body) as (url, _):
+        engine = build_engine(router_config([model("a", url)]))
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counter = asyncio.create_task(count())
+        answer = await engine.forward(ask("a", stream=True))
+        chunks = [orjson.loads(chunk) async for chunk in answer.chunks()]  # type: ignore[union-attr]
+        counter.cancel()
+        assert len(chunks) == 5_001
+        assert turns >= 5_001 // 128
+        await engine.aclose()
