@@ -26,6 +26,7 @@ from router_backend.triton.models import execution, process, tensors
 from router_backend.triton.models.tensors import InvalidInput
 
 log = logging.getLogger(__name__)
+_MOST_TOKENS = 1e9
 
 
 class TritonPythonModel:
@@ -79,7 +80,7 @@ class TritonPythonModel:
         session = row.get("session_id", "")
         return RoutingHints(
             # A gateway sends long texts by their ends, and says how long all was.
-            prompt_tokens=_whole(_number(parameters, "prompt_tokens", math.inf)) or features.prompt_tokens,
+            prompt_tokens=int(_number(parameters, "prompt_tokens", _MOST_TOKENS) or 0) or features.prompt_tokens,
             japanese=features.japanese,
             code=features.code,
             needs=sorted(required_capabilities(body)),
@@ -125,8 +126,6 @@ def _names(text: str) -> list[str] | None:
 
 
 def _whole(value: object) -> int | None:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 

@@ -53,11 +53,26 @@ def test_hints_carry_what_the_router_needs(tokenizer: Any) -> None:
     assert "somebody" not in found.session  # only a keyed hash leaves the process
 
 
+@pytest.mark.parametrize(("said", "tokens"), [("70000", 70_000), ("0", 0)])
+def test_a_gateway_that_sends_the_ends_of_a_prompt_says_how_long_it_is(tokenizer: Any, said: str, tokens: int) -> None:
+    (response,) = tokenizer.execute([Request({"prompt_tokens": said}, text_input=["Hi"])])
+    (found,) = hints(response)
+    assert found.prompt_tokens == tokens or (not tokens and 0 < found.prompt_tokens < 20)
+
+
+def test_an_answer_limit_of_any_size_is_read(tokenizer: Any) -> None:
+    body = '{"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1' + "0" * 40 + "}"
+    (response,) = tokenizer.execute([Request(request=[body])])
+    assert hints(response)[0].max_tokens is None
+
+
 @pytest.mark.parametrize(
     ("request_", "said"),
     [
         (Request(text_input=["Hi"], candidates=["llama3-8b"]), "candidates isn't JSON"),
         (Request(text_input=["Hi"], candidates=["[1]"]), "array of model names"),
+        (Request({"prompt_tokens": "1e300"}, text_input=["Hi"]), "prompt_tokens must be a number"),
+        (Request({"prompt_tokens": "nan"}, text_input=["Hi"]), "prompt_tokens must be a number"),
         (Request({"max_cost": "cheap"}, text_input=["Hi"]), "max_cost must be a number"),
         (Request({"max_cost": "nan"}, text_input=["Hi"]), "max_cost must be a number"),
         (Request({"max_cost": -1.0}, text_input=["Hi"]), "max_cost must be a number"),
