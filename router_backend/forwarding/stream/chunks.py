@@ -50,7 +50,7 @@ class ChunkReader:
         self._usage_asked = usage_asked
         self._began = False  # a choice was seen
         self._created: object = None
-        self._id = ""  # instead of one that can't name an answer
+        self._id = ""  # the last one that can name an answer
         self._open: set[int] = set()
         self._tools = ToolCallIndices()
         self.complete = False
@@ -172,10 +172,13 @@ class ChunkReader:
         if created != self._created:
             chunk["created"] = self._created
             changed = True
-        if "id" in chunk and not identifier(chunk["id"]):
-            self._id = self._id or new_id()
-            chunk["id"] = self._id
-            changed = True
+        if "id" in chunk and chunk["id"] != self._id:
+            if identifier(chunk["id"]):
+                self._id = chunk["id"]
+            else:
+                self._id = self._id or new_id()
+                chunk["id"] = self._id
+                changed = True
         if chunk.get("system_fingerprint", "") is None:
             del chunk["system_fingerprint"]
             changed = True
