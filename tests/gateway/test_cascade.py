@@ -17,6 +17,9 @@ from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
 
+READ = 5 * 10e-6  # USD for the prompt that `b` was reading when the client left: an estimate of 5 tokens
+
+
 def _decided(reason: str) -> RoutedDecision:
     return RoutedDecision(
         decision_id=new_decision_id(), model="a", reason=reason, ranking=["a", "b"], policy="cascade", task="open_qa"
@@ -68,7 +71,7 @@ async def test_a_client_that_leaves_in_the_middle_has_the_earlier_answers_paid(
     writer.close()
     outcome = await _outcome(triton)
     assert outcome["status"] == 499
-    assert outcome["cost"] == pytest.approx(13 / 1e6)
+    assert outcome["cost"] == pytest.approx(13 / 1e6 + READ)
 
 
 async def test_a_cascade_that_nobody_answers_has_its_broken_answers_paid(
@@ -96,5 +99,5 @@ async def test_what_a_cascade_has_spent_is_charged_though_the_client_left(
     await second.wait_running()
     request.cancel()
     outcome = await _outcome(triton)
-    assert (outcome["status"], outcome["cost"]) == (499, pytest.approx(13e-6))
-    assert gateway.app.budgets.spent("k") == pytest.approx((13e-6, 13e-6))
+    assert (outcome["status"], outcome["cost"]) == (499, pytest.approx(13e-6 + READ))
+    assert gateway.app.budgets.spent("k") == pytest.approx((13e-6 + READ, 13e-6 + READ))
