@@ -16,7 +16,6 @@ from tests.gateway.test_disconnects import connect
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
-
 READ = 5 * 10e-6  # USD for the prompt that `b` was reading when the client left: an estimate of 5 tokens
 
 
