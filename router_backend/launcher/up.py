@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 import re
 import signal
 import sys
@@ -13,12 +15,13 @@ from pathlib import Path
 import aiohttp
 
 from router_backend.config import RouterConfig, runtime
-from router_backend.launcher.settings import UpSettings, admin_key
+from router_backend.launcher.settings import NotStarted, UpSettings, admin_key
 from router_backend.launcher.supervisor import Service, Supervisor
 from router_backend.triton.server import embedded
 from router_backend.triton.server.plain_path import plain_path
 
 # Triton's last line only says that some model didn't load.
+_SOCKET_FOLDER_CHARACTERS = 90
 _LOAD_FAILURE = re.compile(r"failed to load '\w+'|Invalid argument: ensemble")
 
 
@@ -86,7 +89,9 @@ def _services(settings: UpSettings, config: RouterConfig, session: aiohttp.Clien
         runtime.LOCAL_URL: f"{local_url}/v1",
     }
     logs = settings.state_dir / "logs"
-    services = [_triton(settings, config, environment, logs, session)]
+    work_dir = plain_path(settings.state_dir.resolve()) / "triton"
+    socket = http_socket(work_dir)
+    services = [_triton(settings, config, environment, logs, work_dir, socket), _guard(settings, socket, logs, session)]
     if _is_local(config):
         services.append(_local_model(settings, local_url, logs, session))
     services.append(_gateway(settings, config, environment, logs, session))
@@ -98,7 +103,8 @@ def _triton(
     config: RouterConfig,
     environment: dict[str, str],
     logs: Path,
-    session: aiohttp.ClientSession,
+    work_dir: Path,
+    socket: Path,
 ) -> Service:
     key = admin_key(settings.state_dir)
     server = embedded.TritonSettings(
@@ -107,19 +113,50 @@ def _triton(
         grpc_port=settings.grpc_port,
         metrics_port=settings.metrics_port,
         model_repository=plain_path(settings.model_repository.resolve()),
-        work_dir=plain_path(settings.state_dir.resolve()) / "triton",
+        work_dir=work_dir,
+        http_socket=socket,
         admin_key=key,
         cache_bytes=config.routing.classifier_cache_bytes,
     )
+
+    def clear() -> None:
+        embedded.free_shared_memory(server)
+        socket.unlink(missing_ok=True)
+
     return Service(
         name="triton",
         command=embedded.command(server),
         environment=embedded.environment(environment),
         log_file=logs / "triton.log",
-        ready=_answers(session, f"http://{settings.triton_host}:{settings.http_port}/v2/health/ready"),
+        ready=_answers_at(socket, "/v2/health/ready"),
         failure=_LOAD_FAILURE,
-        before_start=lambda: embedded.free_shared_memory(server),
+        before_start=clear,
         on_ready=lambda pid: embedded.hide_key(pid, key),
+    )
+
+
+def http_socket(work_dir: Path) -> Path:
+    """Triton's HTTP, for the guard alone: in a folder of its owner, by a name short enough for a socket (107 bytes)."""
+    folder = work_dir
+    if len(str(folder)) > _SOCKET_FOLDER_CHARACTERS:
+        digest = hashlib.sha256(str(work_dir).encode()).hexdigest()[:16]
+        folder = Path("/tmp") / f"llm-router-{os.getuid()}-{digest}.triton"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise NotStarted(f"{folder} belongs to another user: remove it, or take a state folder with a shorter path")
+    folder.chmod(0o700)
+    return folder / "http.sock"
+
+
+def _guard(settings: UpSettings, socket: Path, logs: Path, session: aiohttp.ClientSession) -> Service:
+    place = ("--host", settings.triton_host, "--port", str(settings.http_port), "--socket", str(socket))
+    return Service(
+        name="triton's guard",
+        command=[sys.executable, "-m", "router_backend.triton.server.guard", *place],
+        environment=embedded.python_environment({}),
+        log_file=logs / "triton-guard.log",
+        ready=_answers(session, f"http://{settings.triton_host}:{settings.http_port}/v2/health/live"),
+        stop_seconds=5,
     )
 
 
@@ -167,6 +204,15 @@ def _gateway(
 
 def _is_local(config: RouterConfig) -> bool:
     return any(model.upstream.kind == "local" for model in config.models)
+
+
+def _answers_at(socket: Path, path: str) -> Callable[[], asyncio.Future[bool]]:
+    async def ask() -> bool:
+        connector = aiohttp.UnixConnector(str(socket), force_close=True)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            return await _answers(session, f"http://triton{path}")()
+
+    return lambda: asyncio.ensure_future(ask())
 
 
 def _answers(session: aiohttp.ClientSession, url: str) -> Callable[[], asyncio.Future[bool]]:

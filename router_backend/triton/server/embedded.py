@@ -37,6 +37,7 @@ class TritonSettings:
     work_dir: Path  # the assembled backends
     admin_key: str
     cache_bytes: int  # of the classifier's answers
+    http_socket: Path | None = None  # instead of the HTTP address; a guard stands in front
     exit_seconds: int = 10  # that running answers get after SIGTERM
 
 
@@ -134,7 +135,7 @@ def arguments(settings: TritonSettings) -> list[str]:
         "--load-model=*",
         # The configurations are complete; completing them would start each Python model twice.
         "--disable-auto-complete-config",
-        f"--http-address={settings.host}",
+        f"--http-address={settings.host if settings.http_socket is None else f'unix:{settings.http_socket}'}",
         f"--http-port={settings.http_port}",
         f"--grpc-address={settings.host}",
         f"--grpc-port={settings.grpc_port}",
