@@ -52,12 +52,14 @@ async def test_scopes_are_apart(serve: Serve, upstream: ScriptedUpstream, triton
     feedback, feedback_entry = key_config("feedback", scopes=["feedback"])
     policy, policy_entry = key_config("policy", scopes=["chat", "policy"])
     admin, admin_entry = key_config("admin", scopes=["admin"])
-    entries = [chat_entry, feedback_entry, policy_entry, admin_entry]
+    judge, judge_entry = key_config("judge", scopes=["feedback", "feedback_any"])
+    entries = [chat_entry, feedback_entry, policy_entry, admin_entry, judge_entry]
     gateway = await serve(upstream, triton=triton, security={"api_keys": entries})
     answer = await gateway.chat(headers=chat)
     score = {"decision_id": answer.headers["x-router-decision-id"], "score": 1}
     check_error(await gateway.http.post("/v1/feedback", json=score, headers=chat), 403)
-    assert (await gateway.http.post("/v1/feedback", json=score, headers=feedback)).status_code == 200
+    check_error(await gateway.http.post("/v1/feedback", json=score, headers=feedback), 404)  # another key's decision
+    assert (await gateway.http.post("/v1/feedback", json=score, headers=judge)).status_code == 200
     check_error(await gateway.chat(headers=feedback), 403)
     check_error(await gateway.chat(headers=chat | {"x-router-policy": "random"}), 403)
     check_error(await gateway.chat(headers=chat, metadata={"router_policy": "random"}), 403)
