@@ -89,6 +89,14 @@ class GatewayConfig(Section):
     report_wait_ms: Annotated[
         float, Field(ge=0, description="how long the end of a routed answer waits until its outcome is durable")
     ] = 100.0
+    feedback_cost_usd: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="the highest cost of an answer that feedback may name, in USD; default: twice what its tokens cost at list price",
+        ),
+    ] = None
     cors_origins: Annotated[
         list[Annotated[str, Field(pattern=r"^(\*|https?://[^/*\s]+)$")]],
         Field(description='web sites whose pages may call, such as "https://chat.example.org", or "*"; default: none'),

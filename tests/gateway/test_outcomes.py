@@ -54,6 +54,15 @@ async def test_a_cost_is_bounded_by_the_answer_and_the_prices(
     assert (await give(gateway, decision, cost_usd=25e-6)).status_code == 200
 
 
+async def test_a_configured_limit_of_costs_takes_the_place_of_the_prices(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    gateway = await serve(upstream, triton=triton, gateway={"feedback_cost_usd": 0.5})
+    decision = (await gateway.chat()).headers["x-router-decision-id"]  # 13e-6 USD
+    assert check_error(await give(gateway, decision, cost_usd=0.6), 400)["param"] == "cost_usd"
+    assert (await give(gateway, decision, cost_usd=0.4)).status_code == 200
+
+
 async def test_feedback_belongs_to_the_key_of_the_decision(
     serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
 ) -> None:

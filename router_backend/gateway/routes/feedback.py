@@ -59,8 +59,13 @@ class FeedbackHandler:
         if known and known.key != exchange.key and not (key and "feedback_any" in key.scopes):
             self._metrics.feedback.labels("unknown_decision").inc()
             raise _unknown()  # whose it is is nobody else's business
-        highest = highest_cost(runtime.config, known.outcome if known else None)
-        message = f"'cost_usd' is more than this answer can have cost: at most {highest:.6g} USD by the models' prices"
+        highest = runtime.config.gateway.feedback_cost_usd or highest_cost(
+            runtime.config, known.outcome if known else None
+        )
+        message = (
+            f"'cost_usd' is more than this answer can have cost: at most {highest:.6g} USD; where answers cost more than "
+            "by the models' prices, set gateway.feedback_cost_usd"
+        )
         _check(cost is None or cost <= highest, "cost_usd", message)
         try:
             reward = await self._triton.feedback(decision_id, body["score"], cost, task, tags_json, _CALL_SECONDS)
