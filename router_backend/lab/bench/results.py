@@ -18,7 +18,8 @@ from router_backend.lab.bench.memory import Soak
 from router_backend.lab.bench.stores import StoreRates
 from router_backend.lab.bench.triton_models import ByClients
 
-_VERSIONS = ("triton-llm-router", "nvidia-pytriton", "onnxruntime", "numpy", "uvloop", "aiohttp", "grpcio")
+DISTRIBUTION = "triton-llm-router"
+_VERSIONS = (DISTRIBUTION, "nvidia-pytriton", "onnxruntime", "numpy", "uvloop", "aiohttp", "grpcio")
 
 
 @dataclass(slots=True, kw_only=True)

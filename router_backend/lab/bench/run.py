@@ -17,7 +17,7 @@ from router_backend.lab.bench.packages import Package, ToolFailed
 from router_backend.lab.bench.peers import PEERS
 from router_backend.lab.bench.perf_analyzer import measure_perf_analyzer
 from router_backend.lab.bench.processes import NotReady, Running
-from router_backend.lab.bench.results import Results, begin
+from router_backend.lab.bench.results import DISTRIBUTION, Results, begin
 from router_backend.lab.bench.stores import measure_store, redis_version, start_redis
 from router_backend.lab.bench.targets import Ours, direct, start_ours, start_upstream
 from router_backend.lab.bench.triton_models import measure_triton
@@ -56,7 +56,7 @@ async def _ours(results: Results, plan: Plan, scratch: Path, port: int, say: Say
         targets = ours.targets()
         for target in targets:
             say(target.name)
-            results.targets.append(await measure(target, plan, results.versions["llm-router"]))
+            results.targets.append(await measure(target, plan, results.versions[DISTRIBUTION]))
         say("llm-router: prompts of three lengths")
         results.lengths = await by_length(targets[1:], plan)
         say("Triton alone")
