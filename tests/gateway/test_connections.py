@@ -87,7 +87,7 @@ async def test_a_new_connection_takes_the_place_of_the_longest_idle(serve: Serve
     for reader, writer in new:
         writer.write(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert (await response(reader))[0] == 200
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         for reader, _ in idle[:3]:
             with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
                 await reader.readexactly(1)
