@@ -37,21 +37,31 @@ class StreamedAnswer:
         """
         try:
             while (payloads := await self._next()) is not None:
-                if not self.progress.error and (self._live is None or self._live.ended):
+                if not self.progress.error and self.ended:
                     payloads = [*payloads, DONE]
                 if payloads:
                     yield frame(payloads)
         finally:
             await self.aclose()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The JSON of one chunk at a time, without SSE framing and [DONE]."""
+    @property
+    def ended(self) -> bool:
+        """Whether all of it has been read."""
+        return self._live is None or self._live.ended
+
+    async def payloads(self) -> AsyncIterator[list[bytes]]:
+        """The JSON of the chunks of one read, without SSE framing and [DONE]."""
         try:
             while (payloads := await self._next()) is not None:
-                for payload in payloads:
-                    yield payload
+                yield payloads
         finally:
             await self.aclose()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The JSON of one chunk at a time, without SSE framing and [DONE]."""
+        async for payloads in self.payloads():
+            for payload in payloads:
+                yield payload
 
     async def aclose(self) -> None:
         """Cancel the upstream call if it still runs. What is known of the usage is kept."""

@@ -14,6 +14,7 @@ from router_backend.gateway.plan import make_plan
 from router_backend.gateway.request import read_request
 from router_backend.gateway.runtime import Runtime
 from router_backend.gateway.send import send
+from router_backend.gateway.surfaces.surface import Surface
 from router_backend.gateway.traces import NoTraces, Operation, Traces
 from router_backend.gateway.triton_client import TritonClient
 
@@ -31,7 +32,7 @@ class CompletionPipeline:
         self._triton, self._sessions, self._traces, self._ledger = triton, sessions, traces, ledger
 
     async def complete(
-        self, exchange: Exchange, raw: bytes, endpoint: Endpoint, key: ApiKey | None, runtime: Runtime
+        self, exchange: Exchange, raw: bytes, surface: Surface, key: ApiKey | None, runtime: Runtime
     ) -> None:
         """Answer one request, whose body is `raw`.
 
@@ -40,14 +41,14 @@ class CompletionPipeline:
             ClientGone: the client doesn't read its answer.
         """
         config = runtime.config
-        request = await read_request(exchange, raw, endpoint, key, runtime, self._sessions)
-        trace = self._traces.begin(_OPERATIONS[endpoint], request.trace, request.started, request.request_id)
+        request = await read_request(exchange, raw, surface, key, runtime, self._sessions)
+        trace = self._traces.begin(_OPERATIONS[surface.endpoint], request.trace, request.started, request.request_id)
         plan = await make_plan(request, runtime, self._triton, trace.context)
         decision = plan.decision
         forward = ForwardRequest(
             body=request.body,
             arms=plan.arms,
-            endpoint=endpoint,
+            endpoint=surface.endpoint,
             named=plan.named,
             task=decision.task,
             request_id=request.request_id,

@@ -13,7 +13,8 @@ from router_backend.gateway.http.bodies import off_loop
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.memory import Sessions
 from router_backend.gateway.runtime import Runtime
-from router_backend.gateway.schemas import SHAPES, Shape, parse
+from router_backend.gateway.schemas import Shape, parse
+from router_backend.gateway.surfaces.surface import Surface
 
 AUTO = "auto"
 """The model that lets the router choose."""
@@ -23,8 +24,9 @@ AUTO = "auto"
 class CompletionRequest:
     """One chat, text completion or embedding; no value of it changes on the way."""
 
-    endpoint: Endpoint
-    body: dict[str, Any]  # the client's, without our hints
+    surface: Surface
+    body: dict[str, Any]  # the internal request, without our hints
+    asked: dict[str, Any]  # the client's own words
     hints: ClientHints
     previous_model: str  # the session's last; empty: none is known
     key: str  # name of the API key
@@ -33,29 +35,35 @@ class CompletionRequest:
     size: int  # bytes of the body
     started: float  # time.monotonic() when it came in
 
+    @property
+    def endpoint(self) -> Endpoint:
+        return self.surface.endpoint
+
 
 async def read_request(
     exchange: Exchange,
     raw: bytes,
-    endpoint: Endpoint,
+    surface: Surface,
     key: ApiKey | None,
     runtime: Runtime,
     sessions: Sessions,
     shape: Shape | None = None,
 ) -> CompletionRequest:
-    """A request from its raw body. `shape`: of the body, where it isn't the endpoint's own.
+    """A request from its raw body. `shape`: of the body, where it isn't the surface's own.
 
     Raises:
         ApiError: 400, body or hints are malformed; 403, the key may not name a policy.
     """
-    body = await off_loop(len(raw), parse, raw, shape or SHAPES[endpoint])
-    body.setdefault("model", AUTO)  # only a request for a decision alone may leave it out
+    asked = await off_loop(len(raw), parse, raw, shape or surface.shape)
+    asked.setdefault("model", AUTO)  # only a request for a decision alone may leave it out
+    body = await off_loop(len(raw), surface.codec.request, asked) if surface.codec else asked
     hints = take_hints(exchange.headers, body, runtime.config.names)
     if hints.policy:
         runtime.keys.require(key, "policy")
     return CompletionRequest(
-        endpoint=endpoint,
+        surface=surface,
         body=body,
+        asked=asked,
         hints=hints,
         previous_model=sessions.model(exchange.key, hints.session) if hints.session else "",
         key=exchange.key,

@@ -11,7 +11,6 @@ from typing import Any, Literal
 import msgspec
 import orjson
 
-from router_backend.forwarding.request import Endpoint
 from router_backend.gateway.http.errors import ApiError
 
 MAX_VALUES = 1_000_000  # of any kind; OpenAI takes 300,000 token ids in one request for embeddings
@@ -131,12 +130,6 @@ _SPEAKERS = ("user", "system", "developer")  # who say nothing but their content
 _FIELDS = (b"{", b"[", b":")
 _LEAST_TOO_MANY = min(MAX_VALUES, MAX_FIELDS)
 _TEXT = re.compile(rb'(?:[^"\\]{1,1000}+|\\.){0,5000}+', re.DOTALL)  # in pieces: others wait while one is matched
-
-SHAPES: dict[Endpoint, Shape] = {
-    "chat/completions": Chat,
-    "completions": Completion,
-    "embeddings": Embedding,
-}
 
 
 def parse(raw: bytes, shape: Shape) -> dict[str, Any]:

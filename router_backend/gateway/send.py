@@ -7,9 +7,11 @@ import asyncio
 from router_backend.forwarding.answers import Answer, WholeAnswer
 from router_backend.forwarding.failure import ForwardError
 from router_backend.gateway.accounting import Account
+from router_backend.gateway.http.bodies import off_loop
 from router_backend.gateway.http.errors import ClientGone, Header, should_retry
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.plan import Plan
+from router_backend.gateway.rendering import pieces, whole
 from router_backend.gateway.request import CompletionRequest
 
 _SSE = (
@@ -17,7 +19,6 @@ _SSE = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # nginx would collect the frames
 )
-_END = b"data: [DONE]\n\n"
 _GRACE = 1.0  # seconds after `total`, so that the engine's own word comes first
 
 
@@ -44,20 +45,17 @@ async def send(
     headers = _headers(request, plan, answer.progress.arm)
     if isinstance(answer, WholeAnswer):
         await account.ended(answer.progress)
-        await exchange.respond(answer.progress.status, answer.body, headers)
+        body = await off_loop(len(answer.body), whole, answer, request)
+        await exchange.respond(answer.progress.status, body, headers)
         return
     try:
         await exchange.start(200, [*_SSE, *headers])
         # The engine's limits stand still while a client doesn't read: it must not hold its place for ever.
         async with asyncio.timeout(total + _GRACE):
-            async for frames in answer.frames():
-                if frames.endswith(_END):
+            async for frames, last in pieces(answer, request):
+                if last:
                     await account.ended(answer.progress)
-                    await exchange.chunk(frames, more=False)
-                    return
-                await exchange.chunk(frames)
-            await account.ended(answer.progress)
-            await exchange.chunk(b"", more=False)
+                await exchange.chunk(frames, more=not last)
     except TimeoutError:
         raise ClientGone from None
     finally:

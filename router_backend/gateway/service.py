@@ -20,6 +20,7 @@ from router_backend.gateway.metrics import EngineMetrics, Metrics
 from router_backend.gateway.outcome_queue import OutcomeQueue
 from router_backend.gateway.routes.admin import ConfigHandler, ReloadHandler
 from router_backend.gateway.routes.completions import CompletionsHandler
+from router_backend.gateway.routes.count_tokens import CountTokensHandler
 from router_backend.gateway.routes.decisions import DecisionHandler
 from router_backend.gateway.routes.feedback import FeedbackHandler
 from router_backend.gateway.routes.health import ReadyHandler, live
@@ -29,6 +30,8 @@ from router_backend.gateway.routes.openapi import OpenAPIHandler
 from router_backend.gateway.routes.playground import FILES, PlaygroundHandler
 from router_backend.gateway.routes.route import RouteHandler
 from router_backend.gateway.runtime import Runtimes
+from router_backend.gateway.surfaces.messages import MESSAGES
+from router_backend.gateway.surfaces.openai import CHAT, COMPLETIONS, EMBEDDINGS
 from router_backend.gateway.traces import NoTraces, Traces
 from router_backend.gateway.triton_client import TritonClient
 
@@ -83,9 +86,11 @@ class Service:
         pipeline = CompletionPipeline(triton, self._sessions, self.traces, ledger)
         in_flight = metrics.in_flight
         return {
-            "/v1/chat/completions": {"POST": CompletionsHandler("chat/completions", runtimes, pipeline, in_flight)},
-            "/v1/completions": {"POST": CompletionsHandler("completions", runtimes, pipeline, in_flight)},
-            "/v1/embeddings": {"POST": CompletionsHandler("embeddings", runtimes, pipeline, in_flight)},
+            "/v1/chat/completions": {"POST": CompletionsHandler(CHAT, runtimes, pipeline, in_flight)},
+            "/v1/completions": {"POST": CompletionsHandler(COMPLETIONS, runtimes, pipeline, in_flight)},
+            "/v1/embeddings": {"POST": CompletionsHandler(EMBEDDINGS, runtimes, pipeline, in_flight)},
+            "/v1/messages": {"POST": CompletionsHandler(MESSAGES, runtimes, pipeline, in_flight)},
+            "/v1/messages/count_tokens": {"POST": CountTokensHandler(runtimes)},
             "/v1/models": {"GET": ModelsHandler(runtimes)},
             "/v1/models/*": {"GET": ModelHandler(runtimes)},
             "/v1/route": {"POST": RouteHandler(runtimes, triton, self._sessions, self._decisions)},

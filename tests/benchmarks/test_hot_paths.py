@@ -19,7 +19,7 @@ from router_backend.core.records import Decision, LearningEvent
 from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.stream.chunks import ChunkReader, read_body
 from router_backend.forwarding.stream.sse import SSEParser
-from router_backend.gateway.schemas import SHAPES, parse
+from router_backend.gateway.schemas import Chat, parse
 from router_backend.learning.fold import Fold
 from router_backend.prompts import describe, routing_text
 from router_backend.prompts.hints import RoutingHints
@@ -131,7 +131,7 @@ def test_the_features_of_a_prompt() -> None:
 
 
 def test_a_request_that_the_gateway_reads() -> None:
-    assert calls(lambda: parse(BODY, SHAPES["chat/completions"])) <= 10
+    assert calls(lambda: parse(BODY, Chat)) <= 10
 
 
 @pytest.mark.parametrize("model", [b"arm", b"theirs"], ids=["the arm's name", "the upstream's name"])

@@ -20,12 +20,18 @@ from tests.support.arms import model
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
+SURFACES = ["/v1/chat/completions", "/v1/messages"]
+on_all_surfaces = pytest.mark.parametrize("path", SURFACES)
 
-async def connect(gateway: Running, **fields: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A bare socket on which a chat request has been sent: it can be closed at any moment."""
+
+async def connect(
+    gateway: Running, path: str = SURFACES[0], **fields: Any
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A bare socket on which a request has been sent: it can be closed at any moment."""
     body = json.dumps({"model": "a", "messages": [{"role": "user", "content": "hi"}], **fields}).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
     return reader, writer
 
 
@@ -47,26 +53,31 @@ async def abort(gateway: Running, upstream: ScriptedUpstream, **fields: Any) -> 
     writer.close()
 
 
-async def test_leaving_before_the_first_token_cancels_the_upstream(serve: Serve, upstream: ScriptedUpstream) -> None:
+@on_all_surfaces
+async def test_leaving_before_the_first_token_cancels_the_upstream(
+    serve: Serve, upstream: ScriptedUpstream, path: str
+) -> None:
     upstream.script(Script(first_delay=math.inf))
     gateway = await serve(upstream)
-    await abort(gateway, upstream, stream=True)
+    await abort(gateway, upstream, path=path, stream=True)
     await upstream.wait_cancelled()
 
 
-async def test_leaving_in_mid_stream_cancels_the_upstream(serve: Serve, upstream: ScriptedUpstream) -> None:
+@on_all_surfaces
+async def test_leaving_in_mid_stream_cancels_the_upstream(serve: Serve, upstream: ScriptedUpstream, path: str) -> None:
     upstream.script(Script(text=["a"] * 10, hang_after=4))
     gateway = await serve(upstream)
-    await open_and_leave(gateway, after=3)
+    await open_and_leave(gateway, path=path, after=3)
     await upstream.wait_cancelled()
 
 
+@on_all_surfaces
 async def test_leaving_an_answer_that_is_not_streamed_cancels_the_upstream(
-    serve: Serve, upstream: ScriptedUpstream
+    serve: Serve, upstream: ScriptedUpstream, path: str
 ) -> None:
     upstream.script(Script(latency=math.inf))
     gateway = await serve(upstream)
-    await abort(gateway, upstream)
+    await abort(gateway, upstream, path=path)
     await upstream.wait_cancelled()
 
 
@@ -155,12 +166,13 @@ async def test_a_thousand_streams_at_once_with_random_disconnects(serve: Serve, 
     assert "llm_router_in_flight_requests 0.0" in (await gateway.http.get("/metrics")).text
 
 
+@on_all_surfaces
 async def test_usage_is_kept_when_the_client_leaves(
-    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, path: str
 ) -> None:
     upstream.script(Script(text=["a"] * 10, hang_after=5))
     gateway = await serve(upstream, triton=triton)
-    await open_and_leave(gateway, after=3)
+    await open_and_leave(gateway, path=path, after=3)
     kept = await outcome(triton)
     assert kept["status"] == 499
     assert kept["usage"]["completion"] > 0
@@ -183,13 +195,14 @@ async def test_who_leaves_before_the_usage_pays_for_what_was_read_and_written(
     assert kept["cost"] == pytest.approx((5_000 + 2 * 3_000) / 1e6, rel=0.1)
 
 
+@on_all_surfaces
 @pytest.mark.parametrize("stream", [False, True])
 async def test_who_leaves_before_any_answer_pays_for_the_prompt(
-    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, stream: bool
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, stream: bool, path: str
 ) -> None:
     upstream.script(Script(latency=math.inf))
     gateway = await serve(upstream, triton=triton)
-    await abort(gateway, upstream, stream=stream, messages=[{"role": "user", "content": PROMPT}])
+    await abort(gateway, upstream, path=path, stream=stream, messages=[{"role": "user", "content": PROMPT}])
     kept = await outcome(triton)
     assert kept["status"] == 499
     assert kept["usage"]["prompt"] == pytest.approx(5_000, rel=0.1)

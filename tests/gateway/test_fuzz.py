@@ -31,11 +31,49 @@ VALID: dict[str, Any] = {
     "user": "u",
     "stream_options": {"include_usage": True},
 }
+MESSAGES: dict[str, Any] = {
+    "model": "auto",
+    "max_tokens": 5,
+    "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}],
+    "messages": [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "hi"},
+                {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}},
+                {"type": "document", "source": {"type": "text", "data": "d"}, "citations": {"enabled": False}},
+            ],
+        },
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "t", "signature": ""},
+                {"type": "tool_use", "id": "t1", "name": "f", "input": {"a": 1}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [{"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "r"}]}],
+        },
+    ],
+    "tools": [{"name": "f", "input_schema": {"type": "object"}}],
+    "tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": True},
+    "thinking": {"type": "enabled", "budget_tokens": 2000},
+    "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {}}},
+    "metadata": {"user_id": "u", "router_models": "a"},
+    "context_management": {"edits": [{"type": "clear_thinking_20251015"}]},
+    "stop_sequences": ["x"],
+}
+BODIES = {"/v1/messages": MESSAGES, "/v1/messages/count_tokens": MESSAGES}
 JUNK: list[Any] = [
     None, True, -1, 0, 2**63, 2**64, 1e308, "", "auto", "a", "\u0000", "日本🎉" * 50, [], {}, [[]], [None], {"": None},
     {"type": "text"}, [{"role": "user"}], "x" * 70_000, ["auto"], {"include_usage": "no"}, -1e-320,
 ]  # fmt: skip
-PATHS = ("/v1/chat/completions",) * 4 + ("/v1/completions", "/v1/embeddings", "/v1/feedback", "/v1/route")
+PATHS = (
+    ("/v1/chat/completions",) * 4
+    + (*BODIES, "/v1/messages")
+    + ("/v1/completions", "/v1/embeddings", "/v1/feedback", "/v1/route")
+)
 
 
 def mutated(value: Any, dice: random.Random) -> Any:
@@ -75,19 +113,21 @@ async def fuzz(gateway: Running, count: int, seed: int) -> None:
         assert response.status_code < 500, (path, content[:500], response.text)
         assert response.headers["x-request-id"]
         if response.status_code >= 400:
-            assert response.json()["error"].keys() == {"message", "type", "param", "code"}
+            fields = {"type", "message"} if path in BODIES else {"message", "type", "param", "code"}
+            assert response.json()["error"].keys() == fields
 
     for _ in range(count // 50):
         batch = []
         for _ in range(50):
-            body = VALID
+            path = dice.choice(PATHS)
+            body = BODIES.get(path, VALID)
             for _ in range(dice.randrange(1, 4)):
                 body = mutated(body, dice)
             content = json.dumps(body).encode()
             if dice.random() < 0.3:
                 content = damaged(content, dice)
             hint = {"x-router-max-cost": dice.choice(["", "1", "x"])} if dice.random() < 0.1 else {}
-            batch.append(one(dice.choice(PATHS), content, hint))
+            batch.append(one(path, content, hint))
         async with asyncio.timeout(30):
             await asyncio.gather(*batch)
 

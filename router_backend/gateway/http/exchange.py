@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 _DISCARDED = 64 * 1024 * 1024  # bytes beyond the limit that are still read
 _CLOSE: list[Header] = [(b"connection", b"close")]  # there is a rest of the body that nobody will read
+_REQUEST_IDS = (b"x-request-id", b"request-id")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -40,6 +41,7 @@ class Exchange:
         self.request_id = request_id.decode() if _REQUEST_ID.fullmatch(request_id) else new_decision_id()
         self.status = 0  # of the response; 499: the client left first
         self.key = ""  # name of the API key
+        self.error_shape: Callable[[OpenAIError, str], bytes] = lambda error, request_id: error.json()  # of its API
         self.cors: list[Header] = []  # headers of the response, for a page of an allowed site
         self.log: dict[str, Any] = {}  # further fields of the access log
         self._complete = False
@@ -148,9 +150,9 @@ class Exchange:
             task.cancel()
 
     async def start(self, status: int, headers: Sequence[Header]) -> None:
-        """Send the response's head; `x-request-id` is added to it."""
+        """Send the response's head; the request's id is added to it, under OpenAI's name and under Anthropic's."""
         self.status = status
-        head = [*headers, *self.cors, (b"x-request-id", self.request_id.encode())]
+        head = [*headers, *self.cors, *((name, self.request_id.encode()) for name in _REQUEST_IDS)]
         await self._send({"type": "http.response.start", "status": status, "headers": head})
 
     async def chunk(self, data: bytes, more: bool = True) -> None:
@@ -172,7 +174,8 @@ class Exchange:
 
     async def fail(self, error: OpenAIError, headers: Sequence[Header] = ()) -> None:
         """Send an error in place of a response."""
-        await self.respond(error.status, error.json(), [*headers, *retry_after(error)])
+        body = self.error_shape(error, self.request_id)
+        await self.respond(error.status, body, [*headers, *retry_after(error)])
 
 
 Handler = Callable[[Exchange], Awaitable[None]]

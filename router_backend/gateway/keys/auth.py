@@ -62,7 +62,7 @@ class Keys:
             if scope == "admin" and not is_loopback((exchange.scope.get("client") or ("",))[0]):
                 raise ApiError(403, "Without API keys /admin answers this machine only", code="insufficient_scope")
             return None
-        key = self._find(exchange.header(b"authorization") or "")
+        key = self._find(_shown(exchange))
         exchange.key = key.name
         self.require(key, scope)
         if scope in ("chat", "feedback"):
@@ -93,14 +93,13 @@ class Keys:
         if key and scope not in key.scopes:
             raise ApiError(403, f"This API key lacks the scope {scope!r}", code="insufficient_scope")
 
-    def _find(self, authorization: str) -> ApiKey:
-        scheme, _, value = authorization.partition(" ")
-        shown = hashlib.sha256(value.strip().encode("latin-1", "replace")).hexdigest()
+    def _find(self, value: str) -> ApiKey:
+        shown = hashlib.sha256(value.encode("latin-1", "replace")).hexdigest()
         match = None
         for key in self._keys:  # all of them, each in constant time: the time says nothing about which one fits
             if hmac.compare_digest(shown, key.sha256):
                 match = key
-        if match is None or scheme.lower() != "bearer":
+        if match is None:
             raise ApiError(
                 401,
                 "Incorrect API key provided" if value else "No API key provided: send 'Authorization: Bearer KEY'",
@@ -109,3 +108,15 @@ class Keys:
                 headers=[(b"www-authenticate", b"Bearer")],
             )
         return match
+
+
+_KEY_HEADERS = (b"x-api-key", b"api-key")  # Anthropic's clients, Azure's
+
+
+def _shown(exchange: Exchange) -> str:
+    """The key that a request shows, empty if none; where there are several headers, `authorization` counts."""
+    authorization = exchange.header(b"authorization")
+    if authorization is not None:
+        scheme, _, value = authorization.partition(" ")
+        return value.strip() if scheme.lower() == "bearer" else ""
+    return next((value for name in _KEY_HEADERS if (value := exchange.header(name) or "")), "")

@@ -10,6 +10,7 @@ import orjson
 from router_backend.gateway.hints import NAMES
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.schemas import Chat, Completion, Embedding, FeedbackBody, Route
+from router_backend.gateway.surfaces.messages.schema import Messages
 
 _REF = "#/components/schemas/{name}"
 _ERRORS = {
@@ -39,20 +40,23 @@ _ANSWER_HEADERS = {
 
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
-    types = (Chat, Completion, Embedding, Route, FeedbackBody)
+    types = (Chat, Completion, Embedding, Messages, Route, FeedbackBody)
     _, components = msgspec.json.schema_components(types, ref_template=_REF)
     for schema in components.values():
         if "properties" in schema and schema.get("title") != "FeedbackBody":
             schema["additionalProperties"] = True  # forwarded as it is
     components["Chat"]["properties"]["messages"]["minItems"] = 1
     components["Route"]["properties"]["messages"]["minItems"] = 1
+    components["Messages"]["properties"]["messages"]["minItems"] = 1
     components["FeedbackBody"]["additionalProperties"] = False
     components["FeedbackBody"]["properties"]["decision_id"] |= {"minLength": 1, "maxLength": 64}
     components["FeedbackBody"]["properties"]["score"] |= {"minimum": 0, "maximum": 1}
     components["Error"] = _error()
+    components["MessagesError"] = _messages_error()
     models = {"200": _json("The models, `auto` first.", {"type": "object", "required": ["object", "data"]})}
     model = {"200": _json("One model.", {"type": "object", "required": ["id", "object", "created", "owned_by"]})}
     decision = {"type": "object", "required": ["decision_id", "model", "reason", "task_probabilities", "answer"]}
+    count = {"type": "object", "required": ["input_tokens"]}
     reward = {"type": "object", "required": ["decision_id", "accepted", "reward"]}
     return {
         "openapi": "3.1.0",
@@ -66,6 +70,17 @@ def document() -> dict[str, Any]:
             "/v1/chat/completions": {"post": _completion("Chat", "Chat, routed with the model `auto`.")},
             "/v1/completions": {"post": _completion("Completion", "Text completions, routed with the model `auto`.")},
             "/v1/embeddings": {"post": _completion("Embedding", "Embeddings, passed through.")},
+            "/v1/messages": {
+                "post": _completion("Messages", "Anthropic's Messages, routed with the model `auto`.", "MessagesError")
+            },
+            "/v1/messages/count_tokens": {
+                "post": _operation(
+                    "An estimate of a prompt's tokens.",
+                    {"200": _json("It.", count)},
+                    body="Messages",
+                    error="MessagesError",
+                )
+            },
             "/v1/models": {"get": _operation("All models.", models)},
             "/v1/models/{id}": {"get": _operation("One model.", model, path="id")},
             "/v1/route": {"post": _operation("A decision alone.", {"200": _json("It.", decision)}, body="Route")},
@@ -120,23 +135,25 @@ class OpenAPIHandler:
         await exchange.respond(200, self._data)
 
 
-def _completion(schema: str, summary: str) -> dict[str, Any]:
+def _completion(schema: str, summary: str, error: str = "Error") -> dict[str, Any]:
     hints = [
         {"name": header.decode(), "in": "header", "schema": {"type": "string"}, "description": f"Or metadata.{key}."}
         for header, key in NAMES.values()
     ]
     headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in _ANSWER_HEADERS.items()}
     content = {"application/json": {"schema": {"type": "object"}}, "text/event-stream": {"schema": {"type": "string"}}}
-    answer = {"description": "OpenAI's answer, streamed if asked for.", "headers": headers, "content": content}
-    operation = _operation(summary, {"200": answer}, body=schema)
+    answer = {"description": "The API's answer, streamed if asked for.", "headers": headers, "content": content}
+    operation = _operation(summary, {"200": answer}, body=schema, error=error)
     return operation | {"parameters": hints}
 
 
-def _operation(summary: str, answers: dict[str, Any], *, body: str = "", path: str = "") -> dict[str, Any]:
-    error = {"$ref": _REF.format(name="Error")}
+def _operation(
+    summary: str, answers: dict[str, Any], *, body: str = "", path: str = "", error: str = "Error"
+) -> dict[str, Any]:
+    refused = {"$ref": _REF.format(name=error)}
     operation: dict[str, Any] = {
         "summary": summary,
-        "responses": answers | {status: _json(text, error) for status, text in _ERRORS.items()},
+        "responses": answers | {status: _json(text, refused) for status, text in _ERRORS.items()},
     }
     if body:
         schema = {"$ref": _REF.format(name=body)}
@@ -168,3 +185,13 @@ def _error() -> dict[str, Any]:
     fields = {"message": text, "type": text, "param": optional, "code": optional}
     inner = {"type": "object", "required": list(fields), "properties": fields, "additionalProperties": False}
     return {"type": "object", "required": ["error"], "properties": {"error": inner}}
+
+
+def _messages_error() -> dict[str, Any]:
+    text = {"type": "string"}
+    inner = {"type": "object", "required": ["type", "message"], "properties": {"type": text, "message": text}}
+    return {
+        "type": "object",
+        "required": ["type", "error", "request_id"],
+        "properties": {"type": {"const": "error"}, "error": inner, "request_id": text},
+    }

@@ -9,6 +9,7 @@ from router_backend.gateway.plan import ask
 from router_backend.gateway.request import read_request
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.schemas import Route
+from router_backend.gateway.surfaces.openai import CHAT
 from router_backend.gateway.triton_client import TritonClient, TritonError
 
 _SECONDS = 2.0  # nobody's answer waits for a decision alone
@@ -25,7 +26,7 @@ class RouteHandler:
             key = runtime.keys.admit(exchange, "chat")
             limits = runtime.config.gateway
             raw = await exchange.body(limits.max_body_bytes, limits.body_seconds)
-            request = await read_request(exchange, raw, "chat/completions", key, runtime, self._sessions, Route)
+            request = await read_request(exchange, raw, CHAT, key, runtime, self._sessions, Route)
             try:
                 decision = await ask(request.body, request, runtime, self._triton, _SECONDS, request.trace)
             except TritonError as error:

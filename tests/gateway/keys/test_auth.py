@@ -47,6 +47,18 @@ async def test_requests_need_a_known_key(serve: Serve, upstream: ScriptedUpstrea
         assert (await gateway.http.get(path)).status_code == 200
 
 
+@pytest.mark.parametrize("name", ["x-api-key", "api-key"])
+async def test_a_key_may_come_as_anthropics_and_azures_clients_send_it(
+    serve: Serve, upstream: ScriptedUpstream, name: str
+) -> None:
+    good, entry = key_config("app")
+    gateway = await serve(upstream, security={"api_keys": [entry]})
+    key = good["authorization"].removeprefix("Bearer ")
+    assert (await gateway.chat(model="a", headers={name: key})).status_code == 200
+    check_error(await gateway.chat(model="a", headers={name: key[:-1]}), 401)
+    check_error(await gateway.chat(model="a", headers={name: key, "authorization": "Bearer x"}), 401)
+
+
 async def test_scopes_are_apart(serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton) -> None:
     chat, chat_entry = key_config("chat", scopes=["chat"])
     feedback, feedback_entry = key_config("feedback", scopes=["feedback"])
