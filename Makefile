@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 # Flags for `llm-router up`, such as ARGS="--gateway-port 9000".
 ARGS ?=
+# Processes that run the tests; each takes whole files, since tests of a file share their system.
+PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: setup up test test-slow lint bench docs docs-check lock clean
 
@@ -33,12 +35,12 @@ up: setup
 
 test: $(VENV)/.dev
 	tests/tools/install-system-packages
-	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL) $(ARGS)
 
 test-slow: $(VENV)/.dev
 	tests/tools/install-system-packages
 	tests/tools/install-node-packages
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m slow $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

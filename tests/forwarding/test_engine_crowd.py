@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import resource
@@ -46,6 +47,7 @@ async def test_a_thousand_streams_with_random_disconnects_leave_no_task_socket_o
             ]
         )
     )
+    gc.collect()  # what earlier tests of this process have left open closes now, not in the middle
     tasks, files = len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
     engine = engine_for(
         upstream,
@@ -81,4 +83,4 @@ async def test_a_thousand_streams_with_random_disconnects_leave_no_task_socket_o
         while upstream.connections:
             await asyncio.sleep(0.01)
     assert len(asyncio.all_tasks()) == tasks
-    assert len(os.listdir("/proc/self/fd")) == files
+    assert len(os.listdir("/proc/self/fd")) <= files

@@ -42,7 +42,10 @@ def test_a_recent_id_that_never_comes_is_unknown_in_the_end(store: Store) -> Non
         add_feedback_waiting(store, feedback, seconds=0.05)
 
 
-@pytest.mark.parametrize("decision_id", [new_decision_id(0.0), "no uuid", "6f0d1d6e-41b1-4d2a-9c0e-1b9f6a5d7c11"])
+OLD_ID, FOREIGN_ID = "00000000-0000-7000-8000-000000000000", "6f0d1d6e-41b1-4d2a-9c0e-1b9f6a5d7c11"
+
+
+@pytest.mark.parametrize("decision_id", [OLD_ID, "no uuid", FOREIGN_ID])
 def test_old_and_foreign_ids_are_unknown_at_once(store: Store, decision_id: str) -> None:
     with pytest.raises(UnknownDecision):
         add_feedback_waiting(store, Feedback(decision_id=decision_id, received=0.0, score=1.0), seconds=1e9)

@@ -60,16 +60,28 @@ def writers(url: str, state_dir: Path, round_number: int) -> Iterator[list[Write
             writer.kill()
 
 
+def settled(store: Store) -> tuple[list[LearningEvent], int]:
+    """All events and their count. What a killed writer had sent may still be on its way: it must not come in between."""
+    while True:
+        before, events = feedback_count(store), list[LearningEvent]()
+        while page := store.events(events[-1].sequence if events else 0):
+            events += page
+        if feedback_count(store) == before:
+            return events, before
+
+
+def feedback_count(store: Store) -> int:
+    return sum(count["feedback"] for count in store.counts().values())
+
+
 def check(store: Store, acknowledged: set[str]) -> None:
     """Every acknowledged id has its decision, outcome, one event and its count, and the log has no gap."""
-    events: list[LearningEvent] = []
-    while page := store.events(events[-1].sequence if events else 0):
-        events += page
+    events, counted = settled(store)
     learned = [event.decision_id for event in events]
     assert acknowledged <= set(learned)
     assert len(learned) == len(set(learned))
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
-    assert sum(count["feedback"] for count in store.counts().values()) == len(learned)
+    assert counted == len(learned)
     for decision_id in learned:
         assert store.decision(decision_id) is not None
         assert store.outcome(decision_id) is not None
