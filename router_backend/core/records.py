@@ -66,6 +66,7 @@ class Outcome:
     upstream: float | None = None  # seconds spent in the upstream
     streamed: bool = False
     key: str = ""  # name of the API key
+    fault: str = ""  # of a failure: "arm", "client", "router" or "nobody"; empty where it isn't known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -192,8 +192,8 @@ class Engine:
         slot = lease = live = None
         try:
             async with asyncio.timeout(min(left, timeouts.first_token) if streamed or inside else left) as clock:
-                slot = await self._admit(arm)
-                permit = arm.breaker.enter()
+                slot = await self._admit(arm, request)
+                permit = arm.breaker.enter(request.caller)
                 if permit is None:
                     raise _resting(arm)
                 lease = Lease(progress, slot, permit, self._observer, streamed)
@@ -255,8 +255,8 @@ class Engine:
         able = isinstance(upstream, OpenAIUpstream) and upstream.stream_options and name not in self._uncounted
         return able and request.endpoint != "embeddings" and not (body.get("best_of") or body.get("audio"))
 
-    async def _admit(self, arm: Arm) -> Slot:
-        if arm.breaker.blocked:
+    async def _admit(self, arm: Arm, request: ForwardRequest) -> Slot:
+        if arm.breaker.blocked(request.caller):
             raise _resting(arm)
         try:
             return await arm.limiter.acquire()

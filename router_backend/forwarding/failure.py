@@ -49,6 +49,11 @@ class ForwardError(Exception):
         return self.fallbacks[-1].arm if self.fallbacks else ""
 
     @property
+    def cause(self) -> Cause | None:
+        """Why that one gave no answer; None if none was asked."""
+        return self.fallbacks[-1].cause if self.fallbacks else None
+
+    @property
     def tried(self) -> bool:
         """Whether an upstream worked on the request: then a caller that called again would multiply the load."""
         return any(attempt.cause.tried for attempt in self.fallbacks)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from router_backend.core.tracing import TraceContext
+from router_backend.forwarding.guards.breaker import Caller
 from router_backend.forwarding.progress import Expense, Progress
 
 Endpoint = Literal["chat/completions", "completions", "embeddings"]
@@ -21,10 +22,16 @@ class ForwardRequest:
     endpoint: Endpoint = "chat/completions"
     named: bool = False
     task: str = ""  # for max_tokens caps
+    client: str = ""  # the key's name, or the client's address; never a text of the request
     request_id: str = ""
     trace: TraceContext = field(default_factory=dict)  # of the caller, for the upstream
     discarded: list[Progress] = field(default_factory=list)  # a cascade fills it: its answers and its judge's, so far
     left: list[Progress] = field(default_factory=list)  # the call that was running when the client left
+
+    @property
+    def caller(self) -> Caller:
+        """Who failures of this request are evidence of, besides the upstream."""
+        return Caller(self.client, hash((self.endpoint, frozenset(self.body))))
 
     @property
     def spent(self) -> tuple[Expense, ...]:

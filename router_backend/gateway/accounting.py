@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from router_backend.config import RouterConfig
+from router_backend.core.errors import INTERNAL_ERROR
 from router_backend.core.pricing import savings
 from router_backend.core.records import Outcome
 from router_backend.forwarding.failure import ForwardError
@@ -89,12 +90,16 @@ class Account:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         """Where no end was entered the client went away, or the gateway failed; what the answer had cost is kept."""
         left = isinstance(error, ClientGone | asyncio.CancelledError)
-        self._close(self.progress or self._running() or self._unanswered(), 499 if left else 500)
+        progress = self.progress or self._running() or self._unanswered()
+        if not left and not self._closed:
+            progress.error = progress.error or INTERNAL_ERROR
+        self._close(progress, 499 if left else 500)
 
     def failed(self, error: ForwardError) -> None:
         """No model answered."""
         progress = self._unanswered()
         progress.arm, progress.fallbacks = error.arm or progress.arm, error.fallbacks
+        progress.error = error.cause
         self._close(progress, error.error.status)
 
     async def ended(self, progress: Progress) -> None:

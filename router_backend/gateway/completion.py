@@ -51,6 +51,7 @@ class CompletionPipeline:
             endpoint=surface.endpoint,
             named=plan.named,
             task=decision.task,
+            client=request.client,
             request_id=request.request_id,
             trace=trace.call(),
         )

@@ -30,6 +30,7 @@ class CompletionRequest:
     hints: ClientHints
     previous_model: str  # the session's last; empty: none is known
     key: str  # name of the API key
+    client: str  # the same, or the client's address where there are no keys
     request_id: str
     trace: TraceContext  # the client's
     size: int  # bytes of the body
@@ -67,6 +68,7 @@ async def read_request(
         hints=hints,
         previous_model=sessions.model(exchange.key, hints.session) if hints.session else "",
         key=exchange.key,
+        client=exchange.key or exchange.address,
         request_id=exchange.request_id,
         trace=exchange.trace,
         size=len(raw),

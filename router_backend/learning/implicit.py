@@ -23,8 +23,8 @@ _CLIENT_LEFT = 499
 
 
 def signal_of(outcome: Outcome) -> str:
-    """The signal in an outcome: `upstream_error`, `truncated`, or none (empty)."""
-    if outcome.status >= 500 or outcome.finish_reason == "error":
+    """The signal in an outcome: `upstream_error`, `truncated`, or none (empty). Only a fault of its own teaches about an arm."""
+    if (outcome.status >= 500 or outcome.finish_reason == "error") and outcome.fault in ("", "arm"):
         return "upstream_error"
     if outcome.status < _CLIENT_LEFT and outcome.finish_reason == "length":
         return "truncated"

@@ -37,6 +37,7 @@ def outcome_of(
         upstream=progress.latency,
         streamed=progress.first_token is not None,
         key=key,
+        fault=progress.error.fault.name.lower() if progress.error else "",
     )
 
 

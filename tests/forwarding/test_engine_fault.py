@@ -54,3 +54,27 @@ async def test_a_named_model_that_is_not_there_is_told_as_the_arms_fault(
     with pytest.raises(ForwardError, match=r"model 'llama3' not found.*check upstream\.base_url") as failed:
         await engine_for(upstream).forward(ask("a", named=True))
     assert (failed.value.error.status, failed.value.error.code) == (502, "http_404")
+
+
+async def test_one_clients_requests_take_no_arm_away_from_others(
+    engine_for: EngineFor, upstream: ScriptedUpstream
+) -> None:
+    engine = engine_for(upstream, breaker={"failures": 2}, retries={"attempts": 1})
+    await engine.forward(ask("a", client="app"))
+    for _ in range(6):  # llama.cpp answers 500 to a type of tool that it doesn't know
+        upstream.script(Script(status=500, error={"message": "unknown tool type"}))
+        with pytest.raises(ForwardError):
+            await engine.forward(ask("a", client="odd", tools=[{"type": "?"}]))
+    assert engine.health() == {"a": "closed"}
+    upstream.script(Script())
+    await engine.forward(ask("a", client="app"))
+
+
+async def test_a_broken_upstream_opens_for_its_only_client(engine_for: EngineFor, upstream: ScriptedUpstream) -> None:
+    engine = engine_for(upstream, breaker={"failures": 2}, retries={"attempts": 1})
+    await engine.forward(ask("a", client="app"))
+    for _ in range(2):
+        upstream.script(Script(status=500))
+        with pytest.raises(ForwardError):
+            await engine.forward(ask("a", client="app"))
+    assert engine.health() == {"a": "open"}

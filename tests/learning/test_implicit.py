@@ -36,6 +36,10 @@ def outcome(decision: Decision, **changes: object) -> Outcome:
         ({"status": 503}, "upstream_error"),
         ({"status": 499, "finish_reason": ""}, ""),
         ({"status": 429}, ""),
+        ({"status": 502, "fault": "arm"}, "upstream_error"),
+        ({"status": 503, "fault": "nobody"}, ""),  # every arm rested
+        ({"status": 500, "fault": "router"}, ""),
+        ({"status": 502, "finish_reason": "error", "fault": "client"}, ""),
     ],
 )
 def test_what_an_outcome_says(changes: dict[str, object], signal: str) -> None:

@@ -17,6 +17,7 @@ def ask(
     stream: bool = False,
     named: bool = False,
     task: str = "",
+    client: str = "",
     endpoint: Endpoint = "chat/completions",
     **body: Any,
 ) -> ForwardRequest:
@@ -24,7 +25,9 @@ def ask(
     fields = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}], **body}
     if stream:
         fields["stream"] = True
-    return ForwardRequest(body=fields, arms=arms, named=named, task=task, endpoint=endpoint, request_id="req-1")
+    return ForwardRequest(
+        body=fields, arms=arms, named=named, task=task, client=client, endpoint=endpoint, request_id="req-1"
+    )
 
 
 async def payloads(answer: Answer) -> list[Any]:

@@ -14,7 +14,6 @@ from typing import Any
 from router_backend.config.policy import CascadeConfig
 from router_backend.core.errors import Attempt, Cause, Fault, OpenAIError
 from router_backend.core.jsonio import dump, load
-from router_backend.core.tracing import TraceContext
 from router_backend.forwarding.answers import Answer, StreamedAnswer, WholeAnswer
 from router_backend.forwarding.cascade.scorers import heuristic, judge_request, judged, logprob
 from router_backend.forwarding.cascade.text import AnswerText
@@ -143,15 +142,17 @@ class _Cascade:
         prompt = _last_user_text(self._request.body)
         if self._config.scorer == "judge" and self._config.judge:
             messages = judge_request(prompt, answer.text)
-            rating = await self._ask_judge(self._config.judge, messages, self._request.trace)
+            rating = await self._ask_judge(self._config.judge, messages)
             if rating is not None:
                 return rating
         return heuristic(answer.text, progress.finish_reason, prompt)
 
-    async def _ask_judge(self, judge: str, messages: list[dict[str, str]], trace: TraceContext) -> float | None:
+    async def _ask_judge(self, judge: str, messages: list[dict[str, str]]) -> float | None:
         body = {"messages": messages, "max_tokens": _JUDGE_TOKENS, "temperature": 0}
+        asking = self._request
+        question = ForwardRequest(body=body, arms=(judge,), named=True, client=asking.client, trace=asking.trace)
         try:
-            answer = await self._engine.forward(ForwardRequest(body=body, arms=(judge,), named=True, trace=trace))
+            answer = await self._engine.forward(question)
         except ForwardError:
             return None  # a judge that is away must not stop the answer
         self._request.discarded.append(answer.progress)

@@ -52,6 +52,11 @@ class Exchange:
         """Whether the response's head is out: an error can't be a status any more."""
         return self.status != 0
 
+    @property
+    def address(self) -> str:
+        """Of the client, or of the last proxy; empty on a Unix socket."""
+        return str((self.scope.get("client") or ("",))[0])
+
     def header(self, name: bytes) -> str | None:
         """A request header's text, None if it was not sent."""
         value = self.headers.get(name)

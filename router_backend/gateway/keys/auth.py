@@ -59,7 +59,7 @@ class Keys:
             same_site_only(exchange, even_allowed=scope == "admin")
             if scope == "admin" or b"sec-fetch-site" in exchange.headers:  # only a browser can be led astray
                 self.own_name(exchange)
-            if scope == "admin" and not is_loopback((exchange.scope.get("client") or ("",))[0]):
+            if scope == "admin" and not is_loopback(exchange.address):
                 raise ApiError(403, "Without API keys /admin answers this machine only", code="insufficient_scope")
             return None
         key = self._find(_shown(exchange))

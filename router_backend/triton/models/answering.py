@@ -128,6 +128,7 @@ class Answering:
             return await self._engine.forward(request, cascade_of(config, decision.policy, decision.reason))
         except ForwardError as error:
             nothing.arm, nothing.discarded = error.arm or nothing.arm, request.spent
+            nothing.error = error.cause
             self._record(decision, nothing, error.error.status, config)
             raise
         except asyncio.CancelledError:
