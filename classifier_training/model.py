@@ -83,6 +83,7 @@ class LossWeights:
     teacher_tasks: float = 0.0
     teacher_complexity: float = 0.4
     teacher_embedding: float = 2.0
+    consistency: float = 1.0
 
 
 @dataclass(slots=True)
@@ -112,6 +113,22 @@ def imitation_loss(outputs: HeadOutputs, lessons: Lessons, difficulty: Tensor, w
         + weights.teacher_complexity * complexity * difficulty.isnan()
         + weights.teacher_embedding * embedding
     ).mean()
+
+
+def consistency_loss(tasks: Tensor, pooled: Tensor, twice: Tensor) -> Tensor:
+    """How far the answers to two forms of one request are apart, mean over the pairs.
+
+    Tasks: the mean of both Kullback-Leibler divergences (Liang et al., "R-Drop", 2021, equation 3). Embedding: one minus the cosine.
+
+    Args:
+        tasks: logits, FP32 [batch, 12].
+        pooled: FP32 [batch, hidden].
+        twice: INT64 [pairs], rows whose second form is among the last rows of the batch, in the same order.
+    """
+    second = slice(len(tasks) - len(twice), None)
+    one, other = functional.log_softmax(tasks[twice], -1), functional.log_softmax(tasks[second], -1)
+    apart = ((one.exp() - other.exp()) * (one - other)).sum(dim=1) / 2
+    return (apart + 1 - functional.cosine_similarity(pooled[twice], pooled[second])).mean()
 
 
 def multi_task_loss(

@@ -15,7 +15,7 @@ from classifier_training.encoders.compact import CompactShape
 from classifier_training.encoders.packaged import EncoderError, read_packaged_encoder
 from classifier_training.encoders.readback import read_weights
 from classifier_training.encoders.shrink import shrink
-from classifier_training.encoders.vocabulary import PAD, build_tokenizer, prune
+from classifier_training.encoders.vocabulary import PAD, build_tokenizer, fold_forms, prune
 from router_backend.contract import MAX_TOKENS, MODEL_FILE, TOKENIZER_FILE, ArtifactMetadata
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _hugging_face(name: str, layers: int | None) -> Encoder:
 
 
 def compact(encoder: Encoder, texts: Iterable[str], shape: CompactShape) -> Encoder:
-    """A student's encoder with the tokenizer and the first weights of `encoder`, which must be a BertModel.
+    """A student's encoder with the first weights of `encoder`, which must be a BertModel, and its tokenizer, which folds forms.
 
     Args:
         texts: the training texts; the vocabulary is factorised best for the words that they use.
@@ -210,10 +210,11 @@ def compact(encoder: Encoder, texts: Iterable[str], shape: CompactShape) -> Enco
             f" a student can't have {shape.feed_forward} and {shape.rank}"
         )
     seen = np.ones(len(weights["embeddings.word_embeddings.weight"]), dtype=np.float32)
-    for encoding in encoder.tokenizer.encode_batch_fast(list(texts)):
+    tokenizer = fold_forms(encoder.tokenizer)
+    for encoding in tokenizer.encode_batch_fast(list(texts)):
         np.add.at(seen, encoding.ids, 1.0)
     # The square root: rare words matter, too, and other texts than these will be read.
     frequency = torch.from_numpy(np.sqrt(seen))
     positions = min(MAX_TOKENS, len(weights["embeddings.position_embeddings.weight"]))
     module = shrink(weights, encoder.heads, shape, frequency, positions)
-    return replace(encoder, module=module, name=f"student of {encoder.name}")
+    return replace(encoder, module=module, tokenizer=tokenizer, tokenizer_json=None, name=f"student of {encoder.name}")

@@ -63,6 +63,24 @@ def build_tokenizer(pieces: Sequence[Piece]) -> Tokenizer:
     return tokenizer
 
 
+def fold_forms(tokenizer: Tokenizer) -> Tokenizer:
+    """A copy of `tokenizer` that reads capital letters, curly quotes and white space at the ends as it reads the plain form.
+
+    A request is the same in any of these forms, so a small encoder need not learn it.
+    """
+    folded = Tokenizer.from_str(tokenizer.to_str())
+    steps = [
+        normalizers.Replace(Regex("[\u2018\u2019]"), "'"),
+        normalizers.Replace(Regex("[\u201c\u201d]"), '"'),
+        normalizers.Lowercase(),
+        normalizers.Replace(Regex("\\s+"), " "),
+        normalizers.Strip(left=False, right=True),
+    ]
+    before = [] if folded.normalizer is None else [folded.normalizer]
+    folded.normalizer = normalizers.Sequence([*before, *steps])
+    return folded
+
+
 def prune(pieces: Sequence[Piece], texts: Iterable[str], size: int, minimum_count: int = 2) -> list[int]:
     """Indices of the pieces to keep, ascending; the four special ones come first as they are.
 

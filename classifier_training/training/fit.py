@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from classifier_training.model import (
     Heads,
     Lessons,
     LossWeights,
+    consistency_loss,
     imitation_loss,
     multi_task_loss,
 )
@@ -49,9 +51,17 @@ class FitOptions:
     max_tokens: int = 96
     seed: int = 0
     bfloat16: bool = True
-    # Share of the rows that are read in another form in each epoch, with the labels and lessons of the plain one.
+    # Share of the rows that are read in a second form as well in each epoch, with the labels and lessons of the plain one.
     perturbed: float = 0.0
     loss: LossWeights = field(default_factory=LossWeights)
+
+
+class Batch(NamedTuple):
+    """Rows, their token ids, and the places whose second form stands behind all others, in this order."""
+
+    rows: NDArray[np.int64]
+    ids: list[list[int]]
+    twice: NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -72,10 +82,14 @@ class Targets:
             lessons,
         )
 
-    def loss(self, model: Classifier, pooled: Tensor, rows: NDArray[np.int64], weights: LossWeights) -> Tensor:
-        index = torch.from_numpy(rows)
+    def loss(self, model: Classifier, pooled: Tensor, batch: Batch, weights: LossWeights) -> Tensor:
+        index = torch.from_numpy(batch.rows)
         outputs, difficulty = model.heads(pooled), self.difficulty[index]
         loss = multi_task_loss(outputs, self.tasks[index], difficulty, self.success[index], weights)
+        if len(batch.twice):
+            loss = loss + weights.consistency * consistency_loss(
+                outputs.tasks, pooled, torch.from_numpy(batch.twice)
+            ) * (len(batch.twice) / len(batch.rows))
         if self.lessons is None:
             return loss
         of_rows = Lessons(self.lessons.tasks[index], self.lessons.complexity[index], self.lessons.embedding[index])
@@ -88,23 +102,18 @@ def new_classifier(encoder: Encoder, models: int, seed: int, teacher: int = 0) -
     return Classifier(encoder.module, Heads(encoder.hidden, models, teacher=teacher))
 
 
-Batch = tuple[NDArray[np.int64], list[list[int]]]
-
-
 def plan(encoder: PromptEncoder, texts: list[str], options: FitOptions) -> Iterator[Batch]:
-    """Row indices and token ids of batches, one epoch after the other, without end."""
+    """Batches, one epoch after the other, without end."""
     plain = [encoder.ids(text)[0] for text in texts]
+    lengths = [len(row) for row in plain]
+    # A second form is about as long as the first.
+    tokens = round(options.batch_tokens / (1 + options.perturbed))
     for epoch in count():
         rng = np.random.default_rng([options.seed, epoch, 1])
-        rows = plain
-        if options.perturbed > 0:
-            rows = [
-                encoder.ids(perturbed(text, rng))[0] if rng.random() < options.perturbed else row
-                for text, row in zip(texts, plain, strict=True)
-            ]
-        lengths = [len(row) for row in rows]
-        for batch in batches(lengths, options.batch_tokens, np.random.default_rng([options.seed, epoch])):
-            yield batch, [rows[index] for index in batch]
+        for rows in batches(lengths, tokens, np.random.default_rng([options.seed, epoch])):
+            twice = np.flatnonzero(rng.random(len(rows)) < options.perturbed)
+            second = [encoder.ids(perturbed(texts[rows[place]], rng))[0] for place in twice]
+            yield Batch(np.concatenate([rows, rows[twice]]), [*(plain[row] for row in rows), *second], twice)
 
 
 def rate_at(step: int, steps: int, warmup: float) -> float:
@@ -136,7 +145,8 @@ def fit(
     reader = prompt_encoder(encoder.tokenizer, encoder.prefix, options.max_tokens)
     lengths = [len(reader.ids(text)[0]) for text in examples.texts]
     targets = Targets.of(examples, lessons)
-    per_epoch = len(batches(lengths, options.batch_tokens, np.random.default_rng([options.seed, 0])))
+    tokens = round(options.batch_tokens / (1 + options.perturbed))
+    per_epoch = len(batches(lengths, tokens, np.random.default_rng([options.seed, 0])))
     steps = max(1, round(options.epochs * per_epoch))
     _freeze(model.encoder)
     optimiser = torch.optim.AdamW(
@@ -150,14 +160,14 @@ def fit(
     fingerprint = {"options": asdict(options), "steps": steps, "rows": len(lengths)}
     start, running = _resume(checkpoint, model, optimiser, fingerprint), math.nan
     model.train()
-    for step, (batch, rows) in enumerate(plan(reader, examples.texts, options)):
+    for step, batch in enumerate(plan(reader, examples.texts, options)):
         if step >= steps:
             break
         if step < start:
             continue
         for group, rate in zip(optimiser.param_groups, base_rates, strict=True):
             group["lr"] = rate * rate_at(step, steps, options.warmup)
-        ids, mask = pad(rows, encoder.pad)
+        ids, mask = pad(batch.ids, encoder.pad)
         with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
             pooled = model.pool(torch.from_numpy(ids), torch.from_numpy(mask))
         loss = targets.loss(model, pooled, batch, options.loss)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from classifier_training.data import Examples
 from classifier_training.model import Classifier
-from classifier_training.training.fit import FitOptions, Progress, Targets, rate_at
+from classifier_training.training.fit import Batch, FitOptions, Progress, Targets, rate_at
 
 _BATCH_ROWS = 256
 _EPOCHS = 30
@@ -35,7 +35,8 @@ def fit_heads(
         for start in range(0, len(order), _BATCH_ROWS):
             rows = order[start : start + _BATCH_ROWS]
             optimiser.param_groups[0]["lr"] = options.head_rate * rate_at(step, steps, options.warmup)
-            loss = targets.loss(model, vectors[torch.from_numpy(rows)], rows, options.loss)
+            batch = Batch(rows, [], rows[:0])
+            loss = targets.loss(model, vectors[torch.from_numpy(rows)], batch, options.loss)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()

@@ -6,7 +6,7 @@ import torch
 
 from classifier_training.encoders.loading import EncoderError, load_encoder
 from classifier_training.encoders.packaged import read_packaged_encoder
-from classifier_training.encoders.vocabulary import SPECIAL, UNKNOWN, build_tokenizer, prune
+from classifier_training.encoders.vocabulary import SPECIAL, UNKNOWN, build_tokenizer, fold_forms, prune
 
 TEXTS = [
     "How do I sort a list of dicts by two keys in Python?",
@@ -47,6 +47,18 @@ def test_pruning_keeps_what_the_texts_use_and_every_single_character() -> None:
 def test_an_unknown_character_becomes_the_unknown_token() -> None:
     tokenizer = build_tokenizer([*((piece, 0.0) for piece in SPECIAL), ("▁", -2.0), ("a", -3.0)])
     assert tokenizer.encode("aЖ").ids.count(UNKNOWN) == 1
+
+
+@pytest.mark.parametrize(
+    "form", ["Say it\u2019s \u201cA\u201d", 'say it\'s "a"\n\n', 'SAY  IT\'S \n "A"', 'say it\u2018s "\uff21" ']
+)
+def test_a_students_tokenizer_reads_forms_of_one_request_alike(form: str) -> None:
+    letters = [(letter, -5.0) for letter in "SAYITsayit'\"\u2019\u201c\u201d"]
+    tokenizer = build_tokenizer([*((piece, 0.0) for piece in SPECIAL), ("▁", -2.0), *letters])
+    folded = fold_forms(tokenizer)
+    assert folded.encode(form).ids == folded.encode('say it\'s "a"').ids
+    assert UNKNOWN not in folded.encode(form).ids
+    assert tokenizer.encode("SAY").ids != tokenizer.encode("say").ids  # the other is as it was
 
 
 def test_more_layers_than_there_are_is_an_error() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from classifier_training.encoders.compact import CompactShape, pool_pairs
 from classifier_training.encoders.loading import compact
 from classifier_training.encoders.packaged import EncoderError
 from classifier_training.encoders.readback import read_weights
+from classifier_training.model import consistency_loss
+from classifier_training.text import prompt_encoder
+from classifier_training.training.fit import FitOptions, plan
 from classifier_training.training.pipeline import TrainOptions, train
 from classifier_training.training.teachers import learn_from
 from router_backend.classifier.artifact import Artifact
@@ -105,6 +109,30 @@ def test_lessons_are_kept_and_read_again_for_the_same_texts(
         torch.testing.assert_close(again.embedding, first.embedding)
         with pytest.raises(AssertionError, match="computed twice"):
             learn_from([artifact], ["other"], lambda *_: None, cache)
+
+
+def test_two_forms_of_a_request_stand_in_one_batch(encoder_folder: Path) -> None:
+    encoder = load_encoder(str(encoder_folder), layers=None)
+    reader = prompt_encoder(encoder.tokenizer, encoder.prefix, 32)
+    texts = [f"please sort the list number {number} for me" for number in range(40)]
+    for batch in islice(plan(reader, texts, FitOptions(perturbed=0.5, batch_tokens=200)), 12):
+        second = batch.rows[len(batch.rows) - len(batch.twice) :]
+        assert batch.rows[batch.twice].tolist() == second.tolist()
+        assert len(batch.ids) == len(batch.rows)
+        plain = batch.ids[: len(batch.ids) - len(batch.twice)]
+        assert plain == [reader.ids(texts[row])[0] for row in batch.rows[: len(plain)]]
+
+
+def test_forms_that_are_answered_alike_cost_nothing() -> None:
+    torch.manual_seed(0)
+    tasks, pooled = torch.randn(3, 12), torch.randn(3, 8)
+    twice = torch.tensor([2, 0])
+    alike = consistency_loss(torch.cat([tasks, tasks[twice]]), torch.cat([pooled, 2 * pooled[twice]]), twice)
+    other = consistency_loss(torch.cat([tasks, tasks[:2]]), torch.cat([pooled, pooled[twice]]), twice)
+    turned = consistency_loss(torch.cat([tasks, tasks[twice]]), torch.cat([pooled, -pooled[twice]]), twice)
+    assert abs(float(alike)) < 1e-6
+    assert float(other) > 0.1
+    assert float(turned) == pytest.approx(2.0, abs=1e-5)
 
 
 def test_sources_left_out_are_neither_trained_nor_calibrated_on(train_options: TrainOptions, tmp_path: Path) -> None:
