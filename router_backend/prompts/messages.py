@@ -1,16 +1,37 @@
 """OpenAI chat messages to the text that is classified.
 
 The turn that is to be answered decides the task, so the last user turn comes alone; only one that says next to nothing
-by itself ("go on", "続けて") gets the user turn before it as context.
+by itself ("go on", "fix it", "続けて") gets the last one that does as context. What an agent adds by itself is no request: results of
+tools, in messages of their own or in a user's turn, and notes on its surroundings.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 # A turn of at most so many characters can't be classified by itself.
 _NEEDS_CONTEXT = 6
+# Nor one of at most so many, if all its words are among those below.
+_FOLLOW_UP_CHARACTERS = 60
+_WORDS = """
+a again ahead all and any as before better can carry change continue correct could do does fine first fix for go good great i it it's just keep
+last let's looks make more next no not now of ok okay on once one ones other perfect please proceed redo rest retry run same second so sounds
+still sure that that's the them then they third this those to too try very want what whole why will with work works yeah yep yes you
+"""
+_FOLLOW_UP = frozenset(_WORDS.split())
+_FOLLOW_UP_JA = re.compile(
+    r"(はい|ええ|うん|いいえ|では|じゃあ|それ|これ|もう(一度|少し)|もっと|次|続き|続けて|進めて|直して|修正して|やり直して|"
+    r"やって|ください|お願い(します)?|いい(です)?|ok|[をもでへの、。！？!?.\s])+",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[\w'’]+")
+# A result that a text-only agent sends in the user's name; the forms of ReAct, OpenHands, Cline and of chat templates.
+_RESULT = re.compile(
+    r"\s*(Observation:|EXECUTION RESULT|OBSERVATION:|\[\w+ for [^\n]{0,300}\] Result:|<(tool_result|tool_response|tool_output|function_results?|observation)\b)"
+)
+_NOTES = ("environment_details", "system-reminder", "environment_context")
 
 
 class BadRequest(ValueError):
@@ -45,12 +66,46 @@ def routing_text(messages: Sequence[Mapping[str, Any]]) -> str:
     """
     if not messages or not all(isinstance(message, Mapping) for message in messages):
         raise BadRequest("messages must be a non-empty array of message objects")
-    turns = [
-        text for message in messages if message.get("role") == "user" and (text := text_of(message.get("content")))
-    ]
+    turns = [text for message in messages if message.get("role") == "user" and (text := _request(message))]
     if not turns:
         texts = (text_of(message.get("content")) for message in reversed(messages))
         return next((text for text in texts if text), "")
-    if len(turns[-1].strip()) <= _NEEDS_CONTEXT and len(turns) > 1:
-        return f"{turns[-1]}\n{turns[-2]}"
-    return turns[-1]
+    last = turns[-1]
+    if _says_little(last):
+        context = next((turn for turn in reversed(turns[:-1]) if not _says_little(turn)), None)
+        return last if context is None else f"{last}\n{context}"
+    return last
+
+
+def _request(message: Mapping[str, Any]) -> str:
+    """What the user asks for in a turn: "" for a result of a tool."""
+    text = text_of(message.get("content"))
+    if _RESULT.match(text):
+        return ""
+    for name in _NOTES:
+        text = _without(text, f"<{name}>", f"</{name}>")
+    return text
+
+
+def _without(text: str, opening: str, closing: str) -> str:
+    """`text` without its parts between two marks; in linear time, since texts may be long."""
+    if opening not in text:
+        return text
+    kept, end = [], 0
+    while (start := text.find(opening, end)) >= 0 and (close := text.find(closing, start)) >= 0:
+        kept.append(text[end:start])
+        end = close + len(closing)
+    return "".join([*kept, text[end:]]).strip()
+
+
+def _says_little(turn: str) -> bool:
+    """Whether a turn names nothing that could be classified."""
+    turn = turn.strip()
+    if len(turn) <= _NEEDS_CONTEXT:
+        return True
+    if len(turn) > _FOLLOW_UP_CHARACTERS:
+        return False
+    if _FOLLOW_UP_JA.fullmatch(turn):
+        return True
+    words = _WORD.findall(turn.lower().replace("’", "'"))
+    return all(word in _FOLLOW_UP for word in words)

@@ -30,6 +30,52 @@ def test_a_turn_that_says_nothing_by_itself_gets_the_one_before() -> None:
     assert routing_text(messages) == "more\nWrite a sonnet about rain"
 
 
+REQUEST = "Rename the function total to sum_all in billing.py and fix its callers"
+CALL = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "1", "type": "function", "function": {"name": "read"}}],
+}
+DUMP = "def total(items):\n    return sum(items)\n" * 400
+
+
+@pytest.mark.parametrize(
+    ("turns", "text"),
+    [
+        pytest.param(
+            [user(REQUEST), CALL, {"role": "tool", "tool_call_id": "1", "content": DUMP}], REQUEST, id="tool message"
+        ),
+        pytest.param([user(REQUEST), user(f"Observation: {DUMP}")], REQUEST, id="ReAct"),
+        pytest.param([user(REQUEST), user(f"<tool_response>\n{DUMP}</tool_response>")], REQUEST, id="template"),
+        pytest.param([user(REQUEST), user(f"[read_file for 'billing.py'] Result:\n{DUMP}")], REQUEST, id="Cline"),
+        pytest.param(
+            [user(f"{REQUEST}\n<environment_details>\n{DUMP}</environment_details>")], REQUEST, id="surroundings"
+        ),
+        pytest.param([user(f"<system-reminder>{DUMP}</system-reminder>\n{REQUEST}")], REQUEST, id="reminder"),
+        pytest.param([user(REQUEST), CALL, user("continue")], f"continue\n{REQUEST}", id="continue"),
+        pytest.param([user(REQUEST), CALL, user("fix it please")], f"fix it please\n{REQUEST}", id="fix it"),
+        pytest.param(
+            [user(REQUEST), user("Yes, go ahead."), user("ok, and now the next one")],
+            f"ok, and now the next one\n{REQUEST}",
+            id="several that say little",
+        ),
+        pytest.param(
+            [user("請求書の合計を計算して"), user("もう一度お願いします")],
+            "もう一度お願いします\n請求書の合計を計算して",
+            id="Japanese",
+        ),
+        pytest.param([user(REQUEST), user("続けてください。")], f"続けてください。\n{REQUEST}", id="mixed languages"),
+        pytest.param([user(REQUEST), user("now translate it to French")], "now translate it to French", id="new task"),
+        pytest.param([user("hi"), user(f"{DUMP}\nWhy?")], f"{DUMP}\nWhy?", id="pasted code and a question"),
+        pytest.param([user("Observation: it rains")], "Observation: it rains", id="nothing but a result"),
+        pytest.param([user("yes please")], "yes please", id="nothing before"),
+        pytest.param([user("<environment_details> cut off")], "<environment_details> cut off", id="cut off"),
+    ],
+)
+def test_the_request_is_found_among_an_agents_turns(turns: list[dict[str, Any]], text: str) -> None:
+    assert routing_text([{"role": "system", "content": "You are an agent."}, *turns]) == text
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [
