@@ -106,6 +106,14 @@ class GatewayConfig(Section):
         Field(description="names of this gateway, which browsers may use without keys; its addresses always count"),
     ] = []
     playground: Annotated[bool, Field(description="serve the playground page")] = True
+    extproc_port: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=65535,
+            description="port of Envoy's external processor, 0 for a free one; read at the start; default: none",
+        ),
+    ] = None
     drain_seconds: Annotated[float, Field(ge=0, description="how long running answers may go on after SIGTERM")] = 30.0
 
     example: ClassVar[str] = "{max_body_bytes: 1048576, playground: false, drain_seconds: 120}"

@@ -39,10 +39,10 @@ async def send(
     """
     if isinstance(answer, ForwardError):
         account.failed(answer)
-        headers = [*should_retry(answer), *_headers(request, plan, answer.arm or plan.arms[0])]
+        headers = [*should_retry(answer), *decision_headers(request, plan, answer.arm or plan.arms[0])]
         await exchange.fail(answer.error, headers)
         return
-    headers = _headers(request, plan, answer.progress.arm)
+    headers = decision_headers(request, plan, answer.progress.arm)
     if isinstance(answer, WholeAnswer):
         await account.ended(answer.progress)
         body = await off_loop(len(answer.body), whole, answer, request)
@@ -62,7 +62,8 @@ async def send(
         await answer.aclose()
 
 
-def _headers(request: CompletionRequest, plan: Plan, served: str) -> list[Header]:
+def decision_headers(request: CompletionRequest, plan: Plan, served: str) -> list[Header]:
+    """What an answer says of its decision. `served`: the arm that answers."""
     decision = plan.decision
     headers = [
         (b"x-router-decision-id", decision.decision_id.encode()),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from router_backend.config import RouterConfig
 from router_backend.config.safety import THIS_MACHINE, Exposure
@@ -34,6 +35,9 @@ from router_backend.gateway.surfaces.messages import MESSAGES
 from router_backend.gateway.surfaces.openai import CHAT, COMPLETIONS, EMBEDDINGS
 from router_backend.gateway.traces import NoTraces, Traces
 from router_backend.gateway.triton_client import TritonClient
+
+if TYPE_CHECKING:
+    from router_backend.gateway.extproc.server import ExternalProcessor
 
 Routes = dict[str, dict[str, Handler]]
 """Handlers by path and method; a path that ends in `/*` stands for all with one part more."""
@@ -76,14 +80,15 @@ class Service:
         )
         self.traces = Traces(endpoint) if endpoint else NoTraces()
         self._sessions, self._decisions = Sessions(limits.sessions_kept), Decisions(limits.decisions_kept)
+        self._ledger = Ledger(self.outcomes, self.budgets, self._sessions, self._decisions, self.metrics)
+        self.processor = self._external_processor()
         self._tasks: list[asyncio.Task[None]] = []
         self.metrics.watch(lambda: self.runtimes.current.engine.health(), lambda: self.outcomes.depth)
 
     def routes(self) -> Routes:
         """What is served where."""
         runtimes, triton, metrics = self.runtimes, self.triton, self.metrics
-        ledger = Ledger(self.outcomes, self.budgets, self._sessions, self._decisions, metrics)
-        pipeline = CompletionPipeline(triton, self._sessions, self.traces, ledger)
+        pipeline = CompletionPipeline(triton, self._sessions, self.traces, self._ledger)
         in_flight = metrics.in_flight
         return {
             "/v1/chat/completions": {"POST": CompletionsHandler(CHAT, runtimes, pipeline, in_flight)},
@@ -114,16 +119,36 @@ class Service:
         if self.runtimes.current.keys.budgeted:
             await self.outcomes.refresh(_BUDGETS_KNOWN)
         self._background(self._follow_budgets())
+        if self.processor:
+            await self.processor.start()
 
     async def aclose(self) -> None:
         """Send the outcomes that are left, and close all connections."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.processor:
+            await self.processor.aclose(self.settings.config.gateway.drain_seconds)
         await self.outcomes.aclose()
         await self.runtimes.aclose()
         await self.triton.aclose()
         await asyncio.to_thread(self.traces.close)
+
+    def _external_processor(self) -> ExternalProcessor | None:
+        """Raises ValueError when the extra that it needs is not installed."""
+        config = self.settings.config
+        if (port := config.gateway.extproc_port) is None:
+            return None
+        try:
+            from router_backend.gateway.extproc.passage import Parts
+            from router_backend.gateway.extproc.server import ExternalProcessor
+        except ImportError as error:
+            raise ValueError(
+                f"gateway.extproc_port needs the extra `mesh` ({error.name} is missing): pip install 'triton-llm-router[mesh]'"
+            ) from error
+        parts = Parts(self.runtimes, self.triton, self._ledger, self._sessions, self.traces, self.bodies)
+        limits = config.gateway
+        return ExternalProcessor(parts, self.settings.exposure.host, port, limits.max_body_bytes, config.security.tls)
 
     async def _follow_budgets(self) -> None:
         """Hear what other gateways have let keys spend."""
