@@ -65,7 +65,7 @@ ENTRYPOINT ["llm-router", "up", "--host", "0.0.0.0"]
 
 FROM python AS gateway
 RUN --mount=type=bind,from=wheels,source=/wheels/serving,target=/wheels \
-    pip install --no-cache-dir --constraint requirements.lock "$(echo /wheels/*.whl)[otel]"
+    pip install --no-cache-dir --constraint requirements.lock "$(echo /wheels/*.whl)[otel,mesh]"
 USER 10001:10001
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
