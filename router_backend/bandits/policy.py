@@ -20,6 +20,7 @@ from router_backend.bandits.query import Query, Scores
 from router_backend.bandits.rewards import build_reward
 from router_backend.bandits.rules import Rules
 from router_backend.bandits.shares import Shares
+from router_backend.bandits.statistics.change import Change, ChangeDetector
 from router_backend.bandits.statistics.discount import Discount
 from router_backend.bandits.statistics.prior import Prior
 from router_backend.config.models import ModelConfig
@@ -63,9 +64,10 @@ class Policy(ABC):
         self.rules = Rules.of(setup.config, setup.models, setup.default)
         self.reward = build_reward(setup.config.reward)
         self.shares = Shares.of(setup.models)
-        self._discount = Discount(
-            setup.config.discount_per_day if isinstance(setup.config, LearningPolicyConfig) else 1.0
-        )
+        learning = setup.config if isinstance(setup.config, LearningPolicyConfig) else None
+        self._discount = Discount(learning.discount_per_day if learning else 1.0)
+        self._changes = ChangeDetector(len(self.arms), learning.change.false_alarm if learning else 0.0)
+        self._keep = learning.change.keep if learning else 0.0
         self._floors: tuple[tuple[int, ...], list[float], float] | None = None  # of the last candidates asked for
 
     @property
@@ -80,6 +82,11 @@ class Policy(ABC):
     @abstractmethod
     def qualities(self, query: Query) -> list[float]:
         """Expected quality of `query.candidates`, cost aside; 1 where a policy knows nothing of it."""
+
+    @property
+    def changes(self) -> dict[str, tuple[Change, ...]]:
+        """The changes found so far, oldest first, by arm."""
+        return dict(zip(self.arms, self._changes.found, strict=True))
 
     def floors(self, candidates: tuple[int, ...]) -> tuple[list[float], float]:
         """Probability that each candidate has whatever its score (`Rules.floors`), and the sum."""
@@ -96,7 +103,8 @@ class Policy(ABC):
     def update(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, at: float) -> None:
         """Fold one observation in, as those of a `Batch`; one with a number that isn't finite is left out.
 
-        Discounting by the time of the decision, `at`, is independent of the order of arrival.
+        Discounting by the time of the decision, `at`, is independent of the order of arrival. Changes are found in the order in
+        which an arm's observations come.
         """
         # An overflow of the squares would leave the observation out; no embedding comes near it.
         if not math.isfinite(quality + cost + at + context.dot(context)):
@@ -104,13 +112,23 @@ class Policy(ABC):
         factor = self._discount.advance(at)
         if factor != 1.0:
             self._decay(factor)
-        self._fold(context, arm, quality, cost, self._discount.weight(at))
+        error = self._fold(context, arm, quality, cost, self._discount.weight(at))
         self._floors = None
+        if self._changes.false_alarm > 0:
+            changed = self._changes.observe(arm, context, quality, cost, at, error)
+            if changed is not None:
+                self._restart(arm, self._keep, level=False)
+                self._fold_many(arm, changed, self._discount.weights(changed.at))
 
     def update_many(self, batch: Batch) -> None:
         """As `update`, for many observations at once."""
         batch = batch.finite()
         if not len(batch):
+            return
+        if self._changes.false_alarm > 0:
+            # Each one's error is that of what was known before it, wherever a batch was cut.
+            for i, arm in enumerate(batch.arms.tolist()):
+                self.update(batch.contexts[i], arm, batch.qualities.item(i), batch.costs.item(i), batch.at.item(i))
             return
         factor = self._discount.advance(float(batch.at.max()))
         if factor != 1.0:
@@ -124,6 +142,7 @@ class Policy(ABC):
     def snapshot(self) -> Self:
         """An immutable copy; cheap, because statistics are copied only when an arm is next updated."""
         reader = copy.copy(self)
+        reader._changes = copy.copy(self._changes)
         reader._freeze(self)
         return reader
 
@@ -136,15 +155,19 @@ class Policy(ABC):
         if self.shares is not None and other.shares is not None:
             self.shares.adopt(other.shares, pairs)
         self._floors = None
-        return self._take(other, pairs)
+        return self._changes.adopt(other._changes, pairs) and self._take(other, pairs)
 
     @abstractmethod
-    def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> None:
-        """Fold in one observation of a given weight."""
+    def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> float:
+        """Fold in one observation of a given weight; the error of the quality expected of it, over its relative deviation."""
 
     @abstractmethod
     def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
         """Fold in observations of one arm, `weights` [n]."""
+
+    @abstractmethod
+    def _restart(self, arm: int, keep: float, level: bool) -> None:
+        """Make all that is known of an arm a prior that counts for at most `keep` observations; without `level`, its shape alone."""
 
     @abstractmethod
     def _decay(self, factor: float) -> None:
@@ -173,6 +196,8 @@ _EVERY_REWARD_SETTING: dict[str, Any] = {
 def _fingerprint(setup: Setup[BasePolicyConfig]) -> str:
     """Eight hex digits of what decides how the policy chooses."""
     settings = _EVERY_SETTING | setup.config.model_dump(mode="json")
+    if settings["change"] == _EVERY_SETTING["change"]:
+        del settings["change"]  # versions are older than it
     settings["reward"] = _EVERY_REWARD_SETTING | settings["reward"]
     models = [
         (model.name, model.price.model_dump(), model.share.model_dump(), model.max_cost_usd, model.explore)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from rich.table import Table
 
 from router_backend.cli.options import DEFAULT_CONFIG, DEFAULT_STATE_DIR, Config, StateDir
 from router_backend.config import load_config
+from router_backend.learning.changes import changes_in
 from router_backend.state.open import open_store
 from router_backend.state.store import Store
 from router_backend.state.transfer import export_decisions, export_state, import_state
@@ -27,17 +29,20 @@ def show(
     state_dir: StateDir = DEFAULT_STATE_DIR,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Decisions and feedback by model, and the length of the log of learning.
+    """Decisions and feedback by model, the length of the log of learning, and when models were found changed.
 
     Example: llm-router state show --json
     """
     with _store(config, state_dir) as store:
-        counts = store.counts()
-        models = {name: counts.get(name, {"decisions": 0, "feedback": 0}) for name in load_config(config).names}
+        parsed, counts = load_config(config), store.counts()
+        models = {name: counts.get(name, {"decisions": 0, "feedback": 0}) for name in parsed.names}
         models |= counts  # models that were removed from the configuration keep their counts
         events = store.event_count()
+        with Console(stderr=True).status("reading the log of learning …"):
+            changes = {name: found for name, found in changes_in(store, parsed).items() if found}
     if as_json:
-        typer.echo(orjson.dumps({"models": models, "events": events}).decode())
+        described = {name: [change._asdict() for change in found] for name, found in changes.items()}
+        typer.echo(orjson.dumps({"models": models, "events": events, "changes": described}).decode())
         return
     table = Table(box=None, pad_edge=False)
     for title, justify in (("model", "left"), ("decisions", "right"), ("feedback", "right")):
@@ -47,6 +52,12 @@ def show(
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     console.print(f"{events:,} observations learned from")
+    for name, found in changes.items():
+        for change in found:
+            when = datetime.fromtimestamp(change.at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+            console.print(
+                f"{name} was found changed since {when}: quality {change.shift:+.2f} in {change.observations:,} answers"
+            )
 
 
 @state.command()

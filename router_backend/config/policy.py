@@ -92,6 +92,23 @@ class ExploringPolicyConfig(RankingPolicyConfig):
     epsilon: Annotated[Fraction, Field(description="floor: each candidate gets at least epsilon/candidates")] = 0.02
 
 
+class ChangeConfig(Section):
+    """Noticing that a model has become another one behind its name, by the errors of what was expected of it."""
+
+    false_alarm: Annotated[
+        Fraction,
+        Field(
+            description="probability that a model which never changes is ever found changed; 0: nothing is looked for"
+        ),
+    ] = 0.1
+    keep: Annotated[
+        float,
+        Field(ge=0, allow_inf_nan=False, description="observations that what was known before counts for, afterwards"),
+    ] = 50.0
+
+    example: ClassVar[str] = "{false_alarm: 0.05, keep: 20}"
+
+
 class LearningPolicyConfig(ExploringPolicyConfig):
     """What the policies share that learn from feedback."""
 
@@ -105,6 +122,7 @@ class LearningPolicyConfig(ExploringPolicyConfig):
         Fraction, Field(description="quality expected of an arm before anything is known of it")
     ] = 0.5
     discount_per_day: Annotated[float, Field(gt=0, le=1, description="weight that evidence keeps after a day")] = 1.0
+    change: Annotated[ChangeConfig, Field(description="noticing that a model has changed")] = ChangeConfig()
     prior: Annotated[str | None, Field(description="a file written by `llm-router bootstrap`")] = None
     prior_weight: Annotated[
         float, Field(ge=0, allow_inf_nan=True, description="observations that a prior counts for at most, per arm")

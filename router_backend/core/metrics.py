@@ -228,6 +228,20 @@ TASK_CONFIDENCE = Declared(
 COMPLEXITY_MEAN = Declared(
     "triton", "llm_router_complexity_mean", "gauge", "Drift signal: mean complexity in the last 500 or so"
 )
+MODEL_CHANGES = Declared(
+    "triton",
+    "llm_router_model_changes",
+    "gauge",
+    "How often the main policy has found a model changed, by its answers' scores",
+    ("model",),
+)
+MODEL_CHANGED_SECONDS = Declared(
+    "triton",
+    "llm_router_model_changed_seconds",
+    "gauge",
+    "Unix time of the first answer after the last such change",
+    ("model",),
+)
 RECORDS_DROPPED = Declared(
     "triton", "llm_router_records_dropped_total", "counter", "Records lost because the store was down too long"
 )

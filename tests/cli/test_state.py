@@ -54,6 +54,19 @@ def test_show_counts_by_model_configured_or_not(state_dir: Path) -> None:
     assert "1 observations learned from" in run(state_dir, "show").stdout
 
 
+def test_show_says_when_a_model_was_found_changed(state_dir: Path) -> None:
+    store = SQLiteStore(state_dir / "state.db")
+    for score in (1.0, 0.0):
+        decisions = [make_decision(n, model="small") for n in range(60)]
+        store.append(decisions, [make_outcome(decision) for decision in decisions])
+        store.add_feedback_many([make_feedback(decision, score) for decision in decisions])
+    store.close()
+    (change,) = json.loads(run(state_dir, "show", "--json").stdout)["changes"]["small"]
+    assert change["shift"] < -0.5
+    assert change["observations"] < 30
+    assert "small was found changed since 20" in run(state_dir, "show").stdout
+
+
 def test_a_copy_survives_a_reset(state_dir: Path) -> None:
     before = shown(state_dir)
     file = str(state_dir / "backup.jsonl.gz")

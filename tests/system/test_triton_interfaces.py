@@ -212,6 +212,7 @@ def test_our_metrics_stand_on_tritons_own_page(system: RunningSystem) -> None:
         "llm_router_reward_bucket{",
         "llm_router_feedback_total{",
         "llm_router_task_share{",
+        "llm_router_model_changes{",
     )
     deadline = time.monotonic() + 10  # they are passed on twice a second
     while missing := [name for name in wanted if name not in httpx.get(system.metrics).text]:

@@ -26,6 +26,7 @@ class ContextFreePolicy(Policy):
         self._initial = setup.config.initial_quality
         self._evidence = np.zeros((3, len(self.arms)))  # Σ w, Σ w quality, Σ w cost
         self._prior = np.zeros((3, len(self.arms)))  # the same, which doesn't decay
+        self._restarted = [False] * len(self.arms)  # whose prior is what they were before
         for arm, name in enumerate(self.arms if setup.prior is not None else ()):
             assert setup.prior is not None
             prior = setup.prior.arm(name, _BIAS, setup.config.prior_weight)
@@ -54,21 +55,33 @@ class ContextFreePolicy(Policy):
         means: list[float] = np.where(known, quality / np.where(known, counts, 1.0), self._initial).tolist()
         return means
 
-    def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> None:
+    def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> float:
+        # The first mean is known as if from one observation, so that the first errors aren't all of the arm's.
+        known, total, _ = self._evidence[:, arm] + self._prior[:, arm]
+        expected = (total + self._initial) / (known + 1.0)
         self._evidence[:, arm] += weight, weight * quality, weight * cost
+        return float((quality - expected) / math.sqrt(1.0 + 1.0 / (known + 1.0)))
 
     def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
         self._evidence[:, arm] += weights.sum(), weights @ batch.qualities, weights @ batch.costs
+
+    def _restart(self, arm: int, keep: float, level: bool) -> None:
+        total = self._evidence[:, arm] + self._prior[:, arm]
+        self._prior[:, arm] = total * min(1.0, (keep if level else 1.0) / max(total[0], 1e-12))
+        self._evidence[:, arm] = 0.0
+        self._restarted[arm] = True
 
     def _decay(self, factor: float) -> None:
         self._evidence *= factor
 
     def _freeze(self, source: Self) -> None:
-        self._evidence = source._evidence.copy()
+        self._evidence, self._prior = source._evidence.copy(), source._prior.copy()
 
     def _take(self, other: Self, pairs: Sequence[tuple[int, int]]) -> bool:
         for own, others in pairs:
             self._evidence[:, own] = other._evidence[:, others]
+            if other._restarted[others]:
+                self._prior[:, own], self._restarted[own] = other._prior[:, others], True
         return True
 
 

@@ -121,12 +121,15 @@ class LinearPolicy(Policy):
             x[self._components : -1] = context[EMBEDDING_DIM:]
         return x
 
-    def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> None:
-        self._ridge.update(arm, self._view(context, LiveRegressions.dtype), quality, cost, weight)
+    def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> float:
+        return self._ridge.update(arm, self._view(context, LiveRegressions.dtype), quality, cost, weight)
 
     def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
         contexts = view(batch.contexts, self._positions)
         self._ridge.update_many(arm, contexts, batch.qualities, batch.costs, weights)
+
+    def _restart(self, arm: int, keep: float, level: bool) -> None:
+        self._ridge.restart(arm, keep, level)
 
     def _decay(self, factor: float) -> None:
         self._ridge.decay(factor)

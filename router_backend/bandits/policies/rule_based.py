@@ -62,8 +62,12 @@ class RuleBasedPolicy(Policy):
         """The arm at a share of the way from the cheapest to the most expensive, rounded down."""
         return self._by_price[int(share * (len(self._by_price) - 1))]
 
-    def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> None:
+    def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> float:
         self._counts[arm] += weight
+        return 0.0  # nothing is expected
+
+    def _restart(self, arm: int, keep: float, level: bool) -> None:
+        """Nothing is known."""
 
     def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
         self._counts[arm] += weights.sum()

@@ -19,6 +19,8 @@ Sums are kept apart, and each arm is factorised again from them after `REFACTOR`
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,10 +38,12 @@ class RidgeArms:
     def __init__(self, arms: int, dim: int, ridge: float, initial_quality: float = 0.0) -> None:
         """`initial_quality` is the prior mean of quality; the last component of a context must then be the bias, 1."""
         self.dim = dim
+        self._ridge = ridge
         self.counts = np.zeros(arms)  # Σ w, and what the priors count for
         self._prior_counts = np.zeros(arms)
         self._cost_sums = np.zeros(arms)  # Σ w cost
         self._centred = [True] * arms  # no prior mean of cost: the arm's own mean takes its place
+        self._restarted = [False] * arms  # whose prior is what they were before
         self._prior = [
             _isotropic(dim, ridge, initial_quality) for _ in range(arms)
         ]  # [dim + 2, dim]: P and, below, P·m (twice)
@@ -68,10 +72,13 @@ class RidgeArms:
         self.counts[arm] += count
         self._factorise(arm)
 
-    def update(self, arm: int, x: Array, quality: float, cost: float, weight: float = 1.0) -> None:
-        """Fold in one observation of context `x` [dim]."""
+    def update(self, arm: int, x: Array, quality: float, cost: float, weight: float = 1.0) -> float:
+        """Fold in one observation of context `x` [dim].
+
+        Returns the error of the quality expected of it, (quality − xᵀθ) / √(1 + xᵀA⁻¹x).
+        """
         if weight <= 0.0:  # discounted to nothing
-            return
+            return 0.0
         dim, n = self.dim, self._waiting[arm]
         left, right = self._left[arm], self._right[arm]
         if left is None or right is None:
@@ -90,7 +97,8 @@ class RidgeArms:
         v[dim:] -= row[dim:]
         u = v[:dim]
         left[n] = v
-        np.divide(u, 1.0 / weight + u.dot(x), out=right[n])
+        square = float(u.dot(x))
+        np.divide(u, 1.0 / weight + square, out=right[n])
         self._waiting[arm] = n + 1
         if weight != 1.0:
             row *= weight**0.5
@@ -101,6 +109,33 @@ class RidgeArms:
             self._factorise(arm)
         elif n + 1 == _TOGETHER:
             self._apply(arm)
+        # A rounded square may be a tiny negative number.
+        return -float(v[dim]) / math.sqrt(1.0 + max(square, 0.0))
+
+    def restart(self, arm: int, keep: float, level: bool) -> None:
+        """Begin an arm anew, with what was known of it as a prior that counts for at most `keep` observations.
+
+        Without `level`, only how quality depends on the context is kept: its level (the bias) counts for one observation, and
+        the arm for none.
+        """
+        self._flush(arm)
+        dim, ridge, sums = self.dim, self._ridge * np.eye(self.dim), self._sums[arm]
+        means = np.stack([self.block(arm)[dim], self.cost(arm)])
+        precision = self._prior[arm][:dim] - ridge
+        if sums is not None:
+            precision += sums[:dim]
+        count = float(self.counts[arm])
+        precision *= min(1.0, keep / count) if count > 0 else 1.0
+        if not level:
+            ridge[-1, -1] = 1.0
+            # The precision of the others when the bias may be anything (a Schur complement).
+            along = precision[-1].copy()
+            precision -= np.outer(along, along) / max(along[-1], 1e-12)
+        self._prior[arm] = np.vstack([ridge, np.zeros((2, dim))])
+        self._sums[arm] = None
+        self._cost_sums[arm] = self._prior_counts[arm] = self.counts[arm] = 0.0
+        self._restarted[arm] = True
+        self.set_prior(arm, precision, means, min(keep, count) if level else 0.0)
 
     def update_many(self, arm: int, xs: Array, qualities: Array, costs: Array, weights: Array) -> None:
         """Fold in n observations of one arm, contexts [n, dim]; many at once cost one factorisation."""
@@ -165,8 +200,12 @@ class RidgeArms:
         return np.zeros((self.dim + 2, self.dim)) if sums is None else sums.copy()
 
     def take(self, arm: int, other: RidgeArms, other_arm: int) -> None:
-        """Replace an arm's evidence by that of another's arm; the prior stays."""
+        """Replace an arm's evidence by that of another's arm; the prior stays, unless the other has restarted."""
         self._filled[arm] = 0
+        if other._restarted[other_arm]:
+            self._restarted[arm], self._centred[arm] = True, other._centred[other_arm]
+            self._prior[arm] = other._prior[other_arm].copy()
+            self._prior_counts[arm] = other._prior_counts[other_arm]
         self._sums[arm] = other.sums(other_arm)
         self.counts[arm] = self._prior_counts[arm] + other.evidence[other_arm]
         self._cost_sums[arm] = other._cost_sums[other_arm]

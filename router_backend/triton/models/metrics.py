@@ -18,6 +18,7 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
+from router_backend.bandits.statistics.change import Change
 from router_backend.contract import TASKS
 from router_backend.core import metrics as declared
 from router_backend.core.decision import RoutedDecision
@@ -132,6 +133,8 @@ class RouterMetrics:
         self._task_share = family(declared.TASK_SHARE)
         self._confidence = family(declared.TASK_CONFIDENCE)
         self._complexity = family(declared.COMPLEXITY_MEAN)
+        self._changes, self._changed_at = family(declared.MODEL_CHANGES), family(declared.MODEL_CHANGED_SECONDS)
+        self._known: Mapping[str, tuple[Change, ...]] = {}
         self._lost = family(declared.RECORDS_DROPPED)
         self._store_up, self._store_at = family(declared.STATE_STORE_UP), family(declared.STATE_STORE_SECONDS)
         self._shares = dict.fromkeys(TASKS, 1.0 / len(TASKS))
@@ -168,6 +171,15 @@ class RouterMetrics:
             self._task_share.set(share, task=task)
         self._confidence.set(self._mean_confidence)
         self._complexity.set(self._mean_complexity)
+
+    def changed(self, changes: Mapping[str, tuple[Change, ...]]) -> None:
+        """What the main policy has found changed so far, by model."""
+        for model, found in changes.items():
+            if self._known.get(model) != found:
+                self._changes.set(len(found), model=model)
+                if found:
+                    self._changed_at.set(found[-1].at, model=model)
+        self._known = changes
 
     def shadowed(self, shadows: Mapping[str, str]) -> None:
         for policy, model in shadows.items():

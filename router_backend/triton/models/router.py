@@ -35,12 +35,13 @@ class TritonPythonModel:
         artifact = newest_artifact(Path(args["model_repository"]).parent / "classifier")
         self._metrics = metrics.RouterMetrics()
         self._recorder = Recorder(deployment.store, on_drop=self._metrics.dropped, backlog=deployment.backlog)
+        self._space = artifact_metadata(artifact).embedding_space
         self._learner = Learner(
             deployment.store,
             deployment.config,
-            artifact_metadata(artifact).embedding_space,
+            self._space,
             SpaceMap.load(artifact / SPACE_MAP_FILE) if (artifact / SPACE_MAP_FILE).is_file() else None,
-            on_poll=self._metrics.store_answered,
+            on_poll=self._polled,
         )
         self._learner.start()
         self._router = Router(self._learner, self._record)
@@ -65,6 +66,11 @@ class TritonPythonModel:
         self._learner.reload(config)
         self._fingerprint = fingerprint(config)
         log.info("router.yaml was read again: models %s", ", ".join(config.names))
+
+    def _polled(self, up: bool) -> None:
+        """Called by the learner's thread."""
+        self._metrics.store_answered(up)
+        self._metrics.changed(self._learner.view(self._space).main.changes)
 
     def _answer(self, request: Any) -> Any:
         arrays = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}

@@ -44,7 +44,7 @@ def test_the_cap_makes_a_prior_easier_to_overrule() -> None:
     contexts, _, _ = _benchmark()
     estimates = []
     for weight in (5, 600, 1e9):
-        policy = make_policy(prior=_prior(), prior_weight=weight)
+        policy = make_policy(prior=_prior(), prior_weight=weight, change={"false_alarm": 0})  # the weights alone
         assert policy.counts[0] == min(weight, 600)
         for context in contexts[:100]:
             policy.update(context, 0, 0.0, 0.0, NOW)

@@ -1,0 +1,118 @@
+"""Notices that an arm is no longer what was learned of it.
+
+The generalised likelihood ratio of a shift in an arm's prediction errors (Besson, Kaufmann, Maillard and Seznec 2022, "Efficient
+change-point detection for tackling piecewise-stationary bandits", equation 4 and its threshold β, with the prediction in place of
+the mean before the change). A regression's one-step errors, each divided by √(1 + xᵀA⁻¹x), are uncorrelated and of one variance σ²
+while nothing changes (Brown, Durbin and Evans 1975, "Techniques for testing the constancy of regression relationships over time").
+With S the sum of the last n of them, and t observations since the arm began,
+
+    max over n of S² / (2 n σ²)  >  ln(3 t √t / δ)
+
+says that the last n came from another arm than those before, with a probability of about δ that they didn't. Only the latest `WINDOW`
+are looked at. An arm's errors come in the order of the log, so all replicas find the same changes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router_backend.bandits.batch import Batch
+from router_backend.bandits.context import CONTEXT_DIM
+
+# Observations that are looked back on. A shift of quality by 0.15 shows within them.
+WINDOW = 400
+# A change is never told from fewer: right-or-wrong scores are far from normal.
+_LEAST = 8
+# Variance of a right-or-wrong score, which counts for so many observations until an arm's own errors are known.
+_VARIANCE, _VARIANCE_COUNT = 0.2, 20.0
+_DOUBLED = 2.0 * np.arange(_LEAST, WINDOW + 1)
+
+
+class Change(NamedTuple):
+    """An arm that was found changed."""
+
+    at: float  # Unix seconds, the first observation that was of the new one
+    observations: int  # that showed it
+    shift: float  # of quality, against what was expected
+
+
+class Errors:
+    """One arm's latest observations, with the errors of what was expected."""
+
+    def __init__(self) -> None:
+        self._contexts = np.empty((2 * WINDOW, CONTEXT_DIM), np.float32)
+        self._values = np.empty((4, 2 * WINDOW))  # quality, cost, at, error
+        self._end = 0
+        self._count, self._squares = 0.0, 0.0
+
+    def observe(self, context: NDArray[np.float32], quality: float, cost: float, at: float, error: float) -> None:
+        if self._end == 2 * WINDOW:
+            self._contexts[:WINDOW] = self._contexts[WINDOW:]
+            self._values[:, :WINDOW] = self._values[:, WINDOW:]
+            self._end = WINDOW
+        self._contexts[self._end] = context
+        self._values[:, self._end] = quality, cost, at, error
+        self._end += 1
+        self._count += 1.0
+        self._squares += error * error
+
+    def changed(self, false_alarm: float) -> int:
+        """How many of the latest observations are of a changed arm; 0: no change shows."""
+        errors = self._values[3, max(0, self._end - WINDOW) : self._end]
+        if len(errors) < _LEAST:
+            return 0
+        sums = errors[::-1].cumsum()[_LEAST - 1 :]
+        ratios = sums * sums / _DOUBLED[: len(sums)]
+        most = int(ratios.argmax())
+        variance = (_VARIANCE * _VARIANCE_COUNT + self._squares) / (_VARIANCE_COUNT + self._count)
+        threshold = math.log(3.0 * self._count**1.5 / false_alarm)
+        return most + _LEAST if ratios[most] > threshold * variance else 0
+
+    def latest(self, n: int) -> tuple[Batch, float]:
+        """The last n observations, and the mean of their errors."""
+        rows = slice(self._end - n, self._end)
+        quality, cost, at, error = self._values[:, rows].copy()
+        arms = np.zeros(n, np.intp)
+        return Batch(self._contexts[rows].copy(), arms, quality, cost, at), float(error.mean())
+
+
+class ChangeDetector:
+    """The errors of all arms, and the changes that they have shown. For one writer; `found` is replaced, never changed."""
+
+    def __init__(self, arms: int, false_alarm: float) -> None:
+        """`false_alarm`: probability that an arm which never changes is ever found changed; 0: nothing is looked for."""
+        self.false_alarm = false_alarm
+        self.found: tuple[tuple[Change, ...], ...] = ((),) * arms
+        self._errors: list[Errors | None] = [None] * arms
+
+    def observe(
+        self, arm: int, context: NDArray[np.float32], quality: float, cost: float, at: float, error: float
+    ) -> Batch | None:
+        """Count an observation and its error. If it shows a change: the observations since."""
+        errors = self._errors[arm]
+        if errors is None:
+            errors = self._errors[arm] = Errors()
+        errors.observe(context, quality, cost, at, error)
+        n = errors.changed(self.false_alarm)
+        if not n:
+            return None
+        since, shift = errors.latest(n)
+        change = Change(float(since.at.min()), n, shift)
+        self.found = tuple((*found, change) if i == arm else found for i, found in enumerate(self.found))
+        self._errors[arm] = None
+        return since
+
+    def adopt(self, other: ChangeDetector, pairs: Sequence[tuple[int, int]]) -> bool:
+        """Take over arms, as (own, other's) pairs; False if the other looks with another probability."""
+        if other.false_alarm != self.false_alarm:
+            return False
+        found = list(self.found)
+        for own, others in pairs:
+            found[own], self._errors[own] = other.found[others], other._errors[others]
+        self.found = tuple(found)
+        return True
