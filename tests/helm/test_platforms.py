@@ -310,3 +310,25 @@ def test_a_gateway_with_tls_is_scraped_and_probed_by_tls() -> None:
     assert container["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"
     test = of_kind(objects, "Pod", "-test")[0]["spec"]["containers"][0]
     assert test["env"][0]["value"].startswith("https://")
+
+
+def test_the_external_processor_has_a_service_of_its_own() -> None:
+    values = {
+        "router.gateway.extproc_port": 9002,
+        "networkPolicy.enabled": True,
+        "gateway.service.type": "LoadBalancer",
+    }
+    objects = rendered({"router.security.api_keys": KEY, "gateway.service.type": "LoadBalancer", **values})
+    check(objects, "1.34")
+    services = {each["metadata"]["name"]: each for each in of_kind(objects, "Service")}
+    service = services["r-llm-router-extproc"]["spec"]
+    assert service["ports"] == [
+        {"name": "grpc", "port": 9002, "targetPort": "extproc", "appProtocol": "kubernetes.io/h2c"}
+    ]
+    assert service.get("type", "ClusterIP") == "ClusterIP"
+    assert service["selector"] == services["r-llm-router-gateway"]["spec"]["selector"]
+    gateway = dict(pod_specs(objects))[PARTS["gateway"]]["containers"][0]
+    assert {"name": "extproc", "containerPort": 9002} in gateway["ports"]
+    policies = {each["metadata"]["name"]: each for each in of_kind(objects, "NetworkPolicy")}
+    assert {"port": "extproc"} in policies["r-llm-router-gateway"]["spec"]["ingress"][0]["ports"]
+    assert "r-llm-router-extproc" not in {each["metadata"]["name"] for each in of_kind(rendered(), "Service")}
