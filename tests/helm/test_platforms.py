@@ -314,11 +314,12 @@ def test_a_gateway_with_tls_is_scraped_and_probed_by_tls() -> None:
 
 def test_the_external_processor_has_a_service_of_its_own() -> None:
     values = {
+        "router.security.api_keys": KEY,
         "router.gateway.extproc_port": 9002,
-        "networkPolicy.enabled": True,
         "gateway.service.type": "LoadBalancer",
+        "networkPolicy": {"enabled": True, "gatewayFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
     }
-    objects = rendered({"router.security.api_keys": KEY, "gateway.service.type": "LoadBalancer", **values})
+    objects = rendered(values)
     check(objects, "1.34")
     services = {each["metadata"]["name"]: each for each in of_kind(objects, "Service")}
     service = services["r-llm-router-extproc"]["spec"]
