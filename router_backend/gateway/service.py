@@ -33,6 +33,7 @@ from router_backend.gateway.routes.route import RouteHandler
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.surfaces.messages import MESSAGES
 from router_backend.gateway.surfaces.openai import CHAT, COMPLETIONS, EMBEDDINGS
+from router_backend.gateway.surfaces.responses import RESPONSES
 from router_backend.gateway.traces import NoTraces, Traces
 from router_backend.gateway.triton_client import TritonClient
 
@@ -94,6 +95,7 @@ class Service:
             "/v1/chat/completions": {"POST": CompletionsHandler(CHAT, runtimes, pipeline, in_flight)},
             "/v1/completions": {"POST": CompletionsHandler(COMPLETIONS, runtimes, pipeline, in_flight)},
             "/v1/embeddings": {"POST": CompletionsHandler(EMBEDDINGS, runtimes, pipeline, in_flight)},
+            "/v1/responses": {"POST": CompletionsHandler(RESPONSES, runtimes, pipeline, in_flight)},
             "/v1/messages": {"POST": CompletionsHandler(MESSAGES, runtimes, pipeline, in_flight)},
             "/v1/messages/count_tokens": {"POST": CountTokensHandler(runtimes)},
             "/v1/models": {"GET": ModelsHandler(runtimes)},

@@ -20,7 +20,7 @@ from tests.support.arms import model
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
-SURFACES = ["/v1/chat/completions", "/v1/messages"]
+SURFACES = ["/v1/chat/completions", "/v1/messages", "/v1/responses"]
 on_all_surfaces = pytest.mark.parametrize("path", SURFACES)
 
 
@@ -28,7 +28,10 @@ async def connect(
     gateway: Running, path: str = SURFACES[0], **fields: Any
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A bare socket on which a request has been sent: it can be closed at any moment."""
-    body = json.dumps({"model": "a", "messages": [{"role": "user", "content": "hi"}], **fields}).encode()
+    asked = {"model": "a", "messages": [{"role": "user", "content": "hi"}], **fields}
+    if path == "/v1/responses":
+        asked["input"] = asked.pop("messages")
+    body = json.dumps(asked).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
     writer.write(head.encode() + body)

@@ -64,7 +64,31 @@ MESSAGES: dict[str, Any] = {
     "context_management": {"edits": [{"type": "clear_thinking_20251015"}]},
     "stop_sequences": ["x"],
 }
-BODIES = {"/v1/messages": MESSAGES, "/v1/messages/count_tokens": MESSAGES}
+RESPONSES: dict[str, Any] = {
+    "model": "auto",
+    "instructions": "s",
+    "input": [
+        {"role": "user", "content": [{"type": "input_text", "text": "hi"}, {"type": "input_image", "image_url": "x"}]},
+        {"type": "reasoning", "id": "r", "summary": [{"type": "summary_text", "text": "t"}]},
+        {"role": "assistant", "content": [{"type": "output_text", "text": "o"}, {"type": "refusal", "refusal": "n"}]},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "r"}]},
+        {"type": "custom_tool_call", "call_id": "d", "name": "p", "input": "i"},
+        {"type": "custom_tool_call_output", "call_id": "d", "output": "r"},
+    ],
+    "tools": [
+        {"type": "function", "name": "f", "parameters": {}},
+        {"type": "custom", "name": "p", "format": {"type": "text"}},
+    ],
+    "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]},
+    "text": {"format": {"type": "json_schema", "name": "n", "schema": {}}, "verbosity": "low"},
+    "reasoning": {"effort": "low", "summary": "auto"},
+    "include": ["reasoning.encrypted_content"],
+    "store": False,
+    "metadata": {"router_models": "a"},
+    "max_output_tokens": 5,
+}
+BODIES = {"/v1/messages": MESSAGES, "/v1/messages/count_tokens": MESSAGES, "/v1/responses": RESPONSES}
 JUNK: list[Any] = [
     None, True, -1, 0, 2**63, 2**64, 1e308, "", "auto", "a", "\u0000", "日本🎉" * 50, [], {}, [[]], [None], {"": None},
     {"type": "text"}, [{"role": "user"}], "x" * 70_000, ["auto"], {"include_usage": "no"}, -1e-320,
@@ -113,7 +137,7 @@ async def fuzz(gateway: Running, count: int, seed: int) -> None:
         assert response.status_code < 500, (path, content[:500], response.text)
         assert response.headers["x-request-id"]
         if response.status_code >= 400:
-            fields = {"type", "message"} if path in BODIES else {"message", "type", "param", "code"}
+            fields = {"type", "message"} if path.startswith("/v1/messages") else {"message", "type", "param", "code"}
             assert response.json()["error"].keys() == fields
 
     for _ in range(count // 50):

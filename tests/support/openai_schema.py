@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 CHAT, COMPLETION, EMBEDDINGS = "/chat/completions", "/completions", "/embeddings"
+RESPONSES = "/responses"
 MODELS, MODEL = "/models", "/models/{model}"
 
 
@@ -51,6 +52,24 @@ def check_stream(text: str, path: str) -> list[dict[str, Any]]:
     for chunk in chunks:
         check_chunk(chunk, path)
     return chunks
+
+
+def check_events(text: str, path: str) -> list[dict[str, Any]]:
+    """The events of a whole typed stream, each checked, and named as its frame says.
+
+    Raises:
+        AssertionError: see `check_stream`.
+    """
+    *frames, empty = text.split("\n\n")
+    assert empty == ""
+    events = []
+    for frame in frames:
+        name, data = frame.split("\n")
+        event = json.loads(data.removeprefix("data: "))
+        assert name == f"event: {event['type']}"
+        check_chunk(event, path)
+        events.append(event)
+    return events
 
 
 def _content(path: str, method: str) -> dict[str, Any]:

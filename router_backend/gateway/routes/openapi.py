@@ -11,6 +11,7 @@ from router_backend.gateway.hints import NAMES
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.schemas import Chat, Completion, Embedding, FeedbackBody, Route
 from router_backend.gateway.surfaces.messages.schema import Messages
+from router_backend.gateway.surfaces.responses.schema import Responses
 
 _REF = "#/components/schemas/{name}"
 _ERRORS = {
@@ -40,7 +41,7 @@ _ANSWER_HEADERS = {
 
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
-    types = (Chat, Completion, Embedding, Messages, Route, FeedbackBody)
+    types = (Chat, Completion, Embedding, Messages, Responses, Route, FeedbackBody)
     _, components = msgspec.json.schema_components(types, ref_template=_REF)
     for schema in components.values():
         if "properties" in schema and schema.get("title") != "FeedbackBody":
@@ -70,6 +71,7 @@ def document() -> dict[str, Any]:
             "/v1/chat/completions": {"post": _completion("Chat", "Chat, routed with the model `auto`.")},
             "/v1/completions": {"post": _completion("Completion", "Text completions, routed with the model `auto`.")},
             "/v1/embeddings": {"post": _completion("Embedding", "Embeddings, passed through.")},
+            "/v1/responses": {"post": _completion("Responses", "OpenAI's Responses, routed with the model `auto`.")},
             "/v1/messages": {
                 "post": _completion("Messages", "Anthropic's Messages, routed with the model `auto`.", "MessagesError")
             },
