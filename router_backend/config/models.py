@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from router_backend.config.base import Mistake, Section, TaskName
 
+Api = Literal["chat", "responses", "messages"]
 Capability = Literal["tools", "vision", "json", "logprobs", "embeddings"]
 
 
@@ -22,6 +23,13 @@ class OpenAIUpstream(Section):
     api_key_env: Annotated[str | None, Field(description="environment variable that holds the API key")] = None
     api_key_file: Annotated[str | None, Field(description="file that holds the API key (a mounted secret)")] = None
     headers: Annotated[dict[str, str], Field(description="extra request headers")] = {}
+    apis: Annotated[
+        frozenset[Api],
+        Field(
+            description="what it speaks beside `chat`: requests of OpenAI's `responses` and Anthropic's `messages` "
+            "are passed on as they are, those of other APIs as chat; a model with `defaults`, which are chat's, gets all as chat"
+        ),
+    ] = frozenset({"chat"})
     stream_options: Annotated[
         bool,
         Field(
@@ -33,6 +41,12 @@ class OpenAIUpstream(Section):
     example: ClassVar[str] = (
         '{kind: openai, base_url: "http://nim-llama3-8b:8000/v1", model: meta/llama3-8b-instruct, api_key_env: NIM_API_KEY}'
     )
+
+    @model_validator(mode="after")
+    def _speaks_chat(self) -> OpenAIUpstream:
+        if "chat" not in self.apis:
+            raise Mistake("chat is missing: what other APIs can't say, and cascades, need it", "apis")
+        return self
 
 
 class TensorRTLLMUpstream(Section):
@@ -145,6 +159,10 @@ share: {max: 0.5}
         if beyond:
             raise ValueError(f"a tensorrtllm upstream can't do {', '.join(beyond)}; take it out of capabilities")
         return self
+
+    def speaks(self, api: str) -> bool:
+        """Whether requests of this API go to the upstream as they are."""
+        return isinstance(self.upstream, OpenAIUpstream) and api in self.upstream.apis and not self.defaults
 
     @model_validator(mode="after")
     def _auto_is_taken(self) -> ModelConfig:

@@ -16,6 +16,7 @@ class WholeAnswer:
 
     progress: Progress
     body: bytes  # JSON; `model` in it is the arm that answered
+    native: bool = False  # in the words of the client's API
 
 
 class StreamedAnswer:
@@ -24,9 +25,12 @@ class StreamedAnswer:
     A failure after the first byte is an error object and the end, without [DONE]; its cause is in `progress.error`.
     """
 
-    def __init__(self, progress: Progress, held: list[bytes], live: LiveStream | None = None) -> None:
-        """`held`: the JSON of chunks that were read before; `live`: what follows them, None if nothing does."""
-        self.progress = progress
+    def __init__(
+        self, progress: Progress, held: list[bytes], live: LiveStream | None = None, native: bool = False
+    ) -> None:
+        """`held`: the JSON of chunks that were read before; `live`: what follows them, None if nothing does.
+        `native`: in the words of the client's API."""
+        self.progress, self.native = progress, native
         self._held: list[bytes] | None = held
         self._live = live
 

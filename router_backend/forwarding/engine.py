@@ -11,7 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import aiohttp
 
@@ -21,6 +21,7 @@ from router_backend.core.errors import (
     BREAKER_OPEN,
     CONTEXT_LENGTH,
     QUEUE_FULL,
+    UNSUPPORTED,
     Attempt,
     Fault,
     OpenAIError,
@@ -36,10 +37,11 @@ from router_backend.forwarding.lease import Lease
 from router_backend.forwarding.live import LiveStream
 from router_backend.forwarding.observer import Observer
 from router_backend.forwarding.progress import Progress
-from router_backend.forwarding.request import ForwardRequest
+from router_backend.forwarding.request import ForwardRequest, Native
 from router_backend.forwarding.stream.chunks import ChunkReader, read_body
+from router_backend.forwarding.stream.native import NativeReader, NativeWhole, read_native
 from router_backend.forwarding.stream.whole import WholeBuilder
-from router_backend.forwarding.upstreams.body import arm_body, usage_asked
+from router_backend.forwarding.upstreams.body import arm_body, native_body, usage_asked
 from router_backend.forwarding.upstreams.openai import OpenAIServer, new_session
 from router_backend.forwarding.upstreams.secrets import key_reader
 from router_backend.forwarding.upstreams.tensorrtllm import TensorRTLLMServer
@@ -184,6 +186,9 @@ class Engine:
             Failure: it failed before anything was handed out.
         """
         name, timeouts = arm.config.name, self.config.timeouts
+        native = request.native if request.native and arm.config.speaks(request.native.endpoint) else None
+        if request.native and request.native.refusal and not native:
+            raise Failure(UNSUPPORTED, request.native.refusal)
         streamed = request.endpoint != "embeddings" and bool(request.body.get("stream"))
         progress = Progress(arm=name, started=started, attempts=attempt, fallbacks=tuple(trail))
         left = max(0.0, started + timeouts.total - time.monotonic())
@@ -199,8 +204,7 @@ class Engine:
                 lease = Lease(progress, slot, permit, self._observer, streamed)
                 self._observer.attempt(name)
                 usage = not isinstance(arm.config.upstream, OpenAIUpstream) or arm.config.upstream.stream_options
-                body = arm_body(arm.config, request, inside=inside, usage=usage)
-                call = Call(request.endpoint, body, streamed or inside, request.request_id, request.trace)
+                call = self._call(arm, request, native, streamed, inside, usage)
                 try:
                     lease.reply = await arm.upstream.start(call)
                 except Failure as refusal:
@@ -212,24 +216,22 @@ class Engine:
                         clock.reschedule(
                             asyncio.get_running_loop().time() + started + timeouts.total - time.monotonic()
                         )
-                    call = replace(call, body=arm_body(arm.config, request, usage=False), streamed=streamed)
+                    call = self._call(arm, request, native, streamed, False, False)
                     lease.reply = await arm.upstream.start(call)
                 if streamed:
-                    reader = ChunkReader(progress, usage_asked(request.body))
+                    reader = NativeReader(progress) if native else ChunkReader(progress, usage_asked(request.body))
                     live = LiveStream(lease, reader, timeouts)
-                    return StreamedAnswer(progress, await live.begin(), live)
+                    return StreamedAnswer(progress, await live.begin(), live, bool(native))
                 if not inside:
-                    data = read_body(await lease.reply.body(), progress, request.endpoint)
-                    lease.end(Verdict.WELL)
-                    return WholeAnswer(progress, data)
-                builder, live = WholeBuilder(), LiveStream(lease, ChunkReader(progress, True), timeouts)
+                    return self._whole(lease, await lease.reply.body(), request, native)
+                builder = NativeWhole(progress.arm) if native else WholeBuilder()
+                live = LiveStream(lease, NativeReader(progress) if native else ChunkReader(progress, True), timeouts)
                 await live.first_of_whole(builder)
             await live.rest_of_whole(builder)
-            data = read_body(dump(builder.body()), progress, request.endpoint)
+            answer = self._whole(lease, dump(builder.body()), request, native)
             if not progress.usage_known:
                 self._uncounted.add(name)
-            lease.end(Verdict.WELL)
-            return WholeAnswer(progress, data)
+            return answer
         except TimeoutError as error:
             failure = timed_out(limit, getattr(timeouts, limit), name)
             self._failed(slot, lease, failure)
@@ -244,6 +246,32 @@ class Engine:
                 request.left.append(progress)
             self._failed(slot, lease, None)
             raise
+
+    @staticmethod
+    def _call(
+        arm: Arm, request: ForwardRequest, native: Native | None, streamed: bool, inside: bool, usage: bool
+    ) -> Call:
+        if native:
+            body = native_body(arm.config, request, native, inside=inside)
+            return Call(
+                request.endpoint,
+                body,
+                streamed or inside,
+                request.request_id,
+                request.trace,
+                native.endpoint,
+                native.headers,
+            )
+        body = arm_body(arm.config, request, inside=inside, usage=usage)
+        return Call(request.endpoint, body, streamed or inside, request.request_id, request.trace)
+
+    @staticmethod
+    def _whole(lease: Lease, data: bytes, request: ForwardRequest, native: Native | None) -> WholeAnswer:
+        """Raises Failure when it is no answer."""
+        progress = lease.progress
+        data = read_native(data, progress) if native else read_body(data, progress, request.endpoint)
+        lease.end(Verdict.WELL)
+        return WholeAnswer(progress, data, bool(native))
 
     def _streams_inside(self, arm: Arm, request: ForwardRequest) -> bool:
         """Whether a whole answer may come to us as a stream, so that silence is noticed while another arm has time.

@@ -13,6 +13,7 @@ from router_backend.core.records import Usage
 from router_backend.forwarding.failure import Failure, cut, timed_out, unusable
 from router_backend.forwarding.lease import Lease
 from router_backend.forwarding.stream.chunks import ChunkReader
+from router_backend.forwarding.stream.native import NativeReader, NativeWhole
 from router_backend.forwarding.stream.whole import WholeBuilder
 
 _log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ MAX_WHOLE_BYTES = 256 * 1024 * 1024
 class LiveStream:
     """Reads one reply's chunks. `ended`: there are no more, well or by a failure."""
 
-    def __init__(self, lease: Lease, reader: ChunkReader, timeouts: Timeouts) -> None:
+    def __init__(self, lease: Lease, reader: ChunkReader | NativeReader, timeouts: Timeouts) -> None:
         self.progress = lease.progress
         self.ended = False
         self._lease, self._reader, self._timeouts = lease, reader, timeouts
@@ -61,7 +62,7 @@ class LiveStream:
                 break
         return held
 
-    async def first_of_whole(self, builder: WholeBuilder) -> None:
+    async def first_of_whole(self, builder: WholeBuilder | NativeWhole) -> None:
         """As `begin`, for an answer that is handed out whole; `rest_of_whole` reads on.
 
         Raises:
@@ -70,7 +71,7 @@ class LiveStream:
         for payload in await self._until_content():
             builder.add(load(payload))
 
-    async def rest_of_whole(self, builder: WholeBuilder) -> None:
+    async def rest_of_whole(self, builder: WholeBuilder | NativeWhole) -> None:
         """Read to the end, within the limits `idle` and `total`.
 
         Raises:
@@ -155,7 +156,7 @@ class LiveStream:
                 break
             if payload is not None:
                 payloads.append(payload)
-            elif reader.done:
+            if reader.done:
                 self.ended = True
                 break
         return payloads

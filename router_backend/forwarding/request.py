@@ -6,11 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from router_backend.core.errors import OpenAIError
 from router_backend.core.tracing import TraceContext
 from router_backend.forwarding.guards.breaker import Caller
 from router_backend.forwarding.progress import Expense, Progress
 
 Endpoint = Literal["chat/completions", "completions", "embeddings"]
+NativeEndpoint = Literal["responses", "messages"]
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """The request in the words of its client's API, for upstreams that speak it."""
+
+    endpoint: NativeEndpoint
+    body: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)  # of that API
+    refusal: OpenAIError | None = None  # why no other upstream can take it; None: the chat request asks for the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +32,7 @@ class ForwardRequest:
     body: Mapping[str, Any]
     arms: Sequence[str]  # best first; a named request has exactly one and never falls back
     endpoint: Endpoint = "chat/completions"
+    native: Native | None = None  # None: clients speak `endpoint` itself
     named: bool = False
     task: str = ""  # for max_tokens caps
     client: str = ""  # the key's name, or the client's address; never a text of the request

@@ -47,6 +47,7 @@ class CompletionPipeline:
         decision = plan.decision
         forward = ForwardRequest(
             body=request.body,
+            native=request.native,
             arms=plan.arms,
             endpoint=surface.endpoint,
             named=plan.named,

@@ -15,14 +15,17 @@ _END = b"data: [DONE]\n\n"
 def whole(answer: WholeAnswer, request: CompletionRequest) -> bytes:
     """The body of an answer that isn't streamed."""
     codec = request.surface.codec
-    return dump(codec.answer(load(answer.body), request.asked)) if codec else answer.body
+    if codec is None or answer.native:
+        return answer.body
+    return dump(codec.answer(load(answer.body), request.asked))
 
 
 async def pieces(answer: StreamedAnswer, request: CompletionRequest) -> AsyncIterator[tuple[bytes, bool]]:
     """Frames of a stream, one or several a piece, and whether the piece is the last one."""
     codec = request.surface.codec
     if codec:
-        async for piece in _events(answer, codec.events(request.asked, answer.progress.arm)):
+        events = codec.events(request.asked, answer.progress.arm)
+        async for piece in _passed_on(answer, events) if answer.native else _events(answer, events):
             yield piece
         return
     async for frames in answer.frames():
@@ -48,6 +51,30 @@ async def _events(answer: StreamedAnswer, events: Events) -> AsyncIterator[tuple
             return
         if made:
             yield _frames(made), False
+
+
+async def _passed_on(answer: StreamedAnswer, events: Events) -> AsyncIterator[tuple[bytes, bool]]:
+    """An upstream's own events; `events`: for the end of an answer that fails."""
+    sequence, response = -1, None
+    async for payloads in answer.payloads():
+        made: list[Fields] = []
+        for payload in payloads:
+            event = load(payload)
+            if "type" not in event:  # the engine's own error
+                ends = [*events.failed(event["error"])]
+                for end in ends:
+                    if "sequence_number" in end:
+                        sequence += 1
+                        end["sequence_number"] = sequence
+                        end["response"]["id"] = response or end["response"]["id"]
+                yield _frames([*made, *ends]), True
+                return
+            sequence = event.get("sequence_number", sequence)
+            response = (event.get("response") or {}).get("id", response)
+            made.append(event)
+        yield _frames(made), answer.ended
+        if answer.ended:
+            return
 
 
 def _frames(events: Iterable[Fields]) -> bytes:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from router_backend.config import RouterConfig
 from router_backend.config.security import ApiKey
+from router_backend.core.errors import OpenAIError
 from router_backend.core.tracing import TraceContext
-from router_backend.forwarding.request import Endpoint
-from router_backend.gateway.hints import ClientHints, take_hints
+from router_backend.forwarding.request import Endpoint, Native
+from router_backend.gateway.hints import NAMES, ClientHints, take_hints
 from router_backend.gateway.http.bodies import off_loop
+from router_backend.gateway.http.errors import ApiError
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.memory import Sessions
 from router_backend.gateway.runtime import Runtime
 from router_backend.gateway.schemas import Shape, parse
+from router_backend.gateway.surfaces.native import translated
 from router_backend.gateway.surfaces.surface import Surface
 
 AUTO = "auto"
@@ -27,6 +31,7 @@ class CompletionRequest:
     surface: Surface
     body: dict[str, Any]  # the internal request, without our hints
     asked: dict[str, Any]  # the client's own words
+    native: Native | None  # the same, for upstreams that speak the API
     hints: ClientHints
     previous_model: str  # the session's last; empty: none is known
     key: str  # name of the API key
@@ -57,14 +62,20 @@ async def read_request(
     """
     asked = await off_loop(len(raw), parse, raw, shape or surface.shape)
     asked.setdefault("model", AUTO)  # only a request for a decision alone may leave it out
-    body = await off_loop(len(raw), surface.codec.request, asked) if surface.codec else asked
+    body, refusal = asked, None
+    if surface.codec:
+        body, refusal = await off_loop(len(raw), translated, surface.codec, asked)
     hints = take_hints(exchange.headers, body, runtime.config.names)
+    native = _native(exchange, surface, asked, refusal)
+    if refusal:
+        hints = _able(hints, asked["model"], surface, refusal, runtime.config)
     if hints.policy:
         runtime.keys.require(key, "policy")
     return CompletionRequest(
         surface=surface,
         body=body,
         asked=asked,
+        native=native,
         hints=hints,
         previous_model=sessions.model(exchange.key, hints.session) if hints.session else "",
         key=exchange.key,
@@ -74,3 +85,31 @@ async def read_request(
         size=len(raw),
         started=exchange.started,
     )
+
+
+_HEADERS = ("anthropic-version", "anthropic-beta")
+_OURS = frozenset(key for _, key in NAMES.values())
+
+
+def _native(exchange: Exchange, surface: Surface, asked: dict[str, Any], refusal: OpenAIError | None) -> Native | None:
+    if surface.native is None:
+        return None
+    headers = {name: value for name in _HEADERS if (value := exchange.header(name.encode()))}
+    metadata = asked.get("metadata")
+    if metadata and not _OURS.isdisjoint(metadata):
+        asked = {**asked, "metadata": {name: value for name, value in metadata.items() if name not in _OURS}}
+    return Native(surface.native, asked, headers, refusal)
+
+
+def _able(hints: ClientHints, model: str, surface: Surface, refusal: OpenAIError, config: RouterConfig) -> ClientHints:
+    """The hints, with no other models allowed than those that take what chat can't say.
+
+    Raises:
+        ApiError: 400, there is none.
+    """
+    able = {each.name for each in config.models if surface.native and each.speaks(surface.native)}
+    wanted = (hints.models or config.names) if model == AUTO else (model,)
+    models = tuple(name for name in wanted if name in able)
+    if not models and (model == AUTO or model in config.names):
+        raise ApiError(400, refusal.message, code=refusal.code, param=refusal.param)
+    return replace(hints, models=models)

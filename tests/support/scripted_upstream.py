@@ -47,11 +47,12 @@ class Script:
 
 
 class ScriptedUpstream:
-    """Serves /v1/chat/completions, /v1/completions, /v1/embeddings on a free port of loopback."""
+    """Serves OpenAI's endpoints on a free port of loopback; for /v1/messages and /v1/responses give `frames` and `body`."""
 
     def __init__(self, model: str = "upstream-model") -> None:
         self.model = model
         self.requests: list[dict[str, Any]] = []
+        self.paths: list[str] = []
         self.request_headers: list[Mapping[str, str]] = []
         self.running = 0  # requests that are being answered
         self.cancelled = 0  # requests whose client left before the end
@@ -83,7 +84,7 @@ class ScriptedUpstream:
 
     async def __aenter__(self) -> ScriptedUpstream:
         app = web.Application(client_max_size=64 * 1024 * 1024)
-        for endpoint in ("chat/completions", "completions", "embeddings"):
+        for endpoint in ("chat/completions", "completions", "embeddings", "messages", "responses"):
             app.router.add_post(f"/v1/{endpoint}", self._handle)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -130,6 +131,7 @@ class ScriptedUpstream:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.requests.append(body)
+        self.paths.append(request.path)
         self.request_headers.append(request.headers)  # names in any case
         assert request.transport is not None
         self.clients.add(request.transport.get_extra_info("peername")[:2])

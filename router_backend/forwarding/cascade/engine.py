@@ -42,6 +42,9 @@ class CascadeEngine:
         """
         if cascade is None or request.named or request.endpoint == "embeddings" or len(request.arms) < 2:
             return await self._engine.forward(request)
+        if request.native and request.native.refusal:
+            return await self._engine.forward(request)  # its answer has no form that scorers read
+        request = replace(request, native=None)
         return await _Cascade(self._engine, request, cascade, self._logprobs).run()
 
     def health(self) -> Mapping[str, str]:

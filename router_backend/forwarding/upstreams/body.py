@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from router_backend.config.models import ModelConfig
-from router_backend.forwarding.request import ForwardRequest
+from router_backend.forwarding.request import ForwardRequest, Native, NativeEndpoint
 
 _LIMITS = ("max_completion_tokens", "max_tokens")
 _COMPLETION_TOKENS = 16  # of a text completion that sets no limit (OpenAI's API reference)
@@ -39,6 +39,31 @@ def arm_body(
         options = body.get("stream_options")
         body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
     return body
+
+
+def native_body(model: ModelConfig, request: ForwardRequest, native: Native, *, inside: bool = False) -> dict[str, Any]:
+    """As `arm_body`, in the words of the client's API."""
+    body = dict(native.body)
+    limit, prompt = _NATIVE[native.endpoint]
+    if model.system_prompt:
+        ours, theirs = model.system_prompt, body.get(prompt)
+        if isinstance(theirs, list):
+            body[prompt] = [{"type": "text", "text": ours}, *theirs]
+        else:
+            body[prompt] = f"{ours}\n\n{theirs}" if theirs else ours
+    cap = None if request.named else model.max_tokens_by_task.get(request.task)
+    if cap is not None:
+        body[limit] = min(body[limit], cap) if isinstance(body.get(limit), int) else cap
+    if inside:
+        body["stream"] = True
+    return body
+
+
+_NATIVE: dict[NativeEndpoint, tuple[str, str]] = {
+    "messages": ("max_tokens", "system"),
+    "responses": ("max_output_tokens", "instructions"),
+}
+"""Names of the limit of tokens and of the instructions."""
 
 
 def _instructed(messages: list[Any], prompt: str) -> list[Any]:

@@ -38,6 +38,7 @@ _STREAMS = frozenset({"text/event-stream", "text/plain", "application/octet-stre
 """Types of streams: some servers give plain text, or none, which aiohttp reads as the last one (RFC 2616, section 7.2.1)."""
 LINGER_SECONDS = 1.0
 """How long an answered request's connection may take to end, to be used again."""
+_ANTHROPIC_VERSION = "2023-06-01"
 MAX_RETRY_AFTER = 24 * 3600.0
 
 
@@ -80,14 +81,19 @@ class OpenAIServer:
         if call.request_id and call.request_id.isprintable():
             headers["x-request-id"] = call.request_id
         key = self._key()
+        headers |= call.headers
         if key:
             headers["authorization"] = f"Bearer {key}"
+        if call.native == "messages":
+            headers.setdefault("anthropic-version", _ANTHROPIC_VERSION)
+            if key:
+                headers["x-api-key"] = key
         try:
             data = dump(body)
         except (RecursionError, ValueError) as error:
             raise unreadable(f"the request can't be written as JSON: {error}") from error
         try:
-            response = await self._post(f"{self._url}/{call.endpoint}", data, headers)
+            response = await self._post(f"{self._url}/{call.native or call.endpoint}", data, headers)
         except aiohttp.ConnectionTimeoutError as error:
             raise timed_out("connect", self._connect, self._arm) from error
         except aiohttp.ClientConnectorError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from router_backend.core.tracing import TraceContext
-from router_backend.forwarding.request import Endpoint
+from router_backend.forwarding.request import Endpoint, NativeEndpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,8 @@ class Call:
     streamed: bool
     request_id: str = ""
     trace: TraceContext = field(default_factory=dict)
+    native: NativeEndpoint | None = None  # in place of `endpoint`, where the upstream speaks the client's API
+    headers: Mapping[str, str] = field(default_factory=dict)  # of the API
 
 
 class Reply(Protocol):

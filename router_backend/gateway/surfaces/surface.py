@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from router_backend.core.errors import OpenAIError
-from router_backend.forwarding.request import Endpoint
+from router_backend.forwarding.request import Endpoint, NativeEndpoint
 from router_backend.gateway.schemas import Shape
 
 Fields = dict[str, Any]
@@ -54,3 +54,4 @@ class Surface:
     error: Callable[[OpenAIError, str], bytes] = lambda error, request_id: error.json()
     """An error's JSON, from the error and the request's id."""
     codec: Codec | None = None  # None: the body is the internal request
+    native: NativeEndpoint | None = None  # where upstreams that speak the API take it

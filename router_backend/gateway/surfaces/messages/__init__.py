@@ -8,7 +8,11 @@ from router_backend.gateway.surfaces.messages.stream import MessageEvents
 from router_backend.gateway.surfaces.surface import Codec, Surface
 
 MESSAGES = Surface(
-    "chat/completions", Messages, error=error_body, codec=Codec(chat_request, whole_answer, MessageEvents)
+    "chat/completions",
+    Messages,
+    error=error_body,
+    codec=Codec(chat_request, whole_answer, MessageEvents),
+    native="messages",
 )
 
 __all__ = ["MESSAGES", "chat_request"]

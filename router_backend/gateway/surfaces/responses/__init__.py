@@ -6,6 +6,8 @@ from router_backend.gateway.surfaces.responses.schema import Responses
 from router_backend.gateway.surfaces.responses.stream import ResponseEvents
 from router_backend.gateway.surfaces.surface import Codec, Surface
 
-RESPONSES = Surface("chat/completions", Responses, codec=Codec(chat_request, whole_answer, ResponseEvents))
+RESPONSES = Surface(
+    "chat/completions", Responses, codec=Codec(chat_request, whole_answer, ResponseEvents), native="responses"
+)
 
 __all__ = ["RESPONSES"]
