@@ -55,9 +55,7 @@ def chat_request(body: dict[str, Any]) -> dict[str, Any]:
         messages.append({"role": "system", "content": body["instructions"]})
     said = body["input"]
     messages += [{"role": "user", "content": said}] if isinstance(said, str) else _messages(said)
-    if not messages:
-        refuse("input", "must hold at least one item")
-    chat["messages"] = messages
+    chat["messages"] = messages or [{"role": "user", "content": ""}]
     if body.get("max_output_tokens") is not None:
         chat["max_completion_tokens"] = body["max_output_tokens"]
     if body.get("tools"):
