@@ -28,6 +28,7 @@ _CHANNEL = (
     *CHANNEL_OPTIONS,
     ("grpc.min_reconnect_backoff_ms", 100),  # also the least time that a connection gets: Triton is near
 )
+_REHEARSAL = "Are you there?"
 _UNTRACED: TraceContext = {}
 _CAUSES = {
     grpc.StatusCode.DEADLINE_EXCEEDED: "timeout",
@@ -121,13 +122,20 @@ class TritonClient:
             raise TritonError("error", message=f"feedback answered with a spend that is not JSON ({error})") from error
         return spend
 
-    async def ready(self, model: str, seconds: float = 1.0) -> bool:
-        """Whether a model of Triton takes requests."""
+    async def decides(self, seconds: float = 1.0) -> bool:
+        """Whether a decision comes within `seconds`: asked for through the whole chain, and not recorded.
+
+        A model that is loaded may still be cold, or frozen: its first answer is the proof, and warms it.
+        """
+        request = service_pb2.ModelInferRequest(model_name="route")
+        request.outputs.add(name="model")
+        _add(request, "text_input", "BYTES", _text(_REHEARSAL))
+        request.parameters["dry_run"].bool_param = True
         try:
-            reply = await self._stub.ModelReady(service_pb2.ModelReadyRequest(name=model), timeout=seconds)
-        except grpc.aio.AioRpcError:
+            await self._infer(request, seconds)
+        except TritonError:
             return False
-        return bool(reply.ready)
+        return True
 
     async def aclose(self) -> None:
         await self._channel.close()

@@ -24,6 +24,7 @@ class RoutingHints:
     max_cost: float | None = None  # USD
     min_quality: float | None = None  # expected quality, 0..1
     received: float = 0.0  # time.monotonic() when the tokenizer got it: processes of one machine share this clock
+    dry_run: bool = False  # the decision isn't recorded
     degraded: str = ""
 
     def to_json(self) -> bytes:

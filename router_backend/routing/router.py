@@ -123,7 +123,8 @@ class Router:
         choice = select(policy, query, self._rng)
         verdict = Verdict(new_decision_id(now), now, view, assignment, hints, classified.embedding_space, query, choice)
         answer = verdict.answer(started)
-        self._record(verdict.record(answer), choice.estimate)
+        if not hints.dry_run:
+            self._record(verdict.record(answer), choice.estimate)
         return answer
 
     def _assignment(self, view: View, hints: RoutingHints) -> Assignment:
@@ -149,6 +150,8 @@ class Router:
             ranking=[model, *(name for name in allowed if name != model)],
             timings_ms={"routing": since(hints)},
         )
+        if hints.dry_run:
+            return decision
         self._record(
             Decision(
                 decision_id=decision.decision_id,

@@ -314,3 +314,14 @@ async def test_decision_detail_of_an_answer_with_half_a_character(
     # Half a character is no finish reason: neither the client nor the records get it.
     assert response.json()["choices"][0]["finish_reason"] == "stop"
     assert (detail.status_code, detail.json()["answer"]["finish_reason"]) == (200, "stop")
+
+
+async def test_a_triton_that_does_not_decide_is_not_ready(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    gateway = await serve(upstream, triton=triton)
+    assert (await gateway.http.get("/health/ready")).status_code == 200
+    assert triton.asked == []  # the question is no request
+    triton.delay = 3600.0  # loaded, and frozen
+    answer = await gateway.http.get("/health/ready")
+    assert (answer.status_code, answer.json()["route"]) == (503, False)

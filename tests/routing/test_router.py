@@ -81,6 +81,16 @@ def test_a_decision_is_recorded_as_it_was_made() -> None:
         )  # what feedback is told later, from what is recorded
 
 
+@pytest.mark.parametrize("degraded", ["", "classifier"])
+def test_a_dry_run_is_decided_alike_and_not_recorded(degraded: str) -> None:
+    setup = Setup()
+    hints = replace(outside_of_experiments(setup), degraded=degraded)
+    decision = setup.router.decide(classified(), hints)
+    setup.recorded.clear()
+    assert setup.router.decide(classified(), replace(hints, dry_run=True)).model == decision.model
+    assert setup.recorded == []
+
+
 def test_a_session_stays_with_its_experiment() -> None:
     setup = Setup()
     seen = {}

@@ -61,9 +61,6 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     async def stop(self) -> None:
         await self._server.stop(0)
 
-    async def ModelReady(self, request: Any, context: Any) -> service_pb2.ModelReadyResponse:
-        return service_pb2.ModelReadyResponse(ready=self.refuse is None)
-
     async def ModelInfer(self, request: Any, context: Any) -> service_pb2.ModelInferResponse:
         self.metadata.append(dict(context.invocation_metadata()))
         inputs = {
@@ -84,6 +81,9 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
         return response
 
     async def _route(self, inputs: dict[str, Any]) -> dict[str, bytes]:
+        if inputs.get("dry_run"):  # of the gateway's readiness: neither counted nor kept
+            await asyncio.sleep(self.delay)
+            return {"model": struct.pack("<I", 1) + b"a"}
         inputs["request"] = orjson.loads(inputs["request"])
         inputs["candidates"] = orjson.loads(inputs["candidates"])
         self.asked.append(inputs)

@@ -17,7 +17,7 @@ _STATE_SECONDS = 0.5
 
 
 class ReadyHandler:
-    """200 only when a routed request would succeed: `route` takes requests, and an upstream does.
+    """200 only when a routed request would succeed: `route` decides, and an upstream takes requests.
 
     `state` says whether feedback and outcomes are stored now. Requests succeed without, so it doesn't decide.
     """
@@ -26,7 +26,7 @@ class ReadyHandler:
         self._runtimes, self._triton, self._outcomes = runtimes, triton, outcomes
 
     async def __call__(self, exchange: Exchange) -> None:
-        routing = await self._triton.ready("route")
+        routing = await self._triton.decides()
         upstreams = dict(self._runtimes.current.engine.health())
         ready = routing and any(state != "open" for state in upstreams.values())
         status = {

@@ -32,6 +32,7 @@ class TritonPythonModel:
 
     def _begin(self, request: Any, sender: Any) -> None:
         tensors.check_parameters(request)
+        tensors.no_dry_run(request)
         body = tensors.chat_body(single_row(request))
         # The request's tensors must not be touched after `execute` returns: the call to `route` is built here.
         inputs = [tensor for tensor in request.inputs() if tensor.name() in _ROUTE_INPUTS]

@@ -22,6 +22,7 @@ class TritonPythonModel:
         execution.begin(requests, self._begin)
 
     def _begin(self, request: Any, sender: Any) -> None:
+        tensors.no_dry_run(request)
         row = single_row(request)
         decision = _decision(row.pop("decision", ""))
         body = tensors.chat_body(row)

@@ -74,7 +74,7 @@ class TritonPythonModel:
 
     def _answer(self, request: Any) -> Any:
         arrays = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
-        decisions = []
+        decisions, dry_run = [], False
         try:
             for row, hints in enumerate(arrays["hints"].reshape(-1)):
                 classified = Classified(
@@ -83,13 +83,15 @@ class TritonPythonModel:
                     arrays[EMBEDDING][row],
                     int(arrays[EMBEDDING_SPACE][row, 0]),
                 )
-                decisions.append(self._router.decide(classified, RoutingHints.from_json(hints)))
+                wishes = RoutingHints.from_json(hints)
+                decisions.append(self._router.decide(classified, wishes))
+                dry_run |= wishes.dry_run
         except (NoCandidate, UnknownPolicy) as error:
             asked = tensors.parameters(request).get(CONFIGURATION, self._fingerprint)
             if asked != self._fingerprint:  # for the gateway, which has read another file, the request may be right
                 return tensors.failure(f"OTHER_CONFIGURATION: {error}", pb_utils.TritonError.UNAVAILABLE)
             return tensors.failure(str(error))
-        for decision in decisions:
+        for decision in () if dry_run else decisions:
             self._metrics.decided(decision)
         return pb_utils.InferenceResponse(_outputs(decisions))
 

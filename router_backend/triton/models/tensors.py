@@ -43,8 +43,8 @@ _NEUTRAL: dict[str, Sequence[float]] = {
 # Any value of end_id and pad_id (the models have their own), of length_penalty (it needs beams, which are refused) and of
 # exclude_input_in_output (an answer never repeats its prompt) changes nothing.
 
-MAX_COST, MIN_QUALITY, PROMPT_TOKENS = "max_cost", "min_quality", "prompt_tokens"
-_PARAMETERS = frozenset((MAX_COST, MIN_QUALITY, PROMPT_TOKENS, CONFIGURATION, PARENT, STATE))
+MAX_COST, MIN_QUALITY, PROMPT_TOKENS, DRY_RUN = "max_cost", "min_quality", "prompt_tokens", "dry_run"
+_PARAMETERS = frozenset((MAX_COST, MIN_QUALITY, PROMPT_TOKENS, DRY_RUN, CONFIGURATION, PARENT, STATE))
 _OF_TRITON = re.compile(r"triton_.*|sequence_(id|start|end)|priority|timeout|binary_data_output|headers")
 
 
@@ -86,6 +86,12 @@ def check_parameters(request: Any) -> None:
     for name in parameters(request):
         if name not in _PARAMETERS and not _OF_TRITON.fullmatch(name):
             raise InvalidInput(f"{name} is neither an input nor a parameter of this model; leave it out")
+
+
+def no_dry_run(request: Any) -> None:
+    """Raises InvalidInput where an answer is asked for: what it costs must be recorded."""
+    if DRY_RUN in parameters(request):
+        raise InvalidInput(f"{DRY_RUN} is a parameter of route, which answers with the decision alone")
 
 
 def trace(request: Any) -> TraceContext:

@@ -23,7 +23,7 @@ from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.capabilities import required_capabilities
 from router_backend.state.hashing import Hasher
 from router_backend.triton.models import execution, process, tensors
-from router_backend.triton.models.tensors import InvalidInput
+from router_backend.triton.models.tensors import DRY_RUN, InvalidInput
 
 log = logging.getLogger(__name__)
 _MOST_TOKENS = 1e9
@@ -93,6 +93,7 @@ class TritonPythonModel:
             max_cost=_number(parameters, "max_cost", math.inf),
             min_quality=_number(parameters, "min_quality", 1.0),
             received=received,
+            dry_run=_flag(parameters, DRY_RUN),
         )
 
 
@@ -127,6 +128,13 @@ def _names(text: str) -> list[str] | None:
 
 def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _flag(parameters: dict[str, Any], name: str) -> bool:
+    value = parameters.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidInput(f"parameter {name} must be true or false")
+    return value
 
 
 def _number(parameters: dict[str, Any], name: str, highest: float) -> float | None:

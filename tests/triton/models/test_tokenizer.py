@@ -101,3 +101,10 @@ def test_a_prompt_that_cannot_be_tokenised_is_routed_all_the_same(
     (response,) = tokenizer.execute([Request(text_input=["Hi"])])
     assert hints(response)[0].degraded == "tokenizer"
     assert response.outputs["input_ids"].shape == (1, LENGTH_BUCKETS[0])
+
+
+def test_a_dry_run_is_asked_for_by_a_flag(tokenizer: Any) -> None:
+    (response,) = tokenizer.execute([Request({"dry_run": True}, text_input=["Hi"])])
+    assert hints(response)[0].dry_run
+    (refused,) = tokenizer.execute([Request({"dry_run": "yes"}, text_input=["Hi"])])
+    assert "dry_run must be true or false" in refused.error().message()
