@@ -40,6 +40,7 @@ test: $(VENV)/.dev
 test-slow: $(VENV)/.dev
 	tests/tools/install-system-packages
 	tests/tools/install-node-packages
+	tests/tools/install-agents
 	$(BIN)/python -m pytest -m slow $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/.dev

@@ -107,6 +107,29 @@ async def test_custom_tools(serve: Serve, upstream: ScriptedUpstream) -> None:
         assert (response["output"][0]["type"], response["output"][0]["input"]) == ("custom_tool_call", "*** Begin")
 
 
+async def test_tools_of_a_namespace(serve: Serve, upstream: ScriptedUpstream) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "home__weather", "arguments": "{}"}}
+    upstream.script(
+        Script(text=[], delta={"tool_calls": [call]}, finish="tool_calls"),
+        Script(frames=frames({"tool_calls": [{**call, "index": 0}]}, finish="tool_calls")),
+    )
+    space = {"type": "namespace", "name": "home", "description": "At home.", "tools": [TOOL]}
+    before = [
+        {"role": "user", "content": "hi"},
+        {"type": "function_call", "call_id": "b", "namespace": "home", "name": "weather", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "b", "output": "rain"},
+    ]
+    for response in await ask(await serve(upstream), tools=[space], input=before):
+        called = response["output"][0]
+        assert (called["type"], called["namespace"], called["name"]) == ("function_call", "home", "weather")
+    sent = upstream.requests[0]
+    assert (sent["tools"][0]["function"]["name"], sent["tools"][0]["function"]["description"]) == (
+        "home__weather",
+        "At home.\nToday's",
+    )
+    assert sent["messages"][1]["tool_calls"][0]["function"]["name"] == "home__weather"
+
+
 async def test_what_was_said_before_reaches_the_model(client: openai.AsyncOpenAI, upstream: ScriptedUpstream) -> None:
     image = "data:image/png;base64,aGk="
     said: list[Any] = [

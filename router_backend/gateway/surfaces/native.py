@@ -29,14 +29,19 @@ def translated(codec: Codec, asked: Fields) -> tuple[Fields, OpenAIError | None]
                 raise
             if refusal is None:
                 asked, refusal = deepcopy(asked), error.error
-            _leave_out(asked, error.error.param)
+            if not _leave_out(asked, error.error.param):
+                break
     assert refusal is not None
     raise ApiError(400, refusal.message, code=refusal.code, param=refusal.param)
 
 
-def _leave_out(value: Any, path: str) -> None:
-    """Delete what stands at a path such as `messages[0].content[1]`, in place."""
+def _leave_out(value: Any, path: str) -> bool:
+    """Delete what stands at a path such as `messages[0].content[1]`, in place; returns whether there was anything."""
     steps: list[Any] = [int(place) if place else name for place, name in _STEP.findall(path)]
-    for step in steps[:-1]:
-        value = value[step]
-    del value[steps[-1]]
+    try:
+        for step in steps[:-1]:
+            value = value[step]
+        del value[steps[-1]]
+    except (IndexError, KeyError, TypeError):
+        return False
+    return True

@@ -85,7 +85,7 @@ def _message(message: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
     elif role == "assistant":
         yield _assistant(content, where)
     elif role == "system":
-        yield {"role": "system", "content": _texts(content, where)}
+        yield {"role": "system", "content": _texts(content, f"{where}.content")}
     else:
         yield from _user(content, where)
 

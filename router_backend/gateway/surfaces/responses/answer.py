@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from router_backend.core.ids import new_decision_id
-from router_backend.gateway.surfaces.responses.custom_tools import custom_names, plain_input
+from router_backend.gateway.surfaces.responses.tools import Tool, plain_input, tools_by_function
 from router_backend.gateway.surfaces.words import first_choice, reasoning, tokens
 
 _DEFAULTS: dict[str, Any] = {
@@ -43,12 +44,12 @@ def whole_answer(chat: dict[str, Any], request: dict[str, Any]) -> dict[str, Any
     calls = message.get("tool_calls") or ()
     if parts or not calls:
         output.append(message_item(parts or [text_part("")]))
-    custom = custom_names(request)
+    tools = tools_by_function(request)
     for call in calls:
         function = call.get("function") or {}
         output.append(
             call_item(
-                call.get("id") or new_call_id(), function.get("name") or "", function.get("arguments") or "", custom
+                call.get("id") or new_call_id(), function.get("name") or "", function.get("arguments") or "", tools
             )
         )
     return ended(head(chat["model"], request), output, choice.get("finish_reason"), chat.get("usage"))
@@ -114,10 +115,13 @@ def refusal_part(refusal: str) -> dict[str, Any]:
     return {"type": "refusal", "refusal": refusal}
 
 
-def call_item(call_id: str, name: str, arguments: str, custom: frozenset[str]) -> dict[str, Any]:
-    """`custom`: names of the request's custom tools."""
-    same = {"call_id": call_id, "name": name, "status": "completed"}
-    if name in custom:
+def call_item(call_id: str, function: str, arguments: str, tools: Mapping[str, Tool]) -> dict[str, Any]:
+    """`tools`: what the functions of the request stand for."""
+    tool = tools.get(function, Tool(function))
+    same = {"call_id": call_id, "name": tool.name, "status": "completed"}
+    if tool.namespace:
+        same["namespace"] = tool.namespace
+    if tool.custom:
         return {"id": _id("ctc"), "type": "custom_tool_call", "input": plain_input(arguments), **same}
     return {"id": _id("fc"), "type": "function_call", "arguments": arguments, **same}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from router_backend.gateway.surfaces.responses.custom_tools import wrapped, wrapped_input
+from router_backend.gateway.surfaces.responses.tools import function_name, functions, wrapped_input
 from router_backend.gateway.surfaces.words import items, mapping, only, refuse, text
 
 _SAME = (
@@ -59,7 +59,9 @@ def chat_request(body: dict[str, Any]) -> dict[str, Any]:
     if body.get("max_output_tokens") is not None:
         chat["max_completion_tokens"] = body["max_output_tokens"]
     if body.get("tools"):
-        chat["tools"] = [_tool(tool, f"tools[{at}]") for at, tool in enumerate(body["tools"])]
+        chat["tools"] = [
+            function for at, tool in enumerate(body["tools"]) for function in functions(tool, f"tools[{at}]")
+        ]
     if body.get("tool_choice") is not None:
         chat["tool_choice"] = _tool_choice(body["tool_choice"])
     if _LOGPROBS in (body.get("include") or ()) or body.get("top_logprobs"):
@@ -147,11 +149,9 @@ def _message(item: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
         case "message":
             yield _said(item, where)
         case "function_call":
-            function = {name: text(item.get(name), f"{where}.{name}") for name in ("name", "arguments")}
-            yield _call(item, function, where)
+            yield _call(item, text(item.get("arguments"), f"{where}.arguments"), where)
         case "custom_tool_call":
-            arguments = wrapped_input(text(item.get("input"), f"{where}.input"))
-            yield _call(item, {"name": text(item.get("name"), f"{where}.name"), "arguments": arguments}, where)
+            yield _call(item, wrapped_input(text(item.get("input"), f"{where}.input")), where)
         case "function_call_output" | "custom_tool_call_output":
             yield from _result(item, where)
         case "reasoning":
@@ -163,7 +163,8 @@ def _message(item: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
             refuse(where, f"is an item of type {other!r}, which chat completions don't have")
 
 
-def _call(item: dict[str, Any], function: dict[str, Any], where: str) -> dict[str, Any]:
+def _call(item: dict[str, Any], arguments: str, where: str) -> dict[str, Any]:
+    function = {"name": function_name(item, where), "arguments": arguments}
     call = {"id": text(item.get("call_id"), f"{where}.call_id"), "type": "function", "function": function}
     return {"role": "assistant", "tool_calls": [call]}
 
@@ -223,24 +224,12 @@ def _set(fields: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: fields[name] for name in names if fields.get(name) is not None}
 
 
-def _tool(tool: dict[str, Any], where: str) -> dict[str, Any]:
-    match tool.get("type"):
-        case "function":
-            only(tool, ("type", "name", "description", "parameters", "strict"), where)
-            text(tool.get("name"), f"{where}.name")
-            return {"type": "function", "function": _set(tool, ("name", "description", "parameters", "strict"))}
-        case "custom":
-            return wrapped(tool, where)
-        case other:
-            return refuse(where, f"is {other!r}, a tool that OpenAI's servers run; chat completions don't have it")
-
-
 def _tool_choice(choice: Any) -> Any:
     if isinstance(choice, str):
         return choice
     match choice.get("type"):
         case "function" | "custom":
-            return {"type": "function", "function": {"name": text(choice.get("name"), "tool_choice.name")}}
+            return {"type": "function", "function": {"name": function_name(choice, "tool_choice")}}
         case "allowed_tools":
             tools = items(choice.get("tools"), "tool_choice.tools")
             allowed = [_tool_choice(tool) for tool in tools]

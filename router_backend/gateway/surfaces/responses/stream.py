@@ -16,7 +16,7 @@ from router_backend.gateway.surfaces.responses.answer import (
     refusal_part,
     text_part,
 )
-from router_backend.gateway.surfaces.responses.custom_tools import custom_names, plain_input
+from router_backend.gateway.surfaces.responses.tools import plain_input, tools_by_function
 from router_backend.gateway.surfaces.surface import Fields
 from router_backend.gateway.surfaces.words import first_choice, reasoning
 
@@ -54,7 +54,7 @@ class ResponseEvents:
 
     def __init__(self, request: Fields, arm: str) -> None:
         self._response = head(arm, request)
-        self._custom = custom_names(request)
+        self._tools = tools_by_function(request)
         self._output: list[Fields] = []
         self._part: _Part | None = None  # of the last item, which is no call
         self._calls: dict[Any, _Call] = {}
@@ -140,7 +140,7 @@ class ResponseEvents:
         call = self._calls.get(place)
         if call is None:
             yield from self._close()
-            item = call_item(delta.get("id") or new_call_id(), function.get("name") or "", "", self._custom)
+            item = call_item(delta.get("id") or new_call_id(), function.get("name") or "", "", self._tools)
             call = self._calls[place] = _Call(len(self._output), item)
             yield from self._begin(item)
         if arguments := function.get("arguments"):
