@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from router_backend.config import ConfigError
 from router_backend.config.runtime import runtime_config
 from router_backend.config.safety import Exposure
+from router_backend.core import seal
 from router_backend.gateway.server import log_to_stderr, run
 from router_backend.gateway.service import GatewaySettings
 
@@ -25,7 +27,8 @@ def main(
     log_to_stderr()
     try:
         exposure = Exposure(host, allow_unauthenticated)
-        run(GatewaySettings(runtime_config(config), triton_url, config, exposure), port)
+        key = os.environ.get(seal.KEY, "")
+        run(GatewaySettings(runtime_config(config), triton_url, config, exposure, key), port)
     except (ConfigError, ValueError) as error:
         typer.echo(f"gateway: {error}", err=True)
         raise typer.Exit(2) from None

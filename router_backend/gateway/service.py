@@ -55,6 +55,7 @@ class GatewaySettings:
     triton_url: str = "127.0.0.1:8001"  # Triton's gRPC endpoint
     config_path: Path | None = None  # read again by a reload, and when it changes; None: there is nothing to reload
     exposure: Exposure = THIS_MACHINE
+    records_key: str = ""  # seals what Triton is told; empty: Triton has none either
 
 
 class Service:
@@ -75,7 +76,7 @@ class Service:
             Rates(),
             self.budgets,
         )
-        self.triton = TritonClient(settings.triton_url)
+        self.triton = TritonClient(settings.triton_url, settings.records_key)
         self.outcomes = OutcomeQueue(
             self.triton, limits.reports_kept, self.metrics.reports_lost.inc, self.budgets.settled
         )

@@ -9,11 +9,13 @@ import re
 import struct
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import grpc
 import orjson
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from router_backend.core import seal
 from router_backend.core.channels import CHANNEL_OPTIONS
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Decision, Outcome
@@ -45,11 +47,19 @@ class TritonError(RuntimeError):
         self.cause, self.code, self.message = cause, code, message
 
 
+class Owner(NamedTuple):
+    """Whose feedback it is."""
+
+    key: str  # name of the API key; empty: there are none
+    everyone: bool = False  # it may score for others
+
+
 class TritonClient:
     """One channel to one Triton, opened at the first call, on the running event loop."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str, key: str = "") -> None:
+        """`key`: by which Triton knows that records are a gateway's; empty: it asks for none."""
+        self._url, self._key = url, key
 
     @cached_property
     def _channel(self) -> grpc.aio.Channel:
@@ -83,10 +93,18 @@ class TritonClient:
             raise TritonError("error", message=f"route answered without a usable decision ({error})") from error
 
     async def feedback(
-        self, decision_id: str, score: float, cost: float | None, task: str, tags: str, seconds: float
+        self, decision_id: str, score: float, cost: float | None, task: str, tags: str, owner: Owner, seconds: float
     ) -> float:
         """Give a score; returns the reward that was learned, and it is durable then."""
         request = service_pb2.ModelInferRequest(model_name="feedback")
+        if self._key:
+            everyone = "1" if owner.everyone else ""
+            for name, value in {
+                seal.OWNER: owner.key,
+                seal.ANY_OWNER: everyone,
+                seal.SEAL: seal.seal(self._key, decision_id, owner.key, everyone),
+            }.items():
+                request.parameters[name].string_param = value
         _add(request, "decision_id", "BYTES", _text(decision_id))
         _add(request, "score", "FP32", struct.pack("<f", score))
         if cost is not None:
@@ -111,6 +129,8 @@ class TritonClient:
         request = service_pb2.ModelInferRequest(model_name="feedback")
         records = encode_records(decisions, outcomes)
         _add(request, "records", "BYTES", struct.pack("<I", len(records)) + records)
+        if self._key:
+            request.parameters[seal.SEAL].string_param = seal.seal(self._key, records)
         response = await self._infer(request, seconds)
         if _output(response, "accepted") != b"\x01":
             raise TritonError("error", message="feedback did not accept the records")

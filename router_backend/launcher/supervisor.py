@@ -1,4 +1,4 @@
-"""Runs processes together: all start, each is restarted when it dies, none is left behind.
+"""Runs processes together: all start, each is restarted when it dies or answers no more, none is left behind.
 
 Each service leads its own process group, so that its children (Triton's model processes) are stopped with it, and is
 killed by the kernel when the launcher itself is killed.
@@ -27,6 +27,10 @@ _REASON_CHARACTERS = 600
 # A log is moved aside at this size, and the one aside is the only one: twice this is all that a service may write.
 LOG_BYTES = 50_000_000
 _LOG_CHECK_SECONDS = 5.0
+_ASK_SECONDS = 5.0
+_ANSWER_SECONDS = 10.0  # a machine under load is slow, and a restart costs more than a late answer
+_MISSES = 2
+_READY_SECONDS = 2.0  # that a question whether it is ready gets
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -43,6 +47,7 @@ class Service:
     environment: dict[str, str]
     log_file: Path
     ready: Callable[[], Awaitable[bool]]
+    alive: Callable[[], Awaitable[object]] | None = None  # asks it for any answer; TimeoutError: it gave none
     failure: re.Pattern[str] | None = None  # of a line in the log that says best why a start failed
     before_start: Callable[[], None] | None = None  # clears away what the one before may have left
     on_ready: Callable[[int], None] | None = None  # told the process id, once per start
@@ -59,7 +64,11 @@ class Supervisor:
         services: Sequence[Service],
         log_bytes: int = LOG_BYTES,
         log_check_seconds: float = _LOG_CHECK_SECONDS,
+        ask_seconds: float = _ASK_SECONDS,
+        answer_seconds: float = _ANSWER_SECONDS,
     ) -> None:
+        """`ask_seconds`: between two questions whether a service answers, which it has `answer_seconds` for."""
+        self._ask_seconds, self._answer_seconds = ask_seconds, answer_seconds
         self._services = list(services)
         self._log_bytes, self._log_check_seconds = log_bytes, log_check_seconds
         self._watchers: list[asyncio.Task[None]] = []
@@ -134,7 +143,7 @@ class Supervisor:
         process = service.process
         assert process is not None
         aborts = _START_ABORTS
-        while not await service.ready():
+        while not await _is_ready(service):
             if process.returncode is not None and process.returncode < 0 and aborts and not self._stopping:
                 # tritonserver 2.51 may abort on a lock in shared memory while its models start on a busy machine.
                 aborts -= 1
@@ -155,7 +164,7 @@ class Supervisor:
         pause = 0.2
         while not self._stopping:
             assert service.process is not None
-            code = await service.process.wait()
+            code = await self._ended(service, service.process)
             log.warning("%s ended with code %s; starting it again in %.1f s", service.name, code, pause)
             _signal_group(service.process.pid, signal.SIGKILL)  # children that outlived it hold its ports
             await asyncio.sleep(pause)
@@ -167,6 +176,36 @@ class Supervisor:
                 pause = 0.2
             except StartFailed as error:
                 log.error("%s", error)
+
+    async def _ended(self, service: Service, process: asyncio.subprocess.Process) -> int:
+        """The exit code of a service; one that doesn't answer any more is killed first."""
+        asking = asyncio.create_task(self._ask(service, process.pid))
+        try:
+            return await process.wait()
+        finally:
+            asking.cancel()
+
+    async def _ask(self, service: Service, group: int) -> None:
+        missed = 0
+        while service.alive is not None:
+            await asyncio.sleep(self._ask_seconds)
+            try:
+                async with asyncio.timeout(self._answer_seconds):
+                    await service.alive()
+                missed = 0
+            except TimeoutError:
+                missed += 1
+            if missed == _MISSES:
+                log.error("%s runs, but has not answered %d times: it is killed", service.name, missed)
+                _signal_group(group, signal.SIGKILL)
+
+
+async def _is_ready(service: Service) -> bool:
+    try:
+        async with asyncio.timeout(_READY_SECONDS):
+            return await service.ready()
+    except TimeoutError:
+        return False
 
 
 def _open_log(path: Path, flag: int) -> BinaryIO:

@@ -6,22 +6,26 @@ import asyncio
 import hashlib
 import os
 import re
+import secrets
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 
 from router_backend.config import RouterConfig, runtime
+from router_backend.core import seal
 from router_backend.launcher.settings import NotStarted, UpSettings, admin_key
 from router_backend.launcher.supervisor import Service, Supervisor
+from router_backend.triton.models import watchdog
 from router_backend.triton.server import embedded
 from router_backend.triton.server.plain_path import plain_path
 
 # Triton's last line only says that some model didn't load.
 _SOCKET_FOLDER_CHARACTERS = 90
+_ANSWER_SECONDS = 10.0
 _LOAD_FAILURE = re.compile(r"failed to load '\w+'|Invalid argument: ensemble")
 
 
@@ -87,6 +91,7 @@ def _services(settings: UpSettings, config: RouterConfig, session: aiohttp.Clien
         runtime.CONFIG: str(settings.config.resolve()),
         runtime.STATE_DIR: str(settings.state_dir.resolve()),
         runtime.LOCAL_URL: f"{local_url}/v1",
+        seal.KEY: os.environ.get(seal.KEY) or secrets.token_urlsafe(32),
     }
     logs = settings.state_dir / "logs"
     work_dir = plain_path(settings.state_dir.resolve()) / "triton"
@@ -126,9 +131,10 @@ def _triton(
     return Service(
         name="triton",
         command=embedded.command(server),
-        environment=embedded.environment(environment),
+        environment=embedded.environment({**environment, watchdog.ADDRESS: f"unix:{socket}"}),
         log_file=logs / "triton.log",
         ready=_answers_at(socket, "/v2/health/ready"),
+        alive=_answers_at(socket, "/v2/health/live"),
         failure=_LOAD_FAILURE,
         before_start=clear,
         on_ready=lambda pid: embedded.hide_key(pid, key),
@@ -156,6 +162,7 @@ def _guard(settings: UpSettings, socket: Path, logs: Path, session: aiohttp.Clie
         environment=embedded.python_environment({}),
         log_file=logs / "triton-guard.log",
         ready=_answers(session, f"http://{settings.triton_host}:{settings.http_port}/v2/health/live"),
+        alive=_answers(session, f"http://{settings.triton_host}:{settings.http_port}/", _REFUSED),
         stop_seconds=5,
     )
 
@@ -168,6 +175,7 @@ def _local_model(settings: UpSettings, url: str, logs: Path, session: aiohttp.Cl
         environment=embedded.python_environment({}),
         log_file=logs / "local-model.log",
         ready=_answers(session, f"{url}/health"),
+        alive=_answers(session, f"{url}/health"),
         stop_seconds=5,
     )
 
@@ -179,7 +187,7 @@ def _gateway(
     logs: Path,
     session: aiohttp.ClientSession,
 ) -> Service:
-    scheme = "https" if config.security.tls else "http"
+    url = f"{'https' if config.security.tls else 'http'}://{settings.host}:{settings.gateway_port}/health"
     return Service(
         name="gateway",
         command=[
@@ -197,13 +205,18 @@ def _gateway(
         ],
         environment=embedded.python_environment(environment),
         log_file=logs / "gateway.log",
-        ready=_answers(session, f"{scheme}://{settings.host}:{settings.gateway_port}/health/ready"),
+        ready=_answers(session, f"{url}/ready"),
+        alive=_answers(session, f"{url}/live"),
         stop_seconds=config.gateway.drain_seconds + 5,
     )
 
 
 def _is_local(config: RouterConfig) -> bool:
     return any(model.upstream.kind == "local" for model in config.models)
+
+
+_REFUSED = {"sec-fetch-site": "cross-site"}
+"""What the guard refuses by itself: Triton behind it may be frozen."""
 
 
 def _answers_at(socket: Path, path: str) -> Callable[[], asyncio.Future[bool]]:
@@ -215,12 +228,23 @@ def _answers_at(socket: Path, path: str) -> Callable[[], asyncio.Future[bool]]:
     return lambda: asyncio.ensure_future(ask())
 
 
-def _answers(session: aiohttp.ClientSession, url: str) -> Callable[[], asyncio.Future[bool]]:
+def _answers(
+    session: aiohttp.ClientSession, url: str, headers: Mapping[str, str] | None = None
+) -> Callable[[], asyncio.Future[bool]]:
+    """A question that returns whether the answer was 200, False as well if nobody listens.
+
+    Raises:
+        TimeoutError: no answer.
+    """
+
     async def ask() -> bool:
         try:
-            async with session.get(url, timeout=aiohttp.ClientTimeout(total=2), ssl=False) as response:
+            limit = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
+            async with session.get(url, headers=headers, timeout=limit, ssl=False) as response:
                 return response.status == 200
-        except (aiohttp.ClientError, TimeoutError):
+        except TimeoutError:
+            raise
+        except aiohttp.ClientError:
             return False
 
     return lambda: asyncio.ensure_future(ask())

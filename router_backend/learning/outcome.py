@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from router_backend.config import RouterConfig
 from router_backend.core.pricing import answer_cost
-from router_backend.core.records import Outcome
+from router_backend.core.records import Outcome, Usage
 from router_backend.forwarding.progress import Expense, Progress
+
+_TOLERANCE = 2.0  # of a cost: discounts and surcharges are real, other magnitudes are not
 
 
 def outcome_of(
@@ -39,6 +41,23 @@ def outcome_of(
         key=key,
         fault=progress.error.fault.name.lower() if progress.error else "",
     )
+
+
+def highest_cost(config: RouterConfig, outcome: Outcome | None) -> float:
+    """USD that feedback may say an answer has cost: `gateway.feedback_cost_usd`, else twice what its tokens cost at the
+    price of the model that answered.
+
+    Where its tokens aren't known: of the largest context window, at the highest price. Where no model has a price: 1.
+    """
+    if config.gateway.feedback_cost_usd:
+        return config.gateway.feedback_cost_usd
+    prices = {model.name: model.price for model in config.models}
+    window = max(model.context_window for model in config.models)
+    if outcome is None or outcome.cost is None:
+        usage = Usage(prompt=window, completion=window)
+        return _TOLERANCE * max(answer_cost(price, usage) for price in prices.values()) or 1.0
+    highest = max(answer_cost(price, outcome.usage) for price in prices.values())
+    return _TOLERANCE * (outcome.cost or highest) or 1.0
 
 
 def _cost(paid: Sequence[Expense], config: RouterConfig) -> float | None:

@@ -146,3 +146,40 @@ async def test_a_signal_reaches_the_service_that_it_names(service: Make, tmp_pat
         supervisor.send("hears", signal.SIGHUP)
         while not heard.exists():
             await asyncio.sleep(0.01)
+
+
+ANSWERS = """
+import pathlib, socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1] + ".socket")
+server.listen()
+pathlib.Path(sys.argv[1]).write_text("up")
+while True:
+    server.accept()[0].send(b"yes")
+"""
+
+
+async def test_a_service_that_is_frozen_is_started_again(service: Make, tmp_path: Path) -> None:
+    told: asyncio.Queue[int] = asyncio.Queue()
+    mark = tmp_path / "part.up"
+
+    async def alive() -> None:
+        reader, writer = await asyncio.open_unix_connection(f"{mark}.socket")
+        await reader.readexactly(3)
+        writer.close()
+
+    def clear() -> None:
+        for file in (mark, Path(f"{mark}.socket")):
+            file.unlink(missing_ok=True)
+
+    part = service(program=ANSWERS, alive=alive, on_ready=told.put_nowait, before_start=clear)
+    supervisor = Supervisor([part], ask_seconds=0.01, answer_seconds=2)
+    await supervisor.start(SECONDS)
+    try:
+        async with asyncio.timeout(SECONDS):
+            first = await told.get()
+            os.kill(first, signal.SIGSTOP)
+            assert await told.get() != first
+        assert gone(first)
+    finally:
+        await supervisor.stop()

@@ -211,3 +211,26 @@ async def test_requests_go_on_when_a_process_is_killed(part: str, running: Runni
     assert not set(victims) & set(running.pids())
     assert load.acknowledged
     assert lost(running, load.acknowledged) == []
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("part", ["tritonserver", "router", "gateway"])
+async def test_a_frozen_process_is_noticed_as_a_dead_one_is(part: str, running: RunningSystem) -> None:
+    """Readiness says it meanwhile, requests go on, and what is frozen is replaced."""
+    await until_whole(running)
+    load = Load(running, reconnect=part == "gateway")
+    victims = [pid for pid, command in running.pids().items() if PARTS[part](command)]
+    assert victims
+    async with load.under_way():
+        load.killed_at = time.monotonic()
+        for pid in victims:
+            os.kill(pid, signal.SIGSTOP)
+        if part != "gateway":
+            async with httpx.AsyncClient(timeout=30, trust_env=False) as http:
+                assert (await http.get(f"{running.gateway}/health/ready")).status_code == 503
+        while set(victims) & set(running.pids()):
+            assert time.monotonic() < load.killed_at + RECOVERY_SECONDS, "it was not noticed"
+            await asyncio.sleep(0.5)
+        await until_whole(running)
+    assert not load.failed
+    assert lost(running, load.acknowledged) == []

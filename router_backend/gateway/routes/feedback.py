@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from router_backend.config import RouterConfig
 from router_backend.contract import TASKS
-from router_backend.core.pricing import answer_cost
-from router_backend.core.records import Outcome, Usage
 from router_backend.gateway.http.errors import ApiError
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.memory import Decisions
@@ -15,13 +12,13 @@ from router_backend.gateway.metrics import Metrics
 from router_backend.gateway.outcome_queue import OutcomeQueue
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.schemas import FeedbackBody, parse
-from router_backend.gateway.triton_client import TritonClient, TritonError
+from router_backend.gateway.triton_client import Owner, TritonClient, TritonError
+from router_backend.learning.outcome import highest_cost
 
 _CALL_SECONDS = 5.0
 _WAIT_SECONDS = 2.0
 _MAX_BYTES = 64 * 1024
 _MAX_TAGS = 4096
-_TOLERANCE = 2.0  # of a cost: discounts and surcharges are real, other magnitudes are not
 _FIELDS = ", ".join(FeedbackBody.__struct_fields__)
 
 
@@ -56,19 +53,21 @@ class FeedbackHandler:
         exchange.log["decision_id"] = decision_id
         await self._outcomes.settled(decision_id, _WAIT_SECONDS)
         known = self._decisions.find(decision_id)
-        if known and known.key != exchange.key and not (key and "feedback_any" in key.scopes):
+        scores_all = key is not None and "feedback_any" in key.scopes
+        if known and known.key != exchange.key and not scores_all:
             self._metrics.feedback.labels("unknown_decision").inc()
             raise _unknown()  # whose it is is nobody else's business
-        highest = runtime.config.gateway.feedback_cost_usd or highest_cost(
-            runtime.config, known.outcome if known else None
-        )
+        highest = highest_cost(runtime.config, known.outcome if known else None)
         message = (
             f"'cost_usd' is more than this answer can have cost: at most {highest:.6g} USD; where answers cost more than "
             "by the models' prices, set gateway.feedback_cost_usd"
         )
         _check(cost is None or cost <= highest, "cost_usd", message)
         try:
-            reward = await self._triton.feedback(decision_id, body["score"], cost, task, tags_json, _CALL_SECONDS)
+            owner = Owner(exchange.key, scores_all)
+            reward = await self._triton.feedback(
+                decision_id, body["score"], cost, task, tags_json, owner, _CALL_SECONDS
+            )
         except TritonError as error:
             if error.code == "NOT_FOUND" and self._outcomes.waits(decision_id):
                 error = TritonError("its decision waits for the store")
@@ -78,20 +77,6 @@ class FeedbackHandler:
         self._metrics.feedback.labels("accepted").inc()
         self._metrics.reward.observe(reward)
         await exchange.json({"object": "feedback", "decision_id": decision_id, "accepted": True, "reward": reward})
-
-
-def highest_cost(config: RouterConfig, outcome: Outcome | None) -> float:
-    """USD that an answer can have cost: twice what its tokens cost at the price of the model that answered.
-
-    Where its tokens aren't known: of the largest context window, at the highest price. Where no model has a price: 1.
-    """
-    prices = {model.name: model.price for model in config.models}
-    window = max(model.context_window for model in config.models)
-    if outcome is None or outcome.cost is None:
-        usage = Usage(prompt=window, completion=window)
-        return _TOLERANCE * max(answer_cost(price, usage) for price in prices.values()) or 1.0
-    highest = max(answer_cost(price, outcome.usage) for price in prices.values())
-    return _TOLERANCE * (outcome.cost or highest) or 1.0
 
 
 def _unknown() -> ApiError:

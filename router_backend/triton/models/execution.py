@@ -12,11 +12,17 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
+from router_backend.core.alive import ALIVE
 from router_backend.triton.models import tensors
 from router_backend.triton.models.tensors import InvalidInput
 
 log = logging.getLogger(__name__)
 _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+
+
+def _asked(request: Any) -> bool:
+    """Whether a request only wants to know that this process answers (`core.alive`)."""
+    return ALIVE in (request.parameters() or "") and ALIVE in tensors.parameters(request)
 
 
 def each(requests: Sequence[Any], answer: Callable[[Any], Any]) -> list[Any]:
@@ -27,6 +33,11 @@ def each(requests: Sequence[Any], answer: Callable[[Any], Any]) -> list[Any]:
 def together(requests: Sequence[Any], answer: Callable[[Sequence[Any]], list[Any]]) -> list[Any]:
     """The responses of requests that are answered at once; errors for all of them if `answer` raises."""
     try:
+        asked = [_asked(request) for request in requests]
+        if any(asked):
+            others = [request for request, only in zip(requests, asked, strict=True) if not only]
+            answers = iter(together(others, answer) if others else ())
+            return [pb_utils.InferenceResponse([]) if only else next(answers) for only in asked]
         return answer(requests)
     except InvalidInput as error:
         return [tensors.failure(str(error)) for _ in requests]
@@ -40,6 +51,9 @@ def begin(requests: Sequence[Any], start: Callable[[Any, Any], None]) -> None:
     for request in requests:
         sender = request.get_response_sender()
         try:
+            if _asked(request):
+                sender.send(pb_utils.InferenceResponse([]), flags=_FINAL)
+                continue
             start(request, sender)
         except InvalidInput as error:
             fail(sender, str(error), 400)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +17,12 @@ import triton_python_backend_utils as pb_utils
 from router_backend.bandits.rewards import build_reward
 from router_backend.config import RouterConfig
 from router_backend.contract import TASKS
+from router_backend.core import seal
 from router_backend.core.ids import decided_at
 from router_backend.core.records import Feedback, FeedbackResult
+from router_backend.core.tracing import PARENT, STATE
+from router_backend.learning.outcome import highest_cost
+from router_backend.state.checks import check_records
 from router_backend.state.codec import decode_records
 from router_backend.state.credit import check_feedback
 from router_backend.state.inflight import add_feedback_many_waiting
@@ -35,6 +40,15 @@ _CODES = {
     "UNAVAILABLE": "UNAVAILABLE",
     "INTERNAL": "INTERNAL",
 }
+
+
+_PARAMETERS = frozenset((seal.SEAL, seal.OWNER, seal.ANY_OWNER, PARENT, STATE))
+_REQUIRED = "decision_id and score are required (or records alone)"
+_ROUNDING = 1 + 1e-6  # costs come as FP32
+
+
+class _NotTheirs(Exception):
+    """A decision of another API key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +80,7 @@ class _Records:
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         process.begin("feedback", guard=True)
+        self._key = os.environ.get(seal.KEY, "")
         self._deployment = Deployment()
         self._apply(self._deployment.config)
         self._metrics = metrics.FeedbackMetrics()
@@ -89,25 +104,58 @@ class TritonPythonModel:
     def _read(self, request: Any) -> list[_Score | _Records] | _Refused:
         """The rows of a request, or why it is refused as a whole. Records are stored here."""
         try:
-            return [self._row(row) for row in tensors.rows(request)]
+            tensors.check_parameters(request, _PARAMETERS)
+            given = tensors.parameters(request)
+            found = [self._row(row, given) for row in tensors.rows(request)]
+            if not found:
+                raise InvalidInput(_REQUIRED)
+            return found
         except (InvalidInput, ValueError) as error:
             return _Refused("INVALID_ARGUMENT", str(error))
+        except _NotTheirs as error:
+            return _Refused("NOT_FOUND", str(error))
         except StoreError as error:
             return _unavailable(error)
         except Exception as error:  # of this request alone; the others are answered
             log.exception("a request could not be read")
             return _Refused("INTERNAL", f"{type(error).__name__}; see the server's log")
 
-    def _row(self, row: dict[str, Any]) -> _Score | _Records:
+    def _row(self, row: dict[str, Any], given: dict[str, Any]) -> _Score | _Records:
         if "records" in row:
+            if self._key and not seal.is_sealed(given.get(seal.SEAL), self._key, row["records"]):
+                raise InvalidInput(f"records are for gateways with this server's {seal.KEY}: set the same for both")
             return self._store_records(row["records"])
         feedback = _feedback(row)
         check_feedback(feedback)
+        self._check_owner(feedback, given)
         return _Score(feedback)
+
+    def _check_owner(self, feedback: Feedback, given: dict[str, Any]) -> None:
+        """An answer that an API key paid for is scored by that key, at a gateway; and none has cost any sum that is said.
+
+        Raises:
+            InvalidInput: a cost that the answer can't have had.
+            _NotTheirs: the decision is another key's.
+        """
+        if not self._key and feedback.cost is None:
+            return
+        outcome = self._deployment.store.outcome(feedback.decision_id)
+        if self._key and outcome is not None and outcome.key:
+            key, everyone = (str(given.get(name, "")) for name in (seal.OWNER, seal.ANY_OWNER))
+            theirs = bool(everyone) or key == outcome.key
+            if not theirs or not seal.is_sealed(given.get(seal.SEAL), self._key, feedback.decision_id, key, everyone):
+                raise _NotTheirs(f"no decision {feedback.decision_id!r} of yours: its API key scores it, at a gateway")
+        highest = highest_cost(self._deployment.config, outcome)
+        if feedback.cost is not None and feedback.cost > highest * _ROUNDING:
+            raise InvalidInput(
+                f"cost_usd {feedback.cost:g} is more than this answer can have cost: at most {highest:.6g} USD; where"
+                " answers cost more than by the models' prices, set gateway.feedback_cost_usd"
+            )
 
     def _store_records(self, text: str) -> _Records:
         store = self._deployment.store
         decisions, outcomes = decode_records(text)
+        check_records(decisions, outcomes, time.time())
         if decisions or outcomes:
             store.append(decisions, outcomes)
         for outcome in outcomes:
@@ -182,7 +230,7 @@ def _unavailable(error: StoreError) -> _Refused:
 
 def _feedback(row: dict[str, Any]) -> Feedback:
     if not row.get("decision_id") or "score" not in row:
-        raise InvalidInput("decision_id and score are required (or records alone)")
+        raise InvalidInput(_REQUIRED)
     task = row.get("task", "")
     if task and task not in TASKS:
         raise InvalidInput(f"unknown task {task!r}; tasks are {', '.join(TASKS)}")

@@ -11,6 +11,8 @@ import threading
 import time
 from pathlib import Path
 
+from router_backend.triton.models import watchdog
+
 _STUCK_SECONDS = 25  # loading a tokenizer holds the lock, on a busy machine for more than ten
 _GUARD_SECONDS = 1.0
 _SCAN_TICKS = 10
@@ -22,7 +24,7 @@ log = logging.getLogger(__name__)
 def begin(name: str, guard: bool = False) -> None:
     """Log to standard error (the server's log), and end when tritonserver is gone, kill -9 included.
 
-    A guard also ends the server when another model's process has died: see `_guard`.
+    A guard also ends the server when another model's process has died (`_guard`), and kills one that hangs (`watchdog`).
     """
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(name)s: %(message)s")
     parent = os.getppid()
@@ -38,6 +40,9 @@ def begin(name: str, guard: bool = False) -> None:
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
     if guard:
         threading.Thread(target=_guard, args=(parent,), name="sibling-watch", daemon=True).start()
+        for model in watchdog.MODELS:
+            asking = threading.Thread(target=watchdog.watch, args=(model, lambda: _models(parent)), daemon=True)
+            asking.start()
 
 
 def _guard(server: int) -> None:
@@ -51,7 +56,7 @@ def _guard(server: int) -> None:
     models: set[int] = set()
     for tick in itertools.count():
         if tick % _SCAN_TICKS == 0:  # reading all of /proc costs more than looking at some
-            models = {int(name) for name in os.listdir("/proc") if name.isdigit() and _is_model(int(name), server)}
+            models = _models(server)
         dead = {model for model in models if _is_model(model, server, "Z")}
         if dead & dead_before:
             log.error("a model's process was killed; ending the server, so that it is started again: %s", dead)
@@ -59,6 +64,11 @@ def _guard(server: int) -> None:
             os.kill(server, signal.SIGTERM if server == 1 else signal.SIGKILL)
         dead_before = dead
         time.sleep(_GUARD_SECONDS)
+
+
+def _models(server: int) -> set[int]:
+    """Ids of the processes of a server's models."""
+    return {int(name) for name in os.listdir("/proc") if name.isdigit() and _is_model(int(name), server)}
 
 
 def _is_model(process: int, server: int, states: str = "") -> bool:

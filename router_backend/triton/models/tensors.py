@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,14 +77,16 @@ def parameters(request: Any) -> dict[str, Any]:
     return dict(orjson.loads(text)) if text else {}
 
 
-def check_parameters(request: Any) -> None:
+def check_parameters(request: Any, known: Collection[str] = _PARAMETERS) -> None:
     """Refuse parameters that mean nothing here: one that is passed over would be a wish that nobody hears.
+
+    `known`: those that mean something, besides Triton's own.
 
     Raises:
         InvalidInput: names the parameter.
     """
     for name in parameters(request):
-        if name not in _PARAMETERS and not _OF_TRITON.fullmatch(name):
+        if name not in known and not _OF_TRITON.fullmatch(name):
             raise InvalidInput(f"{name} is neither an input nor a parameter of this model; leave it out")
 
 

@@ -18,6 +18,7 @@ import typer
 from router_backend.classifier.repository import MODEL_REPOSITORY
 from router_backend.config import load_config
 from router_backend.config.runtime import config_path
+from router_backend.triton.models import watchdog
 from router_backend.triton.server.embedded import TritonSettings, arguments
 
 ADMIN_KEY = "LLM_ROUTER_ADMIN_KEY"
@@ -82,7 +83,8 @@ def main(
     told = settings(model_repository, work_dir, cache_bytes, exit_seconds, host, ports)
     # As for the embedded server's models: one thread each.
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    os.execvpe(server, [server, *arguments(told)], {**os.environ, **threads})
+    own = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
+    os.execvpe(server, [server, *arguments(told)], {**os.environ, **threads, watchdog.ADDRESS: f"{own}:{http_port}"})
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import orjson
 import pytest
 
 from router_backend.config.runtime import state_dir
+from router_backend.core import seal
 from router_backend.core.ids import new_decision_id
-from router_backend.core.records import Decision
+from router_backend.core.records import Decision, Usage
 from router_backend.state.backlog import Backlog
 from router_backend.state.codec import encode_records
 from router_backend.state.store import StoreError
@@ -111,3 +113,95 @@ def test_a_decision_that_may_still_wait_for_the_store_is_not_called_unknown(feed
     (unknown,) = feedback.execute([Request(decision_id=[missing], score=[1.0])])
     assert str(unknown.error()).startswith("NOT_FOUND: ")
     router.close()
+
+
+KEY = "k"
+
+
+@pytest.fixture
+def sealed_feedback(deployed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A server that was given a key for records."""
+    from router_backend.triton.models.feedback import TritonPythonModel
+
+    monkeypatch.setenv(seal.KEY, KEY)
+    model = TritonPythonModel()
+    model.initialize({})
+    yield model
+    model.finalize()
+
+
+def test_records_are_taken_from_gateways_alone(sealed_feedback: Any) -> None:
+    made = make_decision()
+    written = encode_records([made], [make_outcome(made)])
+    for parameters in ({}, {seal.SEAL: seal.seal("other", written)}, {seal.SEAL: 1}):
+        (refused,) = sealed_feedback.execute([Request(parameters, records=[written])])
+        assert seal.KEY in refused.error().message()
+        assert refused.error().code() == "invalid"
+    (taken,) = sealed_feedback.execute([Request({seal.SEAL: seal.seal(KEY, written)}, records=[written])])
+    assert taken.values("accepted") == [True]
+
+
+def test_a_keys_decision_is_scored_by_that_key_alone(sealed_feedback: Any) -> None:
+    made = make_decision()
+    written = encode_records([made], [dataclasses.replace(make_outcome(made), key="app")])
+    sealed_feedback.execute([Request({seal.SEAL: seal.seal(KEY, written)}, records=[written])])
+
+    def score(owner: str, everyone: str, by: str) -> Any:
+        given = {
+            seal.OWNER: owner,
+            seal.ANY_OWNER: everyone,
+            seal.SEAL: seal.seal(by, made.decision_id, owner, everyone),
+        }
+        (response,) = sealed_feedback.execute([Request(given, decision_id=[made.decision_id], score=[1.0])])
+        return response
+
+    for refused in (score("other", "", KEY), score("app", "", "forged"), score("other", "1", "forged")):
+        assert refused.error().code() == "not found"
+    (stranger,) = sealed_feedback.execute([Request(decision_id=[made.decision_id], score=[1.0])])
+    assert stranger.error().code() == "not found"
+    assert score("app", "", KEY).values("accepted") == [True]
+    assert score("other", "1", KEY).values("accepted") == [True]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"cost": -999.0}, "cost"),
+        ({"completed": -1.0}, "completed"),
+        ({"completed": 1e18}, "completed"),
+        ({"latency": -1.0}, "latency"),
+        ({"usage": Usage(prompt=-5)}, "usage"),
+    ],
+)
+def test_records_with_impossible_numbers_are_refused(feedback: Any, changes: dict[str, Any], named: str) -> None:
+    made = make_decision()
+    written = encode_records([made], [dataclasses.replace(make_outcome(made), **changes)])
+    (refused,) = feedback.execute([Request(records=[written])])
+    assert refused.error().message().startswith(f"INVALID_ARGUMENT: record {made.decision_id}: {named} ")
+
+
+@pytest.mark.parametrize("field", ["completed", "cost", "created"])
+@pytest.mark.parametrize("number", ["NaN", "1e999", "Infinity"])
+def test_numbers_that_json_does_not_have_are_refused(feedback: Any, field: str, number: str) -> None:
+    kind = "decisions" if field == "created" else "outcomes"
+    made = make_decision()
+    record = orjson.loads(encode_records([made], [make_outcome(made)]))[kind][0]
+    text = orjson.dumps({kind: [{**record, field: 12345678}]}).replace(b"12345678", number.encode())
+    (refused,) = feedback.execute([Request(records=[text])])
+    assert refused.error().message().startswith("INVALID_ARGUMENT: record")
+
+
+def test_a_cost_that_the_answer_cannot_have_had_is_refused(feedback: Any, decision: Decision) -> None:
+    (refused,) = feedback.execute([Request(decision_id=[decision.decision_id], score=[1.0], cost_usd=[1e6])])
+    assert "more than this answer can have cost" in refused.error().message()
+
+
+def test_a_parameter_that_means_nothing_is_refused_by_name(feedback: Any, decision: Decision) -> None:
+    given = Request({"socre": 1.0}, decision_id=[decision.decision_id], score=[1.0])
+    (refused,) = feedback.execute([given])
+    assert "socre" in refused.error().message()
+
+
+def test_a_request_without_inputs_is_told_what_to_send(feedback: Any) -> None:
+    (refused,) = feedback.execute([Request()])
+    assert "decision_id and score are required" in refused.error().message()
