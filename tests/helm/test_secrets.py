@@ -83,3 +83,16 @@ def test_notes_wait_for_each_model(values: Path) -> None:
             )
         if item["kind"] == "NIMService":
             assert f"wait nimservice/{name} " in text
+
+
+def test_triton_and_gateways_get_the_same_key_for_records() -> None:
+    objects = rendered({"secrets.records": "shared"})
+    keys = {
+        item["metadata"]["labels"][COMPONENT]: variable["valueFrom"]["secretKeyRef"]
+        for item in objects
+        if item["kind"] == "Deployment"
+        for container in item["spec"]["template"]["spec"]["containers"]
+        for variable in container.get("env", [])
+        if variable["name"] == "LLM_ROUTER_RECORDS_KEY"
+    }
+    assert keys == {part: {"name": "shared", "key": "key"} for part in ("gateway", "triton")}

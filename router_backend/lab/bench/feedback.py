@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import tritonclient.grpc.aio as grpcclient
 
+from router_backend.core import seal
 from router_backend.core.records import Outcome, Usage
 from router_backend.lab.bench.load import Load
 from router_backend.lab.bench.measure import Latency, latency
@@ -18,6 +21,7 @@ from router_backend.lab.bench.triton_models import infer, text
 from router_backend.state.codec import encode_records
 
 CLIENTS = (4, 64)
+os.environ.setdefault(seal.KEY, secrets.token_urlsafe())  # for the systems that the bench starts, and for itself
 _ASKERS = 16
 _PAGE = 500  # outcomes of one report
 
@@ -64,7 +68,9 @@ async def _report(client: Any, decisions: list[tuple[str, str]]) -> None:
             )
             for decision, model in decisions[start : start + _PAGE]
         ]
-        await infer(client, "feedback", {"records": np.array([[encode_records(outcomes=outcomes)]], object)})
+        records = encode_records(outcomes=outcomes)
+        sealed = {seal.SEAL: seal.seal(os.environ[seal.KEY], records)}
+        await infer(client, "feedback", {"records": np.array([[records]], object)}, sealed)
 
 
 async def _give(client: Any, decisions: list[tuple[str, str]], clients: int) -> Load:

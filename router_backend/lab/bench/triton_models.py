@@ -47,8 +47,8 @@ def token_ids(draw: np.random.Generator, tokens: int = _TOKENS) -> Tensors:
     return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
 
 
-async def infer(client: Any, model: str, tensors: Tensors) -> Any:
-    return await client.infer(model, _inputs(tensors))
+async def infer(client: Any, model: str, tensors: Tensors, parameters: dict[str, str] | None = None) -> Any:
+    return await client.infer(model, _inputs(tensors), parameters=parameters)
 
 
 async def cases(url: str, seed: int) -> dict[str, Case]:

@@ -47,6 +47,10 @@ _REQUIRED = "decision_id and score are required (or records alone)"
 _ROUNDING = 1 + 1e-6  # costs come as FP32
 
 
+class _NotSealed(Exception):
+    """Records of somebody who has no key."""
+
+
 class _NotTheirs(Exception):
     """A decision of another API key."""
 
@@ -114,6 +118,8 @@ class TritonPythonModel:
             return _Refused("INVALID_ARGUMENT", str(error))
         except _NotTheirs as error:
             return _Refused("NOT_FOUND", str(error))
+        except _NotSealed as error:  # a gateway that waits for its key must not throw outcomes away
+            return _Refused("UNAVAILABLE", str(error))
         except StoreError as error:
             return _unavailable(error)
         except Exception as error:  # of this request alone; the others are answered
@@ -123,7 +129,7 @@ class TritonPythonModel:
     def _row(self, row: dict[str, Any], given: dict[str, Any]) -> _Score | _Records:
         if "records" in row:
             if self._key and not seal.is_sealed(given.get(seal.SEAL), self._key, row["records"]):
-                raise InvalidInput(f"records are for gateways with this server's {seal.KEY}: set the same for both")
+                raise _NotSealed(f"records are taken with the seal of this server's {seal.KEY}: set the same for both")
             return self._store_records(row["records"])
         feedback = _feedback(row)
         check_feedback(feedback)

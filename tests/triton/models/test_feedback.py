@@ -136,7 +136,7 @@ def test_records_are_taken_from_gateways_alone(sealed_feedback: Any) -> None:
     for parameters in ({}, {seal.SEAL: seal.seal("other", written)}, {seal.SEAL: 1}):
         (refused,) = sealed_feedback.execute([Request(parameters, records=[written])])
         assert seal.KEY in refused.error().message()
-        assert refused.error().code() == "invalid"
+        assert refused.error().code() == "unavailable"
     (taken,) = sealed_feedback.execute([Request({seal.SEAL: seal.seal(KEY, written)}, records=[written])])
     assert taken.values("accepted") == [True]
 
