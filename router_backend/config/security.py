@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -28,6 +29,7 @@ class ApiKey(Section):
     feedback_per_minute: Annotated[int | None, Field(gt=0, description="more is refused; default: no limit")] = None
     usd_per_day: Annotated[float | None, Field(gt=0, description="spend in a UTC day; default: no limit")] = None
     usd_per_month: Annotated[float | None, Field(gt=0, description="spend in a UTC month; default: no limit")] = None
+    expires: Annotated[date | None, Field(description="last day that it is valid, in UTC; default: for ever")] = None
 
     example: ClassVar[str] = """\
 name: search-team

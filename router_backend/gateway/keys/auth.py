@@ -7,6 +7,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 
 from router_backend.config.security import ApiKey, Scope
 from router_backend.core.addresses import is_loopback
@@ -105,6 +106,14 @@ class Keys:
                 "Incorrect API key provided" if value else "No API key provided: send 'Authorization: Bearer KEY'",
                 type="authentication_error",
                 code="invalid_api_key",
+                headers=[(b"www-authenticate", b"Bearer")],
+            )
+        if match.expires and match.expires < datetime.now(UTC).date():
+            raise ApiError(
+                401,
+                f"This API key expired on {match.expires}",
+                type="authentication_error",
+                code="expired_api_key",
                 headers=[(b"www-authenticate", b"Bearer")],
             )
         return match

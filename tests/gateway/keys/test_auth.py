@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,15 @@ def key_config(name: str, **fields: Any) -> tuple[dict[str, str], dict[str, Any]
     """Request headers with a new key, and its entry of router.yaml."""
     key, digest = new_key()
     return {"authorization": f"Bearer {key}"}, {"name": name, "sha256": digest, **fields}
+
+
+async def test_a_key_is_valid_to_the_end_of_its_last_day(serve: Serve, upstream: ScriptedUpstream) -> None:
+    today = datetime.now(UTC).date()
+    old, expired = key_config("old", expires=today - timedelta(days=1))
+    good, entry = key_config("app", expires=today + timedelta(days=1))
+    gateway = await serve(upstream, security={"api_keys": [expired, entry]})
+    assert check_error(await gateway.chat(model="a", headers=old), 401)["code"] == "expired_api_key"
+    assert (await gateway.chat(model="a", headers=good)).status_code == 200
 
 
 async def test_requests_need_a_known_key(serve: Serve, upstream: ScriptedUpstream) -> None:
