@@ -88,6 +88,10 @@ class Policy(ABC):
         """The changes found so far, oldest first, by arm."""
         return dict(zip(self.arms, self._changes.found, strict=True))
 
+    def standard_errors(self, query: Query) -> list[float]:
+        """Of the qualities expected of `query.candidates`, by what was observed; 0 where a policy has none."""
+        return [0.0] * len(query.candidates)
+
     def floors(self, candidates: tuple[int, ...]) -> tuple[list[float], float]:
         """Probability that each candidate has whatever its score (`Rules.floors`), and the sum."""
         known = self._floors
@@ -196,8 +200,9 @@ _EVERY_REWARD_SETTING: dict[str, Any] = {
 def _fingerprint(setup: Setup[BasePolicyConfig]) -> str:
     """Eight hex digits of what decides how the policy chooses."""
     settings = _EVERY_SETTING | setup.config.model_dump(mode="json")
-    if settings["change"] == _EVERY_SETTING["change"]:
-        del settings["change"]  # versions are older than it
+    for later in ("change", "guard"):  # than the first versions
+        if settings[later] == _EVERY_SETTING[later]:
+            del settings[later]
     settings["reward"] = _EVERY_REWARD_SETTING | settings["reward"]
     models = [
         (model.name, model.price.model_dump(), model.share.model_dump(), model.max_cost_usd, model.explore)

@@ -57,7 +57,7 @@ class Choice:
     costs: list[float]  # USD that were expected
     cost_weight: float  # what one USD took from a reward; 0 where cost isn't subtracted
     propensity: float | None  # probability with which `arm` was chosen; None: `resolve` estimates it
-    reason: str  # "policy:<name>", "explore", "low_confidence", "only_candidate", "fallback:scores"
+    reason: str  # "policy:<name>", "explore", "low_confidence", "guard", "only_candidate", "fallback:scores"
     estimate: Callable[[], float] | None = field(default=None, repr=False, compare=False)
 
     @property

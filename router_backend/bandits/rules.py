@@ -19,6 +19,14 @@ from router_backend.config.policy import (
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """Another arm than the reference is taken only where it is better by so many standard errors of their difference."""
+
+    reference: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """Immutable; sequences are by arm."""
 
@@ -31,13 +39,19 @@ class Rules:
     default: int  # taken when the task is unsure or no score is a number
     new_share: float  # probability that the new arms have together
     new_until: float  # observations after which an arm isn't new any more
+    guard: Guard | None = None
 
     @classmethod
     def of(cls, config: BasePolicyConfig, models: Sequence[ModelConfig], default: int) -> Rules:
         ceilings = tuple(math.inf if m.max_cost_usd is None else m.max_cost_usd for m in models)
         ranking = config if isinstance(config, RankingPolicyConfig) else RankingPolicyConfig()
         learning = config if isinstance(config, LearningPolicyConfig) else None
+        guard = learning.guard if learning else None
+        names = [model.name for model in models]
         return cls(
+            guard=None
+            if guard is None
+            else Guard(default if guard.reference is None else names.index(guard.reference), guard.confidence),
             epsilon=config.epsilon if isinstance(config, ExploringPolicyConfig) else 0.0,
             explore=tuple(model.explore for model in models),
             ceilings=ceilings if min(ceilings) < math.inf else None,

@@ -8,6 +8,7 @@ The second factor is 0 or 1 for a policy that takes its best score, so the logge
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,7 +47,7 @@ def select(policy: Policy, query: Query, rng: np.random.Generator) -> Choice:
     pick, reason = _pick(
         policy, query, policy.draw(query, rng, 1)[0].tolist() if policy.stochastic else values, offsets
     )
-    drawn = policy.stochastic and reason == policy.reason
+    drawn = policy.stochastic and reason in (policy.reason, "guard")
     if offsets is not None:
         values = [value + offset for value, offset in zip(values, offsets, strict=True)]
 
@@ -126,9 +127,10 @@ def _mix(
     mixed = np.array(policy.floors(query.candidates)[0] if floors is None else floors)
     rest = 1.0 - float(mixed.sum())
     pick, reason = _pick(policy, query, policy.scores(query).values, offsets)
-    if policy.stochastic and reason == policy.reason:
+    if policy.stochastic and reason in (policy.reason, "guard"):
         drawn = policy.draw(query, rng, DRAWS) + (0.0 if offsets is None else np.array(offsets))
         drawn[np.isnan(drawn)] = _WORST
+        drawn[:, _unsure(policy, query)] = _WORST
         mixed += rest * np.bincount(drawn.argmax(axis=1), minlength=len(mixed)) / DRAWS
     else:
         mixed[pick] += rest
@@ -161,16 +163,43 @@ def _pick(policy: Policy, query: Query, values: list[float], offsets: list[float
     rules = policy.rules
     if query.confidence < rules.min_confidence and rules.default in query.candidates:
         return query.candidates.index(rules.default), "low_confidence"
-    best, best_value = -1, _WORST
-    for i, value in enumerate(values):
-        if offsets is not None:
-            value += offsets[i]
-        if value > best_value:  # false for NaN
-            best, best_value = i, value
+    if offsets is not None:
+        values = [value + offset for value, offset in zip(values, offsets, strict=True)]
+    best = _best(values)
     if best >= 0:
-        return best, policy.reason
+        unsure = _unsure(policy, query)
+        if best not in unsure:
+            return best, policy.reason
+        kept = [_WORST if i in unsure else value for i, value in enumerate(values)]
+        return max(range(len(kept)), key=kept.__getitem__), "guard"
     fallback = query.candidates.index(rules.default) if rules.default in query.candidates else 0
     return fallback, "fallback:scores"
+
+
+def _best(values: Sequence[float]) -> int:
+    """Position of the highest value, the first of equal ones; -1 if none is a number."""
+    best, best_value = -1, _WORST
+    for i, value in enumerate(values):
+        if value > best_value:  # false for NaN
+            best, best_value = i, value
+    return best
+
+
+def _unsure(policy: Policy, query: Query) -> list[int]:
+    """Positions that the guard leaves out: they aren't better than the reference by enough standard errors of the difference.
+
+    Better in expected reward: optimism is no evidence.
+    """
+    guard = policy.rules.guard
+    if guard is None or guard.reference not in query.candidates:
+        return []
+    means, errors = policy.scores(query).means, policy.standard_errors(query)
+    own = query.candidates.index(guard.reference)
+    return [
+        i
+        for i, mean in enumerate(means)
+        if i != own and not mean - means[own] >= guard.confidence * math.hypot(errors[i], errors[own])
+    ]
 
 
 def _at(floors: Sequence[float], point: float) -> int:

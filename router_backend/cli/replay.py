@@ -31,7 +31,7 @@ def replay(
     data: DataFile,
     models: Models = "",
     policies: Annotated[
-        str, typer.Option(help="By comma, or `all`. NAME-noprior starts without the prior.")
+        str, typer.Option(help="By comma, or `all`. NAME-noprior starts without the prior, NAME-guard is guarded.")
     ] = "linucb,ucb1",
     lambdas: Annotated[str, typer.Option(help="Prices of cost, by comma.")] = "0.1,0.2,0.3",
     components: Annotated[str, typer.Option(help="Components of the embedding, by comma.")] = "32,64,128",

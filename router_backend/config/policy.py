@@ -109,6 +109,18 @@ class ChangeConfig(Section):
     example: ClassVar[str] = "{false_alarm: 0.05, keep: 20}"
 
 
+class GuardConfig(Section):
+    """Never worse than not routing: the reference model, unless another one is surely better."""
+
+    reference: Annotated[str | None, Field(description="the model taken otherwise; default: `default_model`")] = None
+    confidence: Annotated[
+        float,
+        Field(ge=0, allow_inf_nan=False, description="standard errors by which another model's reward must be better"),
+    ] = 0.5
+
+    example: ClassVar[str] = "{reference: llama3-70b, confidence: 1}"
+
+
 class LearningPolicyConfig(ExploringPolicyConfig):
     """What the policies share that learn from feedback."""
 
@@ -123,6 +135,9 @@ class LearningPolicyConfig(ExploringPolicyConfig):
     ] = 0.5
     discount_per_day: Annotated[float, Field(gt=0, le=1, description="weight that evidence keeps after a day")] = 1.0
     change: Annotated[ChangeConfig, Field(description="noticing that a model has changed")] = ChangeConfig()
+    guard: Annotated[
+        GuardConfig | None, Field(description="leaves the reference model only where that surely pays; default: off")
+    ] = None
     prior: Annotated[str | None, Field(description="a file written by `llm-router bootstrap`")] = None
     prior_weight: Annotated[
         float, Field(ge=0, allow_inf_nan=True, description="observations that a prior counts for at most, per arm")

@@ -16,6 +16,7 @@ from router_backend.config.policy import (
     CascadePolicyConfig,
     ComplexityPolicyConfig,
     FixedPolicyConfig,
+    LearningPolicyConfig,
     LinearPolicyConfig,
     LinUCBPolicyConfig,
     PolicyConfig,
@@ -148,6 +149,8 @@ def _models_of(policy: PolicyConfig, loc: Location) -> Iterator[tuple[Location, 
                 yield (*loc, "table", task, "model"), rule.model
                 yield from (((*loc, "table", task, "below", name), name) for name in rule.below)
                 yield from (((*loc, "table", task, "above", name), name) for name in rule.above)
+    if isinstance(policy, LearningPolicyConfig) and policy.guard is not None and policy.guard.reference is not None:
+        yield (*loc, "guard", "reference"), policy.guard.reference
     single: dict[Location, str | None] = {}
     if isinstance(policy, ComplexityPolicyConfig):
         yield from (((*loc, "thresholds", name), name) for name in policy.thresholds)

@@ -13,7 +13,7 @@ class RoutedDecision:
 
     decision_id: str
     model: str
-    reason: str  # "policy:linucb", "explore", "low_confidence", "only_candidate", "fallback:<cause>"
+    reason: str  # "policy:linucb", "explore", "low_confidence", "guard", "only_candidate", "fallback:<cause>"
     task: str = ""
     task_probabilities: list[float] = field(default_factory=list)
     complexity: float = 0.0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from router_backend.bandits.batch import Batch
 from router_backend.bandits.factory import POLICIES
 from router_backend.bandits.selection import greedy, probabilities, select
-from tests.bandits.examples import make_context, make_models, make_policy, make_query, teach
+from tests.bandits.examples import NOW, make_context, make_models, make_policy, make_query, teach
 
 NAMES = sorted(POLICIES)
 
@@ -186,3 +186,54 @@ def test_a_shadow_is_asked_without_a_trace() -> None:
     policy = make_policy("complexity", make_models(1, 2, 3, share=[{"max": 0.2}, {}, {}]), epsilon=0.5)
     query = make_query(complexity=0.0)
     assert {greedy(policy, query) for _ in range(200)} == {0}
+
+
+@pytest.mark.parametrize("name", ["linucb", "lints", "ucb1", "thompson", "epsilon_greedy"])
+def test_a_guarded_policy_leaves_its_reference_only_on_strong_evidence(name: str) -> None:
+    guard = {"reference": "m2", "confidence": 2.0}
+    policy = make_policy(name, epsilon=0.0, new_share=0.0, reward={"lambda": 0.1}, guard=guard)
+    rng = np.random.default_rng(0)
+    query = make_query(make_context(rng), costs=(0.01, 0.02, 0.03))
+    choices = [select(policy, query, rng) for _ in range(50)]
+    assert {choice.arm for choice in choices} == {2}
+    assert "guard" in {choice.reason for choice in choices}
+    assert {choice.resolve() for choice in choices} == {1.0}
+    for _ in range(200):
+        policy.update(query.context, 0, 0.9, 0.01, NOW)
+        policy.update(query.context, 2, 0.5, 0.03, NOW)
+    query = query._replace(candidates=(0, 2))  # nothing is known of the third
+    choice = select(policy, query, rng)
+    assert (choice.arm, choice.reason) == (0, f"policy:{name}")
+
+
+def test_a_guard_bounds_what_is_drawn_and_the_propensity_knows_it() -> None:
+    policy = make_policy("thompson", epsilon=0.0, new_share=0.0, reward={"lambda": 0}, guard={"reference": "m2"})
+    for arm, quality in ((0, 0.4), (1, 0.62), (2, 0.5)):
+        for _ in range(20):
+            policy.update(make_query().context, arm, quality, 0.0, NOW)
+    query, rng = make_query(costs=(0.0, 0.0, 0.0)), np.random.default_rng(0)
+    expected = probabilities(policy, query, rng)
+    assert expected[0] == 0
+    assert 0.05 < expected[2] < 0.5
+    choices = [select(policy, query, rng) for _ in range(1000)]
+    np.testing.assert_allclose(np.bincount([c.arm for c in choices], minlength=3) / 1000, expected, atol=0.05)
+    held_back = next(choice for choice in choices if choice.reason == "guard")
+    assert held_back.resolve() == pytest.approx(expected[held_back.arm], abs=0.05)
+
+
+def test_a_guard_explores_and_logs_true_propensities() -> None:
+    policy = make_policy(epsilon=0.3, new_share=0.0, guard={"confidence": 1.0}, default="m1")
+    rng = np.random.default_rng(0)
+    query = make_query(costs=(0.01, 0.02, 0.03))
+    expected = probabilities(policy, query)
+    np.testing.assert_allclose(expected, [0.1, 0.8, 0.1])
+    choices = [select(policy, query, rng) for _ in range(2000)]
+    assert {choice.reason for choice in choices} == {"guard", "explore"}
+    assert all(choice.propensity == pytest.approx(expected[choice.arm]) for choice in choices)
+    np.testing.assert_allclose(np.bincount([choice.arm for choice in choices]) / 2000, expected, atol=0.03)
+
+
+def test_a_guard_steps_back_where_its_reference_is_no_candidate() -> None:
+    policy = make_policy(epsilon=0.0, new_share=0.0, guard={"reference": "m2", "confidence": 9.0})
+    choice = select(policy, make_query(candidates=(0, 1)), np.random.default_rng(0))
+    assert choice.reason == "policy:linucb"

@@ -13,6 +13,7 @@ from router_backend.bandits.batch import Batch
 from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.policy import Policy, Setup
 from router_backend.bandits.query import Query, Scores
+from router_backend.bandits.statistics.change import VARIANCE
 from router_backend.config.policy import LearningPolicyConfig, UCB1PolicyConfig
 
 _BIAS = np.array([CONTEXT_DIM])
@@ -40,6 +41,11 @@ class ContextFreePolicy(Policy):
     def qualities(self, query: Query) -> list[float]:
         counts, quality, _ = self.totals(query)
         return self.means(counts, quality)
+
+    def standard_errors(self, query: Query) -> list[float]:
+        counts = self.counts[list(query.candidates)]
+        errors: list[float] = np.sqrt(VARIANCE / np.maximum(counts, 1.0)).tolist()
+        return errors
 
     def totals(self, query: Query) -> tuple[NDArray[np.float64], NDArray[np.float64], list[float]]:
         """(observations, sum of quality) FP64 [candidates], and expected cost in USD by candidate."""

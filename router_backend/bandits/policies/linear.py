@@ -14,6 +14,7 @@ from router_backend.bandits.batch import Batch
 from router_backend.bandits.context import CONTEXT_DIM, view, view_indices
 from router_backend.bandits.policy import Policy, Setup
 from router_backend.bandits.query import Query, Scores
+from router_backend.bandits.statistics.change import VARIANCE
 from router_backend.bandits.statistics.regressions import FrozenRegressions, LiveRegressions
 from router_backend.bandits.statistics.ridge import RidgeArms
 from router_backend.config.policy import (
@@ -109,6 +110,9 @@ class LinearPolicy(Policy):
 
     def qualities(self, query: Query) -> list[float]:
         return self.estimates(query)[0]
+
+    def standard_errors(self, query: Query) -> list[float]:
+        return self.estimates(query, VARIANCE**0.5)[1]
 
     def _view(self, context: NDArray[np.float32], dtype: np.dtype[np.floating[Any]]) -> NDArray[Any]:
         """The view of one context: as `context.view`, by slices, since it is on the hot path."""

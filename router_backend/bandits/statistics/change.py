@@ -28,8 +28,10 @@ from router_backend.bandits.context import CONTEXT_DIM
 WINDOW = 400
 # A change is never told from fewer: right-or-wrong scores are far from normal.
 _LEAST = 8
-# Variance of a right-or-wrong score, which counts for so many observations until an arm's own errors are known.
-_VARIANCE, _VARIANCE_COUNT = 0.2, 20.0
+# Variance of a right-or-wrong score around what is expected of it.
+VARIANCE = 0.2
+# Observations that it counts for, until an arm's own errors are known.
+_VARIANCE_COUNT = 20.0
 _DOUBLED = 2.0 * np.arange(_LEAST, WINDOW + 1)
 
 
@@ -69,7 +71,7 @@ class Errors:
         sums = errors[::-1].cumsum()[_LEAST - 1 :]
         ratios = sums * sums / _DOUBLED[: len(sums)]
         most = int(ratios.argmax())
-        variance = (_VARIANCE * _VARIANCE_COUNT + self._squares) / (_VARIANCE_COUNT + self._count)
+        variance = (VARIANCE * _VARIANCE_COUNT + self._squares) / (_VARIANCE_COUNT + self._count)
         threshold = math.log(3.0 * self._count**1.5 / false_alarm)
         return most + _LEAST if ratios[most] > threshold * variance else 0
 

@@ -65,6 +65,7 @@ class Run:
     cost: Floats  # [online]
     truth: Floats  # [online, models]: scores as the scenario made them
     available: NDArray[np.bool_]  # [online, models]
+    guarded: NDArray[np.bool_]  # [online]: the guard took its reference in place of the policy's own pick
 
 
 def resample_weights(rows: int, seed: int, resamples: int = RESAMPLES) -> NDArray[np.float32]:

@@ -65,7 +65,14 @@ def markdown(report: Report) -> str:
         "",
         "## Policies, mean over λ",
         "",
-        *table(["policy", "points above hull", "95 %", "AIQ"], _means(report), 1),
+        *table(
+            ["policy", "points above hull", "95 %", "shuffled", "largest model's share", "guarded", "AIQ"],
+            _means(report),
+            1,
+        ),
+        "",
+        "*Shuffled*: the same choices, dealt to the queries at random. *Guarded*: the policy's own pick wasn't surely better than the"
+        " reference model, which answered.",
         "",
         *_comparisons(report),
         *_two_models(report),
@@ -87,8 +94,20 @@ def _point(name: str, point: Report) -> list[str]:
 
 
 def _means(report: Report) -> Iterator[list[str]]:
+    size = max((entry["components"] or 0 for e in report["policies"].values() for entry in e), default=0)
     for name, mean in report["above_hull_mean"].items():
-        yield [name, f"{mean['value']:+.2f}", _interval(mean["ci95"]), f"{report['aiq'].get(name, float('nan')):.3f}"]
+        entries = [e for e in report["policies"][name] if e["components"] in (None, size)]
+        shuffled = np.mean([entry["shuffled"]["above_hull"] for entry in entries])
+        largest, guarded = (np.mean([entry[key] for entry in entries]) for key in ("largest_share", "guarded"))
+        yield [
+            name,
+            f"{mean['value']:+.2f}",
+            _interval(mean["ci95"]),
+            f"{shuffled:+.2f}",
+            f"{largest:.0%}",
+            f"{guarded:.0%}",
+            f"{report['aiq'].get(name, float('nan')):.3f}",
+        ]
 
 
 def _settings(report: Report) -> Iterator[list[str]]:

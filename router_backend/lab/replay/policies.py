@@ -33,6 +33,7 @@ REPLAYED: tuple[PolicyName, ...] = (
     "fixed",
     "random",
 )
+_FITTED: tuple[PolicyName, ...] = ("fixed", "binary", "task", "complexity")
 _PER_MILLION = 1e6
 
 
@@ -56,6 +57,7 @@ class Recipe:
     prior: Prior | None = None
     prior_weight: float = 0.0
     discount_per_day: float = 1.0
+    guarded: bool = False
 
 
 def arms(data: RoutingData) -> list[ModelConfig]:
@@ -72,9 +74,20 @@ def arms(data: RoutingData) -> list[ModelConfig]:
     ]
 
 
-def make(recipe: Recipe, tuning: Tuning, known: RoutingData, seen: Contexts, scale: float) -> Policy:
-    """A policy without observations; tables and thresholds come from `known`, whose contexts are `seen`."""
-    models = arms(known)
+def make(
+    recipe: Recipe,
+    tuning: Tuning,
+    known: RoutingData,
+    seen: Contexts,
+    scale: float,
+    priced: RoutingData | None = None,
+) -> Policy:
+    """A policy without observations; tables and thresholds come from `known`, whose contexts are `seen`.
+
+    Prices are public, so those of `priced` (default: `known`) are known without any answers.
+    """
+    priced = known if priced is None else priced
+    models = arms(priced)
     fields: dict[str, object] = {
         "name": recipe.name,
         "alpha": tuning.alpha,
@@ -86,6 +99,10 @@ def make(recipe: Recipe, tuning: Tuning, known: RoutingData, seen: Contexts, sca
         "reward": {"lambda": recipe.lambda_, "cost_scale_usd": scale},
         **_fitted(recipe, known, seen, scale),
     }
+    if recipe.guarded:
+        # Not routing is always the model that did best so far; before anything is known, the most expensive one.
+        best = known.quality.mean(0).argmax() if len(known) else priced.cost.mean(0).argmax()
+        fields["guard"] = {"reference": priced.models[int(best)]}
     known_to_it = POLICY_SECTIONS[recipe.name].model_fields
     settings = {name: value for name, value in fields.items() if name in known_to_it}
     return build_policy(policy_config(settings), models, recipe.prior)
@@ -98,6 +115,10 @@ def _ridge(recipe: Recipe, known: RoutingData, seen: Contexts) -> float:
 
 
 def _fitted(recipe: Recipe, known: RoutingData, seen: Contexts, scale: float) -> dict[str, object]:
+    if not len(known) and recipe.name in _FITTED:
+        raise ValueError(f"the policy {recipe.name} is fitted on bootstrap rows; give it some with --bootstrap")
+    if not len(known):
+        return {}
     reward = rewards(known.quality, known.cost, recipe.lambda_, scale)
     cheap, best = int(known.cost.mean(0).argmin()), int(known.quality.mean(0).argmax())
     names = known.models

@@ -90,6 +90,7 @@ def play(
     absent = ~world.available.all(0)
     teach(policy, asked, data.rows(course.bootstrap), course.bootstrap, skip=np.flatnonzero(absent))
     arms = np.empty(len(course.online), np.intp)
+    guarded = np.zeros(len(course.online), bool)
     waiting: deque[tuple[int, int]] = deque()  # (position, arm)
     restricted = absent.any()
     for position, row in enumerate(course.online):
@@ -98,13 +99,16 @@ def play(
             query = query.among(tuple(np.flatnonzero(world.available[position]).tolist()))
         choice = select(policy, query, choosing)
         arm = arms[position] = choice.arm
+        guarded[position] = choice.reason == "guard"
         if observe is not None:
             observe(int(row), choice, float(world.quality[position, arm]), float(cost[position, arm]))
         waiting.append((position, arm))
         if len(waiting) > world.delay:
             _learn(policy, asked, course, world, cost, *waiting.popleft())
     span = np.arange(len(arms))
-    return Run(course.online, arms, world.quality[span, arms], cost[span, arms], world.quality, world.available)
+    return Run(
+        course.online, arms, world.quality[span, arms], cost[span, arms], world.quality, world.available, guarded
+    )
 
 
 def _learn(

@@ -26,11 +26,13 @@ NO_PRIOR = "-noprior"
 # Suffix of a policy that forgets: half of the evidence in a replay's day.
 FORGETS = "-discount"
 _DISCOUNT = 0.5
+# Suffix of a policy that leaves the best single model only where that surely pays.
+GUARDED = "-guard"
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """What is replayed. Names of policies may end in NO_PRIOR or FORGETS."""
+    """What is replayed. Names of policies may end in NO_PRIOR, FORGETS or GUARDED, or in some of them."""
 
     policies: tuple[str, ...]
     lambdas: tuple[float, ...] = (0.1, 0.2, 0.3)
@@ -53,7 +55,9 @@ class Setting:
 
 def base_name(policy: str) -> str:
     """The configured name of a policy of the grid."""
-    return policy.removesuffix(NO_PRIOR).removesuffix(FORGETS)
+    name, *suffixes = policy.split("-")
+    known = all(f"-{suffix}" in (NO_PRIOR, FORGETS, GUARDED) for suffix in suffixes)
+    return name if known else policy
 
 
 def middle(values: tuple[float, ...] | tuple[int, ...]) -> float:
@@ -96,14 +100,15 @@ class Replay:
             prior=prior,
             prior_weight=weight,
             discount_per_day=_DISCOUNT if FORGETS in setting.policy else 1.0,
+            guarded=GUARDED in setting.policy,
         )
-        policy = make(recipe, self.tuning, known, seen, self.scale)
+        policy = make(recipe, self.tuning, known, seen, self.scale, known if len(known) else self.evaluated)
         asked = queries(self.seen, len(self.evaluated.models))
         return play(policy, asked, self.evaluated, course, scenario, seed=_stable(setting.policy), observe=observe)
 
     def _prior(self, setting: Setting, scenario: Scenario, course: Episode) -> tuple[Prior | None, float]:
         """The prior that a run starts with, and its weight."""
-        if self.prior is None or setting.policy.endswith(NO_PRIOR):
+        if self.prior is None or NO_PRIOR in setting.policy:
             return None, 0.0
         if course.seed not in self._suited:
             self._suited[course.seed] = self._suit(self.prior, course)

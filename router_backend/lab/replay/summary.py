@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from router_backend.lab.replay.measures import (
     Run,
     aiq,
     arena_score,
+    convex_hull,
     interval,
     over_routing_rate,
+    points_above_hull,
     resampled_means,
 )
 from router_backend.lab.replay.reference_points import reference_points
@@ -71,6 +74,9 @@ def _singles(evaluation: Evaluation) -> Report:
         model: {
             "quality": float(evaluation.single_quality[i]),
             "cost": float(evaluation.single_cost[i]),
+            "above_hull": points_above_hull(
+                float(evaluation.single_quality[i]), float(evaluation.single_cost[i]), evaluation.hull
+            ),
             "arena_score": arena_score(float(evaluation.single_quality[i]), float(evaluation.single_cost[i])),
         }
         for i, model in enumerate(evaluation.data.models)
@@ -91,8 +97,23 @@ def _entry(evaluation: Evaluation, policy: str, lambda_: float, size: int) -> Re
         "regret": float(np.mean([evaluation.regret(run, lambda_)[-1] for run in runs])),
         "over_routing": float(np.mean(over)),
         "arena_score": arena_score(point["quality"], point["cost"]),
+        "guarded": float(np.mean([run.guarded.mean() for run in runs])),
+        "largest_share": float(shares.max()),
+        "shuffled": _shuffled(evaluation, runs),
         "shares": {model: float(share) for model, share in zip(models, shares, strict=True)},
     }
+
+
+def _shuffled(evaluation: Evaluation, runs: Sequence[Run]) -> Report:
+    """The control: the same choices dealt to the queries at random, in expectation. What a policy gains over it, it reads off prompts."""
+    data, points = evaluation.data, []
+    for run in runs:
+        shares = np.bincount(run.arms, minlength=len(data.models)) / len(run.arms)
+        quality, cost = data.quality[run.rows].mean(0), data.cost[run.rows].mean(0)
+        mixed = float(shares @ quality), float(shares @ cost)
+        points.append((*mixed, points_above_hull(*mixed, convex_hull(cost, quality))))
+    quality, cost, above = np.mean(points, axis=0)
+    return {"quality": float(quality), "cost": float(cost), "above_hull": float(above)}
 
 
 def _mean_above_hull(evaluation: Evaluation, policy: str) -> Report:

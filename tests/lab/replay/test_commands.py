@@ -50,7 +50,11 @@ def test_the_report_has_the_documented_keys_and_adds_up(folder: Path) -> None:
     assert report["singles"].keys() == set(MODELS)
     assert {"random", "random_equal_cost", "task_lookup", "oracle"} <= report["baselines"].keys()
     assert [entry["lambda"] for entry in report["policies"]["linucb"]] == [0.1, 0.2, 0.3]
+    assert max(single["above_hull"] for single in report["singles"].values()) == pytest.approx(0)
     for entry in report["policies"]["linucb"]:
+        assert entry["largest_share"] == max(entry["shares"].values())
+        assert entry["guarded"] == 0.0
+        assert entry["shuffled"]["above_hull"] <= 1e-9
         assert entry["above_hull"] == pytest.approx(100 * (entry["quality"] - entry["hull_quality"]))
         low, high = entry["above_hull_ci95"]
         assert low <= entry["above_hull"] <= high

@@ -150,7 +150,15 @@ def test_the_interval_holds_the_truth_at_about_its_rate() -> None:
         cost = rng.uniform(0.5, 1.5, (rows, 2)) * [1.0, 8.0]
         arm = rng.integers(0, 2, rows)
         span = np.arange(rows)
-        run = Run(span, arm, quality[span, arm], cost[span, arm], quality, np.ones(quality.shape, bool))
+        run = Run(
+            span,
+            arm,
+            quality[span, arm],
+            cost[span, arm],
+            quality,
+            np.ones(quality.shape, bool),
+            np.zeros(len(arm), bool),
+        )
         weights = resample_weights(rows, seed=repeat, resamples=200)
         hulls = [resampled_hulls(span, quality, cost, weights)]
         low, high = interval(resampled_above_hull([run], hulls, weights))
