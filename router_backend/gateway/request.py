@@ -60,7 +60,7 @@ async def read_request(
     Raises:
         ApiError: 400, body or hints are malformed; 403, the key may not name a policy.
     """
-    asked = await off_loop(len(raw), parse, raw, shape or surface.shape)
+    asked = await off_loop(len(raw), parse, raw, shape or surface.shape, exchange.deployment)
     asked.setdefault("model", AUTO)  # only a request for a decision alone may leave it out
     body, refusal = asked, None
     if surface.codec:

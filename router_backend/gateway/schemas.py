@@ -132,8 +132,8 @@ _LEAST_TOO_MANY = min(MAX_VALUES, MAX_FIELDS)
 _TEXT = re.compile(rb'(?:[^"\\]{1,1000}+|\\.){0,5000}+', re.DOTALL)  # in pieces: others wait while one is matched
 
 
-def parse(raw: bytes, shape: Shape) -> dict[str, Any]:
-    """The body as it was sent, once it has been seen to be JSON of that shape.
+def parse(raw: bytes, shape: Shape, model: str = "") -> dict[str, Any]:
+    """The body as it was sent, once it has been seen to be JSON of that shape. `model`: the one that its address names.
 
     Raises:
         ApiError: 400 with the place of the mistake in `param`; no value of the body is repeated in the message.
@@ -151,6 +151,8 @@ def parse(raw: bytes, shape: Shape) -> dict[str, Any]:
         raise ApiError(400, "The request body must be a JSON object", code="invalid_type")
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _deeper_than(body, MAX_DEPTH):
         raise ApiError(400, f"The request body is nested more than {MAX_DEPTH} levels deep", code="invalid_json")
+    if model:
+        body["model"] = model
     try:
         msgspec.convert(body, shape)
     except msgspec.ValidationError as error:

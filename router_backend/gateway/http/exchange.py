@@ -14,6 +14,7 @@ from router_backend.core.jsonio import dump
 from router_backend.core.tracing import PARENT, STATE, TraceContext, trace_context
 from router_backend.gateway.http.bodies import SMALL, Bodies
 from router_backend.gateway.http.errors import ApiError, ClientGone, Header, retry_after
+from router_backend.gateway.http.paths import plain_path
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -35,7 +36,7 @@ class Exchange:
         self._held = 0  # bytes of room for its body
         self.started = time.monotonic()
         self.method: str = scope["method"]
-        self.path: str = scope["path"]
+        self.path, self.deployment = plain_path(scope["path"])
         self.headers: dict[bytes, bytes] = _joined(scope["headers"])
         request_id = self.headers.get(b"x-request-id", b"")
         self.request_id = request_id.decode() if _REQUEST_ID.fullmatch(request_id) else new_decision_id()

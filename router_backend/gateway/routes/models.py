@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, get_args
 
+from router_backend.config import RouterConfig
+from router_backend.config.models import Capability
 from router_backend.gateway.http.errors import unknown_model
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.request import AUTO
 from router_backend.gateway.runtime import Runtimes
 
-_CREATED = int(time.time())  # OpenAI's field; the models themselves don't say
+_STARTED = time.time()  # the models themselves don't say since when there are any
 
 
 class ModelsHandler:
@@ -23,7 +26,9 @@ class ModelsHandler:
         runtime = self._runtimes.current
         runtime.keys.admit(exchange, "chat")
         names = (AUTO, *runtime.config.names)
-        await exchange.json({"object": "list", "data": [_entry(name) for name in names]})
+        page = {"has_more": False, "first_id": names[0], "last_id": names[-1]}  # Anthropic's
+        data = [_entry(name, runtime.config) for name in names]
+        await exchange.json({"object": "list", "data": data, **page})
 
 
 class ModelHandler:
@@ -38,8 +43,23 @@ class ModelHandler:
         name = exchange.path.removeprefix("/v1/models/")
         if name != AUTO and name not in runtime.config.names:
             raise unknown_model(name, runtime.config.names)
-        await exchange.json(_entry(name))
+        await exchange.json(_entry(name, runtime.config))
 
 
-def _entry(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": _CREATED, "owned_by": "llm-router"}
+def _entry(name: str, config: RouterConfig) -> dict[str, Any]:
+    """OpenAI's and Anthropic's fields, and what clients read beside them. `auto` can what any model can."""
+    models = [model for model in config.models if name in (AUTO, model.name)]
+    able = set().union(*(model.capabilities for model in models))
+    window = max(model.context_window for model in models)
+    return {
+        "id": name,
+        "object": "model",
+        "created": int(_STARTED),
+        "owned_by": "llm-router",
+        "type": "model",
+        "display_name": name,
+        "created_at": datetime.fromtimestamp(_STARTED, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "context_length": window,  # OpenRouter's name
+        "max_model_len": window,  # vLLM's
+        "capabilities": {what: what in able for what in get_args(Capability)},  # Mistral's form
+    }
