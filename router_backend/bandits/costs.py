@@ -20,6 +20,9 @@ _SHRINK = 5.0
 # An arm's lengths follow a change of its behaviour over about this many answers.
 _MEMORY = 2000.0
 
+# Of what is said of an answer's cost, over the longest answer at list price.
+_TOLERANCE = 2.0
+
 _TASK_INDEX = {task: index for index, task in enumerate(TASKS)}
 
 
@@ -73,7 +76,8 @@ class Expected(NamedTuple):
 class CostModel:
     """Cost of one request on each arm: before it, and what an answer taught of it."""
 
-    def __init__(self, models: Sequence[ModelConfig], lengths: OutputLengths) -> None:
+    def __init__(self, models: Sequence[ModelConfig], lengths: OutputLengths, highest: float | None = None) -> None:
+        """`highest`: USD that an answer may cost, where prices don't say it."""
         self.lengths = lengths
         self._prices = [model.price for model in models]
         self._input = np.array([model.price.input for model in models]) * PER_TOKEN
@@ -81,6 +85,9 @@ class CostModel:
         caps = [[model.max_tokens_by_task.get(task, np.inf) for task in TASKS] for model in models]
         self._caps = np.array(caps, np.float64)  # [arms, tasks], tokens
         self._capped = bool(np.isfinite(self._caps).any())
+        # An answer can't be longer than the window; what somebody says of its cost may be wrong by any factor.
+        most = np.array([model.context_window for model in models]) * self._output
+        self._most = np.maximum(np.where(most > 0, _TOLERANCE * most, np.inf), highest or 0.0)
 
     def expected(self, prompt_tokens: int, task: str, max_tokens: int | None = None) -> Expected:
         """At list price. `max_tokens` is the request's own limit of the answer; an arm's caps by task are known."""
@@ -95,8 +102,11 @@ class CostModel:
         """USD of an answer without its prompt at list price: what is learned of its cost.
 
         From its usage at today's prices, so that a new price counts at once; without usage `cost` is what it cost, and
-        `prompt_tokens` are those of its prompt.
+        `prompt_tokens` are those of its prompt. At most what the longest answer costs, so that one absurd number can't
+        stand for an arm.
         """
         if usage is None:
-            return float(cost - prompt_tokens * self._input[arm])
-        return float(answer_cost(self._prices[arm], usage) - usage.prompt * self._input[arm])
+            learned = cost - prompt_tokens * self._input[arm]
+        else:
+            learned = answer_cost(self._prices[arm], usage) - usage.prompt * self._input[arm]
+        return float(min(learned, self._most[arm]))

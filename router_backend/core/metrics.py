@@ -249,6 +249,12 @@ STATE_STORE_UP = Declared("triton", "llm_router_state_store_up", "gauge", "1 if 
 STATE_STORE_SECONDS = Declared(
     "triton", "llm_router_state_store_seconds", "gauge", "Unix time of the last poll that the store answered"
 )
+STATE_STORE_WRITABLE = Declared(
+    "triton",
+    "llm_router_state_store_writable",
+    "gauge",
+    "1 if the store took the last feedback or outcome, 0 if it refused: it is full, down, misconfigured or another one",
+)
 FEEDBACK = Declared(
     "triton", "llm_router_feedback_total", "counter", "Feedback by model, task and result", ("model", "task", "result")
 )

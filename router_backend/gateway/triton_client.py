@@ -28,6 +28,7 @@ _CHANNEL = (
     # Behind a name with several addresses (a headless Service) every replica gets its share of the calls.
     ("grpc.lb_policy_name", "round_robin"),
     *CHANNEL_OPTIONS,
+    ("grpc.enable_http_proxy", 0),  # a part of ours: gRPC would take the environment's proxy, loopback or not
     ("grpc.min_reconnect_backoff_ms", 100),  # also the least time that a connection gets: Triton is near
 )
 _REHEARSAL = "Are you there?"

@@ -35,7 +35,7 @@ class Fold:
                 built[id(policy)] = build_policy(policy, config.models, default=config.default_model, space=space)
         self._policies = {name: built[id(policy)] for name, policy in self._named.items()}
         self._distinct = tuple(built.values())
-        self._costs = CostModel(config.models, OutputLengths(config.names))
+        self._costs = CostModel(config.models, OutputLengths(config.names), config.gateway.feedback_cost_usd)
 
     def fold(self, events: Sequence[LearningEvent]) -> None:
         """Take in the next events of the log, in order. Those of other spaces and of removed arms are passed over."""

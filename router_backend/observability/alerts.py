@@ -138,6 +138,15 @@ ALERTS = (
         "Check Redis or the volume. Routing goes on with what is known; records wait in memory and are then dropped.",
     ),
     Alert(
+        "StateStoreRefuses",
+        "min(llm_router_state_store_writable)",
+        "< 1",
+        "1m",
+        "critical",
+        "The state store refuses feedback and outcomes: nothing is learned, and budgets don't count.",
+        "Triton's log says why: full, down, misconfigured, or another store than before. Outcomes wait at the gateways meanwhile.",
+    ),
+    Alert(
         "RoutingFallsBack",
         "(sum(rate(llm_router_routing_fallbacks_total[5m])) or vector(0)) / sum(rate(llm_router_requests_total[5m]))",
         "> 0.05",

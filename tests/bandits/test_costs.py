@@ -77,3 +77,12 @@ def test_what_is_learned_of_an_answer_is_its_cost_at_todays_prices_beyond_its_pr
     assert costs.beyond_prompt(1, usage, 123.0, 0) == pytest.approx(50 * 10e-6)
     # Without usage, what it cost is what it cost.
     assert costs.beyond_prompt(1, None, 0.02, 1000) == pytest.approx(0.02 - 1000 * 10e-6)
+
+
+@pytest.mark.parametrize("usage", [None, Usage(prompt=10, completion=100_000_000)])
+def test_one_absurd_cost_teaches_no_more_than_the_longest_answer(usage: Usage | None) -> None:
+    models = make_models(1, 10)
+    costs = CostModel(models, OutputLengths([model.name for model in models]))
+    learned = costs.beyond_prompt(1, usage, 1e6, 10)
+    assert learned == pytest.approx(2 * models[1].context_window * 10e-6)
+    assert costs.beyond_prompt(1, Usage(prompt=10, completion=100), 0.0, 0) == pytest.approx(100 * 10e-6)

@@ -121,6 +121,7 @@ class TritonPythonModel:
         except _NotSealed as error:  # a gateway that waits for its key must not throw outcomes away
             return _Refused("UNAVAILABLE", str(error))
         except StoreError as error:
+            self._metrics.stored(False)
             return _unavailable(error)
         except Exception as error:  # of this request alone; the others are answered
             log.exception("a request could not be read")
@@ -164,6 +165,7 @@ class TritonPythonModel:
         check_records(decisions, outcomes, time.time())
         if decisions or outcomes:
             store.append(decisions, outcomes)
+            self._metrics.stored(True)
         for outcome in outcomes:
             self._deployment.implicit.outcome(outcome)
         return _Records(orjson.dumps({period: store.spend(period) for period in periods(time.time())}))
@@ -174,7 +176,9 @@ class TritonPythonModel:
             return
         try:
             results = add_feedback_many_waiting(self._deployment.store, [score.feedback for score in scores])
+            self._metrics.stored(True)
         except StoreError as error:
+            self._metrics.stored(False)
             refused = _unavailable(error)
             for score in scores:
                 score.reward = refused

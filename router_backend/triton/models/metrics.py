@@ -201,6 +201,7 @@ class FeedbackMetrics:
         self._feedback = family(declared.FEEDBACK)
         self._reward, self._score = Histogram(declared.REWARD), Histogram(declared.FEEDBACK_SCORE)
         self._confusion = family(declared.TASK_LABELS)
+        self._writable = family(declared.STATE_STORE_WRITABLE)
         Flusher(*(value for value in vars(self).values() if isinstance(value, Family | Histogram)))
 
     def accepted(
@@ -211,6 +212,10 @@ class FeedbackMetrics:
         if not duplicate:
             self._reward.observe(reward, model=model, policy_version=policy_version)
             self._score.observe(score, model=model, task=task)
+
+    def stored(self, taken: bool) -> None:
+        """Whether the store took what it was given."""
+        self._writable.set(float(taken))
 
     def refused(self, code: str) -> None:
         self._feedback.add(1, model="none", task="none", result=code.lower())

@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 
 from router_backend.forwarding.upstreams.proxies import proxy_for
+from router_backend.forwarding.upstreams.tensorrtllm.server import channel_options
 from tests.support.scripted_upstream import ScriptedUpstream
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -102,3 +104,31 @@ async def test_an_https_upstream_is_reached_by_connect_and_the_private_ca_is_tru
             output, _ = await client.communicate()
     assert seen == ["CONNECT llm.example.com:443 HTTP/1.1"]
     assert output.decode().strip() == "Hello, world"
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8001", "localhost:8001", "llm.corp.example.com:8001"])
+def test_a_grpc_upstream_that_needs_no_proxy_gets_none(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", PROXY)
+    monkeypatch.setenv("no_proxy", ".corp.example.com")
+    assert ("grpc.enable_http_proxy", 0) in channel_options(url, tls=False)
+
+
+async def test_a_grpc_upstream_is_reached_by_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = await reader.readline()
+        if not seen.done():
+            seen.set_result(line)
+        writer.close()
+
+    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    url = "llm.example.com:8001"
+    async with server, grpc.aio.insecure_channel(url, options=channel_options(url, tls=False)) as channel:
+        channel.get_state(try_to_connect=True)
+        async with asyncio.timeout(30):
+            assert (await seen).startswith(b"CONNECT llm.example.com:8001 ")

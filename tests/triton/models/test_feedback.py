@@ -19,7 +19,9 @@ from router_backend.state.backlog import Backlog
 from router_backend.state.codec import encode_records
 from router_backend.state.store import StoreError
 from tests.state.examples import make_decision, make_outcome
-from tests.triton.conftest import Request
+from tests.triton.conftest import Request, Seen
+
+WRITABLE = ("llm_router_state_store_writable", ())
 
 
 @pytest.fixture
@@ -89,15 +91,23 @@ def test_an_unknown_decision_is_not_found(feedback: Any) -> None:
     assert response.error().message().startswith("NOT_FOUND: ")
 
 
-def test_a_store_that_is_down_asks_for_another_try(feedback: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_is_down_asks_for_another_try(
+    feedback: Any, decision: Decision, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def down(*_: object) -> None:
         raise StoreError("disk full")
 
-    monkeypatch.setattr("router_backend.triton.models.feedback.add_feedback_many_waiting", down)
-    (response,) = feedback.execute([Request(decision_id=[new_decision_id()], score=[0.5])])
+    with monkeypatch.context() as patch:
+        patch.setattr("router_backend.triton.models.feedback.add_feedback_many_waiting", down)
+        (response,) = feedback.execute([Request(decision_id=[new_decision_id()], score=[0.5])])
     assert response.error().code() == "unavailable"
     assert "disk full" in response.error().message()
     assert "retry-after" in response.error().message()
+    feedback._metrics._writable.flush()
+    assert seen[WRITABLE] == 0
+    feedback.execute([Request(decision_id=[decision.decision_id], score=[0.5])])
+    feedback._metrics._writable.flush()
+    assert seen[WRITABLE] == 1
 
 
 def test_a_decision_that_may_still_wait_for_the_store_is_not_called_unknown(feedback: Any, deployed: Path) -> None:

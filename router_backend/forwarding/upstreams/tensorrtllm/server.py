@@ -12,6 +12,7 @@ from router_backend.config.models import TensorRTLLMUpstream
 from router_backend.core.channels import CHANNEL_OPTIONS
 from router_backend.core.errors import CONNECT, CONTEXT_LENGTH, NO_MODEL, OpenAIError
 from router_backend.forwarding.failure import Failure, timed_out
+from router_backend.forwarding.upstreams.proxies import proxy_for
 from router_backend.forwarding.upstreams.tensorrtllm.conversation import prompt_of
 from router_backend.forwarding.upstreams.tensorrtllm.dialect import Dialect
 from router_backend.forwarding.upstreams.tensorrtllm.reply import TritonReply, rpc_failure
@@ -22,6 +23,15 @@ from router_backend.forwarding.upstreams.upstream import Call
 _LONG_TEXT = 16 * 1024
 """Characters beyond which tokens are counted in a thread: the event loop serves others meanwhile."""
 _CHANNEL = (*CHANNEL_OPTIONS, ("grpc.keepalive_time_ms", 20_000))
+
+
+def channel_options(url: str, tls: bool) -> tuple[tuple[str, int | str], ...]:
+    """Of a channel to `url` (host:port), through the environment's proxy where upstreams by HTTP would take it, too.
+
+    gRPC's own reading of the environment knows one proxy for all, and no exception for this machine.
+    """
+    proxy = proxy_for(f"{'https' if tls else 'http'}://{url}")
+    return (*_CHANNEL, ("grpc.http_proxy", proxy) if proxy else ("grpc.enable_http_proxy", 0))
 
 
 class TensorRTLLMServer:
@@ -82,11 +92,11 @@ class TensorRTLLMServer:
     async def _connected(self) -> grpc.aio.Channel:
         """The channel, when it is connected; a refused connection fails at once, a silent one after `connect` seconds."""
         if self._channel is None:
-            url = self._upstream.url
+            url, options = self._upstream.url, channel_options(self._upstream.url, self._upstream.tls)
             if self._upstream.tls:
-                self._channel = grpc.aio.secure_channel(url, grpc.ssl_channel_credentials(), options=_CHANNEL)
+                self._channel = grpc.aio.secure_channel(url, grpc.ssl_channel_credentials(), options=options)
             else:
-                self._channel = grpc.aio.insecure_channel(url, options=_CHANNEL)
+                self._channel = grpc.aio.insecure_channel(url, options=options)
         channel, ready = self._channel, grpc.ChannelConnectivity.READY
         state = channel.get_state(try_to_connect=True)
         if state is ready:
