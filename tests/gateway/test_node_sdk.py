@@ -1,4 +1,4 @@
-"""OpenAI's official Node SDK as a client."""
+"""The official Node SDKs as clients."""
 
 from __future__ import annotations
 
@@ -25,16 +25,33 @@ async def run(*command: str, folder: Path) -> str:
     return output.decode()
 
 
-@pytest.mark.slow
-async def test_the_node_sdk_cannot_tell_the_difference(
-    serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton, tmp_path: Path
-) -> None:
+@pytest.fixture
+async def folder(tmp_path: Path) -> Path:
+    """Where the SDKs are installed, beside the programs that use them."""
     assert shutil.which("npm"), "this test needs Node.js: apt-get install nodejs npm"
     for file in HERE.glob("*.*"):
         shutil.copy(file, tmp_path)
     await run("npm", "install", "--no-audit", "--no-fund", "--silent", folder=tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+async def test_responses_and_messages(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, folder: Path
+) -> None:
+    gateway = await serve(upstream, triton=triton)
+    seen = json.loads(await run("node", "agents.mjs", gateway.url, folder=folder))
+    assert seen["texts"] == ["Hello, world"] * 4
+    assert seen["tokens"] == [3] * 4
+    assert seen["failures"] == [["NotFoundError", 404, True]] * 2
+
+
+@pytest.mark.slow
+async def test_the_node_sdk_cannot_tell_the_difference(
+    serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton, folder: Path
+) -> None:
     gateway = await serve(upstream, second, triton=triton)
-    seen = json.loads(await run("node", "sdk.mjs", f"{gateway.url}/v1", folder=tmp_path))
+    seen = json.loads(await run("node", "sdk.mjs", f"{gateway.url}/v1", folder=folder))
     assert seen["decision"] in triton.decisions
     assert (seen["model"], seen["text"], seen["streamed"]) == ("a", "Hello, world", "Hello, world")
     assert seen["usage"]["completion_tokens"] == 3
