@@ -98,6 +98,12 @@ class CostModel:
         most = self._caps[:, column] if max_tokens is None else np.minimum(self._caps[:, column], max_tokens)
         return Expected(prompt + np.minimum(tokens, most) * self._output, prompt, most * self._output)
 
+    def answer_tokens(self, task: str, max_tokens: int | None = None) -> NDArray[np.float64]:
+        """Tokens that each arm is expected to answer with, FP64 [arms]."""
+        column = _TASK_INDEX.get(task, _TASK_INDEX["other"])
+        most = self._caps[:, column] if max_tokens is None else np.minimum(self._caps[:, column], max_tokens)
+        return np.minimum(self.lengths.means[:, column], most)
+
     def beyond_prompt(self, arm: int, usage: Usage | None, cost: float, prompt_tokens: float) -> float:
         """USD of an answer without its prompt at list price: what is learned of its cost.
 

@@ -30,6 +30,7 @@ class Query(NamedTuple):
     complexity: float = 0.0
     confidence: float = 1.0  # probability of `task`
     previous: int | None = None  # the arm that answered the session's last request
+    time_cost: NDArray[np.float64] | None = None  # [arms] USD that the time of an answer is worth; None: nothing
 
     def among(self, candidates: tuple[int, ...]) -> Query:
         """The same request with other candidates."""

@@ -39,6 +39,7 @@ class Rules:
     default: int  # taken when the task is unsure or no score is a number
     new_share: float  # probability that the new arms have together
     new_until: float  # observations after which an arm isn't new any more
+    rewarded: bool  # values are rewards, so that the price of time can be taken from them
     guard: Guard | None = None
 
     @classmethod
@@ -61,6 +62,7 @@ class Rules:
             default=default,
             new_share=learning.new_share if learning else 0.0,  # where nothing is learned, no arm is ever new
             new_until=learning.new_until if learning else 0.0,
+            rewarded=config.rewarded,
         )
 
     def within_ceilings(self, candidates: tuple[int, ...], costs: Sequence[float]) -> tuple[int, ...]:

@@ -42,8 +42,8 @@ def select(policy: Policy, query: Query, rng: np.random.Generator) -> Choice:
             propensity=1.0,
             reason="only_candidate",
         )
-    bounded = policy.shares is not None or rules.switch_penalty > 0
-    offsets = _offsets(policy, query) if bounded else None
+    bounded = policy.shares is not None or rules.switch_penalty > 0 or query.time_cost is not None
+    offsets = _offsets(policy, query, costs) if bounded else None
     pick, reason = _pick(
         policy, query, policy.draw(query, rng, 1)[0].tolist() if policy.stochastic else values, offsets
     )
@@ -80,7 +80,8 @@ def select(policy: Policy, query: Query, rng: np.random.Generator) -> Choice:
 def greedy(policy: Policy, query: Query) -> int:
     """The arm that the policy prefers, without exploration and without counting: what a shadow policy would do."""
     query = _affordable(policy, query)
-    pick, _ = _pick(policy, query, policy.scores(query).values, _offsets(policy, query))
+    values, _, _, costs = policy.scores(query)
+    pick, _ = _pick(policy, query, values, _offsets(policy, query, costs))
     return query.candidates[pick]
 
 
@@ -96,7 +97,8 @@ def probabilities(policy: Policy, query: Query, rng: np.random.Generator | None 
     if len(positions) == 1:
         result[positions] = 1.0
         return result
-    result[positions] = _mix(policy, query, _offsets(policy, query), rng or np.random.default_rng())
+    offsets = _offsets(policy, query, policy.scores(query).costs)
+    result[positions] = _mix(policy, query, offsets, rng or np.random.default_rng())
     return result
 
 
@@ -144,18 +146,29 @@ def _affordable(policy: Policy, query: Query) -> Query:
     return query.among(policy.rules.within_ceilings(query.candidates, policy.scores(query).costs))
 
 
-def _offsets(policy: Policy, query: Query) -> list[float] | None:
-    """What stickiness and shares add to the candidates' values; None: nothing."""
+def _offsets(policy: Policy, query: Query, costs: list[float]) -> list[float] | None:
+    """What stickiness, shares and the price of time add to the candidates' values; None: nothing. `costs`: USD by candidate."""
     rules, shares, previous = policy.rules, policy.shares, query.previous
     sticky = rules.switch_penalty > 0 and previous is not None and previous in query.candidates
-    if not sticky and shares is None:
+    times = _time_prices(policy, query, costs)
+    if not sticky and shares is None and times is None:
         return None
     offsets = [0.0 if shares is None else shares.offset(arm) for arm in query.candidates]
     if sticky:
         for i, arm in enumerate(query.candidates):
             if arm != previous:
                 offsets[i] -= rules.switch_penalty
+    if times is not None:
+        offsets = [offset - price for offset, price in zip(offsets, times, strict=True)]
     return offsets
+
+
+def _time_prices(policy: Policy, query: Query, costs: list[float]) -> list[float] | None:
+    """What the time of each candidate's answer takes from its reward; None: nothing. `costs`: USD by candidate."""
+    if query.time_cost is None or not policy.rules.rewarded:
+        return None
+    dollar = policy.reward.dollar(costs)
+    return [dollar * query.time_cost.item(arm) for arm in query.candidates]
 
 
 def _pick(policy: Policy, query: Query, values: list[float], offsets: list[float] | None) -> tuple[int, str]:
@@ -193,7 +206,10 @@ def _unsure(policy: Policy, query: Query) -> list[int]:
     guard = policy.rules.guard
     if guard is None or guard.reference not in query.candidates:
         return []
-    means, errors = policy.scores(query).means, policy.standard_errors(query)
+    scores, errors = policy.scores(query), policy.standard_errors(query)
+    means, times = scores.means, _time_prices(policy, query, scores.costs)
+    if times is not None:
+        means = [mean - price for mean, price in zip(means, times, strict=True)]
     own = query.candidates.index(guard.reference)
     return [
         i

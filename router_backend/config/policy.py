@@ -76,6 +76,9 @@ class BasePolicyConfig(Section):
     name: str = ""
     reward: Annotated[RewardConfig, Field(description="what an arm is rewarded for")] = DifferenceRewardConfig()
 
+    rewarded: ClassVar[bool] = False
+    """Whether its values are rewards."""
+
 
 class RankingPolicyConfig(BasePolicyConfig):
     """What the policies share that prefer one arm to another."""
@@ -143,6 +146,8 @@ class LearningPolicyConfig(ExploringPolicyConfig):
         float, Field(ge=0, allow_inf_nan=True, description="observations that a prior counts for at most, per arm")
     ] = 50.0
 
+    rewarded: ClassVar[bool] = True
+
 
 class LinearPolicyConfig(LearningPolicyConfig):
     """What the policies share that learn a regression on the context."""
@@ -182,6 +187,7 @@ class BinaryPolicyConfig(LinearPolicyConfig):
     weak: Annotated[str | None, Field(description="the cheaper model; default: the cheapest")] = None
     threshold: Annotated[Fraction, Field(description="probability of a better answer over which strong is taken")] = 0.5
 
+    rewarded: ClassVar[bool] = False
     example: ClassVar[str] = "{name: binary, strong: nemotron-49b, weak: llama3-8b, threshold: 0.6}"
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from router_backend.config.base import Mistake, Section
 from router_backend.config.experiments import Experiment, ShadowPolicy
+from router_backend.config.latency import LatencyConfig
 from router_backend.config.limits import Breaker, GatewayConfig, Retries, RoutingLimits, Timeouts
 from router_backend.config.models import ModelConfig
 from router_backend.config.policy import (
@@ -22,6 +23,7 @@ from router_backend.config.policy import (
     PolicyConfig,
     TaskPolicyConfig,
 )
+from router_backend.config.reward import PricedRewardConfig
 from router_backend.config.security import SecurityConfig
 from router_backend.config.signals import ImplicitSignals
 
@@ -48,6 +50,7 @@ class RouterConfig(Section):
         list[ShadowPolicy], Field(description="policies whose choice is logged; served to requests that name them")
     ] = []
     implicit: Annotated[ImplicitSignals, Field(description="scores that signals stand for")] = ImplicitSignals()
+    latency: Annotated[LatencyConfig, Field(description="what waiting is worth")] = LatencyConfig()
     state: Annotated[
         str,
         Field(
@@ -129,6 +132,19 @@ state: "redis://valkey:6379/0"
             raise Mistake("the shares of experiments add up to more than 1", "experiments")
         if sum(model.share.min for model in self.models) > 1 + 1e-9:
             raise Mistake("the minimum shares of models add up to more than 1", "models")
+        return self
+
+    @model_validator(mode="after")
+    def _time_has_a_price(self) -> RouterConfig:
+        if self.latency.usd_per_second and not (
+            self.policy.rewarded and isinstance(self.policy.reward, PricedRewardConfig)
+        ):
+            raise Mistake(
+                f"policy {self.policy.name!r} with reward {self.policy.reward.name!r} puts no price on cost, so a second can have"
+                " none; take a learning policy with the reward difference or budget, or set slo_ttft_ms instead",
+                "latency",
+                "usd_per_second",
+            )
         return self
 
     def _references(self) -> Iterator[tuple[Location, str]]:

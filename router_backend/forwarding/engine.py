@@ -36,6 +36,7 @@ from router_backend.forwarding.guards.retries import RetryBudget, backoff
 from router_backend.forwarding.lease import Lease
 from router_backend.forwarding.live import LiveStream
 from router_backend.forwarding.observer import Observer
+from router_backend.forwarding.pace import Pace, Timing
 from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.request import ForwardRequest, Native
 from router_backend.forwarding.stream.chunks import ChunkReader, read_body
@@ -56,6 +57,7 @@ class Arm:
     upstream: Upstream
     breaker: CircuitBreaker
     limiter: Limiter
+    pace: Pace
 
 
 def build_engine(config: RouterConfig, *, observer: Observer | None = None) -> Engine:
@@ -91,6 +93,7 @@ class Engine:
                 model.max_queue,
                 lambda running, queued: observer.load(name, running, queued),
             ),
+            Pace(),
         )
 
     def _upstream(self, model: ModelConfig) -> Upstream:
@@ -121,6 +124,8 @@ class Engine:
             ForwardError: no arm answered; carries the error for the client, and the attempts.
         """
         self._budget.request()
+        for arm in self._arms.values():
+            arm.pace.request()
         started = time.monotonic()
         trail: list[Attempt] = []
         calls = 1 if request.named else 1 + self.config.retries.fallbacks
@@ -195,13 +200,14 @@ class Engine:
         inside = spare and not streamed and self._streams_inside(arm, request)
         limit = "first_token" if (streamed or inside) and timeouts.first_token < left else "total"
         slot = lease = live = None
+        timing = arm.pace.begin()
         try:
             async with asyncio.timeout(min(left, timeouts.first_token) if streamed or inside else left) as clock:
                 slot = await self._admit(arm, request)
                 permit = arm.breaker.enter(request.caller)
                 if permit is None:
                     raise _resting(arm)
-                lease = Lease(progress, slot, permit, self._observer, streamed)
+                lease = Lease(progress, slot, permit, timing, self._observer, streamed)
                 self._observer.attempt(name)
                 usage = not isinstance(arm.config.upstream, OpenAIUpstream) or arm.config.upstream.stream_options
                 call = self._call(arm, request, native, streamed, inside, usage)
@@ -234,17 +240,18 @@ class Engine:
             return answer
         except TimeoutError as error:
             failure = timed_out(limit, getattr(timeouts, limit), name)
-            self._failed(slot, lease, failure)
+            timing.drop(late=True)
+            self._failed(slot, lease, timing, failure)
             raise failure from error
         except Failure as failure:
-            self._failed(slot, lease, failure)
+            self._failed(slot, lease, timing, failure)
             raise
         except BaseException:
             if lease:  # it was called: what it has read and written is paid for
                 if live:
                     live.estimate()
                 request.left.append(progress)
-            self._failed(slot, lease, None)
+            self._failed(slot, lease, timing, None)
             raise
 
     @staticmethod
@@ -296,7 +303,7 @@ class Engine:
             error = OpenAIError(message, 429, "rate_limit_error", "rate_limit_exceeded", retry_after=full.retry_after)
             raise Failure(QUEUE_FULL, error) from full
 
-    def _failed(self, slot: Slot | None, lease: Lease | None, failure: Failure | None) -> None:
+    def _failed(self, slot: Slot | None, lease: Lease | None, timing: Timing, failure: Failure | None) -> None:
         """Give back what the call held. No failure: it was cancelled, which says nothing about the upstream."""
         if lease:
             if failure:
@@ -304,10 +311,16 @@ class Engine:
             lease.drop(failure.cause.verdict if failure else Verdict.NOTHING)
         elif slot:
             slot.release()
+        timing.drop(late=False)
 
     def health(self) -> Mapping[str, str]:
         """Breaker state by arm: closed, open, half_open."""
         return {name: arm.breaker.state for name, arm in self._arms.items()}
+
+    def paces(self) -> Mapping[str, tuple[float, float]]:
+        """Seconds to the first token and of each further one that are expected of an arm now; without arms of which nothing is known."""
+        expected = ((name, arm.pace.expected) for name, arm in self._arms.items())
+        return {name: pace for name, pace in expected if pace is not None}
 
     async def aclose(self) -> None:
         """Close all connections, and with them the calls that still run."""

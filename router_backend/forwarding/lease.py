@@ -8,6 +8,7 @@ from router_backend.core.errors import Verdict
 from router_backend.forwarding.guards.breaker import Permit
 from router_backend.forwarding.guards.limiter import Slot
 from router_backend.forwarding.observer import Observer
+from router_backend.forwarding.pace import Timing
 from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.upstreams.upstream import Reply
 
@@ -15,8 +16,10 @@ from router_backend.forwarding.upstreams.upstream import Reply
 class Lease:
     """A slot, the breaker's permit, the upstream's reply. Given back once; later calls change nothing."""
 
-    def __init__(self, progress: Progress, slot: Slot, permit: Permit, observer: Observer, streamed: bool) -> None:
-        self.progress, self.permit, self.observer = progress, permit, observer
+    def __init__(
+        self, progress: Progress, slot: Slot, permit: Permit, timing: Timing, observer: Observer, streamed: bool
+    ) -> None:
+        self.progress, self.permit, self.timing, self.observer = progress, permit, timing, observer
         self.reply: Reply | None = None
         self._slot, self._streamed = slot, streamed
         self.open = True
@@ -26,6 +29,7 @@ class Lease:
         if self.open:
             self.open = False
             self.permit.settle(verdict)
+            self.timing.drop(late=False)
             self._slot.release()
             if self.reply:
                 self.reply.cancel()
@@ -36,5 +40,7 @@ class Lease:
             if verdict is Verdict.WELL and self.reply:
                 self.reply.finish()
             self.progress.latency = time.monotonic() - self.progress.started
+            if verdict is Verdict.WELL:
+                self.timing.end(self.progress.usage.completion)
             self.drop(verdict)
             self.observer.ended(self.progress, self._streamed)

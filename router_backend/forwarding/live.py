@@ -60,6 +60,7 @@ class LiveStream:
             size += sum(map(len, payloads))
             if self._reader.content or self._reader.complete or size > MAX_HELD_BYTES:
                 break
+        self._lease.timing.first()
         return held
 
     async def first_of_whole(self, builder: WholeBuilder | NativeWhole) -> None:

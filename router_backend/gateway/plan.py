@@ -19,6 +19,7 @@ from router_backend.gateway.request import AUTO, CompletionRequest
 from router_backend.gateway.runtime import Runtime
 from router_backend.gateway.triton_client import TritonClient, TritonError
 from router_backend.prompts import describe
+from router_backend.prompts.hints import PACES
 from router_backend.routing.capabilities import default_order, required_capabilities
 
 _END = 8 * 1024  # characters of a long text that are read, at its beginning and at its end
@@ -104,6 +105,8 @@ async def ask(
     limits = {"max_cost": hints.max_cost, "min_quality": hints.min_quality}
     parameters: dict[str, float | str] = {name: limit for name, limit in limits.items() if limit is not None}
     parameters[CONFIGURATION] = runtime.fingerprint
+    if runtime.config.latency.counts:
+        parameters[PACES] = orjson.dumps(runtime.engine.paces()).decode()
     if tokens:
         parameters["prompt_tokens"] = str(tokens)
     until = time.monotonic() + seconds

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 import orjson
 
+PACES = "paces"
+"""Request parameter of `route`, JSON: by arm, the seconds to its first token and of each further one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutingHints:
@@ -23,6 +26,7 @@ class RoutingHints:
     previous_model: str = ""
     max_cost: float | None = None  # USD
     min_quality: float | None = None  # expected quality, 0..1
+    paces: dict[str, tuple[float, float]] = field(default_factory=dict)  # as in `PACES`; an arm may be missing
     received: float = 0.0  # time.monotonic() when the tokenizer got it: processes of one machine share this clock
     dry_run: bool = False  # the decision isn't recorded
     degraded: str = ""

@@ -24,6 +24,7 @@ from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.candidates import NoCandidate, candidates, needs_of
 from router_backend.routing.capabilities import fits
 from router_backend.routing.experiments import Assignment, assign
+from router_backend.routing.latency import in_time, time_cost
 from router_backend.routing.verdict import Verdict, since
 from router_backend.routing.view import View
 
@@ -118,7 +119,9 @@ class Router:
             complexity=classified.complexity,
             confidence=float(probabilities[task_index]),
             previous=_position(config.names, hints.previous_model),
+            time_cost=time_cost(view, hints, task),
         )
+        query = in_time(config, query, hints)
         query = _good_enough(policy, _cheap_enough(policy, query, hints.max_cost), hints.min_quality)
         choice = select(policy, query, self._rng)
         verdict = Verdict(new_decision_id(now), now, view, assignment, hints, classified.embedding_space, query, choice)

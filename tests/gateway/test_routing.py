@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 
 import grpc
 import pytest
@@ -325,3 +327,46 @@ async def test_a_triton_that_does_not_decide_is_not_ready(
     triton.delay = 3600.0  # loaded, and frozen
     answer = await gateway.http.get("/health/ready")
     assert (answer.status_code, answer.json()["route"]) == (503, False)
+
+
+async def test_what_was_measured_of_the_models_goes_with_the_question(
+    serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    gateway = await serve(upstream, second, triton=triton, latency={"slo_ttft_ms": 60_000})
+    for stream in (False, True):
+        await gateway.chat(stream=stream)
+    await gateway.chat()
+    assert json.loads(triton.asked[0]["paces"]) == {}
+    for asked in triton.asked[1:]:
+        measured = json.loads(asked["paces"])
+        assert measured.keys() == {"a"}
+        first, token = measured["a"]
+        assert 0 < first < 60
+        assert 0 <= token < 60
+
+
+async def test_nothing_is_sent_where_time_does_not_count(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    gateway = await serve(upstream, triton=triton)
+    for _ in range(2):
+        await gateway.chat()
+    assert all("paces" not in asked for asked in triton.asked)
+
+
+async def test_a_model_that_gives_no_first_token_is_measured_as_late(
+    serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    upstream.script(Script(latency=math.inf))
+    gateway = await serve(
+        upstream,
+        second,
+        triton=triton,
+        latency={"slo_ttft_ms": 100},
+        timeouts={"first_token": 0.3},
+        retries={"attempts": 1},
+    )
+    for _ in range(2):
+        assert (await gateway.chat()).json()["model"] == "b"
+    measured = json.loads(triton.asked[1]["paces"])
+    assert measured["a"][0] > 0.1

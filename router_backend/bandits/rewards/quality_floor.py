@@ -20,6 +20,9 @@ class QualityFloor:
     def __init__(self, floor: float) -> None:
         self.floor = floor
 
+    def dollar(self, costs: Sequence[float]) -> float:
+        return 0.0
+
     def score(
         self, quality: Sequence[float], width: list[float], costs: Sequence[float]
     ) -> tuple[list[float], list[float]]:

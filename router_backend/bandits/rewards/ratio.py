@@ -13,6 +13,9 @@ from router_backend.bandits.rewards.reward import Reward
 class Ratio:
     """quality / (cost / cheapest cost). On real data it sends nearly everything to the cheapest model."""
 
+    def dollar(self, costs: Sequence[float]) -> float:
+        return 0.0
+
     def score(
         self, quality: Sequence[float], width: list[float], costs: Sequence[float]
     ) -> tuple[list[float], list[float]]:

@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 class Reward(Protocol):
     """How quality in [0, 1] and cost in USD make one number. Sequences are by candidate."""
 
+    def dollar(self, costs: Sequence[float]) -> float:
+        """Quality that one USD is worth, given the candidates' expected costs; 0 where cost isn't subtracted."""
+        ...
+
     def score(
         self, quality: Sequence[float], width: list[float], costs: Sequence[float]
     ) -> tuple[list[float], list[float]]:

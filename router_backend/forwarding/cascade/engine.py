@@ -51,6 +51,10 @@ class CascadeEngine:
         """See `Engine.health`."""
         return self._engine.health()
 
+    def paces(self) -> Mapping[str, tuple[float, float]]:
+        """See `Engine.paces`."""
+        return self._engine.paces()
+
     async def aclose(self) -> None:
         """See `Engine.aclose`."""
         await self._engine.aclose()

@@ -7,8 +7,9 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import orjson
 import triton_python_backend_utils as pb_utils
@@ -19,7 +20,7 @@ from router_backend.classifier.encoding import PromptEncoder
 from router_backend.config.runtime import state_dir
 from router_backend.contract import LENGTH_BUCKETS, TOKENIZER_FILE
 from router_backend.prompts import BadRequest, describe, routing_text
-from router_backend.prompts.hints import RoutingHints
+from router_backend.prompts.hints import PACES, RoutingHints
 from router_backend.routing.capabilities import required_capabilities
 from router_backend.state.hashing import Hasher
 from router_backend.triton.models import execution, process, tensors
@@ -27,6 +28,7 @@ from router_backend.triton.models.tensors import DRY_RUN, InvalidInput
 
 log = logging.getLogger(__name__)
 _MOST_TOKENS = 1e9
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 
 
 class TritonPythonModel:
@@ -92,6 +94,7 @@ class TritonPythonModel:
             previous_model=row.get("previous_model", ""),
             max_cost=_number(parameters, "max_cost", math.inf),
             min_quality=_number(parameters, "min_quality", 1.0),
+            paces=_paces(parameters),
             received=received,
             dry_run=_flag(parameters, DRY_RUN),
         )
@@ -135,6 +138,18 @@ def _flag(parameters: dict[str, Any], name: str) -> bool:
     if not isinstance(value, bool):
         raise InvalidInput(f"parameter {name} must be true or false")
     return value
+
+
+def _paces(parameters: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    text = parameters.get(PACES)
+    if text is None:
+        return {}
+    try:
+        return msgspec.json.decode(text, type=dict[str, tuple[Seconds, Seconds]])
+    except (msgspec.MsgspecError, TypeError) as error:
+        raise InvalidInput(
+            f'parameter {PACES} must be JSON such as {{"llama3-8b": [0.2, 0.01]}}: seconds by model ({error})'
+        ) from error
 
 
 def _number(parameters: dict[str, Any], name: str, highest: float) -> float | None:

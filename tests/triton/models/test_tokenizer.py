@@ -38,7 +38,7 @@ def test_rows_of_several_lengths_are_padded_to_the_longest(tokenizer: Any) -> No
 
 def test_hints_carry_what_the_router_needs(tokenizer: Any) -> None:
     request = Request(
-        {"max_cost": 0.01},
+        {"max_cost": 0.01, "paces": '{"llama3-8b": [0.25, 0.5]}'},
         text_input=["日本語で答えて"],
         candidates=['["llama3-8b"]'],
         policy=["task"],
@@ -47,6 +47,7 @@ def test_hints_carry_what_the_router_needs(tokenizer: Any) -> None:
     )
     (response,) = tokenizer.execute([request])
     (found,) = hints(response)
+    assert {name: tuple(pace) for name, pace in found.paces.items()} == {"llama3-8b": (0.25, 0.5)}
     assert (found.candidates, found.policy, found.max_tokens, found.max_cost) == (["llama3-8b"], "task", 12, 0.01)
     assert found.japanese
     assert found.session
@@ -73,6 +74,9 @@ def test_an_answer_limit_of_any_size_is_read(tokenizer: Any) -> None:
         (Request(text_input=["Hi"], candidates=["[1]"]), "array of model names"),
         (Request({"prompt_tokens": "1e300"}, text_input=["Hi"]), "prompt_tokens must be a number"),
         (Request({"prompt_tokens": "nan"}, text_input=["Hi"]), "prompt_tokens must be a number"),
+        (Request({"paces": "{"}, text_input=["Hi"]), "paces must be JSON"),
+        (Request({"paces": '{"a": [-1, 0]}'}, text_input=["Hi"]), "paces must be JSON"),
+        (Request({"paces": 7}, text_input=["Hi"]), "paces must be JSON"),
         (Request({"max_cost": "cheap"}, text_input=["Hi"]), "max_cost must be a number"),
         (Request({"max_cost": "nan"}, text_input=["Hi"]), "max_cost must be a number"),
         (Request({"max_cost": -1.0}, text_input=["Hi"]), "max_cost must be a number"),
