@@ -111,7 +111,7 @@ def test_without_a_price_or_limit_time_changes_nothing() -> None:
 
 
 def test_the_guard_lets_go_of_a_reference_that_has_become_slow() -> None:
-    guarded = PRICED.replace("epsilon: 0.02,", "epsilon: 0.02, guard: {confidence: 1.0, reference: good},")
+    guarded = PRICED.replace("epsilon: 0.02,", "epsilon: 0.02, guard: {confidence: 0.1, reference: good},")
     world = World(guarded, 5)
     assert world.share(50, USUAL) > 0.9
     world.share(20, SLOW)
