@@ -26,7 +26,7 @@ from classifier_training.export.graph import ServedClassifier
 from classifier_training.export.manifest import build_manifest
 from classifier_training.model import Classifier
 from classifier_training.training.fit import FitOptions, Progress, TrainingError, fit, new_classifier
-from classifier_training.training.frozen import fit_heads
+from classifier_training.training.frozen import fit_heads, fit_success
 from classifier_training.training.pooling import pool_texts
 from classifier_training.training.teachers import LESSONS_FILE, learn_from
 from router_backend.classifier.artifact import Artifact
@@ -36,6 +36,8 @@ FloatArray = NDArray[np.float32]
 Tracker = Callable[[str], Progress]
 _SAMPLE = 64
 _STATISTICS_ROWS = 3000
+# Of each routing file, for the success head at the end.
+_SUCCESS_ROWS = 4000
 # Kept beside the artifact: a run with the same options goes on from it, or only exports again.
 CHECKPOINT_FILE = "checkpoint.pt"
 
@@ -173,6 +175,9 @@ def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
         checkpoint = options.out / CHECKPOINT_FILE
         fit(model, encoder, fitted, options.fit, track("fine-tuning"), checkpoint, lessons)
         pooled = pool(fitted.select(_some(np.arange(len(fitted)), options.fit.seed)), "encoding")
+        answered = examples.select((splits == "train") & ~np.isnan(examples.success).all(axis=1))
+        answered = answered.balance(_SUCCESS_ROWS, options.fit.seed)
+        fit_success(model, pool(answered, "encoding routing rows"), answered.success)
     else:
         pooled = pool(fitted, "encoding")
         fit_heads(model, pooled, fitted, options.fit, track("fitting heads"))

@@ -9,6 +9,7 @@ import onnx
 import pytest
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
+from torch import nn
 
 from classifier_training.data.files import load_prompts
 from classifier_training.encoders import load_encoder
@@ -16,9 +17,10 @@ from classifier_training.encoders.compact import CompactShape, pool_pairs
 from classifier_training.encoders.loading import compact
 from classifier_training.encoders.packaged import EncoderError
 from classifier_training.encoders.readback import read_weights
-from classifier_training.model import consistency_loss
+from classifier_training.model import Classifier, Heads, consistency_loss
 from classifier_training.text import prompt_encoder
 from classifier_training.training.fit import FitOptions, plan
+from classifier_training.training.frozen import fit_success
 from classifier_training.training.pipeline import TrainOptions, train
 from classifier_training.training.teachers import learn_from
 from router_backend.classifier.artifact import Artifact
@@ -133,6 +135,21 @@ def test_forms_that_are_answered_alike_cost_nothing() -> None:
     assert abs(float(alike)) < 1e-6
     assert float(other) > 0.1
     assert float(turned) == pytest.approx(2.0, abs=1e-5)
+
+
+def test_the_success_head_learns_from_rows_that_fine_tuning_did_not_read() -> None:
+    torch.manual_seed(0)
+    model = Classifier(nn.Identity(), Heads(8, 2))
+    pooled = torch.randn(400, 8).numpy()
+    success = np.column_stack([pooled[:, 0] > pooled.mean(axis=1), np.full(400, np.nan)]).astype(np.float32)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    fit_success(model, pooled, success)
+    with torch.no_grad():
+        said = model.eval().heads(torch.from_numpy(pooled)).success[:, 0].numpy() > 0
+    assert (said == (success[:, 0] > 0)).mean() > 0.95
+    for name, value in model.state_dict().items():
+        rows = slice(1, None) if "success" in name else slice(None)  # nobody knows the second model's answers
+        torch.testing.assert_close(value[rows], before[name][rows])
 
 
 def test_sources_left_out_are_neither_trained_nor_calibrated_on(train_options: TrainOptions, tmp_path: Path) -> None:
