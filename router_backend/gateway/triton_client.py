@@ -1,4 +1,4 @@
-"""Client of Triton's `route` and `feedback` models over gRPC (KServe v2, ModelInfer).
+"""Client of Triton's `decide` and `feedback` models over gRPC (KServe v2, ModelInfer).
 
 Messages are built on the protocol's stubs: tritonclient's InferInput would take each string through a numpy array.
 """
@@ -31,6 +31,8 @@ _CHANNEL = (
     ("grpc.enable_http_proxy", 0),  # a part of ours: gRPC would take the environment's proxy, loopback or not
     ("grpc.min_reconnect_backoff_ms", 100),  # also the least time that a connection gets: Triton is near
 )
+_DECIDE = "decide"  # `route` with one output
+_NOT_SERVED = "NOT_SERVED"  # Triton's own word, no model's
 _REHEARSAL = "Are you there?"
 _UNTRACED: TraceContext = {}
 _CAUSES = {
@@ -73,12 +75,12 @@ class TritonClient:
     async def route(
         self, inputs: Mapping[str, bytes], parameters: Mapping[str, float | str], seconds: float, trace: TraceContext
     ) -> RoutedDecision:
-        """The decision for `inputs` (STRING tensors of `route` by name), asked in a caller's trace.
+        """The decision for `inputs` (STRING tensors of `decide` by name), asked in a caller's trace.
 
         Raises:
             TritonError: no decision within `seconds`.
         """
-        request = service_pb2.ModelInferRequest(model_name="route")
+        request = service_pb2.ModelInferRequest(model_name=_DECIDE)
         request.outputs.add(name="decision")
         for name, value in inputs.items():
             _add(request, name, "BYTES", struct.pack("<I", len(value)) + value)
@@ -87,11 +89,11 @@ class TritonClient:
                 request.parameters[name].string_param = parameter
             else:
                 request.parameters[name].double_param = parameter
-        response = await self._infer(request, seconds, trace)
+        response = await self._decide(request, seconds, trace)
         try:
             return RoutedDecision.from_json(_output(response, "decision")[4:])
         except (LookupError, TypeError, ValueError) as error:
-            raise TritonError("error", message=f"route answered without a usable decision ({error})") from error
+            raise TritonError("error", message=f"Triton answered without a usable decision ({error})") from error
 
     async def feedback(
         self, decision_id: str, score: float, cost: float | None, task: str, tags: str, owner: Owner, seconds: float
@@ -148,18 +150,30 @@ class TritonClient:
 
         A model that is loaded may still be cold, or frozen: its first answer is the proof, and warms it.
         """
-        request = service_pb2.ModelInferRequest(model_name="route")
-        request.outputs.add(name="model")
+        request = service_pb2.ModelInferRequest(model_name=_DECIDE)
+        request.outputs.add(name="decision")
         _add(request, "text_input", "BYTES", _text(_REHEARSAL))
         request.parameters["dry_run"].bool_param = True
         try:
-            await self._infer(request, seconds)
+            await self._decide(request, seconds)
         except TritonError:
             return False
         return True
 
     async def aclose(self) -> None:
         await self._channel.close()
+
+    async def _decide(
+        self, request: service_pb2.ModelInferRequest, seconds: float, trace: TraceContext = _UNTRACED
+    ) -> service_pb2.ModelInferResponse:
+        try:
+            return await self._infer(request, seconds, trace)
+        except TritonError as error:
+            if error.code != _NOT_SERVED:
+                raise
+            # An older Triton, or a repository of somebody's own: `route` gives the same and more.
+            request.model_name = "route"
+            return await self._infer(request, seconds, trace)
 
     async def _infer(
         self, request: service_pb2.ModelInferRequest, seconds: float, trace: TraceContext = _UNTRACED
@@ -170,6 +184,8 @@ class TritonClient:
             match = _CODES.search(error.details() or "")
             code, message = match.groups() if match else ("", "")
             cause = "configuration" if code == "OTHER_CONFIGURATION" else _CAUSES.get(error.code(), "error")
+            if error.code() is grpc.StatusCode.NOT_FOUND and not code:
+                code = _NOT_SERVED
             raise TritonError(cause, code, message.strip()) from None
 
 

@@ -1,4 +1,4 @@
-"""A real gRPC server with KServe's protocol whose `route` and `feedback` do what a test says.
+"""A real gRPC server with KServe's protocol whose `decide` and `feedback` do what a test says.
 
 It stands in where a test needs Triton to be slow, wrong or gone at a chosen moment; tests/system has the real one.
 """
@@ -35,6 +35,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     """Counts and keeps what it was asked; `models` are ranked in order unless `decide` says otherwise."""
 
     models: list[str]
+    served: tuple[str, ...] = ("decide", "route", "feedback")
     task: str = "open_qa"
     delay: float = 0.0
     refuse: Refusal | None = None  # of every model
@@ -42,6 +43,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     refuse_records: Refusal | None = None  # as when it has room for a score, and for no decision
     decide: Callable[[dict[str, Any]], RoutedDecision | bytes] | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)  # model of each call
     metadata: list[dict[str, Any]] = field(default_factory=list)  # of each call
     decisions: dict[str, dict[str, Any]] = field(default_factory=dict)  # that became durable
     outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -70,11 +72,15 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
         try:
             if self.refuse:
                 raise self.refuse
-            handler = self._route if request.model_name == "route" else self._feedback
+            if request.model_name not in self.served:
+                message = f"Request for unknown model: '{request.model_name}' is not found"
+                raise Refusal(grpc.StatusCode.NOT_FOUND, message)
+            handler = self._feedback if request.model_name == "feedback" else self._route
             outputs = await handler(inputs | {key: _parameter(value) for key, value in request.parameters.items()})
         except Refusal as refusal:
             await context.abort(refusal.code, refusal.details)
         response = service_pb2.ModelInferResponse(model_name=request.model_name)
+        self.answered.append(request.model_name)
         for name, data in outputs.items():
             response.outputs.add(name=name, shape=[1, 1])
             response.raw_output_contents.append(data)
@@ -83,7 +89,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     async def _route(self, inputs: dict[str, Any]) -> dict[str, bytes]:
         if inputs.get("dry_run"):  # of the gateway's readiness: neither counted nor kept
             await asyncio.sleep(self.delay)
-            return {"model": struct.pack("<I", 1) + b"a"}
+            return {"decision": struct.pack("<I", 2) + b"{}"}
         inputs["request"] = orjson.loads(inputs["request"])
         inputs["candidates"] = orjson.loads(inputs["candidates"])
         self.asked.append(inputs)

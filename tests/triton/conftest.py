@@ -110,9 +110,13 @@ class Request:
         self._parameters = parameters
         self._inputs = [Tensor(name, _array(values)) for name, values in columns.items()]
         self.sender = Sender()
+        self.asked: list[str] = []  # names of outputs
 
     def inputs(self) -> list[Tensor]:
         return self._inputs
+
+    def requested_output_names(self) -> list[str]:
+        return self.asked
 
     def parameters(self) -> str:
         return orjson.dumps(self._parameters).decode() if self._parameters else ""

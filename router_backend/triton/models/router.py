@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -93,23 +95,50 @@ class TritonPythonModel:
             return tensors.failure(str(error))
         for decision in () if dry_run else decisions:
             self._metrics.decided(decision)
-        return pb_utils.InferenceResponse(_outputs(decisions))
+        return pb_utils.InferenceResponse(_outputs(decisions, request.requested_output_names()))
 
 
-def _outputs(decisions: list[RoutedDecision]) -> list[Any]:
-    scores = [list(decision.scores.values()) for decision in decisions]
-    width = max(1, *(len(row) for row in scores))
-    nan = float("nan")
-    tasks = [decision.task_probabilities or [nan] * len(TASKS) for decision in decisions]
-    return [
-        tensors.text("model", [decision.model for decision in decisions]),
-        tensors.text("task", [decision.task for decision in decisions]),
-        tensors.numbers("task_probabilities", tasks, np.float32),
-        tensors.numbers("complexity", [decision.complexity for decision in decisions], np.float32),
-        tensors.numbers("scores", [row + [nan] * (width - len(row)) for row in scores], np.float32),
-        tensors.numbers("propensity", [nan if d.propensity is None else d.propensity for d in decisions], np.float32),
-        tensors.text("decision_id", [decision.decision_id for decision in decisions]),
-        tensors.text("reason", [decision.reason for decision in decisions]),
-        tensors.text("policy_version", [decision.policy_version for decision in decisions]),
-        tensors.text("decision", [decision.to_json() for decision in decisions]),
-    ]
+def _outputs(decisions: list[RoutedDecision], asked: Collection[str]) -> list[Any]:
+    """The tensors that are asked for: each one is a copy through shared memory, and a call into Triton."""
+    return [_OUTPUTS[name](name, decisions) for name in _OUTPUTS if name in asked]
+
+
+def _scores(name: str, decisions: list[RoutedDecision]) -> Any:
+    rows = [list(decision.scores.values()) for decision in decisions]
+    width = max(1, *(len(row) for row in rows))
+    return tensors.numbers(name, [row + [math.nan] * (width - len(row)) for row in rows], np.float32)
+
+
+def _text(name: str, decisions: list[RoutedDecision]) -> Any:
+    return tensors.text(name, [getattr(decision, name) for decision in decisions])
+
+
+def _task_probabilities(name: str, decisions: list[RoutedDecision]) -> Any:
+    rows = [decision.task_probabilities or [math.nan] * len(TASKS) for decision in decisions]
+    return tensors.numbers(name, rows, np.float32)
+
+
+def _complexity(name: str, decisions: list[RoutedDecision]) -> Any:
+    return tensors.numbers(name, [decision.complexity for decision in decisions], np.float32)
+
+
+def _propensity(name: str, decisions: list[RoutedDecision]) -> Any:
+    return tensors.numbers(name, [math.nan if d.propensity is None else d.propensity for d in decisions], np.float32)
+
+
+def _decision(name: str, decisions: list[RoutedDecision]) -> Any:
+    return tensors.text(name, [decision.to_json() for decision in decisions])
+
+
+_OUTPUTS: dict[str, Callable[[str, list[RoutedDecision]], Any]] = {
+    "model": _text,
+    "task": _text,
+    "task_probabilities": _task_probabilities,
+    "complexity": _complexity,
+    "scores": _scores,
+    "propensity": _propensity,
+    "decision_id": _text,
+    "reason": _text,
+    "policy_version": _text,
+    "decision": _decision,
+}

@@ -16,3 +16,16 @@ def test_every_length_that_is_served_is_warmed_up_and_no_other() -> None:
     for name in ("input_ids", "attention_mask"):
         lengths = re.findall(rf'key: "{name}" value: {{[^}}]*dims: \[ (\d+) \]', warm_up)
         assert [int(length) for length in lengths] == [bucket for bucket in LENGTH_BUCKETS if bucket <= longest]
+
+
+def test_the_gateway_s_decision_is_made_by_the_steps_of_route() -> None:
+    route, decide = (_wiring(name) for name in ("route", "decide"))
+    assert decide.keys() == route.keys()
+    for step, wires in decide.items():
+        assert wires <= route[step]
+
+
+def _wiring(name: str) -> dict[str, set[str]]:
+    """The maps of each step of an ensemble."""
+    steps = (MODEL_REPOSITORY / name / "config.pbtxt").read_text().split("model_name: ")[1:]
+    return {step.split('"')[1]: set(re.findall(r"\w+_map {[^}]*}", step)) for step in steps}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from router_backend.core.decision import RoutedDecision
 from router_backend.prompts.hints import RoutingHints
 from tests.triton.conftest import Request
 
+OUTPUTS = re.findall(
+    r'name: "(\w+)"', (MODEL_REPOSITORY / "router/config.pbtxt").read_text().partition("\noutput ")[2]
+)
 SPACE = artifact_metadata(newest_artifact(MODEL_REPOSITORY / "classifier")).embedding_space
 
 
@@ -32,11 +36,13 @@ def router(deployed: Path) -> Iterator[Any]:
     model.finalize()
 
 
-def classified(*hints: RoutingHints, parameters: dict[str, Any] | None = None) -> Request:
+def classified(
+    *hints: RoutingHints, parameters: dict[str, Any] | None = None, asked: Sequence[str] = OUTPUTS
+) -> Request:
     """Outputs of the classifier, sure of math, for each row of hints."""
     probabilities = np.full((len(hints), len(TASKS)), 0.001, np.float32)
     probabilities[:, TASKS.index("math")] = 0.989
-    return Request(
+    request = Request(
         parameters,
         task_probabilities=probabilities,
         complexity=np.full((len(hints), 1), 0.5, np.float32),
@@ -44,6 +50,8 @@ def classified(*hints: RoutingHints, parameters: dict[str, Any] | None = None) -
         embedding_space=np.full((len(hints), 1), SPACE, np.int64),
         hints=[hint.to_json() for hint in hints],
     )
+    request.asked = list(asked)
+    return request
 
 
 def test_each_row_has_a_decision_of_its_own(router: Any) -> None:
@@ -97,3 +105,10 @@ def test_a_decision_is_in_the_store_when_the_model_has_ended(deployed: Path) -> 
         assert orjson.loads(response.values("decision")[0])["model"] == kept.model
     finally:
         opened.close()
+
+
+def test_every_output_can_be_asked_for_and_only_what_is_asked_for_is_written(router: Any) -> None:
+    (whole,) = router.execute([classified(RoutingHints())])
+    assert list(whole.outputs) == OUTPUTS
+    (one,) = router.execute([classified(RoutingHints(), asked=["decision"])])
+    assert list(one.outputs) == ["decision"]
