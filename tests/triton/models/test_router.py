@@ -20,9 +20,7 @@ from router_backend.core.decision import RoutedDecision
 from router_backend.prompts.hints import RoutingHints
 from tests.triton.conftest import Request
 
-OUTPUTS = re.findall(
-    r'name: "(\w+)"', (MODEL_REPOSITORY / "router/config.pbtxt").read_text().partition("\noutput ")[2]
-)
+OUTPUTS = re.findall(r'name: "(\w+)"', (MODEL_REPOSITORY / "router/config.pbtxt").read_text().partition("\noutput ")[2])
 SPACE = artifact_metadata(newest_artifact(MODEL_REPOSITORY / "classifier")).embedding_space
 
 
