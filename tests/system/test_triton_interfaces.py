@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
+from tritonclient.utils import InferenceServerException
 
 from router_backend.contract import TASKS
 from tests.support.running import RunningSystem
@@ -73,7 +74,7 @@ def test_route_reads_every_kind_of_input(system: RunningSystem, name: str, value
 )
 def test_route_says_what_is_wrong_with_an_input(system: RunningSystem, inputs: dict[str, str], said: str) -> None:
     client = triton_grpc.InferenceServerClient(system.grpc)
-    with pytest.raises(triton_grpc.InferenceServerException, match=said) as told:
+    with pytest.raises(InferenceServerException, match=said) as told:
         client.infer("route", [tensor(triton_grpc, name, value) for name, value in inputs.items()])
     assert str(told.value).count("INVALID_ARGUMENT: ") == 1
 
@@ -172,7 +173,7 @@ def test_feedback_that_cannot_count_is_refused(
 ) -> None:
     client = triton_grpc.InferenceServerClient(system.grpc)
     inputs = [tensor(triton_grpc, "decision_id", decision_id), tensor(triton_grpc, "score", np.float32(score), "FP32")]
-    with pytest.raises(triton_grpc.InferenceServerException, match=said):
+    with pytest.raises(InferenceServerException, match=said):
         client.infer("feedback", inputs)
 
 
@@ -230,3 +231,19 @@ def test_a_repeated_prompt_is_classified_once(system: RunningSystem) -> None:
     for _ in range(3):
         client.infer("route", [tensor(triton_grpc, "text_input", "What is the tallest mountain of Peru, exactly?")])
     assert hits() >= before + 2
+
+
+def test_the_gateway_asks_for_one_output_and_would_notice_an_older_triton(system: RunningSystem) -> None:
+    client = triton_grpc.InferenceServerClient(system.grpc)
+
+    def decided() -> int:
+        return int(client.get_inference_statistics("decide").model_stats[0].inference_stats.success.count)
+
+    before = decided()
+    body = {"model": "auto", "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}
+    answer = httpx.post(f"{system.gateway}/v1/chat/completions", json=body, timeout=60)
+    assert answer.headers["x-router-reason"].partition(":")[0] in ("policy", "explore")
+    assert decided() > before
+    with pytest.raises(InferenceServerException) as unknown:  # by which the gateway knows that one
+        client.infer("decide_as_of_old", [tensor(triton_grpc, "text_input", "Hi")])
+    assert unknown.value.status() == "StatusCode.NOT_FOUND"
