@@ -110,7 +110,7 @@ def test_a_healthy_system_raises_no_critical_alert(prometheus: Prometheus) -> No
     assert found == []
 
 
-# Of failures, which this traffic has none of, and of choices that chance makes.
+# Of failures and changes, which this traffic has none of, and of choices that chance makes.
 _RARE = {
     "llm_router_routing_fallbacks_total",
     "llm_router_upstream_fallbacks_total",
@@ -120,6 +120,7 @@ _RARE = {
     "llm_router_over_routed_total",
     "llm_router_shadow_decisions_total",
     "llm_router_records_dropped_total",
+    "llm_router_model_changed_seconds",
 }
 
 
