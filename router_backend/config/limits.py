@@ -86,9 +86,7 @@ class GatewayConfig(Section):
     decisions_kept: Annotated[int, Field(ge=0, description="recent decisions for /v1/decisions/{id}")] = 1000
     sessions_kept: Annotated[int, Field(gt=0, description="sessions whose last model is remembered")] = 10_000
     reports_kept: Annotated[int, Field(gt=0, description="outcomes that wait while Triton is down")] = 10_000
-    report_wait_ms: Annotated[
-        float, Field(ge=0, description="how long the end of a routed answer waits until its outcome is durable")
-    ] = 100.0
+    report_wait_ms: Annotated[float, Field(ge=0, description="no longer used: no answer waits for its record")] = 100.0
     feedback_cost_usd: Annotated[
         float | None,
         Field(

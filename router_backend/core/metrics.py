@@ -175,6 +175,12 @@ REPORTS_LOST = Declared(
     "counter",
     "Outcomes dropped because Triton was away for too long, or they could not be sent at all.",
 )
+JOURNAL_FAILURES = Declared(
+    "gateway",
+    "llm_router_journal_failures_total",
+    "counter",
+    "Outcomes that could not be written to the journal: they are in memory only until they are reported.",
+)
 BUILD_INFO = Declared("gateway", "llm_router_build_info", "gauge", "Always 1; the version is the label.", ("version",))
 
 DECISIONS = Declared(

@@ -21,6 +21,10 @@ def main(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
     triton_url: Annotated[str, typer.Option(help="host:port of Triton's gRPC endpoint.")] = "127.0.0.1:8001",
+    journal: Annotated[
+        Path | None,
+        typer.Option(help="Folder for outcomes that are not reported yet, so that they survive the process."),
+    ] = None,
     allow_unauthenticated: Annotated[bool, typer.Option(help="Serve other machines without API keys.")] = False,
 ) -> None:
     """Serve the OpenAI API in front of Triton's router."""
@@ -28,7 +32,7 @@ def main(
     try:
         exposure = Exposure(host, allow_unauthenticated)
         key = os.environ.get(seal.KEY, "")
-        run(GatewaySettings(runtime_config(config), triton_url, config, exposure, key), port)
+        run(GatewaySettings(runtime_config(config), triton_url, config, exposure, key, journal), port)
     except (ConfigError, ValueError) as error:
         typer.echo(f"gateway: {error}", err=True)
         raise typer.Exit(2) from None

@@ -48,13 +48,9 @@ class Ledger:
             self._sessions.answered(request.key, request.hints.session, outcome.served)
         if _stored(request):
             self._budgets.spend(outcome)
-            self._outcomes.outcome(outcome)
+            self._outcomes.outcome(outcome, plan.record)
         # A cascade may cost more than the most expensive answer alone; a counter can't go back.
         self._metrics.completion(plan.decision, outcome, None if savings is None else max(0.0, savings))
-
-    async def durable(self, decision_id: str, seconds: float) -> None:
-        """Wait until an outcome is durable, for `seconds` at most."""
-        await self._outcomes.settled(decision_id, seconds)
 
 
 class Account:
@@ -102,16 +98,11 @@ class Account:
         progress.error = error.cause
         self._close(progress, error.error.status)
 
-    async def ended(self, progress: Progress) -> None:
-        """The answer is complete (or has failed in its middle), its last bytes not yet sent.
-
-        Waits a little until a routed answer's outcome is durable, so that feedback can't come before it. A named
-        answer does not wait: it teaches only through feedback, and /v1/feedback waits for what is still on its way.
+    def ended(self, progress: Progress) -> None:
+        """The answer is complete (or has failed in its middle), its last bytes not yet sent: they don't wait for the
+        report. The journal holds the outcome by then, and /v1/feedback waits for what is still on its way.
         """
         self._close(progress, 502 if progress.error else progress.status)
-        wait = self._config.gateway.report_wait_ms / 1000
-        if self._plan.kind == "routed" and wait:
-            await self._ledger.durable(self._plan.decision.decision_id, wait)
 
     def _running(self) -> Progress | None:
         """Of the call that the client didn't wait for; None: there was none."""

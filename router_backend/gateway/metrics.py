@@ -48,6 +48,7 @@ class Metrics:
         self.reward = self._histogram(declared.FEEDBACK_REWARD)
         self.lag = self._histogram(declared.EVENT_LOOP_LAG)
         self.reports_waiting = self._gauge(declared.REPORTS_WAITING)
+        self.journal_failures = self._counter(declared.JOURNAL_FAILURES)
         self.reports_lost = self._counter(declared.REPORTS_LOST)
         self._gauge(declared.BUILD_INFO).labels(_version()).set(1)
 

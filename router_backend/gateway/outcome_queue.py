@@ -7,10 +7,11 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from router_backend.core.records import Decision, Outcome
+from router_backend.gateway.journal import Journal, Segment
 from router_backend.gateway.triton_client import TritonClient, TritonError
 from router_backend.state.spend import Spend
 
@@ -18,6 +19,7 @@ _GROUP = 256
 _CALL_SECONDS = 5.0
 _PAUSE = 0.05  # seconds between tries, doubled up to the next
 _MAX_PAUSE = 2.0
+_LINGER = 0.02  # seconds that a group waits for company, if nobody waits for it
 _log = logging.getLogger("llm_router.gateway")
 
 
@@ -27,7 +29,14 @@ class _Entry:
 
     decision: Decision | None = None
     outcome: Outcome | None = None
+    segments: list[Segment] = field(default_factory=list)  # of the journal, that hold them
     durable: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def settle(self) -> None:
+        """It is in the store, or never will be: the journal may forget it."""
+        for segment in self.segments:
+            segment.reported()
+        self.segments = []
 
     def follow(self, other: asyncio.Future[None]) -> None:
         """End with another entry that has taken this one's records over."""
@@ -51,8 +60,14 @@ class OutcomeQueue:
         capacity: int,
         on_drop: Callable[[int], None],
         on_durable: Callable[[Sequence[Outcome], Spend], None],
+        journal: Journal | None = None,
     ) -> None:
-        """`on_durable` hears of each group that has become durable, and what keys have spent then."""
+        """`on_durable` hears of each group that has become durable, and what keys have spent then.
+
+        `journal`: where outcomes survive this process meanwhile. It stays the caller's.
+        """
+        self._journal = journal
+        self._hurry = asyncio.Event()  # somebody waits for what is queued
         self._triton, self._capacity, self._on_drop, self._on_durable = triton, capacity, on_drop, on_durable
         self._refreshed: asyncio.Future[None] | None = None
         self._waiting: OrderedDict[str, _Entry] = OrderedDict()
@@ -72,13 +87,33 @@ class OutcomeQueue:
         """Queue a decision that the gateway made itself."""
         self._entry(decision.decision_id).decision = decision
 
-    def outcome(self, outcome: Outcome) -> None:
-        """Queue what became of a decision."""
-        self._entry(outcome.decision_id).outcome = outcome
+    def outcome(self, outcome: Outcome, decision: Decision | None = None) -> None:
+        """Queue what became of a decision; it is in the journal when this returns.
+
+        `decision`: the gateway's own, which may not have left yet.
+        """
+        segment = self._journal.append(decision, outcome) if self._journal else None
+        entry = self._entry(outcome.decision_id)
+        entry.outcome = outcome
+        if segment:
+            entry.segments.append(segment)
+
+    def adopt(self) -> Iterator[Outcome]:
+        """Queue what a process before this one has left in the journal. Called once, before anything else is queued."""
+        for segment, (decisions, outcomes) in self._journal.orphans() if self._journal else ():
+            for decision in decisions:
+                self.decision(decision)
+            for outcome in outcomes:
+                entry = self._entry(outcome.decision_id)
+                entry.outcome = outcome
+                entry.segments.append(segment)
+                yield outcome
 
     async def settled(self, decision_id: str, seconds: float) -> None:
         """Wait until all that was queued of a decision is durable or dropped, for `seconds` at most."""
         until = time.monotonic() + seconds
+        if self.waits(decision_id):
+            self._hurry.set()
         while entry := self._waiting.get(decision_id) or self._sending.get(decision_id):
             done, _ = await asyncio.wait([entry.durable], timeout=until - time.monotonic())
             if not done:
@@ -92,6 +127,7 @@ class OutcomeQueue:
         """Ask what keys have spent, by a group that may be empty; False if the store didn't answer within `seconds`."""
         if self._refreshed is None:
             self._refreshed = asyncio.get_running_loop().create_future()
+            self._hurry.set()
             self._wake.set()
         done, _ = await asyncio.wait([self._refreshed], timeout=seconds)
         return bool(done)
@@ -107,7 +143,8 @@ class OutcomeQueue:
                 while self._waiting:
                     await self._send_group()
         if self.depth:
-            _log.warning("stopped with %d outcomes unsent: Triton did not take them", self.depth)
+            kept = "the next start sends them" if self._journal and not self._journal.failure else "they are lost"
+            _log.warning("stopped with %d outcomes unsent, Triton did not take them: %s", self.depth, kept)
 
     def _entry(self, decision_id: str) -> _Entry:
         entry = self._waiting.get(decision_id)
@@ -122,12 +159,16 @@ class OutcomeQueue:
         dropped = list(entries)
         self._on_drop(len(dropped))
         for entry in dropped:
+            entry.settle()
             entry.durable.cancel()
 
     async def _run(self) -> None:
         pause = _PAUSE
         while True:
             await self._wake.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LINGER):
+                    await self._hurry.wait()
             while self._waiting or self._refreshed:
                 try:
                     await self._send_group()
@@ -140,6 +181,7 @@ class OutcomeQueue:
                     self._put_back()
                 await asyncio.sleep(pause)
                 pause = min(_MAX_PAUSE, pause * 2)
+            self._hurry.clear()
             self._wake.clear()
 
     async def _send_group(self) -> None:
@@ -178,6 +220,7 @@ class OutcomeQueue:
             _log.error("outcomes can't be sent: %s", type(error).__name__)
             return False
         for entry in entries:
+            entry.settle()
             if not entry.durable.done():
                 entry.durable.set_result(None)
         self._on_durable(outcomes, spend)
@@ -193,6 +236,8 @@ class OutcomeQueue:
             if newer is not None:
                 newer.decision = newer.decision or entry.decision
                 newer.outcome = newer.outcome or entry.outcome
+                newer.segments += entry.segments
+                entry.segments = []
                 newer.durable.add_done_callback(entry.follow)
             else:
                 self._waiting[key] = entry

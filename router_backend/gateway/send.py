@@ -44,7 +44,7 @@ async def send(
         return
     headers = decision_headers(request, plan, answer.progress.arm)
     if isinstance(answer, WholeAnswer):
-        await account.ended(answer.progress)
+        account.ended(answer.progress)
         body = await off_loop(len(answer.body), whole, answer, request)
         await exchange.respond(answer.progress.status, body, headers)
         return
@@ -54,7 +54,7 @@ async def send(
         async with asyncio.timeout(total + _GRACE):
             async for frames, last in pieces(answer, request):
                 if last:
-                    await account.ended(answer.progress)
+                    account.ended(answer.progress)
                 await exchange.chunk(frames, more=not last)
     except TimeoutError:
         raise ClientGone from None

@@ -14,6 +14,7 @@ from router_backend.gateway.accounting import Ledger
 from router_backend.gateway.completion import CompletionPipeline
 from router_backend.gateway.http.bodies import Bodies
 from router_backend.gateway.http.exchange import Handler
+from router_backend.gateway.journal import Journal
 from router_backend.gateway.keys.auth import Rates
 from router_backend.gateway.keys.budgets import Budgets
 from router_backend.gateway.memory import Decisions, Sessions
@@ -56,13 +57,16 @@ class GatewaySettings:
     config_path: Path | None = None  # read again by a reload, and when it changes; None: there is nothing to reload
     exposure: Exposure = THIS_MACHINE
     records_key: str = ""  # seals what Triton is told; empty: Triton has none either
+    journal: Path | None = None  # folder of outcomes that are not reported yet; None: they are lost with the process
 
 
 class Service:
     """Parts of one process; everything of it belongs to one event loop, which calls `open` and `aclose`."""
 
     def __init__(self, settings: GatewaySettings) -> None:
-        """Raises ValueError when an upstream's key, tokenizer or address is missing, or the extra that traces need."""
+        """Raises ValueError when an upstream's key, tokenizer or address is missing, or the extra that traces need, or the
+        journal can't be written.
+        """
         limits, endpoint = settings.config.gateway, settings.config.telemetry.otlp_endpoint
         self.settings = settings
         self.bodies = Bodies(limits.bodies_bytes)
@@ -77,8 +81,9 @@ class Service:
             self.budgets,
         )
         self.triton = TritonClient(settings.triton_url, settings.records_key)
+        self.journal = Journal(settings.journal, self.metrics.journal_failures.inc) if settings.journal else None
         self.outcomes = OutcomeQueue(
-            self.triton, limits.reports_kept, self.metrics.reports_lost.inc, self.budgets.settled
+            self.triton, limits.reports_kept, self.metrics.reports_lost.inc, self.budgets.settled, self.journal
         )
         self.traces = Traces(endpoint) if endpoint else NoTraces()
         self._sessions, self._decisions = Sessions(limits.sessions_kept), Decisions(limits.decisions_kept)
@@ -105,8 +110,8 @@ class Service:
             "/v1/decisions/*": {"GET": DecisionHandler(runtimes, self._decisions)},
             "/v1/feedback": {"POST": FeedbackHandler(runtimes, triton, self.outcomes, self._decisions, metrics)},
             "/health/live": {"GET": live},
-            "/health": {"GET": ReadyHandler(runtimes, triton, self.outcomes)},
-            "/health/ready": {"GET": ReadyHandler(runtimes, triton, self.outcomes)},
+            "/health": {"GET": ReadyHandler(runtimes, triton, self.outcomes, self.journal)},
+            "/health/ready": {"GET": ReadyHandler(runtimes, triton, self.outcomes, self.journal)},
             "/metrics": {"GET": MetricsHandler(metrics)},
             "/admin/reload": {"POST": ReloadHandler(runtimes)},
             "/admin/config": {"GET": ConfigHandler(runtimes)},
@@ -117,6 +122,8 @@ class Service:
     async def open(self) -> None:
         """Start what runs in the background."""
         self.runtimes.follow()
+        for outcome in self.outcomes.adopt():
+            self.budgets.spend(outcome)
         self.outcomes.start()
         self._background(self.metrics.sample_lag())
         if self.runtimes.current.keys.budgeted:
@@ -133,6 +140,8 @@ class Service:
         if self.processor:
             await self.processor.aclose(self.settings.config.gateway.drain_seconds)
         await self.outcomes.aclose()
+        if self.journal:
+            self.journal.close()
         await self.runtimes.aclose()
         await self.triton.aclose()
         await asyncio.to_thread(self.traces.close)

@@ -201,6 +201,7 @@ def _gateway(
                 str(settings.gateway_port),
             ),
             *("--triton-url", f"{settings.triton_host}:{settings.grpc_port}"),
+            *("--journal", str(settings.state_dir.resolve() / "journal")),
             *(("--allow-unauthenticated",) if settings.allow_unauthenticated else ()),
         ],
         environment=embedded.python_environment(environment),

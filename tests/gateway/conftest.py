@@ -82,6 +82,7 @@ async def serve() -> AsyncIterator[Serve]:
             arms: dict[str, dict[str, Any]] | None = None,
             config_path: Path | None = None,
             exposure: Exposure = THIS_MACHINE,
+            journal: Path | None = None,
             **sections: Any,
         ) -> Running:
             sections.setdefault("retries", {"backoff": 0.001, "max_backoff": 0.05})
@@ -98,7 +99,7 @@ async def serve() -> AsyncIterator[Serve]:
                 for at, (name, server) in enumerate(zip("abcd", servers, strict=False))
             ]
             url = triton.url if triton else "127.0.0.1:9"
-            app = create_app(GatewaySettings(router_config(models, **sections), url, config_path, exposure))
+            app = create_app(GatewaySettings(router_config(models, **sections), url, config_path, exposure, journal))
             server = build_server(app, "127.0.0.1", 0)
             task = asyncio.create_task(server.serve())
             while not server.started:

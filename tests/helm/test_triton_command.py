@@ -110,7 +110,12 @@ def test_the_rendered_command_line_serves_and_stops(example: Rendered, tmp_path:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem, indirect=True)
 def test_the_rendered_gateway_starts(example: Rendered, tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "gateway.log"
-    flags = [f"--port={port}", "--host=127.0.0.1", "--triton-url=127.0.0.1:9"]  # the last of a flag counts
+    flags = [
+        f"--port={port}",
+        "--host=127.0.0.1",
+        "--triton-url=127.0.0.1:9",
+        f"--journal={tmp_path}",
+    ]  # the last of a flag counts
     command = [sys.executable, "-m", "router_backend.gateway", *example.gateway, *flags]
     with _running(command, os.environ | example.environment, log) as process:
         _wait_until_ready(process, f"http://127.0.0.1:{port}/health/live", log)

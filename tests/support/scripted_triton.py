@@ -49,6 +49,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
     scores: list[tuple[str, float]] = field(default_factory=list)
     report_delay: float = 0.0
+    hold_reports: asyncio.Event | None = None  # set: reports go on
 
     async def start(self, port: int = 0) -> None:
         self._server = grpc.aio.server()
@@ -127,6 +128,8 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
             if self.refuse_records:
                 raise self.refuse_records
             await asyncio.sleep(self.report_delay)
+            if self.hold_reports:
+                await self.hold_reports.wait()
             records = orjson.loads(inputs["records"])
             self.decisions |= {record["decision_id"]: record for record in records["decisions"]}
             self.outcomes = {record["decision_id"]: record for record in records["outcomes"]} | self.outcomes

@@ -231,7 +231,7 @@ class Passage:
     async def _answer_ended(self) -> None:
         if self._observed and self._account:
             self._observed.end()
-            await self._account.ended(self._observed.progress)
+            self._account.ended(self._observed.progress)
             self._observed = None
 
     def _close(self) -> None:

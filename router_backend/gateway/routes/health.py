@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from router_backend.gateway.http.exchange import Exchange
+from router_backend.gateway.journal import Journal
 from router_backend.gateway.outcome_queue import OutcomeQueue
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.triton_client import TritonClient
@@ -19,11 +20,14 @@ _STATE_SECONDS = 0.5
 class ReadyHandler:
     """200 only when a routed request would succeed: `route` decides, and an upstream takes requests.
 
-    `state` says whether feedback and outcomes are stored now. Requests succeed without, so it doesn't decide.
+    `state` says whether feedback and outcomes are stored now, `journal` whether outcomes survive this process meanwhile
+    (null: none is kept). Requests succeed without, so neither decides.
     """
 
-    def __init__(self, runtimes: Runtimes, triton: TritonClient, outcomes: OutcomeQueue) -> None:
-        self._runtimes, self._triton, self._outcomes = runtimes, triton, outcomes
+    def __init__(
+        self, runtimes: Runtimes, triton: TritonClient, outcomes: OutcomeQueue, journal: Journal | None
+    ) -> None:
+        self._runtimes, self._triton, self._outcomes, self._journal = runtimes, triton, outcomes, journal
 
     async def __call__(self, exchange: Exchange) -> None:
         routing = await self._triton.decides()
@@ -33,6 +37,7 @@ class ReadyHandler:
             "status": "ready" if ready else "not ready",
             "route": routing,
             "state": await self._outcomes.refresh(_STATE_SECONDS),
+            "journal": (self._journal.failure or "written") if self._journal else None,
             "upstreams": upstreams,
         }
         await exchange.json(status, 200 if ready else 503, [] if ready else [(b"retry-after", b"1")])
