@@ -37,6 +37,10 @@ def decision(decision_id: str) -> Decision:
     return Decision(decision_id=decision_id, created=1.0, kind="named", model="a", reason="named")
 
 
+def files(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
 def left_in(folder: Path) -> list[str]:
     """The decisions whose outcomes an ended process has left; they stay there."""
     journal = Journal(folder)
@@ -148,7 +152,7 @@ async def test_what_is_reported_or_dropped_leaves_the_journal(tmp_path: Path) ->
     await queue.aclose()
     journal.close()
     assert receiver.outcomes == ["2", "3"]
-    assert not list(tmp_path.iterdir())
+    assert not files(tmp_path)
 
 
 async def test_an_answer_does_not_wait_for_its_record(
@@ -160,7 +164,7 @@ async def test_an_answer_does_not_wait_for_its_record(
     response = await gateway.chat()
     made = response.headers["x-router-decision-id"]
     assert not triton.outcomes
-    (file,) = tmp_path.iterdir()
+    (file,) = files(tmp_path)
     assert made.encode() in file.read_bytes()
     scored = asyncio.create_task(gateway.http.post("/v1/feedback", json={"decision_id": made, "score": 1}))
     release.set()
