@@ -162,9 +162,15 @@ EVENT_LOOP_LAG = Declared(
     "gateway",
     "llm_router_event_loop_lag_seconds",
     "histogram",
-    "How late the event loop woke up, sampled twice a second.",
+    "How late the event loop woke up, sampled twenty times a second.",
     (),
     _FAST,
+)
+EVENT_LOOP_STALL = Declared(
+    "gateway",
+    "llm_router_event_loop_longest_stall_seconds",
+    "gauge",
+    "The longest time that one piece of work held up all requests, in the last one to two minutes.",
 )
 REPORTS_WAITING = Declared(
     "gateway", "llm_router_reports_waiting", "gauge", "Outcomes not yet durable in the state store."

@@ -18,6 +18,7 @@ from router_backend.core.metrics import Declared
 from router_backend.core.records import Outcome
 from router_backend.forwarding.observer import Observer
 
+_MINUTE = 60.0
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -47,6 +48,8 @@ class Metrics:
         self.feedback = self._counter(declared.FEEDBACK_REQUESTS)
         self.reward = self._histogram(declared.FEEDBACK_REWARD)
         self.lag = self._histogram(declared.EVENT_LOOP_LAG)
+        self._stalls = [0.0, 0.0]  # the longest of this minute and of the one before
+        self._gauge(declared.EVENT_LOOP_STALL).set_function(lambda: max(self._stalls))
         self.reports_waiting = self._gauge(declared.REPORTS_WAITING)
         self.journal_failures = self._counter(declared.JOURNAL_FAILURES)
         self.reports_lost = self._counter(declared.REPORTS_LOST)
@@ -101,12 +104,18 @@ class Metrics:
         """The exposition format."""
         return generate_latest(self.registry)
 
-    async def sample_lag(self, every: float = 0.5) -> None:
-        """Measure the event loop's lag for as long as the task lives."""
+    async def sample_lag(self, every: float = 0.05) -> None:
+        """Measure the event loop's lag, and its longest stall to within `every`, for as long as the task lives."""
+        minute = time.monotonic() + _MINUTE
         while True:
             due = time.monotonic() + every
             await asyncio.sleep(every)
-            self.lag.observe(max(0.0, time.monotonic() - due))
+            now = time.monotonic()
+            lag = max(0.0, now - due)
+            self.lag.observe(lag)
+            if now >= minute:
+                self._stalls, minute = [0.0, self._stalls[0]], now + _MINUTE
+            self._stalls[0] = max(self._stalls[0], lag)
 
 
 class EngineMetrics(Observer):

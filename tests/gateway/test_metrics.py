@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from router_backend.core import metrics as declared
@@ -30,3 +33,21 @@ def test_breakers_and_waiting_reports_are_read_when_the_page_is() -> None:
     assert 'llm_router_upstream_state{model="small",state="closed"} 0.0' in page
     assert 'llm_router_upstream_state{model="small",state="open"} 1.0' in page
     assert "llm_router_reports_waiting 3.0" in page
+
+
+async def test_work_that_holds_up_the_loop_is_seen() -> None:
+    metrics = Metrics()
+    watching = asyncio.create_task(metrics.sample_lag(every=0.01))
+    await asyncio.sleep(0)
+    time.sleep(0.2)  # noqa: ASYNC251  # on purpose
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    (stall,) = [
+        sample.value
+        for family in text_string_to_metric_families(metrics.text().decode())
+        for sample in family.samples
+        if sample.name == "llm_router_event_loop_longest_stall_seconds"
+    ]
+    assert stall >= 0.15
