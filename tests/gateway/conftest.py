@@ -99,7 +99,9 @@ async def serve() -> AsyncIterator[Serve]:
                 for at, (name, server) in enumerate(zip("abcd", servers, strict=False))
             ]
             url = triton.url if triton else "127.0.0.1:9"
-            app = create_app(GatewaySettings(router_config(models, **sections), url, config_path, exposure, journal))
+            app = create_app(
+                GatewaySettings(router_config(models, **sections), url, config_path, exposure, journal=journal)
+            )
             server = build_server(app, "127.0.0.1", 0)
             task = asyncio.create_task(server.serve())
             while not server.started:
