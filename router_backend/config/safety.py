@@ -29,7 +29,7 @@ def check_safe(config: RouterConfig, exposure: Exposure, before: RouterConfig | 
     if not config.security.api_keys and not exposure.allow_unauthenticated:
         if not is_loopback(exposure.host):
             raise Mistake(
-                f"refusing to listen on {exposure.host} without API keys: add one to security.api_keys (llm-router keys new"
+                f"{exposure.host} is reachable from outside and no API keys are configured: add one to security.api_keys (llm-router keys new"
                 " NAME), listen on 127.0.0.1, or pass --allow-unauthenticated if something in front checks who calls",
                 *("security", "api_keys"),
             )

@@ -28,6 +28,7 @@ from router_backend.core.errors import (
     Verdict,
 )
 from router_backend.core.jsonio import dump
+from router_backend.core.records import Usage
 from router_backend.forwarding.answers import Answer, StreamedAnswer, WholeAnswer
 from router_backend.forwarding.failure import Failure, ForwardError, no_answer, timed_out
 from router_backend.forwarding.guards.breaker import CircuitBreaker
@@ -195,7 +196,9 @@ class Engine:
         if request.native and request.native.refusal and not native:
             raise Failure(UNSUPPORTED, request.native.refusal)
         streamed = request.endpoint != "embeddings" and bool(request.body.get("stream"))
-        progress = Progress(arm=name, started=started, attempts=attempt, fallbacks=tuple(trail))
+        progress = Progress(
+            arm=name, started=started, attempts=attempt, fallbacks=tuple(trail), discarded=request.spent
+        )
         left = max(0.0, started + timeouts.total - time.monotonic())
         inside = spare and not streamed and self._streams_inside(arm, request)
         limit = "first_token" if (streamed or inside) and timeouts.first_token < left else "total"
@@ -241,9 +244,11 @@ class Engine:
         except TimeoutError as error:
             failure = timed_out(limit, getattr(timeouts, limit), name)
             timing.drop(late=True)
+            _keep_cost(live, request)
             self._failed(slot, lease, timing, failure)
             raise failure from error
         except Failure as failure:
+            _keep_cost(live, request)
             self._failed(slot, lease, timing, failure)
             raise
         except BaseException:
@@ -328,6 +333,14 @@ class Engine:
             await arm.upstream.aclose()
         if self._session:
             await self._session.close()
+
+
+def _keep_cost(live: LiveStream | None, request: ForwardRequest) -> None:
+    """What an arm had written before it failed is paid for, though another one answers."""
+    if live:
+        live.estimate()
+        if live.progress.usage != Usage():
+            request.discarded.append(live.progress)
 
 
 def _refused(failure: Failure) -> bool:

@@ -31,4 +31,4 @@ class Progress:
     attempts: int = 1
     fallbacks: tuple[Attempt, ...] = ()  # arms that were asked before `arm`
     error: Cause | None = None  # of a failure after the first byte
-    discarded: tuple[Expense, ...] = ()  # a cascade's other answers and its judge's; they cost, too
+    discarded: tuple[Expense, ...] = ()  # see `ForwardRequest.discarded`; they cost, too

@@ -38,7 +38,9 @@ class ForwardRequest:
     client: str = ""  # the key's name, or the client's address; never a text of the request
     request_id: str = ""
     trace: TraceContext = field(default_factory=dict)  # of the caller, for the upstream
-    discarded: list[Progress] = field(default_factory=list)  # a cascade fills it: its answers and its judge's, so far
+    discarded: list[Progress] = field(
+        default_factory=list
+    )  # so far: what failed in its middle, a cascade's answers and its judge's
     left: list[Progress] = field(default_factory=list)  # the call that was running when the client left
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import OrderedDict
@@ -138,10 +137,14 @@ class OutcomeQueue:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         self._put_back()  # written twice, should the cancelled call have come through: the store knows each id once
-        with contextlib.suppress(TritonError, TimeoutError):
+        try:
             async with asyncio.timeout(seconds):
                 while self._waiting:
                     await self._send_group()
+        except (TritonError, TimeoutError):
+            pass
+        except Exception as error:  # whatever it is: the gateway stops all the same
+            _log.error("sending the last outcomes failed with %s", type(error).__name__)
         if self.depth:
             kept = "the next start sends them" if self._journal and not self._journal.failure else "they are lost"
             _log.warning("stopped with %d outcomes unsent, Triton did not take them: %s", self.depth, kept)

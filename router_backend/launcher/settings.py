@@ -8,6 +8,8 @@ from pathlib import Path
 
 from router_backend.classifier.artifact import newest_artifact
 from router_backend.config import RouterConfig, load_config
+from router_backend.config.base import Mistake
+from router_backend.config.safety import Exposure, check_safe
 from router_backend.contract import ContractError
 from router_backend.core.addresses import is_loopback
 from router_backend.launcher.ports import claim
@@ -45,11 +47,10 @@ def check(settings: UpSettings) -> tuple[UpSettings, RouterConfig]:
         NotStarted, ConfigError, PortTaken, EmbeddedTritonMissing, LocalModelMissing: each says what to do.
     """
     config = load_config(settings.config)
-    if not is_loopback(settings.host) and not config.security.api_keys and not settings.allow_unauthenticated:
-        raise NotStarted(
-            f"--host {settings.host} is reachable from outside and no API keys are configured: make one with"
-            " `llm-router keys new NAME` and put it under security.api_keys, or pass --allow-unauthenticated"
-        )
+    try:
+        check_safe(config, Exposure(settings.host, settings.allow_unauthenticated))
+    except Mistake as mistake:
+        raise NotStarted(str(mistake)) from mistake
     if not is_loopback(settings.triton_host) and not settings.allow_unauthenticated:
         raise NotStarted(
             f"--triton-host {settings.triton_host} is reachable from outside and Triton's inference endpoints know no"

@@ -21,7 +21,9 @@ async def upstream(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rng: random.Random, names: list[str]
 ) -> None:
     """One request, one behaviour."""
-    with contextlib.suppress(Exception):  # the gateway closes the connection, as it should
+    with contextlib.suppress(
+        Exception, asyncio.CancelledError
+    ):  # the gateway closes the connection, or the attack ends
         head = await reader.readuntil(b"\r\n\r\n")
         length = next((line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), b":0")
         await reader.readexactly(int(length.split(b":")[1]))

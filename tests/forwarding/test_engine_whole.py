@@ -12,6 +12,7 @@ import pytest
 from router_backend.core.records import Usage
 from router_backend.forwarding.engine import Engine, build_engine
 from router_backend.forwarding.failure import ForwardError
+from router_backend.forwarding.progress import Expense
 from tests.support.arms import model, router_config
 from tests.support.asking import answer_text, ask, labels, payloads, text_of
 from tests.support.openai_schema import CHAT, check_body
@@ -181,3 +182,25 @@ async def test_a_whole_answer_in_place_of_a_stream_is_not_paid_twice(
     text = text_of(await payloads(answer)) if stream else await answer_text(answer)
     assert (text, answer.progress.usage) == ("Hi", Usage(prompt=1, completion=2))
     assert (len(upstream.requests), len(second.requests)) == (1, 0)
+
+
+@pytest.mark.parametrize("end", [{"cut_after": 3}, {"hang_after": 3}])
+async def test_what_a_failed_arm_had_written_is_paid_for(
+    engine_for: EngineFor, upstream: ScriptedUpstream, second: ScriptedUpstream, end: dict[str, int]
+) -> None:
+    upstream.script(Script(text=["four" * 10] * 5, **end))  # type: ignore[arg-type]
+    engine = engine_for(upstream, second, timeouts={"idle": 0.2}, retries={"attempts": 1})
+    answer = await engine.forward(ask("a", "b"))
+    assert answer.progress.arm == "b"
+    assert answer.progress.discarded == (Expense("a", Usage(completion=20)),)  # the role, and two chunks of ten tokens
+
+
+async def test_what_was_written_is_paid_for_though_nobody_answered(
+    engine_for: EngineFor, upstream: ScriptedUpstream, second: ScriptedUpstream
+) -> None:
+    for server in (upstream, second):
+        server.script(Script(text=["four" * 10] * 5, cut_after=3) if server is upstream else Script(status=500))
+    request = ask("a", "b")
+    with pytest.raises(ForwardError):
+        await engine_for(upstream, second, retries={"attempts": 1}).forward(request)
+    assert request.spent == (Expense("a", Usage(completion=20)),)

@@ -68,3 +68,13 @@ async def test_a_failure_after_the_call_does_not_end_the_sender() -> None:
         await emptied(queue)
     assert receiver.outcomes.keys() == {"1", "2", "3"}
     await queue.aclose()
+
+
+@pytest.mark.parametrize("error", [ConnectionError("gone"), RuntimeError("the loop is closed"), KeyError("x")])
+async def test_an_error_while_it_stops_does_not_keep_the_gateway_from_stopping(error: Exception) -> None:
+    def on_durable(*_: Any) -> None:
+        raise error
+
+    queue = OutcomeQueue(cast(TritonClient, Receiver()), 100, lambda _: None, on_durable)
+    queue.outcome(outcome("1"))
+    await queue.aclose()

@@ -25,6 +25,7 @@ from router_backend.forwarding.failure import (
 )
 from router_backend.forwarding.stream.sse import DONE, EventTooLarge, SSEParser
 from router_backend.forwarding.stream.whole import as_chunk
+from router_backend.forwarding.upstreams.connector import TolerantConnector
 from router_backend.forwarding.upstreams.proxies import proxy_for
 from router_backend.forwarding.upstreams.upstream import Call
 
@@ -45,7 +46,7 @@ MAX_RETRY_AFTER = 24 * 3600.0
 def new_session(connect: float) -> aiohttp.ClientSession:
     """One session for all OpenAI upstreams of an engine. Connections are limited by arm, not here."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
+        connector=TolerantConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
         timeout=aiohttp.ClientTimeout(total=None, connect=connect),  # of the name, too: `sock_connect` begins after it
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=MAX_HEADER_BYTES,

@@ -71,6 +71,28 @@ async def test_odd_answers_are_answers(odd: dict[str, Any], stream: bool) -> Non
         await engine.aclose()
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("connection", [b"close", b"keep-alive"])
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(
+    "rest", [b"\n", b"x", b"\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", b"\0" * 9000]
+)
+async def test_bytes_after_a_complete_body_cost_no_answer(
+    rest: bytes, chunked: bool, connection: bytes, stream: bool
+) -> None:
+    body = b"data: " + CHUNK + b"\n\ndata: [DONE]\n\n" if stream else WHOLE
+    kind = b"text/event-stream" if stream else b"application/json"
+    framing = b"transfer-encoding: chunked" if chunked else b"content-length: %d" % len(body)
+    framed = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if chunked else body
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\nconnection: %s\r\n%s\r\n\r\n" % (kind, connection, framing)
+    async with raw_server(lambda path, count: head + framed + rest) as (url, paths):
+        engine = build_engine(router_config([model("a", url)]))
+        for count in (1, 2):
+            assert await answer_text(await engine.forward(ask("a", stream=stream))) == "Hi"
+            assert len(paths) == count  # nothing is paid twice
+        await engine.aclose()
+
+
 @pytest.mark.parametrize("status", [b"307 Temporary Redirect", b"308 Permanent Redirect"])
 async def test_redirects_within_the_server_are_followed(status: bytes) -> None:
     moved = b"HTTP/1.1 %s\r\nlocation: /v2/chat\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % status
