@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 _BYTES_PER_TOKEN = 4
 MAX_HELD_BYTES = 1024 * 1024
 """Events without content that are held back before the first content; beyond, the stream begins."""
-EVENTS_PER_TURN = 128
+EVENTS_PER_TURN = 32
 """Events that are read in one turn of the loop."""
 MAX_WHOLE_BYTES = 256 * 1024 * 1024
 """Events of an answer that is put together here."""

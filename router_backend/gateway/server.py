@@ -13,6 +13,7 @@ import uvicorn
 import uvloop
 
 from router_backend.gateway.app import App, create_app
+from router_backend.gateway.heap import return_free_memory
 from router_backend.gateway.http.connection import HeadLimits, limited_protocol
 from router_backend.gateway.http.connections import Connections, connection_limit
 from router_backend.gateway.service import GatewaySettings
@@ -68,7 +69,9 @@ def run(settings: GatewaySettings, port: int) -> None:
 
     async def serve() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.service.runtimes.reload_or_log)
+        trimming = asyncio.create_task(return_free_memory())
         await server.serve()
+        trimming.cancel()
 
     uvloop.run(serve())
 

@@ -7,7 +7,7 @@ MAX_EVENT_BYTES = 16 * 1024 * 1024
 
 
 class EventTooLarge(ValueError):
-    """An event grew beyond `MAX_EVENT_BYTES` without an end."""
+    """More than `MAX_EVENT_BYTES` without an event: one without an end, or comments and empty lines for ever."""
 
 
 class SSEParser:
@@ -16,7 +16,7 @@ class SSEParser:
     __slots__ = ("_data", "_rest", "_size", "_skip_lf", "_started")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []  # pieces of a line without its end
         self._data: list[bytes] = []
         self._size = 0
         self._skip_lf = False
@@ -34,25 +34,33 @@ class SSEParser:
                 data = data[1:]
         if not data:
             return []
-        if self._rest:
-            data = self._rest + data
-        self._skip_lf = data[-1] == 0x0D
-        lines = data.splitlines()
-        self._rest = b"" if data[-1] in (0x0A, 0x0D) else lines.pop()
-        if len(self._rest) + self._size > MAX_EVENT_BYTES:
-            raise EventTooLarge(f"an event of more than {MAX_EVENT_BYTES} bytes")
+        self._size += len(data)
         events: list[bytes] = []
-        for line in lines:
-            self._line(line, events)
+        if b"\n" not in data and b"\r" not in data:
+            self._rest.append(data)
+        else:
+            if self._rest:
+                data = b"".join((*self._rest, data))
+                self._rest.clear()
+            self._skip_lf = data[-1] == 0x0D
+            lines = data.splitlines()
+            if data[-1] not in (0x0A, 0x0D):
+                self._rest.append(lines.pop())
+            for line in lines:
+                self._line(line, events)
+        if events:
+            self._size = 0
+        elif self._size > MAX_EVENT_BYTES:
+            raise EventTooLarge(f"more than {MAX_EVENT_BYTES} bytes without an event")
         return events
 
     def flush(self) -> list[bytes]:
         """At the end of the stream: an event that only lacks its empty line, which some servers leave out."""
         events: list[bytes] = []
         if self._rest:
-            self._line(self._rest, events)
+            self._line(b"".join(self._rest), events)
+            self._rest.clear()
         self._line(b"", events)
-        self._rest = b""
         return events
 
     def _line(self, line: bytes, events: list[bytes]) -> None:
@@ -63,18 +71,13 @@ class SSEParser:
             if self._data:
                 event = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
                 self._data.clear()
-                self._size = 0
                 if event:
                     events.append(event)
         elif line.startswith(b"data:"):
             value = line[6:] if line[5:6] == b" " else line[5:]
             self._data.append(value)
-            self._size += len(line)  # an empty line of data takes memory, too
-            if self._size > MAX_EVENT_BYTES:
-                raise EventTooLarge(f"an event of more than {MAX_EVENT_BYTES} bytes")
         elif line == b"data":
             self._data.append(b"")
-            self._size += len(line)
 
 
 def frame(payloads: list[bytes]) -> bytes:

@@ -35,8 +35,12 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_HEADER_BYTES = 64 * 1024
 """Of a header: content security policies and cookies of proxies have tens of kilobytes."""
 MAX_REDIRECTS = 3
+READ_BYTES = 64 * 1024
+"""Of a body that are read at once: lines of one byte take fifty times as much in memory, and others wait meanwhile."""
 _STREAMS = frozenset({"text/event-stream", "text/plain", "application/octet-stream"})
 """Types of streams: some servers give plain text, or none, which aiohttp reads as the last one (RFC 2616, section 7.2.1)."""
+LINGER_BYTES = 64 * 1024
+"""More than that after an answer's end is no end."""
 LINGER_SECONDS = 1.0
 """How long an answered request's connection may take to end, to be used again."""
 _ANTHROPIC_VERSION = "2023-06-01"
@@ -191,7 +195,7 @@ class HTTPReply:
 
     async def _read(self) -> bytes:
         try:
-            return await self._response.content.readany()
+            return await self._response.content.read(READ_BYTES)
         except (aiohttp.ClientError, OSError) as error:
             raise cut(self._arm) from error
 
@@ -210,8 +214,9 @@ class HTTPReply:
     async def _linger(self) -> None:
         try:
             async with asyncio.timeout(LINGER_SECONDS):
-                while await self._response.content.readany():
-                    pass
+                size = 0
+                while size <= LINGER_BYTES and (part := await self._response.content.readany()):
+                    size += len(part)
         except (aiohttp.ClientError, OSError):  # TimeoutError is an OSError
             pass
         finally:
