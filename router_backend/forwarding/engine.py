@@ -49,6 +49,10 @@ from router_backend.forwarding.upstreams.secrets import key_reader
 from router_backend.forwarding.upstreams.tensorrtllm import TensorRTLLMServer
 from router_backend.forwarding.upstreams.upstream import Call, Upstream
 
+ATTEMPT_SHARE = 2 / 3
+"""Of the time left, for a whole answer that comes slowly while another arm could still give one: content that never ends
+must not take all of `timeouts.total`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arm:
@@ -133,6 +137,8 @@ class Engine:
         window = 0  # an arm must have a larger one, after a prompt that was too long
         for place, name in enumerate(request.arms):
             arm = self._known(name)
+            if trail and time.monotonic() - started >= self.config.timeouts.total:
+                break  # the arm that took the time is told, not one that was never asked
             spare = calls > 1 and place + 1 < len(request.arms) and not request.named
             if calls == 0:
                 break
@@ -234,7 +240,8 @@ class Engine:
                 if not inside:
                     return self._whole(lease, await lease.reply.body(), request, native)
                 builder = NativeWhole(progress.arm) if native else WholeBuilder()
-                live = LiveStream(lease, NativeReader(progress) if native else ChunkReader(progress, True), timeouts)
+                chunks = NativeReader(progress) if native else ChunkReader(progress, True)
+                live = LiveStream(lease, chunks, timeouts, ATTEMPT_SHARE)
                 await live.first_of_whole(builder)
             await live.rest_of_whole(builder)
             answer = self._whole(lease, dump(builder.body()), request, native)

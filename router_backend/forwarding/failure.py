@@ -78,9 +78,10 @@ def no_answer(attempts: Sequence[Attempt]) -> ForwardError:
     return ForwardError(replace(error, retry_after=wait if error.status in (429, 503) else None), attempts)
 
 
-def timed_out(limit: str, seconds: float, arm: str) -> Failure:
-    """A time limit ran out."""
-    message = f"{arm} exceeded the {limit} limit of {seconds:g} s (timeouts.{limit})"
+def timed_out(limit: str, seconds: float, arm: str, part: float | None = None) -> Failure:
+    """A time limit ran out. `part`: of it, in seconds, where the rest is another arm's."""
+    whose = f"its part ({part:.3g} s) of the" if part is not None else "the"
+    message = f"{arm} exceeded {whose} {limit} limit of {seconds:g} s (timeouts.{limit})"
     return Failure(errors.timeout(limit), OpenAIError(message, 504, "timeout_error"))
 
 

@@ -30,12 +30,17 @@ MAX_WHOLE_BYTES = 256 * 1024 * 1024
 class LiveStream:
     """Reads one reply's chunks. `ended`: there are no more, well or by a failure."""
 
-    def __init__(self, lease: Lease, reader: ChunkReader | NativeReader, timeouts: Timeouts) -> None:
+    def __init__(
+        self, lease: Lease, reader: ChunkReader | NativeReader, timeouts: Timeouts, share: float = 1.0
+    ) -> None:
+        """`share`: part of the time left of `timeouts.total` that it may take; the rest is another arm's."""
         self.progress = lease.progress
         self.ended = False
         self._lease, self._reader, self._timeouts = lease, reader, timeouts
         loop_now = asyncio.get_running_loop().time()
-        self._total = loop_now + timeouts.total - (time.monotonic() - self.progress.started)
+        left = timeouts.total - (time.monotonic() - self.progress.started)
+        self._part = left * share if share < 1 else None
+        self._total = loop_now + left * share
         self._failure: Failure | None = None
 
     async def begin(self) -> list[bytes]:
@@ -110,7 +115,8 @@ class LiveStream:
                 return await self._read()
         except TimeoutError as error:
             limit = "idle" if idle_ends < self._total else "total"
-            raise timed_out(limit, getattr(self._timeouts, limit), self.progress.arm) from error
+            part = self._part if limit == "total" else None
+            raise timed_out(limit, getattr(self._timeouts, limit), self.progress.arm, part) from error
 
     def leave(self) -> bool:
         """The client left: the upstream call is cancelled. Returns whether it was still running."""

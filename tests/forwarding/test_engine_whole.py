@@ -43,6 +43,29 @@ async def test_a_silent_arm_costs_a_whole_answer_one_attempts_time(
     await upstream.wait_cancelled()
 
 
+async def test_content_that_never_ends_leaves_time_for_another_arm(
+    engine_for: EngineFor, upstream: ScriptedUpstream, second: ScriptedUpstream
+) -> None:
+    upstream.script(Script(text="x" * 5000, delay=0.01))
+    answer = await engine_for(upstream, second, timeouts={"first_token": 60, "idle": 60, "total": 6}).forward(
+        ask("a", "b")
+    )
+    assert await answer_text(answer) == "Hello, world"
+    assert labels(answer.progress.fallbacks) == ("a:timeout_total",)
+    await upstream.wait_cancelled()
+
+
+async def test_each_arm_is_told_which_time_it_took(
+    engine_for: EngineFor, upstream: ScriptedUpstream, second: ScriptedUpstream
+) -> None:
+    upstream.script(Script(text="x" * 5000, delay=0.01))
+    second.script(Script(latency=FOREVER))
+    with pytest.raises(ForwardError) as failed:
+        await engine_for(upstream, second, timeouts={"first_token": 60, "idle": 60, "total": 6}).forward(ask("a", "b"))
+    assert labels(failed.value.fallbacks) == ("a:timeout_total", "b:timeout_total")
+    assert "a exceeded its part (" in str(failed.value.fallbacks[0].error)
+
+
 async def test_each_failure_names_its_own_arm(
     engine_for: EngineFor, upstream: ScriptedUpstream, second: ScriptedUpstream
 ) -> None:
