@@ -15,8 +15,7 @@ from router_backend.routing.view import View
 def time_cost(view: View, hints: RoutingHints, task: str) -> NDArray[np.float64] | None:
     """USD [arms] that the time until the whole answer is worth; None where time has no price or nothing was measured."""
     price = view.config.latency.usd_per_second
-    paces = _paces(view.config, hints)
-    if not price or paces is None:
+    if not price or (paces := _paces(view.config, hints)) is None:
         return None
     tokens = view.costs.answer_tokens(task, hints.max_tokens)
     return price * (paces[:, 0] + tokens * paces[:, 1])
@@ -24,8 +23,8 @@ def time_cost(view: View, hints: RoutingHints, task: str) -> NDArray[np.float64]
 
 def in_time(config: RouterConfig, query: Query, hints: RoutingHints) -> Query:
     """Without arms whose first token is expected too late; the fastest one stays."""
-    limit, paces = config.latency.slo_ttft_ms, _paces(config, hints)
-    if limit is None or paces is None or len(query.candidates) == 1:
+    limit = config.latency.slo_ttft_ms
+    if limit is None or len(query.candidates) == 1 or (paces := _paces(config, hints)) is None:
         return query
     first = paces[list(query.candidates), 0].tolist()
     return query.among(within(query.candidates, first, [limit / 1000] * len(first)))

@@ -220,6 +220,7 @@ async def test_text_completions_are_routed_like_chats(
     headers = response.headers
     assert (headers["x-router-model"], headers["x-router-task"]) == ("b", "open_qa")
     assert headers["x-router-reason"] == "policy:linucb"
+    await gateway.app.outcomes.settled(headers["x-router-decision-id"], 30)
     assert triton.outcomes[headers["x-router-decision-id"]]["served"] == "b"
     await gateway.chat(model="a", user="u1")
     again = await gateway.http.post("/v1/completions", json=body)
