@@ -207,11 +207,12 @@ class Engine:
         )
         left = max(0.0, started + timeouts.total - time.monotonic())
         inside = spare and not streamed and self._streams_inside(arm, request)
+        part = left * ATTEMPT_SHARE if spare and not streamed else left
         limit = "first_token" if (streamed or inside) and timeouts.first_token < left else "total"
         slot = lease = live = None
         timing = arm.pace.begin()
         try:
-            async with asyncio.timeout(min(left, timeouts.first_token) if streamed or inside else left) as clock:
+            async with asyncio.timeout(min(left, timeouts.first_token) if streamed or inside else part) as clock:
                 slot = await self._admit(arm, request)
                 permit = arm.breaker.enter(request.caller)
                 if permit is None:
@@ -228,9 +229,8 @@ class Engine:
                     inside = False  # once again without what we added
                     if not streamed:
                         limit = "total"
-                        clock.reschedule(
-                            asyncio.get_running_loop().time() + started + timeouts.total - time.monotonic()
-                        )
+                        now = asyncio.get_running_loop().time()
+                        clock.reschedule(now + started + timeouts.total - left + part - time.monotonic())
                     call = self._call(arm, request, native, streamed, False, False)
                     lease.reply = await arm.upstream.start(call)
                 if streamed:
@@ -249,7 +249,8 @@ class Engine:
                 self._uncounted.add(name)
             return answer
         except TimeoutError as error:
-            failure = timed_out(limit, getattr(timeouts, limit), name)
+            took = part if limit == "total" and part < left else None
+            failure = timed_out(limit, getattr(timeouts, limit), name, took)
             timing.drop(late=True)
             _keep_cost(live, request)
             self._failed(slot, lease, timing, failure)

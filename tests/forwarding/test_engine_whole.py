@@ -55,6 +55,16 @@ async def test_content_that_never_ends_leaves_time_for_another_arm(
     await upstream.wait_cancelled()
 
 
+async def test_an_arm_that_can_only_answer_whole_leaves_time_for_another(
+    engine_for: EngineFor, upstream: ScriptedUpstream, second: ScriptedUpstream
+) -> None:
+    upstream.script(Script(latency=FOREVER))
+    engine = engine_for(upstream, second, timeouts={"first_token": 60, "idle": 60, "total": 6})
+    answer = await engine.forward(ask("a", "b", best_of=2))
+    assert await answer_text(answer) == "Hello, world"
+    assert labels(answer.progress.fallbacks) == ("a:timeout_total",)
+
+
 async def test_each_arm_is_told_which_time_it_took(
     engine_for: EngineFor, upstream: ScriptedUpstream, second: ScriptedUpstream
 ) -> None:
