@@ -154,6 +154,7 @@ class Answering:
                 ready.put_nowait(None)
 
         reader = asyncio.create_task(read())
+        counted = answer.progress.usage
         try:
             ended = False
             while not ended:
@@ -163,8 +164,13 @@ class Answering:
                 ended = group[-1] is None
                 chunks = [chunk for chunk in group if chunk is not None]
                 if chunks:
+                    counted = answer.progress.usage
                     _send(sender, decision, answer.progress, chunks)
-            return await reader
+            broken = await reader
+            if not broken and counted != answer.progress.usage:
+                # An upstream counts behind its last chunk, in one that only those get who asked for it.
+                _send(sender, decision, answer.progress, [])
+            return broken
         finally:
             reader.cancel()
             await answer.aclose()

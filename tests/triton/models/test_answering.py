@@ -55,6 +55,17 @@ async def test_an_answer_comes_with_its_text_and_its_tokens(answering: Any, stre
     assert sender.responses[-1].values("num_output_tokens") == [3]
 
 
+async def test_tokens_counted_behind_the_last_chunk_come_with_a_response_of_their_own(
+    answering: Any, upstream: ScriptedUpstream
+) -> None:
+    upstream.script(Script(delay=0.05))  # each chunk is read alone, the one that counts, too
+    sender = await ask(answering, stream=True)
+    assert sender.final
+    assert sender.responses[-1].values("num_output_tokens") == [3]
+    assert "".join(response.values("text_output")[0] for response in sender.responses) == "Hello, world"
+    assert [end for response in sender.responses for end in response.values("finish_reason") if end] == ["stop"]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_lone_surrogates_go_through(answering: Any, upstream: ScriptedUpstream, stream: bool) -> None:
     """Half of a pair is no JSON, but servers that cut a text between tokens send it."""
