@@ -71,6 +71,52 @@ async def test_requests_behind_an_upgrade_are_answered_in_order(serve: Serve, up
     writer.close()
 
 
+GOOD = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CHAT = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        CHAT + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        CHAT + b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"a":zz\r\n',
+        CHAT + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n",
+        CHAT + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 17 + b"\r\n",
+        CHAT + b"Content-Length: nine\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+    ],
+    ids=["size", "second size", "negative", "overflow", "length", "TLS"],
+)
+@pytest.mark.parametrize("before", [0, 2])
+async def test_what_is_no_http_gets_a_400_after_the_answers_to_what_came_before(
+    serve: Serve, upstream: ScriptedUpstream, bad: bytes, before: int
+) -> None:
+    gateway = await serve(upstream)
+    reader, writer = await opened(gateway)
+    writer.write(GOOD * before + bad + GOOD)
+    for _ in range(before):
+        assert (await response(reader))[0] == 200
+    status, headers, body = await response(reader)
+    assert status == 400
+    assert headers[b"connection"] == b"close"
+    assert json.loads(body)["error"]["code"] == "invalid_http"
+    assert not await reader.read()
+    assert not upstream.requests
+    writer.close()
+
+
+async def test_a_bad_end_of_a_body_that_has_its_answer_is_not_answered_twice(
+    serve: Serve, upstream: ScriptedUpstream
+) -> None:
+    gateway = await serve(upstream)
+    reader, writer = await opened(gateway)
+    writer.write(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+    assert (await response(reader))[0] == 404
+    writer.write(b"zz\r\n")
+    assert not await reader.read()
+    writer.close()
+
+
 async def test_connect_is_refused(serve: Serve, upstream: ScriptedUpstream) -> None:
     gateway = await serve(upstream)
     reader, writer = await opened(gateway)

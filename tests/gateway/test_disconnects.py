@@ -10,11 +10,13 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 from router_backend.forwarding.stream.chunks import ChunkReader
 from tests.gateway.conftest import Running, Serve
+from tests.gateway.test_process import GatewayProcess
 from tests.gateway.test_streaming import outcome, stream
 from tests.support.arms import model
 from tests.support.scripted_triton import ScriptedTriton
@@ -25,16 +27,16 @@ on_all_surfaces = pytest.mark.parametrize("path", SURFACES)
 
 
 async def connect(
-    gateway: Running, path: str = SURFACES[0], **fields: Any
+    gateway: Running | GatewayProcess, path: str = SURFACES[0], requests: int = 1, **fields: Any
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A bare socket on which a request has been sent: it can be closed at any moment."""
+    """A bare socket on which the same request has been sent so many times: it can be closed at any moment."""
     asked = {"model": "a", "messages": [{"role": "user", "content": "hi"}], **fields}
     if path == "/v1/responses":
         asked["input"] = asked.pop("messages")
     body = json.dumps(asked).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
-    writer.write(head.encode() + body)
+    writer.write((head.encode() + body) * requests)
     return reader, writer
 
 
@@ -95,6 +97,54 @@ async def test_leaving_while_routing_calls_no_upstream(
     writer.close()
     await asyncio.sleep(0.5)
     assert not upstream.requests
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_leaving_with_further_requests_behind_cancels_the_upstream(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, streams: bool
+) -> None:
+    upstream.script(Script(text=["a"] * 10, hang_after=4) if streams else Script(latency=math.inf))
+    gateway = await serve(upstream, triton=triton)
+    reader, writer = await connect(gateway, stream=streams, requests=3)
+    if streams:
+        await reader.readuntil(b"data: ")
+    else:
+        await upstream.wait_running()
+    writer.close()
+    await upstream.wait_cancelled()
+    assert (await outcome(triton))["status"] == 499
+    assert len(upstream.requests) == 1
+
+
+async def test_a_client_that_goes_while_it_is_written_to_leaves_no_trace(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    upstream.script(Script(text=["x" * 100_000] * 300), Script(text=["x"] * 10_000, delay=0.0005), Script())
+    gateway = GatewayProcess(tmp_path, upstream)
+    gateway.write("a", gateway={"write_seconds": 0.3, "access_log": True})
+    process = await gateway.start()
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", trust_env=False) as http:
+            await gateway.until_live(http)
+            for leaves in (False, True):  # it is cut off, or goes
+                reader, writer = await connect(gateway, stream=True, requests=3)
+                writer.transport.pause_reading()  # type: ignore[attr-defined]
+                await upstream.wait_running()
+                if leaves:
+                    writer.transport.resume_reading()  # type: ignore[attr-defined]
+                    await reader.readuntil(b"data: ")
+                    writer.transport.abort()
+                await upstream.wait_running(0, within=20)
+                writer.close()
+            assert (await http.get("/health/live")).status_code == 200
+        process.terminate()
+        _, log = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+    assert b"Traceback" not in log, log.decode()
+    assert b"internal_error" not in log, log.decode()
 
 
 async def test_cancellation_does_not_count_as_a_failure_of_the_upstream(

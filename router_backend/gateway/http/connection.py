@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from router_backend.core.errors import OpenAIError
 from router_backend.core.ids import new_decision_id
@@ -32,12 +33,14 @@ def limited_protocol(limits: HeadLimits, connections: Connections) -> type[HttpT
 
     class LimitedProtocol(HttpToolsProtocol):
         _size = 0
-        _refused = False
+        _in_body = False  # of the request that is being read
+        _refusal: OpenAIError | None = None  # of what came last; nothing is read any more
         _timer: asyncio.TimerHandle | None = None
         _stall: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            self._unanswered: deque[RequestResponseCycle] = deque()  # requests, the oldest is being answered
             if not connections.opened(self):
                 self._refuse(_busy())
                 return
@@ -48,6 +51,11 @@ def limited_protocol(limits: HeadLimits, connections: Connections) -> type[HttpT
             self._stop_timer()
             self._stop_stall()
             super().connection_lost(exc)
+            # uvicorn tells only the newest request. Those before it would be answered on, into a closed transport.
+            for cycle in self._unanswered:
+                _leave(cycle)
+            self._unanswered.clear()
+            self.pipeline.clear()
 
         @property
         def unread(self) -> int:
@@ -76,20 +84,27 @@ def limited_protocol(limits: HeadLimits, connections: Connections) -> type[HttpT
             self._stop_timer()
             connections.works(self)
             super().on_headers_complete()
+            self._in_body = True
+            self._unanswered.append(self.cycle)
             if self.scope["http_version"] == "1.0":
                 _unchunked(self.cycle)
 
         def on_message_complete(self) -> None:
             if not self.parser.should_upgrade():
+                self._in_body = False
                 super().on_message_complete()
 
         def on_response_complete(self) -> None:
+            if self._unanswered:
+                self._unanswered.popleft()
             super().on_response_complete()
+            if self._refusal and not self._unanswered:
+                self._send_refusal(self._refusal)
             if self.cycle.response_complete:
                 connections.rests(self)
 
         def data_received(self, data: bytes) -> None:
-            if self._refused:
+            if self._refusal:
                 return
             self._unset_keepalive_if_required()
             try:
@@ -162,12 +177,30 @@ def limited_protocol(limits: HeadLimits, connections: Connections) -> type[HttpT
             )
 
         def _refuse(self, error: OpenAIError) -> None:
-            self._refused = True
-            if self.cycle is None or self.cycle.response_complete:
+            """Answer what is being read with an error, when all before it has its answer, and close."""
+            self._refusal = error
+            if self._in_body:
+                if self.cycle.response_started:  # it has its answer
+                    self.transport.close()
+                    return
+                _leave(self.cycle)
+                self._unanswered.pop()
+                self.pipeline = deque(waiting for waiting in self.pipeline if waiting[0] is not self.cycle)
+            if not self._unanswered:
+                self._send_refusal(error)
+
+        def _send_refusal(self, error: OpenAIError) -> None:
+            if not self.transport.is_closing():
                 self.transport.write(_raw(error))
-            self.transport.close()
+                self.transport.close()
 
     return LimitedProtocol
+
+
+def _leave(cycle: RequestResponseCycle) -> None:
+    """Its handler hears that the client is gone, and what it sends goes nowhere."""
+    cycle.disconnected = True
+    cycle.message_event.set()
 
 
 def _unchunked(cycle: Any) -> None:
