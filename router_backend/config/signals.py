@@ -8,15 +8,47 @@ from pydantic import Field
 
 from router_backend.config.base import Section
 
+Score = Annotated[float | None, Field(ge=0, le=1)]
+
 
 class ImplicitSignals(Section):
     """Scores that a signal stands for when nobody gave a score; null: the signal teaches nothing."""
 
-    upstream_error: Annotated[float | None, Field(ge=0, le=1, description="the upstream failed")] = 0.0
-    truncated: Annotated[float | None, Field(ge=0, le=1, description="the answer ended at its token limit")] = None
-    asked_again: Annotated[float | None, Field(ge=0, le=1, description="the same prompt again in a session")] = None
+    upstream_error: Annotated[Score, Field(description="the upstream failed")] = 0.0
+    invalid_output: Annotated[
+        Score, Field(description="an answer is no JSON, or not of the schema, that `response_format` asks for")
+    ] = 0.0
+    invalid_tool_call: Annotated[
+        Score, Field(description="a call of a tool that there isn't, or with arguments that its schema doesn't allow")
+    ] = 0.0
+    empty: Annotated[Score, Field(description="an answer without text and without a call of a tool")] = None
+    refusal: Annotated[Score, Field(description="the answer begins as refusals do, or was filtered")] = None
+    truncated: Annotated[Score, Field(description="the answer ended at its token limit")] = None
+    tool_error: Annotated[
+        Score, Field(description="the client sends back that a tool failed, which the answer before had called")
+    ] = None
+    asked_again: Annotated[Score, Field(description="the same prompt again in a session")] = None
+    regenerated: Annotated[Score, Field(description="the same conversation again in a session")] = None
+    ended_well: Annotated[
+        Score, Field(description="a complete answer of which nothing else was noticed by the end of `grace_seconds`")
+    ] = None
     grace_seconds: Annotated[
         float, Field(ge=0, description="a signal teaches after this long, unless somebody has given a score by then")
     ] = 3600.0
 
-    example: ClassVar[str] = "{upstream_error: 0.0, truncated: 0.3, asked_again: 0.2, grace_seconds: 1800}"
+    example: ClassVar[str] = (
+        "{upstream_error: 0.0, truncated: 0.3, asked_again: 0.2, ended_well: 0.7, grace_seconds: 1800}"
+    )
+
+    def score(self, signal: str) -> float | None:
+        """What a signal stands for; None: nothing, or there is no such signal."""
+        score: float | None = getattr(self, signal) if signal in _SIGNALS else None
+        return score
+
+    def reads(self, *, checked: bool) -> bool:
+        """Whether an answer has to be read. `checked`: its request holds schemas that it must meet."""
+        named = (self.empty, self.refusal, *((self.invalid_output, self.invalid_tool_call) if checked else ()))
+        return any(score is not None for score in named)
+
+
+_SIGNALS = frozenset(ImplicitSignals.model_fields) - {"grace_seconds"}

@@ -187,6 +187,21 @@ JOURNAL_FAILURES = Declared(
     "counter",
     "Outcomes that could not be written to the journal: they are in memory only until they are reported.",
 )
+SIGNALS = Declared(
+    "gateway", "llm_router_signals_total", "counter", "What was noticed in answers after they went out.", ("signal",)
+)
+REVIEWS_DROPPED = Declared(
+    "gateway",
+    "llm_router_reviews_dropped_total",
+    "counter",
+    "Answers that were not looked at for signals: too large, or too many at once.",
+)
+SCORES_LOST = Declared(
+    "gateway",
+    "llm_router_scores_lost_total",
+    "counter",
+    "Scores of signals dropped because Triton was away for too long or refused them.",
+)
 BUILD_INFO = Declared("gateway", "llm_router_build_info", "gauge", "Always 1; the version is the label.", ("version",))
 
 DECISIONS = Declared(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from router_backend.forwarding.live import LiveStream
 from router_backend.forwarding.progress import Progress
@@ -17,6 +17,24 @@ class WholeAnswer:
     progress: Progress
     body: bytes  # JSON; `model` in it is the arm that answered
     native: bool = False  # in the words of the client's API
+
+
+@dataclass(slots=True)
+class Copy:
+    """The payloads of an answer, for whoever reads it once it has ended. Up to `limit` bytes: of a longer one nothing is kept."""
+
+    limit: int
+    payloads: list[bytes] = field(default_factory=list)
+    size: int = 0
+    whole: bool = True  # nothing was left out
+
+    def add(self, payloads: list[bytes]) -> None:
+        """What was just handed out."""
+        self.size += sum(map(len, payloads))
+        if self.size > self.limit:
+            self.whole, self.size, self.payloads = False, self.limit, []
+        if self.whole:
+            self.payloads += payloads
 
 
 class StreamedAnswer:
@@ -33,6 +51,7 @@ class StreamedAnswer:
         self.progress, self.native = progress, native
         self._held: list[bytes] | None = held
         self._live = live
+        self.copy: Copy | None = None  # takes what is handed out
 
     async def frames(self) -> AsyncIterator[bytes]:
         """Complete SSE frames, ready to be sent on, one or several a piece.
@@ -74,6 +93,12 @@ class StreamedAnswer:
 
     async def _next(self) -> list[bytes] | None:
         """The next chunks for the client; None after the end."""
+        payloads = await self._read()
+        if self.copy and payloads:
+            self.copy.add(payloads)
+        return payloads
+
+    async def _read(self) -> list[bytes] | None:
         if self._held is not None:
             held, self._held = self._held, None
             return held

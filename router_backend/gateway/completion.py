@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from router_backend.config.security import ApiKey
-from router_backend.forwarding.answers import Answer
 from router_backend.forwarding.cascade.choice import cascade_of
 from router_backend.forwarding.failure import ForwardError
 from router_backend.forwarding.request import Endpoint, ForwardRequest
@@ -12,6 +11,7 @@ from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.memory import Sessions
 from router_backend.gateway.plan import make_plan
 from router_backend.gateway.request import read_request
+from router_backend.gateway.review import Reviewer
 from router_backend.gateway.runtime import Runtime
 from router_backend.gateway.send import send
 from router_backend.gateway.surfaces.surface import Surface
@@ -28,8 +28,16 @@ _OPERATIONS: dict[Endpoint, Operation] = {
 class CompletionPipeline:
     """Answers completions; holds nothing of a request."""
 
-    def __init__(self, triton: TritonClient, sessions: Sessions, traces: Traces | NoTraces, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        triton: TritonClient,
+        sessions: Sessions,
+        traces: Traces | NoTraces,
+        ledger: Ledger,
+        reviewer: Reviewer,
+    ) -> None:
         self._triton, self._sessions, self._traces, self._ledger = triton, sessions, traces, ledger
+        self._reviewer = reviewer
 
     async def complete(
         self, exchange: Exchange, raw: bytes, surface: Surface, key: ApiKey | None, runtime: Runtime
@@ -57,10 +65,14 @@ class CompletionPipeline:
             trace=trace.call(),
         )
         with Account(self._ledger, request, plan, forward, trace, config, exchange.log) as account:
-            answer: Answer | ForwardError
             try:
                 answer = await runtime.engine.forward(forward, cascade_of(config, decision.policy, decision.reason))
                 account.progress = answer.progress
             except ForwardError as error:
-                answer = error
-            await send(exchange, answer, request, plan, account, config.timeouts.total)
+                await send(exchange, error, request, plan, account, config.timeouts.total)
+                return
+            copy = self._reviewer.begin(request, plan, answer, config.implicit)
+            try:
+                await send(exchange, answer, request, plan, account, config.timeouts.total)
+            finally:
+                self._reviewer.end(copy, request, plan, answer, config.implicit)

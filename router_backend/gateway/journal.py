@@ -200,4 +200,5 @@ def read_line(line: bytes) -> Records:
     checksum, _, records = line.partition(b" ")
     if checksum != b"%08x" % crc32(records):
         raise RecordError("a record's checksum is wrong")
-    return decode_records(records)
+    decisions, outcomes, _ = decode_records(records)
+    return decisions, outcomes

@@ -53,6 +53,9 @@ class Metrics:
         self.reports_waiting = self._gauge(declared.REPORTS_WAITING)
         self.journal_failures = self._counter(declared.JOURNAL_FAILURES)
         self.reports_lost = self._counter(declared.REPORTS_LOST)
+        self.signals = self._counter(declared.SIGNALS)
+        self.reviews_dropped = self._counter(declared.REVIEWS_DROPPED)
+        self.scores_lost = self._counter(declared.SCORES_LOST)
         self._gauge(declared.BUILD_INFO).labels(_version()).set(1)
 
     def _counter(self, metric: Declared) -> Counter:

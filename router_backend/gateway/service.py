@@ -20,6 +20,7 @@ from router_backend.gateway.keys.budgets import Budgets
 from router_backend.gateway.memory import Decisions, Sessions
 from router_backend.gateway.metrics import EngineMetrics, Metrics
 from router_backend.gateway.outcome_queue import OutcomeQueue
+from router_backend.gateway.review import Reviewer
 from router_backend.gateway.routes.admin import ConfigHandler, ReloadHandler
 from router_backend.gateway.routes.completions import CompletionsHandler
 from router_backend.gateway.routes.count_tokens import CountTokensHandler
@@ -32,6 +33,7 @@ from router_backend.gateway.routes.openapi import OpenAPIHandler
 from router_backend.gateway.routes.playground import FILES, PlaygroundHandler
 from router_backend.gateway.routes.route import RouteHandler
 from router_backend.gateway.runtime import Runtimes
+from router_backend.gateway.score_queue import ScoreQueue
 from router_backend.gateway.surfaces.messages import MESSAGES
 from router_backend.gateway.surfaces.openai import CHAT, COMPLETIONS, EMBEDDINGS
 from router_backend.gateway.surfaces.responses import RESPONSES
@@ -85,6 +87,8 @@ class Service:
         self.outcomes = OutcomeQueue(
             self.triton, limits.reports_kept, self.metrics.reports_lost.inc, self.budgets.settled, self.journal
         )
+        self.scores = ScoreQueue(self.triton, self.metrics.scores_lost.inc)
+        self.reviewer = Reviewer(self.scores, self.metrics)
         self.traces = Traces(endpoint) if endpoint else NoTraces()
         self._sessions, self._decisions = Sessions(limits.sessions_kept), Decisions(limits.decisions_kept)
         self._ledger = Ledger(self.outcomes, self.budgets, self._sessions, self._decisions, self.metrics)
@@ -95,7 +99,7 @@ class Service:
     def routes(self) -> Routes:
         """What is served where."""
         runtimes, triton, metrics = self.runtimes, self.triton, self.metrics
-        pipeline = CompletionPipeline(triton, self._sessions, self.traces, self._ledger)
+        pipeline = CompletionPipeline(triton, self._sessions, self.traces, self._ledger, self.reviewer)
         in_flight = metrics.in_flight
         return {
             "/v1/chat/completions": {"POST": CompletionsHandler(CHAT, runtimes, pipeline, in_flight)},
@@ -125,6 +129,8 @@ class Service:
         for outcome in self.outcomes.adopt():
             self.budgets.spend(outcome)
         self.outcomes.start()
+        self.scores.start()
+        self.reviewer.start()
         self._background(self.metrics.sample_lag())
         if self.runtimes.current.keys.budgeted:
             await self.outcomes.refresh(_BUDGETS_KNOWN)
@@ -140,6 +146,8 @@ class Service:
         if self.processor:
             await self.processor.aclose(self.settings.config.gateway.drain_seconds)
         await self.outcomes.aclose()
+        await self.reviewer.aclose()
+        await self.scores.aclose()
         if self.journal:
             self.journal.close()
         await self.runtimes.aclose()

@@ -18,7 +18,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from router_backend.core import seal
 from router_backend.core.channels import CHANNEL_OPTIONS
 from router_backend.core.decision import RoutedDecision
-from router_backend.core.records import Decision, Outcome
+from router_backend.core.records import Decision, Feedback, Outcome
 from router_backend.core.tracing import TraceContext
 from router_backend.state.codec import encode_records
 from router_backend.state.spend import Spend
@@ -129,14 +129,7 @@ class TritonClient:
             TritonError: they are not durable, as far as is known.
             ValueError: a record can't be written down.
         """
-        request = service_pb2.ModelInferRequest(model_name="feedback")
-        records = encode_records(decisions, outcomes)
-        _add(request, "records", "BYTES", struct.pack("<I", len(records)) + records)
-        if self._key:
-            request.parameters[seal.SEAL].string_param = seal.seal(self._key, records)
-        response = await self._infer(request, seconds)
-        if _output(response, "accepted") != b"\x01":
-            raise TritonError("error", message="feedback did not accept the records")
+        response = await self._records(encode_records(decisions, outcomes), seconds)
         if not any(tensor.name == "spend" for tensor in response.outputs):
             return {}
         try:
@@ -144,6 +137,24 @@ class TritonClient:
         except ValueError as error:
             raise TritonError("error", message=f"feedback answered with a spend that is not JSON ({error})") from error
         return spend
+
+    async def report_scores(self, scores: Sequence[Feedback], seconds: float) -> None:
+        """Pass on implicit scores. They are on their way when this returns, and not yet durable.
+
+        Raises:
+            TritonError: they were not taken.
+        """
+        await self._records(encode_records(scores=scores), seconds)
+
+    async def _records(self, records: bytes, seconds: float) -> service_pb2.ModelInferResponse:
+        request = service_pb2.ModelInferRequest(model_name="feedback")
+        _add(request, "records", "BYTES", struct.pack("<I", len(records)) + records)
+        if self._key:
+            request.parameters[seal.SEAL].string_param = seal.seal(self._key, records)
+        response = await self._infer(request, seconds)
+        if _output(response, "accepted") != b"\x01":
+            raise TritonError("error", message="feedback did not accept the records")
+        return response
 
     async def decides(self, seconds: float = 1.0) -> bool:
         """Whether a decision comes within `seconds`: asked for through the whole chain, and not recorded.

@@ -1,6 +1,7 @@
-"""Scores that nobody gave: signals in outcomes and decisions, mapped to scores by `implicit` in `router.yaml`.
+"""Scores that nobody gave: signals in outcomes, answers and decisions, mapped to scores by `implicit` in `router.yaml`.
 
-A signal whose score isn't configured teaches nothing. The store lets an explicit score win (`implicit.grace_seconds`).
+A signal whose score isn't configured teaches nothing. While a score is pending (`implicit.grace_seconds`), the store lets one
+of higher precedence take its place: `core.signals` has the order, and what somebody says beats all.
 """
 
 from __future__ import annotations
@@ -20,15 +21,16 @@ log = logging.getLogger(__name__)
 _SESSIONS = 10_000  # of which the last prompt is remembered
 _BACKLOG = 10_000
 _CLIENT_LEFT = 499
+_UNFINISHED = ("", "length", "content_filter", "error")
 
 
 def signal_of(outcome: Outcome) -> str:
-    """The signal in an outcome: `upstream_error`, `truncated`, or none (empty). Only a fault of its own teaches about an arm."""
+    """The signal in an outcome; none (empty) where the client left, and for a fault that is not the arm's own."""
     if (outcome.status >= 500 or outcome.finish_reason == "error") and outcome.fault in ("", "arm"):
         return "upstream_error"
     if outcome.status < _CLIENT_LEFT and outcome.finish_reason == "length":
         return "truncated"
-    return ""
+    return "ended_well" if outcome.status == 200 and outcome.finish_reason not in _UNFINISHED else ""
 
 
 class Repetitions:
@@ -50,7 +52,7 @@ class Repetitions:
 
 
 class ImplicitFeedback:
-    """`outcome` and `decision` return at once; a background thread writes. What the store can't take is dropped."""
+    """`outcome`, `decision`, `signal` and `add` return at once; a background thread writes. What the store can't take is dropped."""
 
     def __init__(self, store: Store, signals: ImplicitSignals) -> None:
         self.signals = signals  # replaced on reload
@@ -62,28 +64,30 @@ class ImplicitFeedback:
 
     def outcome(self, outcome: Outcome) -> None:
         """Give the score of an outcome's signal to its decision."""
-        self._give(outcome.decision_id, signal_of(outcome))
+        self.signal(outcome.decision_id, signal_of(outcome))
 
     def decision(self, decision: Decision) -> None:
         """Give the score of `asked_again` to the decision before, if this one repeats its prompt."""
         if self.signals.asked_again is not None:
-            self._give(self._repetitions.seen(decision), "asked_again")
+            self.signal(self._repetitions.seen(decision), "asked_again")
+
+    def signal(self, decision_id: str, signal: str) -> None:
+        """Give a signal's score to a decision; either may be empty, which is nothing."""
+        score = self.signals.score(signal) if decision_id else None
+        if score is not None:
+            self.add(Feedback(decision_id=decision_id, received=time.time(), score=score, implicit=signal))
+
+    def add(self, feedback: Feedback) -> None:
+        """Give an implicit score that somebody else has found."""
+        try:
+            self._queue.put_nowait(feedback)
+        except queue.Full:
+            log.warning("implicit feedback is dropped: the state store is slow or down")
 
     def close(self, timeout: float = 5.0) -> None:
         """Write what is queued and stop."""
         self._queue.put(None)
         self._thread.join(timeout)
-
-    def _give(self, decision_id: str, signal: str) -> None:
-        score = getattr(self.signals, signal) if decision_id and signal else None
-        if score is None:
-            return
-        try:
-            self._queue.put_nowait(
-                Feedback(decision_id=decision_id, received=time.time(), score=score, implicit=signal)
-            )
-        except queue.Full:
-            log.warning("implicit feedback is dropped: the state store is slow or down")
 
     def _run(self) -> None:
         while (feedback := self._queue.get()) is not None:

@@ -213,6 +213,7 @@ ROUTING = Dashboard(
                     [
                         ("sum(llm_router_reports_waiting)", "waiting"),
                         ("sum(llm_router_reports_lost_total)", "lost by gateways"),
+                        ("sum(llm_router_scores_lost_total)", "scores lost by gateways"),
                     ],
                 ),
             ],

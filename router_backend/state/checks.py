@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from router_backend.core.records import Decision, Outcome
+from router_backend.core.records import Decision, Feedback, Outcome
 from router_backend.state.codec import RecordError
 
 _FIRST = 1_577_836_800.0  # 2020-01-01: before there was any router
 _AHEAD = 366 * 86_400.0  # clocks are wrong now and then, but not by years
 
 
-def check_records(decisions: Sequence[Decision], outcomes: Sequence[Outcome], now: float) -> None:
+def check_records(
+    decisions: Sequence[Decision], outcomes: Sequence[Outcome], scores: Sequence[Feedback], now: float
+) -> None:
     """Refuse numbers that no gateway reports.
 
     Raises:
@@ -30,6 +32,12 @@ def check_records(decisions: Sequence[Decision], outcomes: Sequence[Outcome], no
         _amounts(name, "cost", [outcome.cost])
         _amounts(name, "usage", [usage.prompt, usage.cached, usage.completion, usage.reasoning])
         _amounts(name, "latency", [outcome.latency, outcome.first_token, outcome.upstream])
+
+    for score in scores:
+        _time(score.decision_id, "received", score.received, now)
+        _amounts(score.decision_id, "cost", [score.cost])
+        if not score.implicit or not 0 <= score.score <= 1:
+            raise RecordError(f"record {score.decision_id}: a score in [0, 1] needs the signal that it stands for")
 
 
 def _time(name: str, field: str, value: float, now: float) -> None:

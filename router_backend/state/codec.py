@@ -101,31 +101,39 @@ def join_decision(body: bytes | str, context: bytes | None) -> Decision:
     return replace(decode(Decision, body), context=unpack_context(context))
 
 
-def encode_records(decisions: Sequence[Decision] = (), outcomes: Sequence[Outcome] = ()) -> bytes:
+def encode_records(
+    decisions: Sequence[Decision] = (), outcomes: Sequence[Outcome] = (), scores: Sequence[Feedback] = ()
+) -> bytes:
     """The `records` input of the `feedback` model; contexts are left out.
 
-    The records are written as they lie: `asdict` would copy each value deeply first.
+    The records are written as they lie: `asdict` would copy each value deeply first. A Triton of an older release refuses
+    records with `scores`, so they go apart from the others.
     """
     bare = [without_context(decision) if decision.context.size else decision for decision in decisions]
-    return _encoder.encode({"decisions": bare, "outcomes": outcomes})
+    return _encoder.encode(
+        {"decisions": bare, "outcomes": outcomes, "scores": scores}
+        if scores
+        else {"decisions": bare, "outcomes": outcomes}
+    )
 
 
 class _Records(msgspec.Struct, forbid_unknown_fields=True):
     decisions: list[Decision] = []
     outcomes: list[Outcome] = []
+    scores: list[Feedback] = []  # implicit ones
 
 
 _records_decoder = msgspec.json.Decoder(_Records, dec_hook=_to_array)
 
 
-def decode_records(data: bytes | str) -> tuple[list[Decision], list[Outcome]]:
+def decode_records(data: bytes | str) -> tuple[list[Decision], list[Outcome], list[Feedback]]:
     """The inverse of `encode_records`.
 
     Raises:
-        RecordError: not `{"decisions": [...], "outcomes": [...]}` with the fields of core.records.
+        RecordError: not `{"decisions": [...], "outcomes": [...], "scores": [...]}` with the fields of core.records.
     """
     try:
         records = _records_decoder.decode(data)
     except (msgspec.MsgspecError, ValueError) as error:
         raise RecordError(f"records: {error}") from error
-    return records.decisions, records.outcomes
+    return records.decisions, records.outcomes, records.scores

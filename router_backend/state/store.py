@@ -72,7 +72,7 @@ class Store(Protocol):
         """Write a feedback and its learning event in one durable step; durable when this returns.
 
         The first feedback is kept and later ones are duplicates, with one exception: an implicit one is pending until
-        `settle`, and an explicit one replaces it meanwhile. One that comes before the outcome of a recent decision is
+        `settle`, and one of higher precedence (core.signals), such as an explicit one, replaces it meanwhile. One that comes before the outcome of a recent decision is
         pending, too, so that the arm that answered is credited. So the log holds final observations only, and a sum
         never has to be taken back. A decision without context (a named model, a degraded one) is counted and teaches
         nothing.

@@ -31,7 +31,10 @@ def outcome(decision: Decision, **changes: object) -> Outcome:
 @pytest.mark.parametrize(
     ("changes", "signal"),
     [
-        ({"status": 200, "finish_reason": "stop"}, ""),
+        ({"status": 200, "finish_reason": "stop"}, "ended_well"),
+        ({"status": 200, "finish_reason": "tool_calls"}, "ended_well"),
+        ({"status": 200, "finish_reason": ""}, ""),  # embeddings
+        ({"status": 200, "finish_reason": "content_filter"}, ""),
         ({"status": 200, "finish_reason": "length"}, "truncated"),
         ({"status": 503}, "upstream_error"),
         ({"status": 499, "finish_reason": ""}, ""),
@@ -69,6 +72,19 @@ def test_an_explicit_score_wins(store: Store) -> None:
     store.add_feedback(make_feedback(decision, score=0.9))
     store.settle(time.time() + 1, time.time() + 1)
     assert [event.quality for event in store.events(0)] == [0.9]
+
+
+def test_what_is_found_later_takes_the_place_of_an_answer_that_ended_well(store: Store) -> None:
+    decision = make_decision(0)
+    well = outcome(decision, status=200, finish_reason="stop")
+    store.append([decision], [well])
+    implicit = ImplicitFeedback(store, ImplicitSignals(ended_well=0.7, invalid_output=0.0))
+    implicit.outcome(well)
+    implicit.signal(decision.decision_id, "invalid_output")
+    implicit.signal(decision.decision_id, "a name of another release")
+    implicit.close()
+    store.settle(time.time() + 1, time.time() + 1)
+    assert [event.quality for event in store.events(0)] == [0.0]
 
 
 def test_a_signal_without_a_score_teaches_nothing(store: Store) -> None:

@@ -13,7 +13,7 @@ from tests.state.examples import make_decision, make_outcome
 def test_what_gateways_report_comes_back_without_contexts() -> None:
     decisions = [make_decision(0), make_decision(1, context=np.zeros(0, np.float32), kind="named", propensity=None)]
     outcomes = [make_outcome(decision) for decision in decisions]
-    decoded_decisions, decoded_outcomes = decode_records(encode_records(decisions, outcomes))
+    decoded_decisions, decoded_outcomes, _ = decode_records(encode_records(decisions, outcomes))
     assert decoded_outcomes == outcomes
     assert [decision.decision_id for decision in decoded_decisions] == [d.decision_id for d in decisions]
     assert [decision.expected_cost for decision in decoded_decisions] == [d.expected_cost for d in decisions]

@@ -114,6 +114,23 @@ def test_an_explicit_score_replaces_a_pending_implicit_one(store: Store) -> None
     assert store.counts()["small"]["feedback"] == 1
 
 
+def test_of_pending_scores_the_one_of_the_strongest_evidence_stays(store: Store, tmp_path: Path) -> None:
+    decision = make_decision(0)
+    store.append([decision], [make_outcome(decision)])
+    given = [(0.75, "ended_well"), (0.5, "asked_again"), (0.625, "ended_well"), (0.25, "judge"), (1.0, "truncated")]
+    kept = [not store.add_feedback(make_feedback(decision, score, implicit=name)).duplicate for score, name in given]
+    assert kept == [True, True, False, True, False]
+    # A copy knows as much.
+    export_state(store.archive(), tmp_path / "copy.jsonl")
+    store.archive().clear()
+    import_state(store.archive(), tmp_path / "copy.jsonl")
+    assert store.add_feedback(make_feedback(decision, 1.0, implicit="asked_again")).duplicate
+    assert not store.add_feedback(make_feedback(decision, 0.0, implicit="empty")).duplicate
+    assert store.settle(1e12, 0.0) == 1
+    assert [event.quality for event in store.events(0)] == [0.0]
+    assert store.add_feedback(make_feedback(decision, 1.0, implicit="upstream_error")).duplicate  # it has taught
+
+
 def test_an_implicit_signal_teaches_once_it_is_settled(open_replica: Callable[[], Store]) -> None:
     store, other = open_replica(), open_replica()
     decision = make_decision(0)

@@ -48,6 +48,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     decisions: dict[str, dict[str, Any]] = field(default_factory=dict)  # that became durable
     outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
     scores: list[tuple[str, float]] = field(default_factory=list)
+    signals: list[tuple[str, str, float]] = field(default_factory=list)  # (decision, implicit, score)
     report_delay: float = 0.0
     hold_reports: asyncio.Event | None = None  # set: reports go on
 
@@ -131,6 +132,9 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
             if self.hold_reports:
                 await self.hold_reports.wait()
             records = orjson.loads(inputs["records"])
+            self.signals += [
+                (record["decision_id"], record["implicit"], record["score"]) for record in records.get("scores", ())
+            ]
             self.decisions |= {record["decision_id"]: record for record in records["decisions"]}
             self.outcomes = {record["decision_id"]: record for record in records["outcomes"]} | self.outcomes
             spend = orjson.dumps(self._spend())

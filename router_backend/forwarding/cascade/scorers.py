@@ -33,7 +33,7 @@ def heuristic(answer: str, finish_reason: str = "stop", prompt: str = "") -> flo
     text = answer.strip()
     if not text or finish_reason == "content_filter":
         return 0.0
-    if _REFUSAL.match(text[:_OPENING].replace("’", "'")):
+    if refuses(text):
         return 0.1
     if _repeats(text):
         return 0.2
@@ -42,6 +42,11 @@ def heuristic(answer: str, finish_reason: str = "stop", prompt: str = "") -> flo
     if len(text) < _SHORT and len(prompt) > _LONG_PROMPT:
         return 0.6
     return 1.0
+
+
+def refuses(answer: str) -> bool:
+    """Whether an answer begins as refusals do, in English or Japanese."""
+    return _REFUSAL.match(answer.strip()[:_OPENING].replace("’", "'")) is not None
 
 
 def logprob(logprobs: Sequence[float]) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 from router_backend.core.records import Decision, Feedback, KeptFeedback, LearningEvent, Outcome, Record, Tally
+from router_backend.core.signals import precedence
 from router_backend.state.codec import decode, encode
 from router_backend.state.redis import scripts
 from router_backend.state.redis.client import RedisClient
@@ -96,6 +97,7 @@ class RedisArchive:
                 name = key("feedback", feedback.decision_id)
                 fields = (encode(feedback), arm, quality, cost, pending)
                 words = [word for pair in zip(_FEEDBACK_FIELDS, fields, strict=True) for word in pair]
+                words += ["precedence", precedence(feedback.implicit)]
                 commands = [("HSET", name, *words), ("EXPIRE", name, self._seconds_left(feedback.received))]
                 if pending:
                     commands.append(("ZADD", key("pending", pending), feedback.received, feedback.decision_id))

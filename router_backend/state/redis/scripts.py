@@ -51,8 +51,8 @@ end
 """
 
 # KEYS: events, sequence, counter, the two sets of pending feedback, then one per feedback. ARGV, per feedback: decision
-# id, received, seconds to live, '1' if implicit, kind of pending ('' for none), arm, quality, cost, body, event ('' for
-# none), context. Returns, per feedback, '' if it was taken, else the {arm, quality, cost} that were kept. Without any
+# id, received, seconds to live, precedence, kind of pending ('' for none), arm, quality, cost, body, event ('' for none),
+# context. Returns, per feedback, '' if it was taken, else the {arm, quality, cost} that were kept. Without any
 # feedback it writes a number again as it was, to see that it can.
 FEEDBACK = (
     _EMIT
@@ -62,13 +62,13 @@ local sets, results = {implicit = KEYS[4], unanswered = KEYS[5]}, {}
 for i = 6, #KEYS do
   local a = (i - 6) * 11
   local id, pending, event = ARGV[a + 1], ARGV[a + 5], ARGV[a + 10]
-  local first = redis.call('HMGET', KEYS[i], 'arm', 'quality', 'cost', 'pending')
-  if first[1] and (ARGV[a + 4] == '1' or first[4] ~= 'implicit') then
+  local first = redis.call('HMGET', KEYS[i], 'arm', 'quality', 'cost', 'pending', 'precedence')
+  if first[1] and (first[4] ~= 'implicit' or tonumber(ARGV[a + 4]) <= tonumber(first[5] or '0')) then
     results[i - 5] = {first[1], first[2], first[3]}
   else
     if not first[1] then redis.call('HINCRBY', KEYS[3], ARGV[a + 6], 1) end
     redis.call('HSET', KEYS[i], 'arm', ARGV[a + 6], 'quality', ARGV[a + 7], 'cost', ARGV[a + 8], 'body', ARGV[a + 9],
-      'pending', pending)
+      'pending', pending, 'precedence', ARGV[a + 4])
     redis.call('EXPIRE', KEYS[i], ARGV[a + 3])
     redis.call('ZREM', KEYS[4], id)
     if pending ~= '' then

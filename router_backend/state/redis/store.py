@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from router_backend.core.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome
+from router_backend.core.signals import precedence
 from router_backend.state.base import GROUP, FeedbackStore
 from router_backend.state.codec import decode, encode
 from router_backend.state.credit import credit, learning_event, pending_kind
@@ -66,7 +67,7 @@ class RedisStore(FeedbackStore):
             pending = pending_kind(*subject, feedback)
             keys.append(self._client.key("feedback", feedback.decision_id))
             arguments += [feedback.decision_id, feedback.received, self._seconds_left(feedback.received)]
-            arguments += ["1" if feedback.implicit else "0", pending, result.arm, result.quality, result.cost]
+            arguments += [precedence(feedback.implicit), pending, result.arm, result.quality, result.cost]
             arguments += [encode(feedback), *split_event(None if pending else learning_event(result, feedback))]
             results.append(result)
             positions.append(index)

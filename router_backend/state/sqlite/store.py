@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from router_backend.core.records import Decision, Feedback, FeedbackResult, KeptFeedback, LearningEvent, Outcome
+from router_backend.core.signals import precedence
 from router_backend.state.base import FeedbackStore
 from router_backend.state.codec import decode
 from router_backend.state.credit import credit, learning_event, pending_kind
@@ -72,10 +73,10 @@ class SQLiteStore(FeedbackStore):
             return UnknownDecision(feedback.decision_id)
         outcome = get_outcome(connection, feedback.decision_id)
         first = connection.execute(
-            "SELECT arm, quality, cost, pending FROM feedback WHERE decision_id = ?", (feedback.decision_id,)
+            "SELECT arm, quality, cost, pending, body FROM feedback WHERE decision_id = ?", (feedback.decision_id,)
         ).fetchone()
-        if first is not None and (feedback.implicit or first[3] != "implicit"):
-            arm, quality, cost, _ = first
+        if first is not None and not _gives_way(first[3], first[4], feedback):
+            arm, quality, cost, *_ = first
             return FeedbackResult(
                 decision=decision, outcome=outcome, arm=arm, quality=quality, cost=cost, duplicate=True
             )
@@ -153,6 +154,11 @@ class SQLiteStore(FeedbackStore):
 
     def close(self) -> None:
         self._database.close()
+
+
+def _gives_way(pending: str, body: bytes, feedback: Feedback) -> bool:
+    """Whether a kept feedback is replaced by another one: it is pending, and the other says more."""
+    return pending == "implicit" and precedence(feedback.implicit) > precedence(decode(Feedback, body).implicit)
 
 
 def _settle(connection: sqlite3.Connection, decision_id: str, feedback: Feedback) -> bool:

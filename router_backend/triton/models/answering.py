@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from router_backend.config import RouterConfig
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.jsonio import load
 from router_backend.core.tracing import TraceContext
-from router_backend.forwarding.answers import Answer, StreamedAnswer
+from router_backend.forwarding.answers import Answer, Copy, StreamedAnswer
 from router_backend.forwarding.cascade.choice import cascade_of
 from router_backend.forwarding.cascade.engine import CascadeEngine
 from router_backend.forwarding.engine import build_engine
@@ -25,7 +26,9 @@ from router_backend.forwarding.failure import ForwardError
 from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.request import ForwardRequest
 from router_backend.learning.outcome import outcome_of
+from router_backend.learning.reading import ANSWER_BYTES, read_answer
 from router_backend.learning.recorder import Recorder
+from router_backend.learning.signals import checked, signals_in
 from router_backend.triton.models import tensors
 from router_backend.triton.models.deployment import Deployment
 from router_backend.triton.models.execution import fail
@@ -48,6 +51,7 @@ class Answering:
         self._config = self._deployment.config
         self._engine = CascadeEngine(build_engine(self._config))
         self._running: set[Any] = set()
+        self._reviewer = ThreadPoolExecutor(1, thread_name_prefix="review")
         self._deployment.watch(self._apply)
 
     def spawn(self, work: Coroutine[Any, Any, None], sender: Any) -> None:
@@ -70,6 +74,7 @@ class Answering:
         for future in tuple(self._running):
             future.cancel()
         asyncio.run_coroutine_threadsafe(self._engine.aclose(), self.loop).result(5)
+        self._reviewer.shutdown(cancel_futures=True)
         self._deployment.close(self._recorder)
         self.loop.call_soon_threadsafe(self.loop.stop)
 
@@ -105,6 +110,7 @@ class Answering:
             trace=trace,
         )
         answer = await self._answered(decision, request, config)
+        copy = _copied(answer, body, config)
         status, broken = 499, ""
         try:
             if isinstance(answer, StreamedAnswer):
@@ -114,6 +120,8 @@ class Answering:
             status = 502 if broken else answer.progress.status
         finally:
             self._record(decision, answer.progress, status, config)
+            if copy and copy.whole and status == 200:
+                self._reviewer.submit(self._review, decision.decision_id, body, copy, answer)
         if not await asyncio.to_thread(self._recorder.flush, decision.decision_id, _DURABLE_SECONDS):
             log.warning("the outcome of decision %s isn't durable yet: the store is slow or down", decision.decision_id)
         if broken:
@@ -180,6 +188,15 @@ class Answering:
         self._recorder.outcome(outcome)
         self._deployment.implicit.outcome(outcome)
 
+    def _review(self, decision_id: str, body: dict[str, Any], copy: Copy, answer: Answer) -> None:
+        """Look at an answer after it went out, for the signals in it."""
+        try:
+            reading = read_answer(copy.payloads, streamed=isinstance(answer, StreamedAnswer), native=answer.native)
+            for signal in signals_in(body, reading, answer.progress.finish_reason):
+                self._deployment.implicit.signal(decision_id, signal)
+        except Exception as error:  # an upstream's oddity; a message might quote it
+            log.debug("an answer could not be read: %s", type(error).__name__)
+
     def _apply(self, config: RouterConfig) -> None:
         """Requests that are running keep the engine that they began with."""
 
@@ -189,6 +206,18 @@ class Answering:
             self.loop.call_later(longest, lambda: asyncio.ensure_future(engine.aclose()))
 
         asyncio.run_coroutine_threadsafe(swap(), self.loop).result(5)
+
+
+def _copied(answer: Answer, body: dict[str, Any], config: RouterConfig) -> Copy | None:
+    """What the answer is copied to while it is sent; None: it isn't looked at."""
+    if not config.implicit.reads(checked=checked(body)):
+        return None
+    copy = Copy(ANSWER_BYTES)
+    if isinstance(answer, StreamedAnswer):
+        answer.copy = copy
+    else:
+        copy.add([answer.body])
+    return copy
 
 
 def _hints(error: ForwardError) -> str:

@@ -161,13 +161,15 @@ class TritonPythonModel:
 
     def _store_records(self, text: str) -> _Records:
         store = self._deployment.store
-        decisions, outcomes = decode_records(text)
-        check_records(decisions, outcomes, time.time())
+        decisions, outcomes, scores = decode_records(text)
+        check_records(decisions, outcomes, scores, time.time())
         if decisions or outcomes:
             store.append(decisions, outcomes)
             self._metrics.stored(True)
         for outcome in outcomes:
             self._deployment.implicit.outcome(outcome)
+        for score in scores:
+            self._deployment.implicit.add(score)
         return _Records(orjson.dumps({period: store.spend(period) for period in periods(time.time())}))
 
     def _write(self, scores: list[_Score]) -> None:

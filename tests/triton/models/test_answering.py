@@ -99,3 +99,19 @@ async def test_a_reload_leaves_the_price_of_a_running_answer(
     await answer
     price = config.model(config.default_model).price
     assert recorded[0].cost == pytest.approx((7 * price.input + 3 * price.output) / 1e6)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_of_the_wrong_schema_is_noticed(
+    answering: Any, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    found: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(
+        answering._deployment.implicit, "signal", lambda _, signal: loop.call_soon_threadsafe(found.put_nowait, signal)
+    )
+    upstream.script(Script(text=["no ", "JSON"]))
+    await ask(answering, stream=stream, response_format={"type": "json_object"})
+    async with asyncio.timeout(10):
+        while (signal := await found.get()) != "invalid_output":
+            assert signal == "ended_well"

@@ -18,7 +18,7 @@ from router_backend.core.records import Decision, Usage
 from router_backend.state.backlog import Backlog
 from router_backend.state.codec import encode_records
 from router_backend.state.store import StoreError
-from tests.state.examples import make_decision, make_outcome
+from tests.state.examples import make_decision, make_feedback, make_outcome
 from tests.triton.conftest import Request, Seen
 
 WRITABLE = ("llm_router_state_store_writable", ())
@@ -188,6 +188,22 @@ def test_records_with_impossible_numbers_are_refused(feedback: Any, changes: dic
     written = encode_records([made], [dataclasses.replace(make_outcome(made), **changes)])
     (refused,) = feedback.execute([Request(records=[written])])
     assert refused.error().message().startswith(f"INVALID_ARGUMENT: record {made.decision_id}: {named} ")
+
+
+def test_a_gateways_signal_is_written(feedback: Any, decision: Decision) -> None:
+    written = encode_records(scores=[make_feedback(decision, 0.0, implicit="invalid_output")])
+    (response,) = feedback.execute([Request(records=[written])])
+    assert response.values("accepted") == [True]
+    feedback._deployment.implicit.close()  # written by now
+    counted = feedback._deployment.store.counts()[decision.model]
+    assert counted == {"decisions": 1, "feedback": 1}
+
+
+@pytest.mark.parametrize("changes", [{"implicit": ""}, {"score": 1.5}, {"received": -1.0}, {"cost": -1.0}])
+def test_a_score_of_records_is_a_signals(feedback: Any, decision: Decision, changes: dict[str, Any]) -> None:
+    score = dataclasses.replace(make_feedback(decision, implicit="invalid_output"), **changes)
+    (refused,) = feedback.execute([Request(records=[encode_records(scores=[score])])])
+    assert refused.error().message().startswith(f"INVALID_ARGUMENT: record {decision.decision_id}: ")
 
 
 @pytest.mark.parametrize("field", ["completed", "cost", "created"])

@@ -1,0 +1,27 @@
+"""What stands for a score when nobody gave one, and which of two such scores an answer keeps."""
+
+from __future__ import annotations
+
+ORDER = (
+    "ended_well",
+    "truncated",
+    "asked_again",
+    "regenerated",
+    "refusal",
+    "tool_error",
+    "judge",
+    "empty",
+    "invalid_tool_call",
+    "invalid_output",
+    "upstream_error",
+)
+"""Names, from the weakest evidence to the strongest: that nothing was wrong, what the client did next, a judge's opinion, facts."""
+
+_PRECEDENCE = {name: place for place, name in enumerate(ORDER, 1)}
+_EXPLICIT = len(ORDER) + 1
+_UNKNOWN = 1  # a name of another release
+
+
+def precedence(signal: str) -> int:
+    """While a score is pending, one of higher precedence takes its place. Empty: somebody gave it, which beats every signal."""
+    return _PRECEDENCE.get(signal, _UNKNOWN) if signal else _EXPLICIT
