@@ -29,17 +29,16 @@ client.async_stream_infer(
         tensor("max_tokens", 40, "INT32"),
         tensor("stream", True, "BOOL"),
     ],
-    enable_empty_final_response=True,
 )
 decision_id = model = ""
 while True:
     result = answers.get(timeout=600)
     if isinstance(result, Exception):
         raise result
-    if result.get_response().parameters["triton_final_response"].bool_param:
-        break
     print(result.as_numpy("text_output")[0].decode(), end="", flush=True)
     decision_id, model = (result.as_numpy(name)[0, 0].decode() for name in ("decision_id", "model"))
+    if result.get_response().parameters["triton_final_response"].bool_param:
+        break
 client.stop_stream()  # stop_stream(cancel_requests=True) in mid-answer stops the model
 print(f"\nmodel {model}")
 

@@ -72,10 +72,12 @@ class GrpcTransport:
         begun = False
         try:
             for message in call:
-                if (outputs := _outputs(message, begun)) is None:
+                outputs, final = _outputs(message, begun)
+                if outputs:
+                    begun = True
+                    yield outputs
+                if final:
                     return
-                begun = True
-                yield outputs
             raise _incomplete()
         except grpc.RpcError as error:
             raise _broken(translated(error, self._server), begun) from error
@@ -136,10 +138,12 @@ class AsyncGrpcTransport:
         begun = False
         try:
             async for message in call:
-                if (outputs := _outputs(message, begun)) is None:
+                outputs, final = _outputs(message, begun)
+                if outputs:
+                    begun = True
+                    yield outputs
+                if final:
                     return
-                begun = True
-                yield outputs
             raise _incomplete()
         except grpc.RpcError as error:
             raise _broken(translated(error, self._server), begun) from error
@@ -158,16 +162,15 @@ def _streaming(request: ChatRequest) -> service_pb2.ModelInferRequest:
     return message
 
 
-def _outputs(message: service_pb2.ModelStreamInferResponse, begun: bool) -> dict[str, Any] | None:
-    """None: the answer is complete."""
+def _outputs(message: service_pb2.ModelStreamInferResponse, begun: bool) -> tuple[dict[str, Any], bool]:
+    """Outputs, which a final response may hold or not, and whether the answer is complete with them."""
     if message.error_message:
         raise _broken(from_triton(500, message.error_message), begun)
     response = message.infer_response
-    if not is_final(response) or response.outputs:
-        return outputs_of(response)
-    if not begun:
+    outputs, final = outputs_of(response), is_final(response)
+    if final and not (outputs or begun):
         raise _incomplete()
-    return None
+    return outputs, final
 
 
 def _broken(error: RouterError, begun: bool) -> RouterError:

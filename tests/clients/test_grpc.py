@@ -44,6 +44,7 @@ class Server(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mis
     calls: list[list[str | bytes | float | Fail]] = field(default_factory=lambda: [["Hel", "lo"]])
     asked: int = 0
     left: asyncio.Event = field(default_factory=asyncio.Event)  # a client has cancelled
+    final_holds_data: bool = False
 
     async def ModelStreamInfer(
         self, requests: Any, context: Any
@@ -51,13 +52,18 @@ class Server(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mis
         steps = self.calls[min(self.asked, len(self.calls) - 1)]
         self.asked += 1
         try:
-            for step in steps:
+            for at, step in enumerate(steps, 1):
                 if isinstance(step, Fail):
                     await context.abort(step.code, step.details)
                 elif isinstance(step, bytes):
                     yield service_pb2.ModelStreamInferResponse(error_message=step.decode())
                 elif isinstance(step, str):
-                    yield answer(step)
+                    reply = answer(step)
+                    if self.final_holds_data and at == len(steps):
+                        reply.infer_response.parameters["triton_final_response"].bool_param = True
+                        yield reply
+                        return
+                    yield reply
                 else:
                     await asyncio.sleep(step)
             final = service_pb2.ModelStreamInferResponse()
@@ -121,6 +127,11 @@ async def test_each_failure_has_its_class_and_passing_ones_are_tried_again(
 
 async def test_a_passing_failure_is_not_seen(connect: Connect, server: Server, url: str) -> None:
     server.calls = [[Fail(grpc.StatusCode.UNAVAILABLE, "503: resting")], ["Hel", "lo"]]
+    assert await connect(url).text("hi") == "Hello"
+
+
+async def test_the_final_response_may_hold_data(connect: Connect, server: Server, url: str) -> None:
+    server.final_holds_data = True
     assert await connect(url).text("hi") == "Hello"
 
 

@@ -86,14 +86,14 @@ def test_tensorrt_llms_clients_run_unchanged(system: RunningSystem, model: str) 
     results: Queue[Any] = Queue()
     with triton_grpc.InferenceServerClient(system.grpc) as client:
         client.start_stream(lambda result, error: results.put(error or result))
-        client.async_stream_infer(model, inputs, enable_empty_final_response=True)
+        client.async_stream_infer(model, inputs)
         texts = []
         while not isinstance(result := results.get(timeout=60), Exception):
-            if result.get_response().parameters["triton_final_response"].bool_param:
-                break
             output = result.as_numpy("text_output")
             assert output.shape == (1,)
             texts.append(output[0].decode())
+            if result.get_response().parameters["triton_final_response"].bool_param:
+                break
         client.stop_stream()
     assert not isinstance(result, Exception), result
     assert "".join(texts)

@@ -131,14 +131,14 @@ def test_model_stream_infer_ends_with_the_final_response(system: RunningSystem, 
         tensor(triton_grpc, "max_tokens", np.int32(10), "INT32"),
         tensor(triton_grpc, "stream", True, "BOOL"),
     ]
-    client.async_stream_infer(model, inputs, enable_empty_final_response=True)
-    texts = []
-    while True:
+    client.async_stream_infer(model, inputs)
+    texts, final = [], False
+    while not final:
         result = results.get(timeout=60)
         assert not isinstance(result, Exception), result
-        if result.get_response().parameters["triton_final_response"].bool_param:
-            break
         texts.append(text(result, "text_output"))
+        final = result.get_response().parameters["triton_final_response"].bool_param
+    assert text(result, "finish_reason") == "length"
     client.stop_stream()
     assert "".join(texts)
 

@@ -91,13 +91,15 @@ class Sender:
 
     responses: list[InferenceResponse] = field(default_factory=list)
     final: bool = False
+    last: InferenceResponse | None = None  # what came with the end
     cancelled: bool = False
 
     def send(self, response: InferenceResponse | None = None, flags: int = 0) -> None:
         assert not self.final, "nothing may follow the final response"
         if response is not None:
             self.responses.append(response)
-        self.final = self.final or bool(flags)
+        if flags:
+            self.final, self.last = True, response
 
     def is_cancelled(self) -> bool:
         return self.cancelled

@@ -114,9 +114,9 @@ class Answering:
         status, broken = 499, ""
         try:
             if isinstance(answer, StreamedAnswer):
-                broken = await self._stream(decision, answer, sender)
+                last, broken = await self._stream(decision, answer, sender)
             else:
-                _send(sender, decision, answer.progress, [answer.body])
+                last = [answer.body]
             status = 502 if broken else answer.progress.status
         finally:
             self._record(decision, answer.progress, status, config)
@@ -124,10 +124,13 @@ class Answering:
                 self._reviewer.submit(self._review, decision.decision_id, body, copy, answer)
         if not await asyncio.to_thread(self._recorder.flush, decision.decision_id, _DURABLE_SECONDS):
             log.warning("the outcome of decision %s isn't durable yet: the store is slow or down", decision.decision_id)
-        if broken:
-            fail(sender, f"the answer broke off: {broken}", 502)
-        else:
-            sender.send(flags=_FINAL)
+        if not broken:
+            # As TensorRT-LLM's, the last response holds data: clients that ask for no empty one learn the end from it.
+            _send(sender, decision, answer.progress, last, flags=_FINAL)
+            return
+        if last:
+            _send(sender, decision, answer.progress, last)
+        fail(sender, f"the answer broke off: {broken}", 502)
 
     async def _answered(self, decision: RoutedDecision, request: ForwardRequest, config: RouterConfig) -> Answer:
         """The engine's answer; that there is none is an outcome, too."""
@@ -144,10 +147,10 @@ class Answering:
             self._record(decision, nothing, 499, config)
             raise
 
-    async def _stream(self, decision: RoutedDecision, answer: StreamedAnswer, sender: Any) -> str:
+    async def _stream(self, decision: RoutedDecision, answer: StreamedAnswer, sender: Any) -> tuple[list[bytes], str]:
         """Send what is there as one response: a message between processes costs more than a token.
 
-        Returns what the answer broke off with, empty if it is complete.
+        Returns the chunks that end the answer, which are not sent yet, and what it broke off with, empty if it is complete.
         """
         ready: asyncio.Queue[bytes | None] = asyncio.Queue()
 
@@ -162,7 +165,7 @@ class Answering:
                 ready.put_nowait(None)
 
         reader = asyncio.create_task(read())
-        counted = answer.progress.usage
+        last: list[bytes] = []
         try:
             ended = False
             while not ended:
@@ -170,15 +173,14 @@ class Answering:
                 while not ready.empty():
                     group.append(ready.get_nowait())
                 ended = group[-1] is None
-                chunks = [chunk for chunk in group if chunk is not None]
-                if chunks:
-                    counted = answer.progress.usage
-                    _send(sender, decision, answer.progress, chunks)
-            broken = await reader
-            if not broken and counted != answer.progress.usage:
-                # An upstream counts behind its last chunk, in one that only those get who asked for it.
-                _send(sender, decision, answer.progress, [])
-            return broken
+                chunks = last + [chunk for chunk in group if chunk is not None]
+                length = len(chunks)
+                while length and _ends(chunks[length - 1]):
+                    length -= 1
+                if length:
+                    _send(sender, decision, answer.progress, chunks[:length])
+                last = chunks[length:]
+            return last, await reader
         finally:
             reader.cancel()
             await answer.aclose()
@@ -250,7 +252,12 @@ def _texts(chunks: list[bytes]) -> tuple[str, str]:
     return "".join(text), finish
 
 
-def _send(sender: Any, decision: RoutedDecision, progress: Progress, chunks: list[bytes]) -> None:
+def _ends(chunk: bytes) -> bool:
+    """Whether a chunk may be the last: each of its choices ends, or it has none and counts."""
+    return all(choice.get("finish_reason") for choice in load(chunk).get("choices") or ())
+
+
+def _send(sender: Any, decision: RoutedDecision, progress: Progress, chunks: list[bytes], flags: int = 0) -> None:
     text, finish = _texts(chunks)
     usage = progress.usage
     sender.send(
@@ -264,5 +271,6 @@ def _send(sender: Any, decision: RoutedDecision, progress: Progress, chunks: lis
                 tensors.numbers("num_output_tokens", [usage.completion], np.int32),
                 tensors.text("chunk", [b"\n".join(chunks)]),
             ]
-        )
+        ),
+        flags=flags,
     )

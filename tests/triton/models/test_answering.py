@@ -55,7 +55,30 @@ async def test_an_answer_comes_with_its_text_and_its_tokens(answering: Any, stre
     assert sender.responses[-1].values("num_output_tokens") == [3]
 
 
-async def test_tokens_counted_behind_the_last_chunk_come_with_a_response_of_their_own(
+@pytest.mark.parametrize("delay", [0, 0.05], ids=["at once", "chunk by chunk"])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_the_final_response_holds_data(
+    answering: Any, upstream: ScriptedUpstream, stream: bool, delay: float
+) -> None:
+    """As TensorRT-LLM's: LlamaIndex's connector asks for no empty final response, and waits for the flag."""
+    upstream.script(Script(delay=delay))
+    sender = await ask(answering, stream=stream)
+    assert sender.last is not None
+    assert sender.last is sender.responses[-1]
+    assert (sender.last.values("finish_reason"), sender.last.values("num_output_tokens")) == (["stop"], [3])
+    assert len(sender.responses) == 1 or stream  # TensorRT-LLM's client keeps the last text of an unstreamed answer
+
+
+async def test_the_final_response_holds_data_though_no_chunk_ends_the_answer(
+    answering: Any, upstream: ScriptedUpstream
+) -> None:
+    upstream.script(Script(finish=None, usage=None, delay=0.05))
+    sender = await ask(answering, stream=True)
+    assert sender.last is not None
+    assert "".join(response.values("text_output")[0] for response in sender.responses) == "Hello, world"
+
+
+async def test_tokens_counted_behind_the_last_chunk_come_with_the_final_response(
     answering: Any, upstream: ScriptedUpstream
 ) -> None:
     upstream.script(Script(delay=0.05))  # each chunk is read alone, the one that counts, too
