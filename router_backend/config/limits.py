@@ -68,6 +68,14 @@ class RoutingLimits(Section):
 class GatewayConfig(Section):
     """The HTTP surface."""
 
+    workers: Annotated[
+        int,
+        Field(
+            gt=0,
+            le=256,
+            description="processes that serve the port, read at the start; rates, sessions and remembered decisions are each one's own",
+        ),
+    ] = 1
     max_body_bytes: Annotated[int, Field(gt=0, description="a larger body is refused")] = 8 * 1024 * 1024
     bodies_bytes: Annotated[
         int, Field(gt=0, description="all bodies over 64 KB that are being answered together; more wait for their turn")

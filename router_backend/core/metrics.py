@@ -145,7 +145,7 @@ UPSTREAM_STATE = Declared(
     "gateway",
     "llm_router_upstream_state",
     "gauge",
-    "1 for the state that an upstream's circuit breaker is in: closed (healthy), half_open (probing), open (not asked).",
+    "1 for the state that an upstream's circuit breaker is in: closed (healthy), half_open (probing), open (not asked). Each worker has its own; the worst counts.",
     ("model", "state"),
 )
 FEEDBACK_REQUESTS = Declared(
@@ -201,6 +201,13 @@ SCORES_LOST = Declared(
     "llm_router_scores_lost_total",
     "counter",
     "Scores of signals dropped because Triton was away for too long or refused them.",
+)
+WORKERS = Declared("gateway", "llm_router_workers", "gauge", "Processes of this gateway that serve (gateway.workers).")
+WORKER_RESTARTS = Declared(
+    "gateway",
+    "llm_router_worker_restarts_total",
+    "counter",
+    "Workers that ended, or answered no more, and were started again.",
 )
 BUILD_INFO = Declared("gateway", "llm_router_build_info", "gauge", "Always 1; the version is the label.", ("version",))
 

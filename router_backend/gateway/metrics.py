@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from router_backend.core import metrics as declared
 from router_backend.core.decision import RoutedDecision
@@ -17,6 +17,7 @@ from router_backend.core.errors import Cause
 from router_backend.core.metrics import Declared
 from router_backend.core.records import Outcome
 from router_backend.forwarding.observer import Observer
+from router_backend.gateway.workers.counts import Together, keep_in_files
 
 _MINUTE = 60.0
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
@@ -25,7 +26,15 @@ CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 class Metrics:
     """One registry per application. Labels hold names from the configuration and fixed words, never content."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: Path | None = None, worker: int = 0) -> None:
+        """`files`: a folder that all workers of a gateway keep their values in, `worker` being this one's number; the page is
+        of all of them then. None: there is one process, and memory does.
+        """
+        if files:
+            keep_in_files(files, str(worker))
+        self._health: Callable[[], Mapping[str, str]] = dict
+        self._waiting: Callable[[], int] = int
+        self._known: set[str] = set()  # models with a state
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter that nobody reads
         self.registry = CollectorRegistry()
         self.requests = self._counter(declared.REQUESTS)
@@ -49,20 +58,27 @@ class Metrics:
         self.reward = self._histogram(declared.FEEDBACK_REWARD)
         self.lag = self._histogram(declared.EVENT_LOOP_LAG)
         self._stalls = [0.0, 0.0]  # the longest of this minute and of the one before
-        self._gauge(declared.EVENT_LOOP_STALL).set_function(lambda: max(self._stalls))
+        self._stall = self._gauge(declared.EVENT_LOOP_STALL, "livemax")
+        self._state = self._gauge(declared.UPSTREAM_STATE, "livemax")
         self.reports_waiting = self._gauge(declared.REPORTS_WAITING)
         self.journal_failures = self._counter(declared.JOURNAL_FAILURES)
         self.reports_lost = self._counter(declared.REPORTS_LOST)
         self.signals = self._counter(declared.SIGNALS)
         self.reviews_dropped = self._counter(declared.REVIEWS_DROPPED)
         self.scores_lost = self._counter(declared.SCORES_LOST)
-        self._gauge(declared.BUILD_INFO).labels(_version()).set(1)
+        self._gauge(declared.BUILD_INFO, "livemax").labels(_version()).set(1)
+        self._gauge(declared.WORKERS).set(1)
+        self._counter(declared.WORKER_RESTARTS)
+        self._page = self.registry
+        if files:
+            self._page = CollectorRegistry()
+            self._page.register(Together(files))
 
     def _counter(self, metric: Declared) -> Counter:
         return Counter(metric.name, metric.meaning, metric.labels, registry=self.registry)
 
-    def _gauge(self, metric: Declared) -> Gauge:
-        return Gauge(metric.name, metric.meaning, metric.labels, registry=self.registry)
+    def _gauge(self, metric: Declared, of_workers: Literal["livesum", "livemax"] = "livesum") -> Gauge:
+        return Gauge(metric.name, metric.meaning, metric.labels, registry=self.registry, multiprocess_mode=of_workers)
 
     def _histogram(self, metric: Declared) -> Histogram:
         return Histogram(metric.name, metric.meaning, metric.labels, buckets=metric.buckets, registry=self.registry)
@@ -100,12 +116,26 @@ class Metrics:
 
     def watch(self, health: Callable[[], Mapping[str, str]], waiting: Callable[[], int]) -> None:
         """Export breaker states and waiting reports as they are when metrics are read."""
-        self.registry.register(_Upstreams(health))
-        self.reports_waiting.set_function(waiting)
+        self._health, self._waiting = health, waiting
+
+    def refresh(self) -> None:
+        """Put down what is read and not counted. `text` does it for this process."""
+        self._stall.set(max(self._stalls))
+        self.reports_waiting.set(self._waiting())
+        health = self._health()
+        for model in self._known - health.keys():
+            for state in declared.UPSTREAM_STATES:
+                self._state.labels(model, state).set(0)
+                self._state.remove(model, state)
+        for model, current in health.items():
+            for state in declared.UPSTREAM_STATES:
+                self._state.labels(model, state).set(float(state == current))
+        self._known = set(health)
 
     def text(self) -> bytes:
         """The exposition format."""
-        return generate_latest(self.registry)
+        self.refresh()
+        return generate_latest(self._page)
 
     async def sample_lag(self, every: float = 0.05) -> None:
         """Measure the event loop's lag, and its longest stall to within `every`, for as long as the task lives."""
@@ -136,21 +166,6 @@ class EngineMetrics(Observer):
     def load(self, arm: str, running: int, queued: int) -> None:
         self._metrics.upstream_running.labels(arm).set(running)
         self._metrics.upstream_queued.labels(arm).set(queued)
-
-
-class _Upstreams(Collector):
-    """`llm_router_upstream_state`: one series per model and state, 1 for the state that it is in."""
-
-    def __init__(self, health: Callable[[], Mapping[str, str]]) -> None:
-        self._health = health
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        state_of = declared.UPSTREAM_STATE
-        family = GaugeMetricFamily(state_of.name, state_of.meaning, labels=state_of.labels)
-        for model, current in self._health().items():
-            for state in declared.UPSTREAM_STATES:
-                family.add_metric((model, state), float(state == current))
-        yield family
 
 
 def _version() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from router_backend.config import ConfigError
@@ -62,8 +63,16 @@ class Runtimes:
         observer: Observer,
         rates: Rates,
         budgets: Budgets,
+        together: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Raises ValueError when an upstream's key, tokenizer or address is missing, or strangers could call."""
+        """`together` has all workers of this gateway read the file, which calls `prepare` and `use_prepared` of each; None: there
+        is one process.
+
+        Raises:
+            ValueError: an upstream's key, tokenizer or address is missing, or strangers could call.
+        """
+        self._together = together
+        self._prepared: Runtime | None = None
         self._path, self._exposure, self._observer = path, exposure, observer
         self._rates, self._budgets = rates, budgets
         self._retiring: set[asyncio.Task[None]] = set()
@@ -72,8 +81,8 @@ class Runtimes:
         self.current = self._build(config)
 
     def follow(self) -> None:
-        """Use the file's content whenever it changes, from the running loop on."""
-        if self._path is not None:
+        """Use the file's content whenever it changes, from the running loop on; of several workers the parent follows it."""
+        if self._path is not None and self._together is None:
             loop = asyncio.get_running_loop()
 
             def changed(config: RouterConfig) -> None:  # in the watcher's thread
@@ -82,7 +91,7 @@ class Runtimes:
             self._watcher = ConfigWatcher(self._path, changed)
             self._watcher.start()
 
-    def reload(self) -> RouterConfig:
+    async def reload(self) -> RouterConfig:
         """Read the configuration again and use it from the next request on.
 
         Raises:
@@ -90,26 +99,45 @@ class Runtimes:
         """
         if self._path is None:
             raise ConfigError("the gateway was started without a configuration file; restart it instead")
-        config = runtime_config(self._path)
-        self._use(config)
-        return config
+        if self._together:
+            await self._together()
+        else:
+            self._use(self._built(runtime_config(self._path)))
+        return self.current.config
 
-    def _use(self, config: RouterConfig) -> None:
+    def prepare(self, path: Path) -> None:
+        """Build what a file asks for, until `use_prepared`.
+
+        Raises:
+            ConfigError: it can't be used.
+        """
+        self._prepared = self._built(runtime_config(path))
+
+    def use_prepared(self) -> bool:
+        """False if nothing was prepared."""
+        runtime, self._prepared = self._prepared, None
+        if runtime:
+            self._use(runtime)
+        return runtime is not None
+
+    def _built(self, config: RouterConfig) -> Runtime:
         self._check(config, self.current.config)
         try:
-            runtime = self._build(config)
+            return self._build(config)
         except ValueError as error:
             raise ConfigError(f"{self._path}: {error}") from None
+
+    def _use(self, runtime: Runtime) -> None:
         task = asyncio.ensure_future(self.current.retire())
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
         self.current = runtime
         _log.info("configuration loaded again")
 
-    def reload_or_log(self) -> None:
+    async def reload_or_log(self) -> None:
         """`reload` for SIGHUP: a mistake is logged."""
         try:
-            self.reload()
+            await self.reload()
         except ConfigError as error:
             _log.error("the configuration in use stays: %s", error)
 
@@ -117,7 +145,7 @@ class Runtimes:
         if config == self.current.config:  # a reload that was asked for came first
             return
         try:
-            self._use(config)
+            self._use(self._built(config))
         except ConfigError as error:
             _log.error("the file has changed; the configuration in use stays: %s", error)
 

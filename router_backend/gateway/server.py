@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 
@@ -35,8 +36,9 @@ class _Server(uvicorn.Server):
 def build_server(app: App, host: str, port: int) -> uvicorn.Server:
     """uvicorn around an application, with the limits of its configuration."""
     limits, tls = app.service.settings.config.gateway, app.service.settings.config.security.tls
+    place = app.service.settings.place
     heads = HeadLimits(limits.max_header_bytes, limits.header_seconds, limits.write_seconds)
-    connections = Connections(connection_limit(limits.max_connections))
+    connections = Connections(connection_limit(place.share(limits.max_connections)))
     return _Server(
         uvicorn.Config(
             app,
@@ -67,10 +69,16 @@ def run(settings: GatewaySettings, port: int) -> None:
     app = create_app(settings)
     server = build_server(app, settings.exposure.host, port)
 
+    bound = [socket.socket(fileno=number) for number in settings.place.listeners]
+
     async def serve() -> None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.service.runtimes.reload_or_log)
+        def reload() -> None:
+            reloading.append(asyncio.ensure_future(app.service.runtimes.reload_or_log()))
+
+        reloading: list[asyncio.Future[None]] = []
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
         trimming = asyncio.create_task(return_free_memory())
-        await server.serve()
+        await server.serve(sockets=bound or None)
         trimming.cancel()
 
     uvloop.run(serve())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from router_backend.config import RouterConfig
+from router_backend.config import ConfigError, RouterConfig
 from router_backend.config.safety import THIS_MACHINE, Exposure
 from router_backend.gateway.accounting import Ledger
 from router_backend.gateway.completion import CompletionPipeline
@@ -39,6 +39,9 @@ from router_backend.gateway.surfaces.openai import CHAT, COMPLETIONS, EMBEDDINGS
 from router_backend.gateway.surfaces.responses import RESPONSES
 from router_backend.gateway.traces import NoTraces, Traces
 from router_backend.gateway.triton_client import TritonClient
+from router_backend.gateway.workers.calls import Answer, Answers, NoAnswer, Refused
+from router_backend.gateway.workers.place import ALONE, Place, socket_of
+from router_backend.gateway.workers.siblings import Siblings
 
 if TYPE_CHECKING:
     from router_backend.gateway.extproc.server import ExternalProcessor
@@ -47,6 +50,7 @@ Routes = dict[str, dict[str, Handler]]
 """Handlers by path and method; a path that ends in `/*` stands for all with one part more."""
 
 _BUDGETS_SECONDS = 2.0
+_RELOAD_SECONDS = 60.0
 _BUDGETS_KNOWN = 2.0  # that a start waits for what was spent before; without Triton it goes on
 
 
@@ -60,6 +64,7 @@ class GatewaySettings:
     exposure: Exposure = THIS_MACHINE
     records_key: str = ""  # seals what Triton is told; empty: Triton has none either
     journal: Path | None = None  # folder of outcomes that are not reported yet; None: they are lost with the process
+    place: Place = ALONE  # among the workers of this gateway
 
 
 class Service:
@@ -70,9 +75,10 @@ class Service:
         journal can't be written.
         """
         limits, endpoint = settings.config.gateway, settings.config.telemetry.otlp_endpoint
-        self.settings = settings
-        self.bodies = Bodies(limits.bodies_bytes)
-        self.metrics = Metrics()
+        self.settings, place = settings, settings.place
+        self.siblings = None if place.alone else Siblings(place)
+        self.bodies = Bodies(place.share(limits.bodies_bytes))
+        self.metrics = Metrics() if place.alone else Metrics(place.metrics, place.index)
         self.budgets = Budgets()
         self.runtimes = Runtimes(
             settings.config,
@@ -81,11 +87,16 @@ class Service:
             EngineMetrics(self.metrics),
             Rates(),
             self.budgets,
+            self._reload_together if self.siblings else None,
         )
         self.triton = TritonClient(settings.triton_url, settings.records_key)
         self.journal = Journal(settings.journal, self.metrics.journal_failures.inc) if settings.journal else None
         self.outcomes = OutcomeQueue(
-            self.triton, limits.reports_kept, self.metrics.reports_lost.inc, self.budgets.settled, self.journal
+            self.triton,
+            place.share(limits.reports_kept),
+            self.metrics.reports_lost.inc,
+            self.budgets.settled,
+            self.journal,
         )
         self.scores = ScoreQueue(self.triton, self.metrics.scores_lost.inc)
         self.reviewer = Reviewer(self.scores, self.metrics)
@@ -94,6 +105,8 @@ class Service:
         self._ledger = Ledger(self.outcomes, self.budgets, self._sessions, self._decisions, self.metrics)
         self.processor = self._external_processor()
         self._tasks: list[asyncio.Task[None]] = []
+        self._ready = ReadyHandler(self.runtimes, self.triton, self.outcomes, self.journal, self.siblings)
+        self._answers = self._answers_to_siblings()
         self.metrics.watch(lambda: self.runtimes.current.engine.health(), lambda: self.outcomes.depth)
 
     def routes(self) -> Routes:
@@ -114,9 +127,9 @@ class Service:
             "/v1/decisions/*": {"GET": DecisionHandler(runtimes, self._decisions)},
             "/v1/feedback": {"POST": FeedbackHandler(runtimes, triton, self.outcomes, self._decisions, metrics)},
             "/health/live": {"GET": live},
-            "/health": {"GET": ReadyHandler(runtimes, triton, self.outcomes, self.journal)},
-            "/health/ready": {"GET": ReadyHandler(runtimes, triton, self.outcomes, self.journal)},
-            "/metrics": {"GET": MetricsHandler(metrics)},
+            "/health": {"GET": self._ready},
+            "/health/ready": {"GET": self._ready},
+            "/metrics": {"GET": MetricsHandler(metrics, self.siblings)},
             "/admin/reload": {"POST": ReloadHandler(runtimes)},
             "/admin/config": {"GET": ConfigHandler(runtimes)},
             "/openapi.json": {"GET": OpenAPIHandler()},
@@ -137,6 +150,8 @@ class Service:
         self._background(self._follow_budgets())
         if self.processor:
             await self.processor.start()
+        if self._answers:
+            await self._answers.open()
 
     async def aclose(self) -> None:
         """Send the outcomes that are left, and close all connections."""
@@ -153,6 +168,45 @@ class Service:
         await self.runtimes.aclose()
         await self.triton.aclose()
         await asyncio.to_thread(self.traces.close)
+        if self._answers:
+            await self._answers.aclose()
+
+    def _answers_to_siblings(self) -> Answers | None:
+        place = self.settings.place
+        if place.alone:
+            return None
+
+        async def alive() -> None:
+            """This process reads its questions."""
+
+        async def gauges() -> None:
+            self.metrics.refresh()
+
+        async def prepare(path: str) -> None:
+            try:
+                self.runtimes.prepare(Path(path))
+            except ConfigError as error:
+                raise Refused(str(error)) from None
+
+        async def use() -> None:
+            if not self.runtimes.use_prepared():
+                raise Refused("it has been started again meanwhile")
+
+        answers: dict[str, Answer] = {
+            "alive": alive,
+            "gauges": gauges,
+            "ready": self._ready.status,
+            "prepare": prepare,
+            "use": use,
+        }
+        return Answers(socket_of(place.folder, place.index), answers)
+
+    async def _reload_together(self) -> None:
+        assert self.siblings
+        try:
+            await self.siblings.parent("reload", _RELOAD_SECONDS)
+        except (NoAnswer, Refused) as error:
+            raise ConfigError(str(error)) from None
 
     def _external_processor(self) -> ExternalProcessor | None:
         """Raises ValueError when the extra that it needs is not installed."""

@@ -17,8 +17,8 @@ import aiohttp
 
 from router_backend.config import RouterConfig, runtime
 from router_backend.core import seal
+from router_backend.core.supervisor import Service, Supervisor
 from router_backend.launcher.settings import NotStarted, UpSettings, admin_key
-from router_backend.launcher.supervisor import Service, Supervisor
 from router_backend.triton.models import watchdog
 from router_backend.triton.server import embedded
 from router_backend.triton.server.plain_path import plain_path

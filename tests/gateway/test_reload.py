@@ -51,7 +51,7 @@ async def test_a_reload_never_opens_a_gateway_that_had_keys(
     error = check_error(await gateway.http.post("/admin/reload", headers=headers), 409)
     assert f"{tmp_path}/router.yaml:" in error["message"]
     assert "security.api_keys" in error["message"]
-    gateway.app.runtimes.reload_or_log()  # as SIGHUP does
+    await gateway.app.runtimes.reload_or_log()  # as SIGHUP does
     check_error(await gateway.chat(model="a"), 401)
     assert (await gateway.chat(model="a", headers=headers)).status_code == 200
 
@@ -135,7 +135,7 @@ async def test_a_secret_in_the_wrong_place_is_never_repeated(
     write(**changes)
     answer = await gateway.http.post("/admin/reload")
     assert check_error(answer, 409)["code"] == "invalid_configuration"
-    gateway.app.runtimes.reload_or_log()
+    await gateway.app.runtimes.reload_or_log()
     assert "router.yaml:" in caplog.text
     for said in (answer.text, "\n".join(caplog.handler.format(record) for record in caplog.records)):
         assert "q7q7" not in said

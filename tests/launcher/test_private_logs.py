@@ -6,7 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from router_backend.launcher.supervisor import Service, Supervisor
+from router_backend.core.supervisor import Service, Supervisor
 
 
 async def test_logs_are_for_their_owner_those_of_before_included(tmp_path: Path) -> None:

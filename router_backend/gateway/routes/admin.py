@@ -21,7 +21,7 @@ class ReloadHandler:
     async def __call__(self, exchange: Exchange) -> None:
         self._runtimes.current.keys.admit(exchange, "admin")
         try:
-            config = self._runtimes.reload()
+            config = await self._runtimes.reload()
         except ConfigError as error:
             raise ApiError(409, f"The configuration in use stays: {error}", code="invalid_configuration") from None
         await exchange.json({"status": "reloaded", "models": list(config.names)})

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.journal import Journal
 from router_backend.gateway.outcome_queue import OutcomeQueue
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.triton_client import TritonClient
+from router_backend.gateway.workers.siblings import Siblings
 
 
 async def live(exchange: Exchange) -> None:
@@ -15,29 +19,59 @@ async def live(exchange: Exchange) -> None:
 
 
 _STATE_SECONDS = 0.5
+_SIBLINGS_SECONDS = 2.0
 
 
 class ReadyHandler:
-    """200 only when a routed request would succeed: `route` decides, and an upstream takes requests.
+    """200 only when a routed request would succeed, whichever worker gets it: `route` decides, and an upstream takes requests.
 
     `state` says whether feedback and outcomes are stored now, `journal` whether outcomes survive this process meanwhile
     (null: none is kept). Requests succeed without, so neither decides.
     """
 
     def __init__(
-        self, runtimes: Runtimes, triton: TritonClient, outcomes: OutcomeQueue, journal: Journal | None
+        self,
+        runtimes: Runtimes,
+        triton: TritonClient,
+        outcomes: OutcomeQueue,
+        journal: Journal | None,
+        siblings: Siblings | None,
     ) -> None:
         self._runtimes, self._triton, self._outcomes, self._journal = runtimes, triton, outcomes, journal
+        self._siblings = siblings
 
     async def __call__(self, exchange: Exchange) -> None:
+        if self._siblings:
+            status, others = await asyncio.gather(self.status(), self._siblings.all("ready", _SIBLINGS_SECONDS))
+            status = _together([status, *others])
+        else:
+            status = await self.status()
+        ready = status["status"] == "ready"
+        await exchange.json(status, 200 if ready else 503, [] if ready else [(b"retry-after", b"1")])
+
+    async def status(self) -> dict[str, Any]:
+        """Of this process."""
         routing = await self._triton.decides()
         upstreams = dict(self._runtimes.current.engine.health())
         ready = routing and any(state != "open" for state in upstreams.values())
-        status = {
+        return {
             "status": "ready" if ready else "not ready",
             "route": routing,
             "state": await self._outcomes.refresh(_STATE_SECONDS),
             "journal": (self._journal.failure or "written") if self._journal else None,
             "upstreams": upstreams,
         }
-        await exchange.json(status, 200 if ready else 503, [] if ready else [(b"retry-after", b"1")])
+
+
+def _together(workers: list[dict[str, Any] | None]) -> dict[str, Any]:
+    """The status of a worker that isn't ready, if there is one, else of any."""
+    there = [status for status in workers if status]
+    ready = sum(status["status"] == "ready" for status in there)
+    shown = min(
+        there, key=lambda status: (status["status"] == "ready", status["state"], status["journal"] == "written")
+    )
+    return {
+        **shown,
+        "status": "ready" if ready == len(workers) else "not ready",
+        "workers": {"ready": ready, "of": len(workers)},
+    }

@@ -45,13 +45,14 @@ class Service:
     name: str
     command: Sequence[str]
     environment: dict[str, str]
-    log_file: Path
+    log_file: Path | None  # None: it writes where this process does
     ready: Callable[[], Awaitable[bool]]
     alive: Callable[[], Awaitable[object]] | None = None  # asks it for any answer; TimeoutError: it gave none
     failure: re.Pattern[str] | None = None  # of a line in the log that says best why a start failed
     before_start: Callable[[], None] | None = None  # clears away what the one before may have left
     on_ready: Callable[[int], None] | None = None  # told the process id, once per start
     stop_seconds: float = 15.0  # between SIGTERM and SIGKILL
+    files: Sequence[int] = ()  # open files that it inherits
     process: asyncio.subprocess.Process | None = field(default=None, init=False)
     restarts: int = field(default=0, init=False)
 
@@ -91,7 +92,7 @@ class Supervisor:
             await self.stop()
             raise failures.exceptions[0] from None
         except* TimeoutError:
-            late = ", ".join(f"{s.name} (log: {s.log_file})" for s in self._services)
+            late = ", ".join(f"{s.name}{_log_of(s)}" for s in self._services)
             await self.stop()
             raise StartFailed(f"not ready after {within:.0f} s: {late}") from None
         except* BaseException:
@@ -100,12 +101,14 @@ class Supervisor:
         self._watchers = [asyncio.create_task(self._watch(service)) for service in self._services]
         self._watchers.append(asyncio.create_task(self._bound_logs()))
 
-    async def stop(self) -> None:
-        """Stop all services, the last started first, and wait until their process groups are gone."""
+    async def stop(self, together: bool = False) -> None:
+        """Stop all services, the last started first or all together, and wait until their process groups are gone."""
         self._stopping = True
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
+        if together:
+            await asyncio.gather(*map(_terminate, self._services))
         for service in reversed(self._services):
             await _terminate(service)
 
@@ -116,10 +119,13 @@ class Supervisor:
                 service.process.send_signal(number)
 
     async def _spawn(self, service: Service, first: bool = False) -> asyncio.subprocess.Process:
-        service.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if service.before_start is not None:
             service.before_start()
-        with _open_log(service.log_file, os.O_TRUNC if first else 0) as output:
+        with contextlib.ExitStack() as open_files:
+            output = None
+            if service.log_file is not None:
+                service.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                output = open_files.enter_context(_open_log(service.log_file, os.O_TRUNC if first else 0))
             service.process = await asyncio.create_subprocess_exec(
                 *service.command,
                 env=service.environment,
@@ -127,16 +133,17 @@ class Supervisor:
                 stdout=output,
                 stderr=output,
                 preexec_fn=_lead_group,
+                pass_fds=service.files,
             )
         return service.process
 
     async def _bound_logs(self) -> None:
         while True:
-            for service in self._services:
+            for file in [service.log_file for service in self._services if service.log_file]:
                 try:
-                    await asyncio.to_thread(_rotate, service.log_file, self._log_bytes)
+                    await asyncio.to_thread(_rotate, file, self._log_bytes)
                 except OSError as error:  # a full disk, say; the next look may succeed
-                    log.warning("%s could not be rotated: %s", service.log_file, error)
+                    log.warning("%s could not be rotated: %s", file, error)
             await asyncio.sleep(self._log_check_seconds)
 
     async def _until_ready(self, service: Service) -> None:
@@ -153,8 +160,7 @@ class Supervisor:
                 continue
             if process.returncode is not None:
                 raise StartFailed(
-                    f"{service.name} ended with code {process.returncode} while starting: {_reason(service)}"
-                    f" (log: {service.log_file})"
+                    f"{service.name} ended with code {process.returncode} while starting: {_reason(service)}{_log_of(service)}"
                 )
             await asyncio.sleep(0.05)
         if service.on_ready is not None:
@@ -260,7 +266,13 @@ def _signal_group(group: int, number: signal.Signals) -> bool:
     return True
 
 
+def _log_of(service: Service) -> str:
+    return f" (log: {service.log_file})" if service.log_file else ""
+
+
 def _reason(service: Service) -> str:
+    if service.log_file is None:
+        return "it says why itself"
     lines = [line.strip() for line in service.log_file.read_text(errors="replace").splitlines() if line.strip()]
     telling = [line for line in lines if service.failure and service.failure.search(line)] or lines[-1:]
     return telling[0][:_REASON_CHARACTERS] if telling else "no output"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from router_backend.launcher.supervisor import Service, StartFailed, Supervisor
+from router_backend.core.supervisor import Service, StartFailed, Supervisor
 
 SECONDS = 30.0
 # Says that it runs, and waits.
