@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from router_backend.bandits.statistics.fields import Fields, taken
 from router_backend.config.models import ModelConfig
 from router_backend.contract import TASKS
 from router_backend.core.pricing import PER_TOKEN, answer_cost
@@ -52,9 +53,17 @@ class OutputLengths:
             self._counts[index, column] *= keep
         self._sums[index, column] += tokens
         self._counts[index, column] += 1.0
-        sums, counts = self._sums[index], self._counts[index]
-        arm_mean = (sums.sum() + _SHRINK * PRIOR_TOKENS) / (counts.sum() + _SHRINK)
-        self.means[index] = (sums + _SHRINK * arm_mean) / (counts + _SHRINK)
+        self._average(index)
+
+    def dump(self) -> Fields:
+        return {"sums": self._sums.copy(), "counts": self._counts.copy()}
+
+    def load(self, fields: Fields) -> None:
+        """Take over what `dump` wrote; FieldsError if it is of other arms or tasks."""
+        shape = len(self.arms), len(TASKS)
+        self._sums, self._counts = taken(fields, "sums", *shape), taken(fields, "counts", *shape)
+        for index in range(len(self.arms)):
+            self._average(index)
 
     def adopt(self, other: OutputLengths) -> None:
         """Take over what another has counted, for arms of the same name."""
@@ -63,6 +72,11 @@ class OutputLengths:
             if source is not None:
                 self._sums[index], self._counts[index] = other._sums[source], other._counts[source]
                 self.means[index] = other.means[source]
+
+    def _average(self, index: int) -> None:
+        sums, counts = self._sums[index], self._counts[index]
+        arm_mean = (sums.sum() + _SHRINK * PRIOR_TOKENS) / (counts.sum() + _SHRINK)
+        self.means[index] = (sums + _SHRINK * arm_mean) / (counts + _SHRINK)
 
 
 class Expected(NamedTuple):

@@ -22,9 +22,15 @@ from router_backend.bandits.rules import Rules
 from router_backend.bandits.shares import Shares
 from router_backend.bandits.statistics.change import Change, ChangeDetector
 from router_backend.bandits.statistics.discount import Discount
+from router_backend.bandits.statistics.fields import Fields, nested, part
 from router_backend.bandits.statistics.prior import Prior
 from router_backend.config.models import ModelConfig
-from router_backend.config.policy import POLICY_SECTIONS, BasePolicyConfig, LearningPolicyConfig
+from router_backend.config.policy import (
+    POLICY_SECTIONS,
+    BasePolicyConfig,
+    LearningPolicyConfig,
+    LinearPolicyConfig,
+)
 from router_backend.config.reward import BudgetRewardConfig, QualityFloorRewardConfig
 
 Config = TypeVar("Config", bound=BasePolicyConfig, covariant=True)
@@ -61,6 +67,7 @@ class Policy(ABC):
         self.arms = tuple(model.name for model in setup.models)
         # Name and a hash of configuration and arms: two policies of one version decide by one rule.
         self.version = f"{self.name}-{_fingerprint(setup)}"
+        self.learned_by = _learned_by(setup)
         self.rules = Rules.of(setup.config, setup.models, setup.default)
         self.reward = build_reward(setup.config.reward)
         self.shares = Shares.of(setup.models)
@@ -161,6 +168,25 @@ class Policy(ABC):
         self._floors = None
         return self._changes.adopt(other._changes, pairs) and self._take(other, pairs)
 
+    def dump(self) -> Fields:
+        """What was learned, for a checkpoint; `load` of a policy of the same `learned_by` and arms takes it."""
+        return (
+            nested("discount", self._discount.dump())
+            | nested("changes", self._changes.dump())
+            | nested("statistics", self._dump())
+        )
+
+    def load(self, fields: Fields) -> None:
+        """Take over what `dump` wrote, in place of what was learned.
+
+        Raises:
+            FieldsError: it is another policy's. The policy must not be used then.
+        """
+        self._discount.load(part("discount", fields))
+        self._changes.load(part("changes", fields))
+        self._load(part("statistics", fields))
+        self._floors = None
+
     @abstractmethod
     def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> float:
         """Fold in one observation of a given weight; the error of the quality expected of it, over its relative deviation."""
@@ -185,6 +211,14 @@ class Policy(ABC):
     def _take(self, other: Self, pairs: list[tuple[int, int]]) -> bool:
         """Take over evidence of arms, as (own, other's) pairs; False if it doesn't fit."""
 
+    @abstractmethod
+    def _dump(self) -> Fields:
+        """The evidence of all arms."""
+
+    @abstractmethod
+    def _load(self, fields: Fields) -> None:
+        """Take over what `_dump` wrote; FieldsError if it is of other arms or another dimension."""
+
 
 # Versions in old logs are over the settings of all policies: those that a policy doesn't have stand at their defaults.
 _EVERY_SETTING: dict[str, Any] = {
@@ -195,6 +229,27 @@ _EVERY_REWARD_SETTING: dict[str, Any] = {
     **QualityFloorRewardConfig().model_dump(mode="json"),
     "usd_per_1000": None,
 }
+
+
+# Settings by which a policy learns. With the others (λ, α, exploration, …) it only chooses by what it has learned.
+_LEARNING_SETTINGS = {
+    "name",
+    "initial_quality",
+    "discount_per_day",
+    "change",
+    "prior_weight",
+    "components",
+    "ridge",
+}
+
+
+def _learned_by(setup: Setup[BasePolicyConfig]) -> str:
+    """What the statistics depend on beside the log: two policies of one `learned_by` learn the same of it."""
+    settings = setup.config.model_dump(mode="json", include=_LEARNING_SETTINGS)
+    if isinstance(setup.config, LinearPolicyConfig):  # where learning starts from; rules learn nothing by their table
+        settings["table"] = setup.config.model_dump(mode="json")["table"]
+    settings["prior"] = None if setup.prior is None else setup.prior.digest()
+    return json.dumps(settings, sort_keys=True)
 
 
 def _fingerprint(setup: Setup[BasePolicyConfig]) -> str:

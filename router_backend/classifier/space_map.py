@@ -5,6 +5,7 @@ A promotion writes the map beside the new version's model, and the router reads 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,11 @@ class SpaceMap:
         if not (np.isfinite(matrix).all() and np.isfinite(offset).all()):
             raise ValueError("matrix or offset holds a number that isn't finite")
         return cls(source, target, matrix.astype(np.float32), offset.astype(np.float32))
+
+    def digest(self) -> str:
+        """SHA-256 of all that it says."""
+        numbers = np.array([self.source, self.target], np.int64).tobytes()
+        return hashlib.sha256(numbers + self.matrix.tobytes() + self.offset.tobytes()).hexdigest()
 
     def save(self, path: Path) -> None:
         np.savez(path, source=self.source, target=self.target, matrix=self.matrix, offset=self.offset)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from types import MappingProxyType
 
@@ -12,10 +14,12 @@ from router_backend.bandits.context import CONTEXT_DIM, prompt_tokens
 from router_backend.bandits.costs import CostModel, OutputLengths
 from router_backend.bandits.factory import build_policy
 from router_backend.bandits.policy import Policy
+from router_backend.bandits.statistics.fields import Fields, FieldsError, nested, part
 from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
 from router_backend.config.models import Price
 from router_backend.core.records import LearningEvent
+from router_backend.learning.checkpoint import Checkpoint, CheckpointError
 from router_backend.routing.view import View
 
 
@@ -26,6 +30,7 @@ class Fold:
         self.config = config
         self.space = space
         self.sequence = 0
+        self.log = ""  # the name of the log that all this is of; empty: part of it was learned in another way
         self._map = space_map if space_map is not None and space_map.target == space else None
         self._arms = {name: index for index, name in enumerate(config.names)}
         self._named = config.named_policies()
@@ -36,6 +41,40 @@ class Fold:
         self._policies = {name: built[id(policy)] for name, policy in self._named.items()}
         self._distinct = tuple(built.values())
         self._costs = CostModel(config.models, OutputLengths(config.names), config.gateway.feedback_cost_usd)
+
+    @property
+    def key(self) -> str:
+        """Names what the statistics depend on beside the log: folds of one key that read the same log are the same."""
+        source = self._map.digest() if self._map is not None else ""
+        prices = [(model.name, model.price.model_dump(), model.context_window) for model in self.config.models]
+        policies = [policy.learned_by for policy in self._distinct]
+        settings = [self.space, source, CONTEXT_DIM, prices, self.config.gateway.feedback_cost_usd, policies]
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+    def checkpoint(self) -> Checkpoint:
+        """What was learned so far of the log."""
+        fields: Fields = nested("lengths", self._costs.lengths.dump())
+        for index, policy in enumerate(self._distinct):
+            fields |= nested(f"policy{index}", policy.dump())
+        return Checkpoint(self.key, self.log, self.sequence, fields)
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint, in place of what was folded.
+
+        Raises:
+            CheckpointError: it is of another configuration, or damaged. The fold must not be used then.
+        """
+        if checkpoint.key != self.key:
+            raise CheckpointError("it is of another configuration or embedding space")
+        if checkpoint.log != self.log:
+            raise CheckpointError("it is of another log")
+        try:
+            self._costs.lengths.load(part("lengths", checkpoint.fields))
+            for index, policy in enumerate(self._distinct):
+                policy.load(part(f"policy{index}", checkpoint.fields))
+        except FieldsError as error:
+            raise CheckpointError(f"it holds other statistics ({error})") from error
+        self.sequence = checkpoint.sequence
 
     def fold(self, events: Sequence[LearningEvent]) -> None:
         """Take in the next events of the log, in order. Those of other spaces and of removed arms are passed over."""
@@ -64,7 +103,7 @@ class Fold:
 
     def adopt(self, other: Fold) -> bool:
         """Take over what `other` has learned; False if the log has more to tell (of a new arm, price or policy)."""
-        self.sequence = other.sequence
+        self.sequence, self.log = other.sequence, other.log if other.key == self.key else ""
         self._costs.lengths.adopt(other._costs.lengths)
         complete = other.space == self.space and _prices(self.config).items() <= _prices(other.config).items()
         for name, policy in self._policies.items():

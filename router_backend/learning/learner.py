@@ -1,12 +1,14 @@
 """Keeps the policies current: polls the store's log in the background and publishes immutable views.
 
-A router starts by folding the whole log, and after a reload that adds an arm or a policy it does so again beside the
-view in use. All replicas fold the same events in the same order. While the store is down the last view stays.
+A router starts from the latest checkpoint that fits its configuration and folds the rest of the log; without one, and after a
+reload that adds an arm or a policy, it folds the whole log beside the view in use. All replicas fold the same events in the
+same order; one of them writes a checkpoint now and then. While the store is down the last view stays.
 """
 
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from collections.abc import Callable
 from router_backend.bandits.policy import Policy
 from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
+from router_backend.learning.checkpoint import Checkpoint, CheckpointError
 from router_backend.learning.fold import Fold
 from router_backend.routing.view import View
 from router_backend.state.store import Store, StoreError
@@ -24,6 +27,9 @@ _SPACES = 2  # that are kept at once: the encoder in use and the one it replaces
 _SETTLE_SECONDS = 0.5
 _OUTCOME_LAG_SECONDS = 2.0  # that an outcome may come later than the feedback, which gateways report apart
 _PRUNE_SECONDS = 3600.0
+_CHECKPOINT_EVENTS = 5000  # a start folds about as many again
+_CHECKPOINT_SECONDS = 10.0  # between two looks whether so many have come
+_LEASE_SECONDS = 60.0  # after which another replica writes, where the one that did is gone
 
 
 class Learner:
@@ -37,8 +43,12 @@ class Learner:
         space_map: SpaceMap | None = None,
         poll_seconds: float = 0.05,
         on_poll: Callable[[bool], None] | None = None,
+        checkpoint_events: int = _CHECKPOINT_EVENTS,
     ) -> None:
-        """`space`: the embedding space of the classifier in use; `on_poll`: told whether the store answered."""
+        """`space`: the embedding space of the classifier in use; `on_poll`: told whether the store answered.
+
+        `checkpoint_events`: events of the log from one checkpoint to the next.
+        """
         self._store = store
         self._config = config
         self._map = space_map
@@ -48,7 +58,10 @@ class Learner:
         self._wanted: set[int] = {space}
         self._stopping = False
         self._caught_up = threading.Event()
-        self._settle_at = self._prune_at = 0.0  # monotonic
+        self._settle_at = self._prune_at = self._checkpoint_at = 0.0  # monotonic
+        self._checkpoint_events = checkpoint_events
+        self._holder = secrets.token_hex(8)
+        self._saved: dict[str, int] = {}  # by the fold's key: the latest checkpoint's position
         self._folds: dict[int, Fold] = {}
         self._cold = Fold(config, space=0).view()  # before anything is learned: the priors
         self._views: dict[int, View] = {}
@@ -139,9 +152,9 @@ class Learner:
                 self._caught_up.set()
 
     def _build(self, space: int) -> None:
-        """Fold the whole log for a space, beside the view in use if there is one, then swap it in."""
+        """Fold the log for a space, beside the view in use if there is one, then swap it in."""
         config = self._config
-        fold = Fold(config, space, self._map)
+        fold = self._restored(config, space)
         while events := self._store.events(fold.sequence, _PAGE):
             fold.fold(events)
             with self._wake:
@@ -159,6 +172,37 @@ class Learner:
             self._folds = {**dict(others), space: fold}
             self._views = {key: self._views[key] for key, _ in others} | {space: fold.view()}
 
+    def _restored(self, config: RouterConfig, space: int) -> Fold:
+        """A fold that goes on from the latest checkpoint that can be used, or that has read nothing yet."""
+        fold, log = Fold(config, space, self._map), self._store.log()
+        for data in self._store.checkpoints(fold.key):
+            try:
+                fold.log = log
+                fold.load(Checkpoint.decode(data))
+            except CheckpointError as error:
+                _log.warning("a checkpoint of what was learned is passed over: %s", error)
+                fold = Fold(config, space, self._map)
+            else:
+                _log.info("learning goes on from the checkpoint at event %d", fold.sequence)
+                break
+        fold.log = log
+        self._saved[fold.key] = fold.sequence
+        return fold
+
+    def _checkpoint(self) -> None:
+        """Keep what was learned since the latest checkpoint; one replica does so at a time."""
+        with self._wake:  # a reload changes folds
+            due = {
+                fold.key: fold.checkpoint()
+                for fold in self._folds.values()
+                if fold.log and fold.sequence - self._saved.get(fold.key, 0) >= self._checkpoint_events
+            }
+        for key, checkpoint in due.items():
+            if self._store.claim(f"checkpoint:{key}", self._holder, _LEASE_SECONDS):
+                self._store.save_checkpoint(key, checkpoint.log, checkpoint.sequence, checkpoint.encode())
+            # Another's is about as late as one's own would have been.
+            self._saved[key] = checkpoint.sequence
+
     def _tidy(self) -> None:
         """Settle implicit feedback and remove what is past its retention; several routers may do so at once."""
         now, monotonic = time.time(), time.monotonic()
@@ -168,3 +212,6 @@ class Learner:
         if monotonic >= self._prune_at:
             self._store.prune(now - self._config.retention_days * 86_400)
             self._prune_at = monotonic + _PRUNE_SECONDS
+        if monotonic >= self._checkpoint_at and not self._wanted:
+            self._checkpoint()
+            self._checkpoint_at = monotonic + _CHECKPOINT_SECONDS

@@ -13,6 +13,8 @@ from typing import Protocol
 
 from router_backend.core.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome, Record
 
+CHECKPOINT_DAYS = 30.0
+
 
 class StoreError(RuntimeError):
     """The store can't be used now (down, full, locked): nothing was written; try again later."""
@@ -112,6 +114,23 @@ class Store(Protocol):
 
     def prune(self, before: float) -> int:
         """Remove decisions, outcomes and feedback created before a time; learning events stay. Returns how many."""
+        ...
+
+    def log(self) -> str:
+        """The name of the log that `events` reads, which `clear` changes: what was learned of another isn't of this one."""
+        ...
+
+    def checkpoints(self, key: str) -> list[bytes]:
+        """What `save_checkpoint` kept under a key, the latest first."""
+        ...
+
+    def save_checkpoint(self, key: str, log: str, sequence: int, data: bytes) -> bool:
+        """Keep what was learned of a log up to an event, and the one before it. False if the log is another one by now,
+        or there is a later checkpoint. What nobody has written for `CHECKPOINT_DAYS` is removed."""
+        ...
+
+    def claim(self, name: str, holder: str, seconds: float) -> bool:
+        """Take a lease, or prolong one's own; False while somebody else holds it. It ends by itself."""
         ...
 
     def archive(self) -> Archive: ...

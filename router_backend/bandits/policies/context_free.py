@@ -14,6 +14,7 @@ from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.policy import Policy, Setup
 from router_backend.bandits.query import Query, Scores
 from router_backend.bandits.statistics.change import VARIANCE
+from router_backend.bandits.statistics.fields import Fields, taken
 from router_backend.config.policy import LearningPolicyConfig, UCB1PolicyConfig
 
 _BIAS = np.array([CONTEXT_DIM])
@@ -89,6 +90,20 @@ class ContextFreePolicy(Policy):
             if other._restarted[others]:
                 self._prior[:, own], self._restarted[own] = other._prior[:, others], True
         return True
+
+    def _dump(self) -> Fields:
+        return {
+            "evidence": self._evidence.copy(),
+            "restarted": np.array(self._restarted),
+            "prior": self._prior[:, self._restarted],
+        }
+
+    def _load(self, fields: Fields) -> None:
+        arms = len(self.arms)
+        evidence, restarted = taken(fields, "evidence", 3, arms), taken(fields, "restarted", arms).astype(bool)
+        prior = taken(fields, "prior", 3, int(restarted.sum()))
+        self._evidence, self._restarted = evidence, restarted.tolist()
+        self._prior[:, restarted] = prior
 
 
 class UCB1(ContextFreePolicy):

@@ -15,6 +15,7 @@ from router_backend.bandits.context import CONTEXT_DIM, view, view_indices
 from router_backend.bandits.policy import Policy, Setup
 from router_backend.bandits.query import Query, Scores
 from router_backend.bandits.statistics.change import VARIANCE
+from router_backend.bandits.statistics.fields import Fields
 from router_backend.bandits.statistics.regressions import FrozenRegressions, LiveRegressions
 from router_backend.bandits.statistics.ridge import RidgeArms
 from router_backend.config.policy import (
@@ -147,6 +148,12 @@ class LinearPolicy(Policy):
         for own, others in pairs:
             self._ridge.take(own, other._ridge, others)
         return True
+
+    def _dump(self) -> Fields:
+        return self._ridge.dump()
+
+    def _load(self, fields: Fields) -> None:
+        self._ridge.load(fields)
 
 
 class LinUCB(LinearPolicy):

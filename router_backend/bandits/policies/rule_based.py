@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from router_backend.bandits.batch import Batch
 from router_backend.bandits.policy import Policy, Setup
 from router_backend.bandits.query import Query, Scores
+from router_backend.bandits.statistics.fields import Fields, taken
 from router_backend.config.policy import (
     BasePolicyConfig,
     CascadePolicyConfig,
@@ -82,6 +83,12 @@ class RuleBasedPolicy(Policy):
         for own, others in pairs:
             self._counts[own] = other._counts[others]
         return True
+
+    def _dump(self) -> Fields:
+        return {"counts": self._counts.copy()}
+
+    def _load(self, fields: Fields) -> None:
+        self._counts = taken(fields, "counts", len(self.arms))
 
 
 class TaskTable(RuleBasedPolicy):

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from router_backend.bandits.batch import Batch
 from router_backend.bandits.context import CONTEXT_DIM
+from router_backend.bandits.statistics.fields import Fields, FieldsError, nested, part, taken
 
 # Observations that are looked back on. A shift of quality by 0.15 shows within them.
 WINDOW = 400
@@ -75,6 +76,27 @@ class Errors:
         threshold = math.log(3.0 * self._count**1.5 / false_alarm)
         return most + _LEAST if ratios[most] > threshold * variance else 0
 
+    def dump(self) -> Fields:
+        rows = slice(max(0, self._end - WINDOW), self._end)
+        return {
+            "contexts": self._contexts[rows].copy(),
+            "values": self._values[:, rows].copy(),
+            "totals": np.array([self._count, self._squares]),
+        }
+
+    @classmethod
+    def loaded(cls, fields: Fields) -> Errors:
+        """What `dump` wrote; FieldsError if it isn't that."""
+        values = taken(fields, "values", 4, -1)
+        if values.shape[1] > WINDOW:
+            raise FieldsError(f"values of {values.shape[1]} observations, more than {WINDOW}")
+        errors, n = cls(), values.shape[1]
+        errors._contexts[:n] = taken(fields, "contexts", n, CONTEXT_DIM)
+        errors._values[:, :n] = values
+        errors._end = n
+        errors._count, errors._squares = taken(fields, "totals", 2).tolist()
+        return errors
+
     def latest(self, n: int) -> tuple[Batch, float]:
         """The last n observations, and the mean of their errors."""
         rows = slice(self._end - n, self._end)
@@ -108,6 +130,25 @@ class ChangeDetector:
         self.found = tuple((*found, change) if i == arm else found for i, found in enumerate(self.found))
         self._errors[arm] = None
         return since
+
+    def dump(self) -> Fields:
+        changes = [(arm, *change) for arm, found in enumerate(self.found) for change in found]
+        fields: Fields = {"found": np.array(changes, np.float64).reshape(-1, 4)}
+        for arm, errors in enumerate(self._errors):
+            if errors is not None:
+                fields |= nested(str(arm), errors.dump())
+        return fields
+
+    def load(self, fields: Fields) -> None:
+        """Take over what `dump` wrote; FieldsError if it isn't that."""
+        found: list[tuple[Change, ...]] = [()] * len(self._errors)
+        for arm, at, observations, shift in taken(fields, "found", -1, 4).tolist():
+            if arm not in range(len(found)):
+                raise FieldsError(f"found: no arm {arm:g}")
+            found[int(arm)] += (Change(at, int(observations), shift),)
+        kept = [part(str(arm), fields) for arm in range(len(found))]
+        self._errors = [Errors.loaded(errors) if errors else None for errors in kept]
+        self.found = tuple(found)
 
     def adopt(self, other: ChangeDetector, pairs: Sequence[tuple[int, int]]) -> bool:
         """Take over arms, as (own, other's) pairs; False if the other looks with another probability."""

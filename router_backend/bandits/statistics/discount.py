@@ -12,6 +12,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from router_backend.bandits.statistics.fields import Fields, taken
+
 DAY = 86_400.0
 # The reference moves when evidence has lost this much: each move costs a factorisation per arm.
 _STEP = 0.02
@@ -46,6 +48,15 @@ class Discount:
     def weights(self, at: NDArray[np.float64]) -> NDArray[np.float64]:
         """As `weight`, [n]."""
         return np.ones(len(at)) if self._reference is None else np.exp(self._rate * (at - self._reference))
+
+    def dump(self) -> Fields:
+        """The reference, [1], or [0] before the first event."""
+        return {"reference": np.array([] if self._reference is None else [self._reference])}
+
+    def load(self, fields: Fields) -> None:
+        """Take over what `dump` wrote; FieldsError if it isn't that."""
+        reference = taken(fields, "reference", -1)
+        self._reference = float(reference[0]) if len(reference) else None
 
     def follow(self, other: Discount) -> bool:
         """Take over another's reference; False if it discounts otherwise."""

@@ -22,6 +22,7 @@ min(1, prior_weight / n) · precision: capping the weight makes the prior quicke
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,6 +114,14 @@ class Prior:
             float(self.quality[i, -1]) / count,
             float(self.cost[i, -1]) / count,
         )
+
+    def digest(self) -> str:
+        """SHA-256 of all that it says."""
+        numbers = [self.space, self.ridge, self.cost_ridge, self.with_costs]
+        digest = hashlib.sha256(repr([self.arms, numbers]).encode())
+        for array in (self.precision, self.quality, self.cost):
+            digest.update(np.ascontiguousarray(array, np.float64).tobytes())
+        return digest.hexdigest()
 
     def save(self, path: Path) -> None:
         """Write the file."""

@@ -24,6 +24,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from router_backend.bandits.statistics.fields import Fields, taken
+
 Array = NDArray[np.float64]
 
 # Updates between two factorisations. At 128 components one costs as much as 40 updates.
@@ -210,6 +212,42 @@ class RidgeArms:
         self.counts[arm] = self._prior_counts[arm] + other.evidence[other_arm]
         self._cost_sums[arm] = other._cost_sums[other_arm]
         self._factorise(arm)
+
+    def dump(self) -> Fields:
+        """The evidence of all arms, and the priors of those that have restarted; other priors are the configuration's."""
+        restarted = np.array(self._restarted)
+        priors = [prior for prior, again in zip(self._prior, self._restarted, strict=True) if again]
+        return {
+            "evidence": self.evidence,
+            "cost_sums": self._cost_sums.copy(),
+            "sums": np.stack([self.sums(arm) for arm in range(len(self._blocks))]),
+            "restarted": restarted,
+            "prior": np.stack(priors) if priors else np.zeros((0, self.dim + 2, self.dim)),
+            "prior_counts": self._prior_counts[restarted],
+            "centred": np.array(self._centred)[restarted],
+        }
+
+    def load(self, fields: Fields) -> None:
+        """Take over what `dump` wrote, in place of all evidence.
+
+        Raises:
+            FieldsError: it is of other arms or another dimension; nothing is changed.
+        """
+        arms, shape = len(self._blocks), (self.dim + 2, self.dim)
+        evidence, cost_sums = taken(fields, "evidence", arms), taken(fields, "cost_sums", arms)
+        sums, restarted = taken(fields, "sums", arms, *shape), taken(fields, "restarted", arms).astype(bool)
+        again = int(restarted.sum())
+        priors, counts = taken(fields, "prior", again, *shape), taken(fields, "prior_counts", again)
+        centred = taken(fields, "centred", again)
+        for i, arm in enumerate(np.flatnonzero(restarted).tolist()):
+            self._prior[arm], self._prior_counts[arm] = priors[i], counts[i]
+            self._restarted[arm], self._centred[arm] = True, bool(centred[i])
+        self.counts[:] = self._prior_counts + evidence
+        self._cost_sums[:] = cost_sums
+        for arm in range(arms):
+            self._filled[arm] = 0
+            self._sums[arm] = sums[arm]
+            self._factorise(arm)
 
     def _apply(self, arm: int) -> None:
         left, right, n = self._left[arm], self._right[arm], self._waiting[arm]

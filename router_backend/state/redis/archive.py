@@ -110,8 +110,8 @@ class RedisArchive:
 
     def clear(self) -> None:
         with self._client.errors():
-            self._client.raw.delete(*map(self._client.key, _FIXED))
-        for kind in _KINDS:
+            self._client.raw.delete(*map(self._client.key, ("log", *_FIXED)))  # the log that comes is another one
+        for kind in (*_KINDS, "checkpoint"):
             for keys in self._client.scan(kind):
                 with self._client.errors():
                     self._client.raw.delete(*keys)

@@ -101,6 +101,26 @@ return events
 """
 )
 
+# KEYS: the log's name, the key of the checkpoints. ARGV: the name that it must have, position, bytes, seconds to live. Returns
+# 1 if it was kept; the one before it stays beside it.
+CHECKPOINT = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local latest = redis.call('HMGET', KEYS[2], 'sequence', 'body')
+if latest[1] and tonumber(latest[1]) >= tonumber(ARGV[2]) then return 0 end
+if latest[2] then redis.call('HSET', KEYS[2], 'previous', latest[2]) end
+redis.call('HSET', KEYS[2], 'sequence', ARGV[2], 'body', ARGV[3])
+redis.call('EXPIRE', KEYS[2], ARGV[4])
+return 1
+"""
+
+# KEYS: the lease. ARGV: holder, milliseconds. Returns 1 if it is the holder's now.
+CLAIM = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+
 # KEYS: events, sequence, then the keys of the commands. ARGV: the number of events, then (event, context) per event, then
 # the commands, each as its number of words and the words; the second word is the place of the command's key in KEYS.
 RESTORE = (

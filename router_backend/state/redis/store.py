@@ -6,6 +6,7 @@ written by one script, which Redis runs, and writes to its append-only file, as 
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -28,7 +29,7 @@ from router_backend.state.redis.values import (
     split_event,
 )
 from router_backend.state.spend import charges, periods
-from router_backend.state.store import Archive, UnknownDecision
+from router_backend.state.store import CHECKPOINT_DAYS, Archive, UnknownDecision
 
 
 class RedisStore(FeedbackStore):
@@ -160,6 +161,23 @@ class RedisStore(FeedbackStore):
                     self._client.raw.delete(*old)
             removed += len(old)
         return removed
+
+    def log(self) -> str:
+        key = self._client.key("log")
+        with self._client.errors():
+            self._client.raw.setnx(key, secrets.token_hex(16))
+            return cast(bytes, self._client.raw.get(key)).decode()
+
+    def checkpoints(self, key: str) -> list[bytes]:
+        bodies = self._client.pipelined([("HMGET", self._client.key("checkpoint", key), "body", "previous")])[0]
+        return [body for body in bodies if body is not None]
+
+    def save_checkpoint(self, key: str, log: str, sequence: int, data: bytes) -> bool:
+        keys = [self._client.key("log"), self._client.key("checkpoint", key)]
+        return bool(self._client.run(scripts.CHECKPOINT, keys, [log, sequence, data, int(86_400 * CHECKPOINT_DAYS)]))
+
+    def claim(self, name: str, holder: str, seconds: float) -> bool:
+        return bool(self._client.run(scripts.CLAIM, [self._client.key("lease", name)], [holder, int(1000 * seconds)]))
 
     def archive(self) -> Archive:
         return RedisArchive(self._client, self._seconds_left)

@@ -66,3 +66,5 @@ class SQLiteArchive:
                 table
             ) in _TABLES:  # not SQLite's own table of sequences: these go on, so that no reader overlooks an event
                 connection.execute(f"DELETE FROM {table}")
+            connection.execute("DELETE FROM checkpoints")
+            connection.execute("UPDATE meta SET value = lower(hex(randomblob(16))) WHERE name = 'log'")

@@ -60,7 +60,16 @@ INSERT INTO meta VALUES ('identity', lower(hex(randomblob(16))));
 INSERT INTO meta SELECT 'clock', coalesce(max(created), strftime('%s', 'now') + 0.0) FROM decisions;
 """
 
-STEPS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5)
+# What was learned up to a position of the log, and who writes it. `log` names the log; a reset changes it.
+_V6 = """
+CREATE TABLE checkpoints (
+    key TEXT NOT NULL, sequence INTEGER NOT NULL, written REAL NOT NULL, body BLOB NOT NULL, PRIMARY KEY (key, sequence)
+);
+CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, ends REAL NOT NULL) WITHOUT ROWID;
+INSERT INTO meta VALUES ('log', lower(hex(randomblob(16))));
+"""
+
+STEPS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6)
 VERSION = len(STEPS)
 
 

@@ -19,6 +19,7 @@ from router_backend.state.codec import decode
 from router_backend.state.credit import credit, learning_event, pending_kind
 from router_backend.state.spend import oldest_kept
 from router_backend.state.sqlite.archive import SQLiteArchive
+from router_backend.state.sqlite.checkpoints import get_checkpoints, log_name, put_checkpoint, put_claim
 from router_backend.state.sqlite.clock import RetentionClock
 from router_backend.state.sqlite.database import Database
 from router_backend.state.sqlite.rows import (
@@ -148,6 +149,22 @@ class SQLiteStore(FeedbackStore):
             total += removed
             if removed < _PRUNE_BATCH:
                 return total
+
+    def log(self) -> str:
+        with self._database.reading() as connection:
+            return log_name(connection)
+
+    def checkpoints(self, key: str) -> list[bytes]:
+        with self._database.reading() as connection:
+            return get_checkpoints(connection, key)
+
+    def save_checkpoint(self, key: str, log: str, sequence: int, data: bytes) -> bool:
+        with self._database.transaction() as connection:
+            return log_name(connection) == log and put_checkpoint(connection, key, sequence, data)
+
+    def claim(self, name: str, holder: str, seconds: float) -> bool:
+        with self._database.transaction() as connection:
+            return put_claim(connection, name, holder, seconds)
 
     def archive(self) -> Archive:
         return SQLiteArchive(self._database)
