@@ -16,8 +16,8 @@ from collections.abc import Callable
 from router_backend.bandits.policy import Policy
 from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
-from router_backend.learning.checkpoint import Checkpoint, CheckpointError
 from router_backend.learning.fold import Fold
+from router_backend.learning.resume import resumed
 from router_backend.routing.view import View
 from router_backend.state.store import Store, StoreError
 
@@ -154,7 +154,8 @@ class Learner:
     def _build(self, space: int) -> None:
         """Fold the log for a space, beside the view in use if there is one, then swap it in."""
         config = self._config
-        fold = self._restored(config, space)
+        fold = resumed(self._store, config, space, self._map)
+        self._saved[fold.key] = fold.sequence
         while events := self._store.events(fold.sequence, _PAGE):
             fold.fold(events)
             with self._wake:
@@ -171,23 +172,6 @@ class Learner:
             others = [(key, value) for key, value in self._folds.items() if key != space][-(_SPACES - 1) :]
             self._folds = {**dict(others), space: fold}
             self._views = {key: self._views[key] for key, _ in others} | {space: fold.view()}
-
-    def _restored(self, config: RouterConfig, space: int) -> Fold:
-        """A fold that goes on from the latest checkpoint that can be used, or that has read nothing yet."""
-        fold, log = Fold(config, space, self._map), self._store.log()
-        for data in self._store.checkpoints(fold.key):
-            try:
-                fold.log = log
-                fold.load(Checkpoint.decode(data))
-            except CheckpointError as error:
-                _log.warning("a checkpoint of what was learned is passed over: %s", error)
-                fold = Fold(config, space, self._map)
-            else:
-                _log.info("learning goes on from the checkpoint at event %d", fold.sequence)
-                break
-        fold.log = log
-        self._saved[fold.key] = fold.sequence
-        return fold
 
     def _checkpoint(self) -> None:
         """Keep what was learned since the latest checkpoint; one replica does so at a time."""
