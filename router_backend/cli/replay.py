@@ -231,6 +231,9 @@ def _print_headline(report: dict) -> None:  # type: ignore[type-arg]
     from rich.console import Console
     from rich.table import Table
 
+    from router_backend.lab.replay.verdict import sentence
+
+    Console(highlight=False, soft_wrap=True).print(f"[bold]{sentence(report['verdict'])}[/bold]")
     table = Table("policy", "points above hull", "95 %", title="mean over λ")
     for name, mean in report["above_hull_mean"].items():
         table.add_row(name, f"{mean['value']:+.2f}", f"{mean['ci95'][0]:+.2f} … {mean['ci95'][1]:+.2f}")

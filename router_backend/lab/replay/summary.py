@@ -23,6 +23,7 @@ from router_backend.lab.replay.measures import (
 from router_backend.lab.replay.reference_points import reference_points
 from router_backend.lab.replay.runner import Grid, Replay, Setting, middle
 from router_backend.lab.replay.two_models import two_model_report
+from router_backend.lab.replay.verdict import verdict
 
 Report = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -47,6 +48,7 @@ def summarise(replay: Replay, grid: Grid, runs: dict[Setting, Run]) -> Report:
             "cost_scale_usd": replay.scale,
             "curve_lambda": middle(grid.lambdas),
         },
+        "verdict": verdict(evaluation, head),
         "singles": _singles(evaluation),
         "hull": [
             {"cost": float(cost), "quality": float(quality)}
