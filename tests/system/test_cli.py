@@ -6,11 +6,13 @@ import asyncio
 import json
 import re
 import subprocess
+import time
 
+import httpx
 import pytest
 
 from router_backend.contract import TASKS
-from tests.support.running import RunningSystem, clean_environment, llm_router
+from tests.support.running import RunningSystem, clean_environment, free_port, llm_router
 from tests.support.scripted_upstream import END_OF_CHUNKS, Script, ScriptedUpstream
 
 
@@ -105,3 +107,26 @@ def test_doctor_says_what_is_missing(tmp_path: pytest.TempPathFactory) -> None:
     done = call(None, "doctor", "--state-dir", str(tmp_path), "--model-repository", str(tmp_path))
     assert done.returncode == 1
     assert "llm-router train" in done.stdout
+
+
+def test_a_gateway_alone_stands_in_front_of_a_triton_elsewhere(system: RunningSystem) -> None:
+    port = free_port()
+    command = [*llm_router(), "gateway", "--triton", system.grpc, "--port", str(port)]
+    process = subprocess.Popen(command, env=system.environment, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not answers(f"http://127.0.0.1:{port}/health/ready"):  # ready: it has had a decision from that Triton
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            assert time.monotonic() < deadline, "never ready"
+            time.sleep(0.1)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=10).status_code == 200
+    except httpx.TransportError:
+        return False
