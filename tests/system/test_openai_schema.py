@@ -20,7 +20,7 @@ CHATS: dict[str, dict[str, Any]] = {
     "named": {"model": "llama3-8b"},
     "logprobs": {"logprobs": True, "top_logprobs": 2},
     "several": {"n": 2, "temperature": 1},
-    "tools": {"tools": [WEATHER], "tool_choice": "required", "max_tokens": 60},
+    "tools": {"model": "llama3-8b", "tools": [WEATHER], "tool_choice": "required", "max_tokens": 60},
     "json": {"response_format": {"type": "json_object"}},
     "usage": {"stream_options": {"include_usage": True}},
 }
