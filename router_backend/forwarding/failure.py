@@ -39,19 +39,21 @@ class ForwardError(Exception):
     `error` is for the client; `fallbacks` are the attempts, in their order.
     """
 
-    def __init__(self, error: OpenAIError, fallbacks: Sequence[Attempt] = ()) -> None:
+    def __init__(self, error: OpenAIError, fallbacks: Sequence[Attempt] = (), told: Attempt | None = None) -> None:
+        """`told`: the attempt that `error` tells of; the last one, if none is named."""
         super().__init__(error.message)
         self.error, self.fallbacks = error, tuple(fallbacks)
+        self._told = told or (self.fallbacks[-1] if self.fallbacks else None)
 
     @property
     def arm(self) -> str:
-        """The last one that was asked; empty if none was."""
-        return self.fallbacks[-1].arm if self.fallbacks else ""
+        """The one that the error tells of, and not one that was only passed over after it; empty if none was asked."""
+        return self._told.arm if self._told else ""
 
     @property
     def cause(self) -> Cause | None:
         """Why that one gave no answer; None if none was asked."""
-        return self.fallbacks[-1].cause if self.fallbacks else None
+        return self._told.cause if self._told else None
 
     @property
     def tried(self) -> bool:
@@ -64,18 +66,19 @@ def no_answer(attempts: Sequence[Attempt]) -> ForwardError:
 
     That an arm rests, or can't take the request, counts only if every arm does.
     """
-    failed = [(attempt.cause, attempt.error) for attempt in attempts if attempt.error]
+    failed = [attempt for attempt in attempts if attempt.error]
     if not failed:
         error = OpenAIError("no model can take this request", 503, "overloaded_error", "no_candidates")
         return ForwardError(error, attempts)
-    limited = [error for _, error in failed if error.status == 429]
-    tried = [error for cause, error in failed if cause.tried]
-    resting = [error for cause, error in failed if cause is errors.BREAKER_OPEN]
-    everyone = [error for _, error in failed]
-    error = (limited or tried or resting or everyone)[-1]
-    waits = [each.retry_after for each in limited or everyone if each.retry_after is not None]
+    limited = [attempt for attempt in failed if attempt.error and attempt.error.status == 429]
+    tried = [attempt for attempt in failed if attempt.cause.tried]
+    resting = [attempt for attempt in failed if attempt.cause is errors.BREAKER_OPEN]
+    told = (limited or tried or resting or failed)[-1]
+    assert told.error
+    waits = [each.error.retry_after for each in limited or failed if each.error and each.error.retry_after is not None]
     wait = None if not waits else max(waits) if limited else min(waits)
-    return ForwardError(replace(error, retry_after=wait if error.status in (429, 503) else None), attempts)
+    wait = wait if told.error.status in (429, 503) else None
+    return ForwardError(replace(told.error, retry_after=wait), attempts, told)
 
 
 def timed_out(limit: str, seconds: float, arm: str, part: float | None = None) -> Failure:

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from router_backend.core import errors
 from router_backend.core.errors import Cause
 from router_backend.forwarding.engine import Engine, build_engine
 from router_backend.forwarding.failure import ForwardError
@@ -271,6 +272,21 @@ async def test_an_arm_that_rests_or_cannot_take_the_request_hides_no_other_failu
         statuses.append(error.value.error.status)
     assert statuses == [502, 502, 503]
     assert error.value.error.retry_after is not None
+
+
+async def test_an_arm_that_was_passed_over_is_not_the_one_that_failed(
+    engine_for: EngineFor, upstream: ScriptedUpstream, second: ScriptedUpstream
+) -> None:
+    engine = engine_for(upstream, second, breaker={"failures": 1}, retries={"attempts": 1})
+    second.script(Script(status=500))
+    with pytest.raises(ForwardError):
+        await engine.forward(ask("b"))
+    upstream.script(Script(status=503))
+    with pytest.raises(ForwardError) as error:
+        await engine.forward(ask("a", "b"))
+    assert labels(error.value.fallbacks) == ("a:http_503", "b:breaker_open")
+    assert error.value.error.message.startswith("a:")
+    assert (error.value.arm, error.value.cause) == ("a", errors.http(503))
 
 
 async def test_names_with_colons(upstream: ScriptedUpstream) -> None:
