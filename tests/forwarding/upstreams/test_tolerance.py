@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +16,7 @@ from router_backend.forwarding.engine import build_engine
 from router_backend.forwarding.failure import ForwardError
 from router_backend.forwarding.stream import sse
 from router_backend.forwarding.stream.sse import EventTooLarge, SSEParser
+from router_backend.forwarding.upstreams import openai
 from tests.support.arms import model, router_config
 from tests.support.asking import answer_text, ask
 
@@ -130,6 +133,42 @@ async def test_the_limit_to_connect_covers_the_name(monkeypatch: pytest.MonkeyPa
         await engine.forward(ask("a"))
     assert failed.value.error.code == "timeout_connect"
     await engine.aclose()
+
+
+def bomb(coding: str, piece: bytes, megabytes: int = 100) -> bytes:
+    """So many megabytes of one piece, again and again, in a thousandth of that."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, {"gzip": 31, "deflate": 15}[coding])
+    packed = [packer.compress(piece * (2**20 // len(piece))) for _ in range(megabytes)]
+    return b"".join([*packed, packer.flush()])
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+@pytest.mark.parametrize(
+    ("stream", "kind", "piece"),
+    [(False, b"application/json", b" "), (True, b"text/event-stream", b":\n"), (True, b"text/event-stream", b" ")],
+    ids=["body", "comments", "a line"],
+)
+async def test_what_is_small_only_while_it_is_packed_is_bounded(
+    monkeypatch: pytest.MonkeyPatch, coding: str, stream: bool, kind: bytes, piece: bytes
+) -> None:
+    limit = 2**20
+    monkeypatch.setattr(openai, "MAX_BODY_BYTES", limit)
+    monkeypatch.setattr(sse, "MAX_EVENT_BYTES", limit)
+    packed = bomb(coding, piece)
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-encoding: %s\r\nconnection: close\r\n\r\n"
+    async with raw_server(lambda path, count: head % (kind, coding.encode()) + packed) as (url, paths):
+        engine = build_engine(router_config([model("a", url)], retries={"attempts": 1}))
+        tracemalloc.start()
+        try:
+            with pytest.raises(ForwardError) as error:
+                await engine.forward(ask("a", named=True, stream=stream))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+            await engine.aclose()
+    assert error.value.error.status == 502
+    assert len(paths) == 1
+    assert peak < 16 * limit
 
 
 def test_keep_alives_between_events_are_not_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
