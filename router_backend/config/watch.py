@@ -11,6 +11,7 @@ from pathlib import Path
 from router_backend.config.load import ConfigError
 from router_backend.config.runtime import runtime_config
 from router_backend.config.schema import RouterConfig
+from router_backend.core.background import kept_thread
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ class ConfigWatcher:
         self._path, self._changed, self._seconds = path, changed, seconds
         self._digest = self._read()
         self._stop, self._lock = threading.Event(), threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="config-watch", daemon=True)
+        self._thread = kept_thread("config-watch", self._run)
 
     def start(self) -> None:
         self._thread.start()

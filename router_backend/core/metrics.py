@@ -181,6 +181,13 @@ REPORTS_LOST = Declared(
     "counter",
     "Outcomes dropped because Triton was away for too long, or they could not be sent at all.",
 )
+BACKGROUND_FAILURES = Declared(
+    "gateway",
+    "llm_router_background_failures_total",
+    "counter",
+    "Errors that ended a round of background work, which has begun again since; the log says where.",
+    ("work",),
+)
 JOURNAL_FAILURES = Declared(
     "gateway",
     "llm_router_journal_failures_total",

@@ -20,6 +20,8 @@ from router_backend.forwarding.observer import Observer
 from router_backend.gateway.workers.counts import Together, keep_in_files
 
 _MINUTE = 60.0
+BACKGROUND = ("budgets", "lag", "memory", "outcomes", "review", "scores")
+"""The gateway's background work, by its names in metrics."""
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -61,6 +63,9 @@ class Metrics:
         self._stall = self._gauge(declared.EVENT_LOOP_STALL, "livemax")
         self._state = self._gauge(declared.UPSTREAM_STATE, "livemax")
         self.reports_waiting = self._gauge(declared.REPORTS_WAITING)
+        self.background_failures = self._counter(declared.BACKGROUND_FAILURES)
+        for work in BACKGROUND:
+            self.background_failures.labels(work)
         self.journal_failures = self._counter(declared.JOURNAL_FAILURES)
         self.reports_lost = self._counter(declared.REPORTS_LOST)
         self.signals = self._counter(declared.SIGNALS)
@@ -113,6 +118,10 @@ class Metrics:
                 self.inter_token.labels(model).observe(between)
         if decision.model != model:
             self.upstream_fallbacks.labels(decision.model, model).inc()
+
+    def failed(self, work: str) -> None:
+        """Count an error of background work."""
+        self.background_failures.labels(work).inc()
 
     def watch(self, health: Callable[[], Mapping[str, str]], waiting: Callable[[], int]) -> None:
         """Export breaker states and waiting reports as they are when metrics are read."""

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from router_backend.core.background import Failed, kept
 from router_backend.core.records import Decision, Outcome
 from router_backend.gateway.journal import Journal, Segment
 from router_backend.gateway.triton_client import TritonClient, TritonError
@@ -61,12 +62,14 @@ class OutcomeQueue:
         on_drop: Callable[[int], None],
         on_durable: Callable[[Sequence[Outcome], Spend], None],
         journal: Journal | None = None,
+        on_failure: Failed | None = None,
     ) -> None:
-        """`on_durable` hears of each group that has become durable, and what keys have spent then.
+        """`on_durable` hears of each group that has become durable, and what keys have spent then; `on_failure` of errors
+        that are ours.
 
         `journal`: where outcomes survive this process meanwhile. It stays the caller's.
         """
-        self._journal = journal
+        self._journal, self._on_failure = journal, on_failure
         self._hurry = asyncio.Event()  # somebody waits for what is queued
         self._triton, self._capacity, self._on_drop, self._on_durable = triton, capacity, on_drop, on_durable
         self._refreshed: asyncio.Future[None] | None = None
@@ -81,7 +84,7 @@ class OutcomeQueue:
 
     def start(self) -> None:
         """Send from now on, on the running loop."""
-        self._task = asyncio.create_task(self._run())
+        self._task = asyncio.create_task(kept("outcomes", self._run, self._on_failure))
 
     def decision(self, decision: Decision) -> None:
         """Queue a decision that the gateway made itself."""
@@ -180,9 +183,9 @@ class OutcomeQueue:
                     continue
                 except TritonError as error:
                     _log.debug("outcomes wait: %s", error)
-                except Exception as error:  # whatever it is: without this task no outcome would leave any more
-                    _log.error("sending outcomes failed with %s; they wait", type(error).__name__)
+                except Exception:  # it begins again, with all that waits
                     self._put_back()
+                    raise
                 await asyncio.sleep(pause)
                 pause = min(_MAX_PAUSE, pause * 2)
             self._hurry.clear()

@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from router_backend.config.signals import ImplicitSignals
+from router_backend.core.background import kept
 from router_backend.core.records import Feedback
 from router_backend.forwarding.answers import Answer, Copy, WholeAnswer
 from router_backend.gateway.memory import Recent
@@ -67,7 +68,7 @@ class Reviewer:
 
     def start(self) -> None:
         """Look at answers from now on, on the running loop."""
-        self._task = asyncio.create_task(self._run())
+        self._task = asyncio.create_task(kept("review", self._run, self._metrics.failed))
 
     def begin(self, request: CompletionRequest, plan: Plan, answer: Answer, signals: ImplicitSignals) -> Copy | None:
         """What the answer will be copied to while it is sent; None: it is not looked at. Give it to `end`."""

@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
+from router_backend.core.background import Failed, kept
 from router_backend.core.records import Feedback
 from router_backend.gateway.triton_client import TritonClient, TritonError
 
@@ -22,7 +23,15 @@ _log = logging.getLogger("llm_router.gateway")
 class ScoreQueue:
     """While Triton is down scores wait; the oldest are dropped. Whatever can't be sent is dropped and counted."""
 
-    def __init__(self, triton: TritonClient, on_drop: Callable[[int], None], capacity: int = _CAPACITY) -> None:
+    def __init__(
+        self,
+        triton: TritonClient,
+        on_drop: Callable[[int], None],
+        capacity: int = _CAPACITY,
+        on_failure: Failed | None = None,
+    ) -> None:
+        """`on_failure` hears of errors that are ours."""
+        self._on_failure = on_failure
         self._triton, self._on_drop, self._capacity = triton, on_drop, capacity
         self._waiting: deque[Feedback] = deque()
         self._wake = asyncio.Event()
@@ -30,7 +39,7 @@ class ScoreQueue:
 
     def start(self) -> None:
         """Send from now on, on the running loop."""
-        self._task = asyncio.create_task(self._run())
+        self._task = asyncio.create_task(kept("scores", self._run, self._on_failure))
 
     def add(self, score: Feedback) -> None:
         """Queue an implicit score."""
@@ -54,13 +63,13 @@ class ScoreQueue:
         while True:
             await self._wake.wait()
             await asyncio.sleep(_LINGER)
-            self._wake.clear()
             while self._waiting:
                 try:
                     await self._send_group()
                 except TritonError as error:
                     _log.debug("scores wait: %s", error)
                     await asyncio.sleep(_PAUSE)
+            self._wake.clear()
 
     async def _send_group(self) -> None:
         """Raises TritonError when Triton can't take them now; they wait again."""
@@ -76,6 +85,9 @@ class ScoreQueue:
             raise
         except asyncio.CancelledError:
             self._put_back(group)  # twice, should the call have come through: a decision keeps one score
+            raise
+        except Exception:  # they can't be written down
+            self._on_drop(len(group))
             raise
 
     def _put_back(self, group: list[Feedback]) -> None:

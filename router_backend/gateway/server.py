@@ -14,7 +14,6 @@ import uvicorn
 import uvloop
 
 from router_backend.gateway.app import App, create_app
-from router_backend.gateway.heap import return_free_memory
 from router_backend.gateway.http.connection import HeadLimits, limited_protocol
 from router_backend.gateway.http.connections import Connections, connection_limit
 from router_backend.gateway.service import GatewaySettings
@@ -77,9 +76,7 @@ def run(settings: GatewaySettings, port: int) -> None:
 
         reloading: list[asyncio.Future[None]] = []
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
-        trimming = asyncio.create_task(return_free_memory())
         await server.serve(sockets=bound or None)
-        trimming.cancel()
 
     uvloop.run(serve())
 

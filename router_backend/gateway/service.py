@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from router_backend.config import ConfigError, RouterConfig
 from router_backend.config.safety import THIS_MACHINE, Exposure
+from router_backend.core.background import kept
 from router_backend.gateway.accounting import Ledger
 from router_backend.gateway.completion import CompletionPipeline
+from router_backend.gateway.heap import return_free_memory
 from router_backend.gateway.http.bodies import Bodies
 from router_backend.gateway.http.exchange import Handler
 from router_backend.gateway.journal import Journal
@@ -97,8 +99,9 @@ class Service:
             self.metrics.reports_lost.inc,
             self.budgets.settled,
             self.journal,
+            self.metrics.failed,
         )
-        self.scores = ScoreQueue(self.triton, self.metrics.scores_lost.inc)
+        self.scores = ScoreQueue(self.triton, self.metrics.scores_lost.inc, on_failure=self.metrics.failed)
         self.reviewer = Reviewer(self.scores, self.metrics)
         self.traces = Traces(endpoint) if endpoint else NoTraces()
         self._sessions, self._decisions = Sessions(limits.sessions_kept), Decisions(limits.decisions_kept)
@@ -144,10 +147,11 @@ class Service:
         self.outcomes.start()
         self.scores.start()
         self.reviewer.start()
-        self._background(self.metrics.sample_lag())
+        self._background("lag", self.metrics.sample_lag)
         if self.runtimes.current.keys.budgeted:
             await self.outcomes.refresh(_BUDGETS_KNOWN)
-        self._background(self._follow_budgets())
+        self._background("budgets", self._follow_budgets)
+        self._background("memory", return_free_memory)
         if self.processor:
             await self.processor.start()
         if self._answers:
@@ -231,5 +235,5 @@ class Service:
             if self.runtimes.current.keys.budgeted:
                 await self.outcomes.refresh(_BUDGETS_SECONDS)
 
-    def _background(self, work: Coroutine[None, None, None]) -> None:
-        self._tasks.append(asyncio.create_task(work))
+    def _background(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.append(asyncio.create_task(kept(name, work, self.metrics.failed)))

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import queue
-import threading
 import time
 from collections import OrderedDict
 
 from router_backend.config.signals import ImplicitSignals
+from router_backend.core.background import kept_thread
 from router_backend.core.records import Decision, Feedback, Outcome
 from router_backend.state.inflight import add_feedback_waiting
 from router_backend.state.store import Store, StoreError, UnknownDecision
@@ -59,7 +59,7 @@ class ImplicitFeedback:
         self._store = store
         self._repetitions = Repetitions()
         self._queue: queue.Queue[Feedback | None] = queue.Queue(_BACKLOG)
-        self._thread = threading.Thread(target=self._run, name="implicit-feedback", daemon=True)
+        self._thread = kept_thread("implicit-feedback", self._run)
         self._thread.start()
 
     def outcome(self, outcome: Outcome) -> None:

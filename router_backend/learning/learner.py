@@ -16,6 +16,7 @@ from collections.abc import Callable
 from router_backend.bandits.policy import Policy
 from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
+from router_backend.core.background import kept_thread
 from router_backend.learning.fold import Fold
 from router_backend.learning.resume import resumed
 from router_backend.routing.view import View
@@ -65,7 +66,7 @@ class Learner:
         self._folds: dict[int, Fold] = {}
         self._cold = Fold(config, space=0).view()  # before anything is learned: the priors
         self._views: dict[int, View] = {}
-        self._thread = threading.Thread(target=self._run, name="learner", daemon=True)
+        self._thread = kept_thread("learner", self._run)
 
     def start(self) -> None:
         self._thread.start()

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from router_backend.core.background import kept_thread
 from router_backend.core.records import Decision, Outcome
 from router_backend.state.backlog import Backlog
 from router_backend.state.store import Store, StoreError
@@ -48,7 +49,7 @@ class Recorder:
         self._estimates: dict[str, Callable[[], float]] = {}  # of propensities, by decision
         self._closing = False
         self.dropped = 0
-        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread = kept_thread("recorder", self._run)
         self._thread.start()
 
     def decision(self, decision: Decision, propensity: Callable[[], float] | None = None) -> bool:

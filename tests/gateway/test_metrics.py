@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from router_backend.core import background
 from router_backend.core import metrics as declared
 from router_backend.gateway.metrics import Metrics
+from tests.gateway.conftest import Serve
+from tests.support.scripted_upstream import ScriptedUpstream
 
 
 def test_the_page_has_every_declared_metric_and_no_other() -> None:
@@ -55,3 +59,24 @@ def _longest_stall(metrics: Metrics) -> float:
         if sample.name == "llm_router_event_loop_longest_stall_seconds"
     ]
     return stall
+
+
+async def test_background_work_that_fails_begins_again_and_is_counted(
+    serve: Serve, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "PAUSES", (0.01, 0.01))
+    began: list[str] = []
+
+    async def breaks_once(self: Metrics) -> None:
+        began.append("")
+        if len(began) == 1:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(Metrics, "sample_lag", breaks_once)
+    gateway = await serve(upstream)
+    async with asyncio.timeout(20):
+        while len(began) < 2:
+            await asyncio.sleep(0.01)
+    page = (await gateway.http.get("/metrics")).text
+    assert 'llm_router_background_failures_total{work="lag"} 1.0' in page
+    assert 'llm_router_background_failures_total{work="outcomes"} 0.0' in page

@@ -21,6 +21,7 @@ import triton_python_backend_utils as pb_utils
 from router_backend.bandits.statistics.change import Change
 from router_backend.contract import TASKS
 from router_backend.core import metrics as declared
+from router_backend.core.background import kept_thread
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.metrics import Declared
 
@@ -103,7 +104,7 @@ class Flusher:
 
     def __init__(self, *metrics: Family | Histogram) -> None:
         self._metrics = metrics
-        threading.Thread(target=self._run, name="metrics", daemon=True).start()
+        kept_thread("metrics", self._run).start()
 
     def _run(self) -> None:
         while True:
