@@ -18,12 +18,13 @@ from tests.attack.upstreams import UPSTREAMS
 
 SECONDS = 8.0
 WITHIN = 20.0
+PATIENCE = 4.0  # with a silent model, so that more is seen of what follows
 
 
 async def row(name: str) -> bool:
     """One behaviour's row; whether it holds: no failure, nothing lost, p99 ≤ 1 s, at most 100 MB more."""
     with tempfile.TemporaryDirectory() as folder:
-        async with arena(Path(folder), 1, name) as made:
+        async with arena(Path(folder), 1, name, PATIENCE) as made:
             before = made.memory
             attack(made)
             await made.serve_well_behaved(SECONDS)
