@@ -83,9 +83,20 @@ CHAT = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
         CHAT + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n",
         CHAT + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 17 + b"\r\n",
         CHAT + b"Content-Length: nine\r\n\r\n",
+        CHAT + b"Content-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        CHAT + b"Transfer-Encoding: chunked\r\nContent-Length: 40\r\n\r\n0\r\n\r\n",
+        CHAT + b"Content-Length: 4\r\nContent-Length: 40\r\n\r\n",
+        CHAT + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        CHAT + b"X-A : b\r\n\r\n",
+        CHAT + b"X-A: b\r\n folded: c\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: localhost\n\n",
+        b"GET /\x00 HTTP/1.1\r\n\r\n",
         b"\x16\x03\x01\x02\x00",
     ],
-    ids=["size", "second size", "negative", "overflow", "length", "TLS"],
+    ids=[
+        *("size", "second size", "negative", "overflow", "length", "both", "both turned", "two lengths", "not chunked"),
+        *("space", "folded", "line feeds", "NUL", "TLS"),
+    ],
 )
 @pytest.mark.parametrize("before", [0, 2])
 async def test_what_is_no_http_gets_a_400_after_the_answers_to_what_came_before(

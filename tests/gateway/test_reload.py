@@ -16,7 +16,7 @@ from tests.gateway.conftest import Running, Serve
 from tests.gateway.keys.test_auth import key_config
 from tests.gateway.test_requests import check_error
 from tests.support.arms import model
-from tests.support.scripted_upstream import ScriptedUpstream
+from tests.support.scripted_upstream import Script, ScriptedUpstream
 
 Write = Callable[..., None]
 
@@ -73,6 +73,30 @@ async def test_tls_is_not_dropped_by_a_reload(
     error = check_error(await gateway.http.post("/admin/reload"), 409)
     assert "router.yaml:" in error["message"]
     assert "security.tls" in error["message"]
+
+
+async def test_many_reloads_under_load_cost_no_answer(serve: Serve, upstream: ScriptedUpstream, tmp_path: Path) -> None:
+    upstream.script(Script(text=["a"] * 5, delay=0.01))
+    path = tmp_path / "router.yaml"
+    config: dict[str, Any] = {"version": 1, "models": [model("a", upstream.base_url)], "default_model": "a"}
+    path.write_text(yaml.safe_dump(config))
+    gateway = await serve(upstream, config_path=path)
+    ended = asyncio.Event()
+
+    async def ask_on(stream: bool) -> list[int]:
+        statuses = []
+        while not ended.is_set():
+            answer = await gateway.chat(model="a", stream=stream)
+            statuses.append(answer.status_code if "error" not in answer.text else 0)
+        return statuses
+
+    async with asyncio.TaskGroup() as clients:
+        tasks = [clients.create_task(ask_on(stream)) for stream in (False, True) * 2]
+        for at in range(50):
+            path.write_text(yaml.safe_dump({**config, "timeouts": {"total": 100 + at}}))
+            assert (await gateway.http.post("/admin/reload")).status_code == 200
+        ended.set()
+    assert {status for task in tasks for status in task.result()} == {200}
 
 
 async def test_a_key_that_is_taken_out_of_the_file_stops_being_valid(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -133,6 +134,39 @@ async def test_the_limit_to_connect_covers_the_name(monkeypatch: pytest.MonkeyPa
         await engine.forward(ask("a"))
     assert failed.value.error.code == "timeout_connect"
     await engine.aclose()
+
+
+@pytest.mark.parametrize("line", [b"x-filler: " + b"x" * 1000 + b"\r\n", b"a: b\r\n" * 100, b"x" * 1000], ids=len)
+async def test_headers_without_end_are_bounded(line: bytes) -> None:
+    ended = 0
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal ended
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        with contextlib.suppress(OSError):
+            for _ in range(16 * 2**20 // len(line)):
+                writer.write(line)
+                await writer.drain()
+        ended += 1
+        writer.close()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        engine = build_engine(router_config([model("a", url)], retries={"attempts": 1}))
+        tracemalloc.start()
+        try:
+            with pytest.raises(ForwardError) as error:
+                await engine.forward(ask("a", named=True))
+            async with asyncio.timeout(20):
+                while not ended:
+                    await asyncio.sleep(0.01)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+            await engine.aclose()
+    assert error.value.error.status == 502
+    assert peak < 8 * 2**20
 
 
 def bomb(coding: str, piece: bytes, megabytes: int = 100) -> bytes:
