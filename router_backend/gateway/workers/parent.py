@@ -22,6 +22,7 @@ from typing import Any
 from router_backend.config import ConfigError
 from router_backend.config.load import parse_config
 from router_backend.config.schema import RouterConfig
+from router_backend.core.background import kept
 from router_backend.core.supervisor import Service, Supervisor
 from router_backend.gateway.workers.calls import Answers, NoAnswer, Refused, ask
 from router_backend.gateway.workers.counts import Counts
@@ -88,7 +89,7 @@ class Parent:
             await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
                 await starting
-                tasks.append(asyncio.create_task(self._follow(reload)))
+                tasks.append(asyncio.create_task(kept("follow", lambda: self._follow(reload))))
                 await stop.wait()
         finally:
             for task in tasks:
