@@ -1,4 +1,4 @@
-"""`llm-router bench`, `llm-router bench capacity`, `llm-router bench replicas`."""
+"""`llm-router bench`, and what it measures alone: `capacity`, `replicas`, `hop`."""
 
 from __future__ import annotations
 
@@ -90,3 +90,19 @@ def replicas(
     draw(curves, count, out / "replicas.svg")
     for curve in curves:
         typer.echo(row(curve.name, f"{curve.regret[-1]:,.0f} ± {curve.error:,.0f}", f"{curve.regret[-1] / steps:.4f}"))
+
+
+@bench.command()
+def hop(
+    rounds: Annotated[int, typer.Option(help="Turns of each way.", min=1)] = 20,
+) -> None:
+    """What one decision costs, by each way that Triton can be asked; milliseconds, and of processor time on both sides."""
+    import uvloop
+
+    from router_backend.lab.bench.hop.run import markdown, run
+
+    console = Console(stderr=True, highlight=False)
+    scratch = Path(tempfile.mkdtemp(prefix="hop-"))  # of a failed run it stays, with the logs
+    found = uvloop.run(run(scratch, rounds, console.print))
+    shutil.rmtree(scratch, ignore_errors=True)
+    typer.echo("\n".join(markdown(found)))

@@ -28,7 +28,9 @@ def main(
     config: Annotated[Path, typer.Option(help="router.yaml")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
-    triton_url: Annotated[str, typer.Option(help="host:port of Triton's gRPC endpoint.")] = "127.0.0.1:8001",
+    triton_url: Annotated[
+        str, typer.Option(help="Triton's HTTP as http://host:port or unix:PATH, or its gRPC as host:port.")
+    ] = "http://127.0.0.1:8000",
     journal: Annotated[
         Path | None,
         typer.Option(help="Folder for outcomes that are not reported yet, so that they survive the process."),

@@ -61,7 +61,7 @@ class GatewaySettings:
     """How one gateway process is started."""
 
     config: RouterConfig
-    triton_url: str = "127.0.0.1:8001"  # Triton's gRPC endpoint
+    triton_url: str = "http://127.0.0.1:8000"  # Triton's endpoint, as `kserve.open` takes it
     config_path: Path | None = None  # read again by a reload, and when it changes; None: there is nothing to reload
     exposure: Exposure = THIS_MACHINE
     records_key: str = ""  # seals what Triton is told; empty: Triton has none either

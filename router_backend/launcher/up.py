@@ -99,7 +99,7 @@ def _services(settings: UpSettings, config: RouterConfig, session: aiohttp.Clien
     services = [_triton(settings, config, environment, logs, work_dir, socket), _guard(settings, socket, logs, session)]
     if _is_local(config):
         services.append(_local_model(settings, local_url, logs, session))
-    services.append(_gateway(settings, config, environment, logs, session))
+    services.append(_gateway(settings, config, environment, logs, session, socket))
     return services
 
 
@@ -142,7 +142,7 @@ def _triton(
 
 
 def http_socket(work_dir: Path) -> Path:
-    """Triton's HTTP, for the guard alone: in a folder of its owner, by a name short enough for a socket (107 bytes)."""
+    """Triton's HTTP, for the guard and the gateway alone: in a folder of its owner, by a name short enough for a socket (107 bytes)."""
     folder = work_dir
     if len(str(folder)) > _SOCKET_FOLDER_CHARACTERS:
         digest = hashlib.sha256(str(work_dir).encode()).hexdigest()[:16]
@@ -186,6 +186,7 @@ def _gateway(
     environment: dict[str, str],
     logs: Path,
     session: aiohttp.ClientSession,
+    triton: Path,
 ) -> Service:
     url = f"{'https' if config.security.tls else 'http'}://{settings.host}:{settings.gateway_port}/health"
     return Service(
@@ -200,7 +201,8 @@ def _gateway(
                 "--port",
                 str(settings.gateway_port),
             ),
-            *("--triton-url", f"{settings.triton_host}:{settings.grpc_port}"),
+            # The socket itself: the guard is for others.
+            *("--triton-url", f"unix:{triton}"),
             *("--journal", str(settings.state_dir.resolve() / "journal")),
             *(("--allow-unauthenticated",) if settings.allow_unauthenticated else ()),
         ],

@@ -5,6 +5,7 @@ Limits are a fifth above what was counted when they were set. Raise one only wit
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 import numpy as np
@@ -19,6 +20,9 @@ from router_backend.core.records import Decision, LearningEvent
 from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.stream.chunks import ChunkReader, read_body
 from router_backend.forwarding.stream.sse import SSEParser
+from router_backend.gateway.kserve.http_connection import Connection
+from router_backend.gateway.kserve.inference import Inference, Outputs, text
+from router_backend.gateway.kserve.over_http import tensors_of, to_request
 from router_backend.gateway.schemas import Chat, parse
 from router_backend.learning.fold import Fold
 from router_backend.prompts import describe, routing_text
@@ -161,3 +165,49 @@ def test_a_whole_answer() -> None:
         }
     )
     assert calls(lambda: read_body(data, Progress("arm", 0.0), "chat/completions")) <= 48
+
+
+QUESTION = Inference(
+    "decide", (text("request", BODY), text("candidates", b'["big","middle"]')), {"configuration": "f"}, ("decision",)
+)
+
+
+def test_a_question_to_triton() -> None:
+    assert calls(lambda: to_request(QUESTION)) <= 15
+
+
+def test_an_answer_of_triton() -> None:
+    decision = make_router().decide(make_classified(), RoutingHints(prompt_tokens=60)).to_json()
+    described = {"outputs": [{"name": "decision", "parameters": {"binary_data_size": len(decision)}}]}
+    json = orjson.dumps(described)
+    head = b"HTTP/1.1 200 OK\r\nInference-Header-Content-Length: %d\r\nContent-Length: %d\r\n\r\n"
+    answer = head % (len(json), len(json) + len(decision)) + json + decision
+    connection = Connection()
+
+    async def exchange() -> float:
+        connection.connection_made(Transport())
+        found: list[Outputs] = []
+
+        def one() -> None:
+            coroutine = connection.exchange(b"")
+            coroutine.send(None)
+            connection.data_received(answer)
+            try:
+                coroutine.send(None)
+            except StopIteration as ended:
+                found.append(tensors_of(ended.value))
+
+        count = calls(one)
+        assert found == [{"decision": decision}] * 21
+        return count
+
+    assert asyncio.run(exchange()) <= 44
+
+
+class Transport(asyncio.Transport):
+    """Takes everything."""
+
+    def write(self, data: object) -> None: ...
+
+    def is_closing(self) -> bool:
+        return False

@@ -40,6 +40,7 @@ class Running:
         return await self.http.post("/v1/chat/completions", json=body, headers=headers)
 
 
+EACH_WIRE = pytest.mark.parametrize("triton", ["http", "grpc"], indirect=True)
 Serve = Callable[..., Coroutine[Any, Any, Running]]
 
 
@@ -58,9 +59,9 @@ async def second() -> AsyncIterator[ScriptedUpstream]:
 
 
 @pytest.fixture
-async def triton() -> AsyncIterator[ScriptedTriton]:
-    """Ranks `a` before `b`."""
-    server = ScriptedTriton(["a", "b"])
+async def triton(request: pytest.FixtureRequest) -> AsyncIterator[ScriptedTriton]:
+    """Ranks `a` before `b`. Parametrized with `EACH_WIRE`, it is asked over HTTP and over gRPC."""
+    server = ScriptedTriton(["a", "b"], getattr(request, "param", "http"))
     await server.start()
     yield server
     await server.stop()
@@ -98,7 +99,7 @@ async def serve() -> AsyncIterator[Serve]:
                 )
                 for at, (name, server) in enumerate(zip("abcd", servers, strict=False))
             ]
-            url = triton.url if triton else "127.0.0.1:9"
+            url = triton.url if triton else "http://127.0.0.1:9"
             app = create_app(
                 GatewaySettings(router_config(models, **sections), url, config_path, exposure, journal=journal)
             )

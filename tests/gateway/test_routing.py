@@ -10,11 +10,12 @@ import grpc
 import pytest
 
 from router_backend.core.decision import RoutedDecision
-from tests.gateway.conftest import Serve
+from tests.gateway.conftest import EACH_WIRE, Serve
 from tests.support.scripted_triton import Refusal, ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
 
+@EACH_WIRE
 async def test_auto_follows_the_decision_and_says_so(
     serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton
 ) -> None:
@@ -59,6 +60,7 @@ async def test_without_triton_the_default_model_answers(serve: Serve, upstream: 
     assert response.headers["x-router-reason"] == "fallback:unavailable"
 
 
+@EACH_WIRE
 async def test_slow_routing_is_cut_at_the_deadline(
     serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
 ) -> None:
@@ -87,6 +89,7 @@ async def test_unusable_decisions_fall_back(
     assert response.headers["x-router-reason"] == reason
 
 
+@EACH_WIRE
 async def test_a_failing_triton_model_falls_back_and_routing_recovers(
     serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
 ) -> None:
@@ -97,6 +100,7 @@ async def test_a_failing_triton_model_falls_back_and_routing_recovers(
     assert (await gateway.chat()).headers["x-router-reason"] == "policy:linucb"
 
 
+@EACH_WIRE
 async def test_routing_recovers_when_triton_comes_back(
     serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
 ) -> None:
@@ -119,6 +123,7 @@ async def test_a_fallback_keeps_to_the_models_that_the_client_allows(
     assert response.headers["x-router-model"] == "b"
 
 
+@EACH_WIRE
 async def test_router_hears_health_session_limits_and_previous_model(
     serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton
 ) -> None:
@@ -183,6 +188,7 @@ async def test_hints_without_a_meaning_are_refused(
     assert response.json()["error"]["param"] in headers
 
 
+@EACH_WIRE
 async def test_what_no_model_could_take_is_refused(
     serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
 ) -> None:
@@ -246,6 +252,7 @@ async def test_text_completions_do_not_need_triton(serve: Serve, upstream: Scrip
     assert response.headers["x-router-reason"] == "fallback:unavailable"
 
 
+@EACH_WIRE
 async def test_a_router_with_another_configuration_refuses_nothing(
     serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton
 ) -> None:
@@ -319,6 +326,7 @@ async def test_decision_detail_of_an_answer_with_half_a_character(
     assert (detail.status_code, detail.json()["answer"]["finish_reason"]) == (200, "stop")
 
 
+@EACH_WIRE
 async def test_a_triton_that_does_not_decide_is_not_ready(
     serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.gateway.conftest import Serve
+from tests.gateway.conftest import EACH_WIRE, Serve
 from tests.gateway.keys.test_auth import CANARY
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream
@@ -56,6 +56,7 @@ TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PARENT = f"00-{TRACE}-{SPAN}-01"
 
 
+@EACH_WIRE
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_clients_trace_is_passed_on_to_triton_and_to_the_model(
     serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, stream: bool
@@ -63,7 +64,7 @@ async def test_the_clients_trace_is_passed_on_to_triton_and_to_the_model(
     gateway = await serve(upstream, triton=triton)
     headers = [("traceparent", PARENT), ("tracestate", "one=1"), ("tracestate", "two=2")]
     assert (await gateway.chat(headers=headers, stream=stream)).status_code == 200
-    for told in (triton.metadata[0], upstream.request_headers[0]):
+    for told in (triton.traces[0], upstream.request_headers[0]):
         assert (told["traceparent"], told["tracestate"]) == (PARENT, "one=1,two=2")
     assert (await gateway.chat(stream=stream)).status_code == 200
     assert "traceparent" not in upstream.request_headers[1]
@@ -91,7 +92,7 @@ async def test_the_model_is_told_the_span_of_its_call(
     (call,) = [span for span in spans if span.name == "chat a" and span.parent_span_id == whole.span_id]
     assert upstream.request_headers[0]["traceparent"] == f"00-{TRACE}-{call.span_id.hex()}-01"
     assert upstream.request_headers[0]["tracestate"] == "one=1"
-    assert triton.metadata[0]["traceparent"] == f"00-{TRACE}-{whole.span_id.hex()}-01"
+    assert triton.traces[0]["traceparent"] == f"00-{TRACE}-{whole.span_id.hex()}-01"
 
 
 async def test_a_completion_is_traced_without_its_content(

@@ -1,4 +1,4 @@
-"""A real gRPC server with KServe's protocol whose `decide` and `feedback` do what a test says.
+"""A real server of KServe's protocol, over HTTP or gRPC, whose `decide` and `feedback` do what a test says.
 
 It stands in where a test needs Triton to be slow, wrong or gone at a chosen moment; tests/system has the real one.
 """
@@ -9,17 +9,20 @@ import asyncio
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 import msgspec
 import orjson
+from aiohttp import web
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.ids import new_decision_id
 from router_backend.core.records import Outcome
+from router_backend.core.tracing import PARENT, STATE
 from router_backend.state.spend import charges
+from tests.support.scripted_http import application
 
 
 @dataclass
@@ -35,6 +38,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     """Counts and keeps what it was asked; `models` are ranked in order unless `decide` says otherwise."""
 
     models: list[str]
+    over: Literal["http", "grpc"] = "http"
     served: tuple[str, ...] = ("decide", "route", "feedback")
     task: str = "open_qa"
     delay: float = 0.0
@@ -44,7 +48,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     decide: Callable[[dict[str, Any]], RoutedDecision | bytes] | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)  # model of each call
-    metadata: list[dict[str, Any]] = field(default_factory=list)  # of each call
+    traces: list[dict[str, str]] = field(default_factory=list)  # of each call
     decisions: dict[str, dict[str, Any]] = field(default_factory=dict)  # that became durable
     outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
     scores: list[tuple[str, float]] = field(default_factory=list)
@@ -53,6 +57,14 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     hold_reports: asyncio.Event | None = None  # set: reports go on
 
     async def start(self, port: int = 0) -> None:
+        if self.over == "http":
+            self._runner = web.AppRunner(
+                application(self._infer, Refusal), handler_cancellation=True, shutdown_timeout=0
+            )
+            await self._runner.setup()
+            await web.TCPSite(self._runner, "127.0.0.1", port).start()
+            self.port = self._runner.addresses[0][1]
+            return
         self._server = grpc.aio.server()
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
@@ -60,33 +72,39 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
 
     @property
     def url(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.over}://127.0.0.1:{self.port}"
 
     async def stop(self) -> None:
-        await self._server.stop(0)
+        await (self._runner.cleanup() if self.over == "http" else self._server.stop(0))
 
     async def ModelInfer(self, request: Any, context: Any) -> service_pb2.ModelInferResponse:
-        self.metadata.append(dict(context.invocation_metadata()))
         inputs = {
-            tensor.name: _value(tensor.datatype, data)
+            tensor.name: (tensor.datatype, data)
             for tensor, data in zip(request.inputs, request.raw_input_contents, strict=True)
         }
+        parameters = {key: _parameter(value) for key, value in request.parameters.items()}
         try:
-            if self.refuse:
-                raise self.refuse
-            if request.model_name not in self.served:
-                message = f"Request for unknown model: '{request.model_name}' is not found"
-                raise Refusal(grpc.StatusCode.NOT_FOUND, message)
-            handler = self._feedback if request.model_name == "feedback" else self._route
-            outputs = await handler(inputs | {key: _parameter(value) for key, value in request.parameters.items()})
+            outputs = await self._infer(request.model_name, inputs, parameters | dict(context.invocation_metadata()))
         except Refusal as refusal:
             await context.abort(refusal.code, refusal.details)
         response = service_pb2.ModelInferResponse(model_name=request.model_name)
-        self.answered.append(request.model_name)
         for name, data in outputs.items():
             response.outputs.add(name=name, shape=[1, 1])
             response.raw_output_contents.append(data)
         return response
+
+    async def _infer(
+        self, model: str, inputs: dict[str, tuple[str, bytes]], parameters: dict[str, Any]
+    ) -> dict[str, bytes]:
+        self.traces.append({name: parameters[name] for name in (PARENT, STATE) if name in parameters})
+        if self.refuse:
+            raise self.refuse
+        if model not in self.served:
+            raise Refusal(grpc.StatusCode.NOT_FOUND, f"Request for unknown model: '{model}' is not found")
+        handler = self._feedback if model == "feedback" else self._route
+        outputs = await handler({name: _value(*tensor) for name, tensor in inputs.items()} | parameters)
+        self.answered.append(model)
+        return outputs
 
     async def _route(self, inputs: dict[str, Any]) -> dict[str, bytes]:
         if inputs.get("dry_run"):  # of the gateway's readiness: neither counted nor kept

@@ -1,8 +1,9 @@
 """`python -m router_backend.triton.server.guard`: the embedded server's HTTP address, in front of its Unix socket.
 
 tritonserver 2.51 dies of one hostile body (thousands of nested arrays, hundreds of thousands of chunks), which any web
-page may send to loopback. So it listens on a socket that only its owner opens; what comes here is bounded, parsed once,
-and passed on as one piece. A request of another site, or to a foreign host name (DNS rebinding), is refused.
+page may send to loopback. So it listens on a socket that only its owner opens, where our gateway asks, too; what comes
+here is bounded, parsed once, and passed on as one piece. A request of another site, or to a foreign host name (DNS
+rebinding), is refused.
 """
 
 from __future__ import annotations
