@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from classifier_training.data import everyday
 from classifier_training.data.files import CORPUS
 
 Row = tuple[str, str, str, str, str]
@@ -374,6 +375,8 @@ def rows(seed: int = 0) -> Iterator[Row]:
     for language, ask in _SUMS:
         for _ in range(4):
             yield _row(ask.format(a=int(rng.integers(2, 9)), b=int(rng.integers(2, 9))), "math", language)
+    for text, task, language in everyday.rows(rng):
+        yield _row(text, task, language)
 
 
 def _row(text: str, task: str, language: str) -> Row:
