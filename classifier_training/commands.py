@@ -97,7 +97,8 @@ def train(
         ),
     ] = None,
     warm_start: Annotated[
-        Path | None, typer.Option(help="Folder of an earlier training: go on from its weights, keep its tokenizer.")
+        Path | None,
+        typer.Option(help="Artifact, or folder of an earlier training: go on from its weights, keep its tokenizer."),
     ] = None,
     student: Annotated[
         bool,
@@ -121,6 +122,7 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(help="Fixes the order, the fresh heads and the sample.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 uses all cores.")] = 0,
+    device: Annotated[str, typer.Option(help="Where full mode trains: cpu, cuda, cuda:1, mps, …")] = "cpu",
 ) -> None:
     """Train an artifact: encoder, heads, calibration, PCA, ONNX. Started again, it goes on from its checkpoint.
 
@@ -168,6 +170,7 @@ def train(
             max_tokens=train_tokens,
             seed=seed,
             perturbed=perturbed,
+            device=device,
             loss=LossWeights(teacher_tasks=teacher_tasks),
         ),
     )

@@ -11,9 +11,9 @@ import numpy as np
 import onnx
 from tokenizers import Tokenizer
 
-from classifier_training.encoders.compact import CompactShape
+from classifier_training.encoders.compact import CompactEncoder, CompactShape
 from classifier_training.encoders.packaged import EncoderError, read_packaged_encoder
-from classifier_training.encoders.readback import read_weights
+from classifier_training.encoders.readback import read_encoder
 from classifier_training.encoders.shrink import shrink
 from classifier_training.encoders.vocabulary import PAD, build_tokenizer, fold_forms, prune
 from router_backend.contract import MAX_TOKENS, MODEL_FILE, TOKENIZER_FILE, ArtifactMetadata
@@ -43,6 +43,10 @@ class Encoder:
     name: str
     # The tokenizer's file, where it must stay the same byte for byte: saving it again rounds some scores.
     tokenizer_json: str | None = None
+
+    @property
+    def layers(self) -> int:
+        return 1 + max(_layer_of(name) for name in self.module.state_dict())
 
 
 def check_layers(total: int, wanted: int) -> None:
@@ -77,29 +81,48 @@ def load_encoder(
     if name == PACKAGED:
         return _packaged(texts, layers or 12, vocabulary)
     if (Path(name) / MODEL_FILE).is_file():
-        return _artifact(Path(name), layers)
+        return read_artifact(Path(name), layers)
     return _hugging_face(name, layers)
 
 
-def _artifact(folder: Path, layers: int | None) -> Encoder:
-    """The encoder of an artifact and its tokenizer, byte for byte."""
-    weights = read_weights(folder / MODEL_FILE)
-    total = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))
-    kept = min(layers or total, total)
-    words = weights["embeddings.word_embeddings.weight"]
+def read_artifact(folder: Path, layers: int | None = None) -> Encoder:
+    """The encoder of an artifact, a student's too, and its tokenizer, byte for byte.
+
+    Args:
+        layers: to keep, from the first; None keeps all.
+
+    Raises:
+        EncoderError: no artifact there, or a graph that hides its weights.
+    """
+    if not (folder / MODEL_FILE).is_file():
+        raise EncoderError(f"{folder / MODEL_FILE}: missing; give the folder of an artifact")
+    weights, heads, pool_after = read_encoder(folder / MODEL_FILE)
     metadata = ArtifactMetadata.from_props(
         {prop.key: prop.value for prop in onnx.load(str(folder / MODEL_FILE)).metadata_props}, str(folder)
     )
-    hidden, positions = words.shape[1], len(weights["embeddings.position_embeddings.weight"])
-    feed_forward = len(weights["encoder.layer.0.intermediate.dense.bias"])
-    module = _bert(len(words), hidden, kept, hidden // _HEAD_SIZE, feed_forward, positions, _EPSILON)
-    module.load_state_dict({name: value for name, value in weights.items() if _layer_of(name) < kept})
+    total = 1 + max(_layer_of(name) for name in weights)
+    kept = min(layers or total, total)
+    weights = {name: value for name, value in weights.items() if _layer_of(name) < kept}
+    if "projection.weight" in weights:
+        hidden = len(weights["projection.weight"])
+        heads = heads or hidden // _HEAD_SIZE
+        pieces, rank = weights["word_embeddings.weight"].shape
+        shape = CompactShape(kept, rank, len(weights["layer.0.intermediate.bias"]), pool_after)
+        positions = len(weights["position_embeddings.weight"])
+        module: nn.Module = CompactEncoder(pieces, positions, hidden, heads, shape)
+    else:
+        words = weights["embeddings.word_embeddings.weight"]
+        hidden, positions = words.shape[1], len(weights["embeddings.position_embeddings.weight"])
+        heads = heads or hidden // _HEAD_SIZE
+        feed_forward = len(weights["encoder.layer.0.intermediate.dense.bias"])
+        module = _bert(len(words), hidden, kept, heads, feed_forward, positions, _EPSILON)
+    module.load_state_dict(weights)
     text = (folder / TOKENIZER_FILE).read_text(encoding="utf-8")
     return Encoder(
-        module,
+        module.train(False),
         Tokenizer.from_str(text),
         hidden,
-        hidden // _HEAD_SIZE,
+        heads,
         metadata.prefix,
         PAD,
         f"artifact {metadata.embedding_space:x}",
@@ -108,7 +131,9 @@ def _artifact(folder: Path, layers: int | None) -> Encoder:
 
 
 def _layer_of(name: str) -> int:
-    return int(name.split(".")[2]) if name.startswith("encoder.layer.") else -1
+    """-1 for what belongs to no layer."""
+    number = name.partition("layer.")[2].partition(".")[0]
+    return int(number) if number.isdigit() else -1
 
 
 def _bert(
@@ -196,10 +221,12 @@ def compact(encoder: Encoder, texts: Iterable[str], shape: CompactShape) -> Enco
         texts: the training texts; the vocabulary is factorised best for the words that they use.
 
     Raises:
-        EncoderError: fewer layers or neurons than asked for.
+        EncoderError: fewer layers or neurons than asked for, or a student's encoder.
     """
     import torch
 
+    if isinstance(encoder.module, CompactEncoder):
+        raise EncoderError(f"the encoder '{encoder.name}' is a student already; go on from it with --warm-start")
     weights = encoder.module.state_dict()
     total = sum(name.endswith("attention.self.query.bias") for name in weights)
     check_layers(total, shape.layers)

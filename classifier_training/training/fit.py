@@ -51,6 +51,8 @@ class FitOptions:
     max_tokens: int = 96
     seed: int = 0
     bfloat16: bool = True
+    # As torch names it; a run that was interrupted may go on on another one.
+    device: str = "cpu"
     # Share of the rows that are read in a second form as well in each epoch, with the labels and lessons of the plain one.
     perturbed: float = 0.0
     loss: LossWeights = field(default_factory=LossWeights)
@@ -74,21 +76,21 @@ class Targets:
     lessons: Lessons | None = None
 
     @staticmethod
-    def of(examples: Examples, lessons: Lessons | None = None) -> Targets:
-        return Targets(
-            torch.from_numpy(examples.tasks),
-            torch.from_numpy(examples.difficulty),
-            torch.from_numpy(examples.success),
-            lessons,
+    def of(examples: Examples, lessons: Lessons | None = None, device: torch.device | None = None) -> Targets:
+        if lessons is not None:
+            lessons = Lessons(*(said.to(device) for said in (lessons.tasks, lessons.complexity, lessons.embedding)))
+        tasks, difficulty, success = (
+            torch.from_numpy(label).to(device) for label in (examples.tasks, examples.difficulty, examples.success)
         )
+        return Targets(tasks, difficulty, success, lessons)
 
     def loss(self, model: Classifier, pooled: Tensor, batch: Batch, weights: LossWeights) -> Tensor:
-        index = torch.from_numpy(batch.rows)
+        index = torch.from_numpy(batch.rows).to(self.tasks.device)
         outputs, difficulty = model.heads(pooled), self.difficulty[index]
         loss = multi_task_loss(outputs, self.tasks[index], difficulty, self.success[index], weights)
         if len(batch.twice):
             loss = loss + weights.consistency * consistency_loss(
-                outputs.tasks, pooled, torch.from_numpy(batch.twice)
+                outputs.tasks, pooled, torch.from_numpy(batch.twice).to(index.device)
             ) * (len(batch.twice) / len(batch.rows))
         if self.lessons is None:
             return loss
@@ -116,6 +118,22 @@ def plan(encoder: PromptEncoder, texts: list[str], options: FitOptions) -> Itera
             yield Batch(np.concatenate([rows, rows[twice]]), [*(plain[row] for row in rows), *second], twice)
 
 
+def training_device(name: str) -> torch.device:
+    """The device that torch calls `name`.
+
+    Raises:
+        TrainingError: no such device here, or a torch that can't use it.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # a torch without CUDA says so with an assertion
+        raise TrainingError(
+            f"--device {name}: {str(error).splitlines()[0]}; use cpu, or a torch build for it"
+        ) from error
+    return device
+
+
 def rate_at(step: int, steps: int, warmup: float) -> float:
     """Linear warm-up, then linear decay to zero, as a factor."""
     rising = max(1, round(steps * warmup))
@@ -131,7 +149,7 @@ def fit(
     checkpoint: Path | None = None,
     lessons: Lessons | None = None,
 ) -> None:
-    """Fine-tune `model` in place. The word embeddings stay as they are, so that words without examples keep their place.
+    """Fine-tune `model` in place, and give it back on the CPU. The word embeddings stay as they are, so that words without examples keep their place.
 
     Args:
         progress: called after each step with (step, steps, running loss).
@@ -139,16 +157,18 @@ def fit(
         lessons: what teachers say of `examples`; `model` is their student then.
 
     Raises:
-        TrainingError: the loss is not finite, or the checkpoint is of another run.
+        TrainingError: the loss is not finite, the checkpoint is of another run, or there is no such device.
     """
+    device = training_device(options.device)
     torch.manual_seed(options.seed)
     reader = prompt_encoder(encoder.tokenizer, encoder.prefix, options.max_tokens)
     lengths = [len(reader.ids(text)[0]) for text in examples.texts]
-    targets = Targets.of(examples, lessons)
+    targets = Targets.of(examples, lessons, device)
     tokens = round(options.batch_tokens / (1 + options.perturbed))
     per_epoch = len(batches(lengths, tokens, np.random.default_rng([options.seed, 0])))
     steps = max(1, round(options.epochs * per_epoch))
     _freeze(model.encoder)
+    model.to(device)
     optimiser = torch.optim.AdamW(
         [
             {"params": [p for p in model.encoder.parameters() if p.requires_grad], "lr": options.encoder_rate},
@@ -157,7 +177,8 @@ def fit(
         weight_decay=options.weight_decay,
     )
     base_rates = [group["lr"] for group in optimiser.param_groups]
-    fingerprint = {"options": asdict(options), "steps": steps, "rows": len(lengths)}
+    how = {name: value for name, value in asdict(options).items() if name != "device"}
+    fingerprint = {"options": how, "steps": steps, "rows": len(lengths)}
     start, running = _resume(checkpoint, model, optimiser, fingerprint), math.nan
     model.train()
     for step, batch in enumerate(plan(reader, examples.texts, options)):
@@ -168,8 +189,8 @@ def fit(
         for group, rate in zip(optimiser.param_groups, base_rates, strict=True):
             group["lr"] = rate * rate_at(step, steps, options.warmup)
         ids, mask = pad(batch.ids, encoder.pad)
-        with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
-            pooled = model.pool(torch.from_numpy(ids), torch.from_numpy(mask))
+        with torch.autocast(device.type, torch.bfloat16, enabled=options.bfloat16):
+            pooled = model.pool(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
         loss = targets.loss(model, pooled, batch, options.loss)
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -182,7 +203,7 @@ def fit(
         progress(step + 1, steps, running)
         if checkpoint is not None and ((step + 1) % _CHECKPOINT_EVERY == 0 or step + 1 == steps):
             _save(checkpoint, model, optimiser, step + 1, fingerprint)
-    model.eval()
+    model.cpu().eval()
 
 
 def _freeze(encoder: nn.Module) -> None:
@@ -214,7 +235,7 @@ def _resume(
 ) -> int:
     if path is None or not path.is_file():
         return 0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, weights_only=True, map_location="cpu")
     if state["fingerprint"] != fingerprint:
         raise TrainingError(f"{path} belongs to a run with other options or data; delete it or use another --out")
     model.load_state_dict(state["model"])

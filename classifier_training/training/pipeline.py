@@ -19,7 +19,8 @@ from classifier_training.data.files import OWN_SOURCE, expand, load_prompts, loa
 from classifier_training.embedding import fit_projection, success_explained
 from classifier_training.encoders import Encoder, load_encoder
 from classifier_training.encoders.compact import CompactShape
-from classifier_training.encoders.loading import DEFAULT_LAYERS, DEFAULT_VOCABULARY, PACKAGED, compact
+from classifier_training.encoders.loading import DEFAULT_LAYERS, DEFAULT_VOCABULARY, PACKAGED, compact, read_artifact
+from classifier_training.encoders.readback import read_heads
 from classifier_training.export.artifact import Equality, write_artifact
 from classifier_training.export.card import write_card
 from classifier_training.export.graph import ServedClassifier
@@ -30,7 +31,7 @@ from classifier_training.training.frozen import fit_heads, fit_success
 from classifier_training.training.pooling import pool_texts
 from classifier_training.training.teachers import LESSONS_FILE, learn_from
 from router_backend.classifier.artifact import Artifact
-from router_backend.contract import COMPONENT_CHOICES, TOKENIZER_FILE
+from router_backend.contract import COMPONENT_CHOICES, MODEL_FILE, TOKENIZER_FILE
 
 FloatArray = NDArray[np.float32]
 Tracker = Callable[[str], Progress]
@@ -143,7 +144,7 @@ def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
 
     Raises:
         DataError: unusable data.
-        EncoderError: unusable encoder.
+        EncoderError: unusable encoder, or no artifact and no checkpoint to start from.
         TrainingError: a loss that is not finite, or a checkpoint of another run.
         ExportError: graphs outside their tolerances.
     """
@@ -157,12 +158,11 @@ def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
     held_rows = np.union1d(held_rows, np.flatnonzero(np.isin(examples.sources, options.calibration_sources)))
     held, held_splits = examples.select(held_rows), splits[held_rows]
     _check_enough(examples, fitted, held)
-    encoder = load_encoder(options.encoder, fitted.texts, options.layers, options.vocabulary)
-    if options.student is not None:
-        encoder = compact(encoder, fitted.texts, options.student)
+    encoder = first_encoder(options, fitted.texts)
     lessons = None
     if options.teachers:
-        lessons = learn_from(options.teachers, fitted.texts, track("teachers"), options.out / LESSONS_FILE)
+        kept = options.out / LESSONS_FILE
+        lessons = learn_from(options.teachers, fitted.texts, track("teachers"), kept, options.fit.max_tokens)
     taught = 0 if lessons is None else lessons.embedding.shape[1]
     model = new_classifier(encoder, len(examples.models), options.fit.seed, taught)
     if options.warm_start is not None:
@@ -190,6 +190,11 @@ def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
     manifest = build_manifest(
         describe(options), [*prompt_files(options), *expand(options.routing)], fitted, calibration
     )
+    manifest["encoder"] = {
+        "name": encoder.name,
+        "layers": encoder.layers,
+        "pieces": encoder.tokenizer.get_vocab_size(),
+    }
     equality = write_artifact(
         options.out, served, encoder, _sample(held.texts or fitted.texts), scores, manifest, options.max_tokens
     )
@@ -198,19 +203,37 @@ def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
     return result
 
 
+def first_encoder(options: TrainOptions, texts: list[str]) -> Encoder:
+    """The encoder that training starts from: a served artifact's as it is, or `options.encoder`, made small for a student.
+
+    Raises:
+        EncoderError: it can't be found or used.
+    """
+    if options.warm_start is not None and not (options.warm_start / CHECKPOINT_FILE).is_file():
+        return read_artifact(options.warm_start)
+    encoder = load_encoder(options.encoder, texts, options.layers, options.vocabulary)
+    return encoder if options.student is None else compact(encoder, texts, options.student)
+
+
 def warm_start(model: Classifier, encoder: Encoder, folder: Path) -> Encoder:
     """Load the weights of an earlier training into `model`, and give `encoder` with that training's tokenizer.
 
-    An artifact that is to be promoted on a running server needs the tokenizer that is served there, byte for byte.
+    An artifact that is to be promoted on a running server needs the tokenizer that is served there, byte for byte. Where no checkpoint
+    lies beside an artifact, as in the shipped one, `encoder` has its weights already, and its heads come from the graph as far as they fit.
 
     Raises:
-        TrainingError: no checkpoint, or one of another size or other models.
+        TrainingError: a checkpoint of another size or other models.
     """
     path = folder / CHECKPOINT_FILE
     if not path.is_file():
-        raise TrainingError(f"{path}: missing; --warm-start needs the folder of an earlier `llm-router train`")
+        own = model.heads.state_dict()
+        heads = {
+            name: value for name, value in read_heads(folder / MODEL_FILE).items() if own[name].shape == value.shape
+        }
+        model.heads.load_state_dict(own | heads)
+        return encoder
     try:
-        model.load_state_dict(torch.load(path, weights_only=True)["model"])
+        model.load_state_dict(torch.load(path, weights_only=True, map_location="cpu")["model"])
     except RuntimeError as error:
         raise TrainingError(
             f"{path} doesn't fit: use the same --encoder, --layers, --vocabulary and --routing files"

@@ -119,9 +119,17 @@ def test_an_interrupted_training_goes_on_and_ends_with_the_same_weights(
 
     whole = run(None, interrupt=False)
     run(tmp_path / CHECKPOINT_FILE, interrupt=True)
+    # The checkpoint holds for any device.
+    options = replace(options, device="cpu:0")
     resumed = run(tmp_path / CHECKPOINT_FILE, interrupt=False)
     for name, tensor in whole.items():
         torch.testing.assert_close(resumed[name], tensor, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "abacus"])
+def test_a_device_that_is_not_there_is_an_error(train_options: TrainOptions, tmp_path: Path, device: str) -> None:
+    with pytest.raises(TrainingError, match=f"--device {device}"):
+        train(replace(train_options, out=tmp_path, fit=replace(train_options.fit, device=device)))
 
 
 def test_a_checkpoint_of_another_run_is_refused(train_options: TrainOptions, artifact: Path) -> None:

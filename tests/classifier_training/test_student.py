@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,15 +19,15 @@ from classifier_training.encoders import load_encoder
 from classifier_training.encoders.compact import CompactShape, pool_pairs
 from classifier_training.encoders.loading import compact
 from classifier_training.encoders.packaged import EncoderError
-from classifier_training.encoders.readback import read_weights
+from classifier_training.encoders.readback import read_encoder, read_heads
 from classifier_training.model import Classifier, Heads, consistency_loss
 from classifier_training.text import prompt_encoder
 from classifier_training.training.fit import FitOptions, plan
 from classifier_training.training.frozen import fit_success
 from classifier_training.training.pipeline import TrainOptions, train
 from classifier_training.training.teachers import learn_from
-from router_backend.classifier.artifact import Artifact
-from router_backend.contract import TASKS
+from router_backend.classifier.artifact import Artifact, Predictions
+from router_backend.contract import CARD_FILE, TASKS
 
 SHAPE = CompactShape(layers=2, rank=16, feed_forward=32, pool_after=1)
 
@@ -71,6 +74,8 @@ def test_a_student_is_an_artifact_like_any_other(student: Path, prompts_file: Pa
     assert (
         served.metadata.embedding_space == Artifact(student, model_file="model.float32.onnx").metadata.embedding_space
     )
+    assert "student of" in (student / CARD_FILE).read_text(encoding="utf-8")
+    assert served.metadata.manifest["encoder"]["layers"] == 2  # type: ignore[index]
     operators = [node.op_type for node in onnx.load(str(student / "model.onnx")).graph.node]
     assert operators.count("QAttention") == 2
     assert operators.count("LayerNormalization") == 1  # of the heads; the others are fused with the sum before them
@@ -94,23 +99,39 @@ def test_heads_and_projection_stay_float32(student: Path) -> None:
     assert set(heads.values()) == {onnx.TensorProto.FLOAT}
 
 
-def test_lessons_are_kept_and_read_again_for_the_same_texts(
+def test_what_a_teacher_has_said_of_a_text_is_not_asked_again(
     artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = tmp_path / "lessons.npz"
-    first = learn_from([artifact, artifact], ["give me ten ideas", "hello"], lambda *_: None, cache)
-    assert first.tasks.shape == (2, len(TASKS))
-    assert first.embedding.shape == (2, 256)
+    asked: list[str] = []
+    predict = Artifact.predict
 
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("computed twice")
+    def counted(teacher: Artifact, texts: Sequence[str], *args: Any, **options: Any) -> Predictions:
+        asked.extend(texts)
+        return predict(teacher, texts, *args, **options)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Artifact, "predict", refuse)
-        again = learn_from([artifact, artifact], ["give me ten ideas", "hello"], lambda *_: None, cache)
-        torch.testing.assert_close(again.embedding, first.embedding)
-        with pytest.raises(AssertionError, match="computed twice"):
-            learn_from([artifact], ["other"], lambda *_: None, cache)
+    monkeypatch.setattr(Artifact, "predict", counted)
+    texts = ["give me ten ideas", "hello", "give me ten ideas"]
+    first = learn_from([artifact, artifact], texts, lambda *_: None, cache)
+    assert asked == ["give me ten ideas", "hello"] * 2
+    assert first.tasks.shape == (3, len(TASKS))
+    assert first.embedding.shape == (3, 256)
+    torch.testing.assert_close(first.embedding[2], first.embedding[0])
+    asked.clear()
+    again = learn_from([artifact, artifact], ["hello", "compute one plus one"], lambda *_: None, cache)
+    assert asked == ["compute one plus one"] * 2
+    torch.testing.assert_close(again.embedding[0], first.embedding[1])
+    asked.clear()
+    learn_from([artifact], ["hello"], lambda *_: None, cache)
+    assert asked == ["hello"]  # other teachers
+
+
+def test_a_teacher_reads_no_more_of_a_text_than_its_student(artifact: Path) -> None:
+    text = "write a short story about cats and tea and rain"
+    whole, short = (learn_from([artifact], [text], lambda *_: None, max_tokens=most) for most in (None, 8))
+    again = learn_from([artifact], [text], lambda *_: None, max_tokens=500)
+    assert not torch.equal(whole.embedding, short.embedding)
+    torch.testing.assert_close(again.embedding, whole.embedding)
 
 
 def test_two_forms_of_a_request_stand_in_one_batch(encoder_folder: Path) -> None:
@@ -164,15 +185,59 @@ def test_sources_left_out_are_neither_trained_nor_calibrated_on(train_options: T
     assert "source0" not in Artifact(tmp_path).metadata.manifest["rows"]["by_source"]  # type: ignore[index]
 
 
-def test_the_encoder_of_an_artifact_is_read_back(artifact: Path, tmp_path: Path) -> None:
+def _unfused(artifact: Path, folder: Path) -> Path:
     """int8 without fused attention, as artifacts were before."""
     quantize_dynamic(
-        artifact / "model.float32.onnx", tmp_path / "model.onnx", per_channel=True, weight_type=QuantType.QInt8
+        artifact / "model.float32.onnx", folder / "model.onnx", per_channel=True, weight_type=QuantType.QInt8
     )
-    weights = read_weights(tmp_path / "model.onnx")
-    exact = torch.load(artifact / "checkpoint.pt", weights_only=True)["model"]
-    for name, values in weights.items():
-        torch.testing.assert_close(values, exact[f"encoder.{name}"], rtol=0, atol=0.02)
-    assert sum(name.endswith("dense.weight") for name in weights) == 6
-    with pytest.raises(EncoderError, match="fused"):
-        read_weights(artifact / "model.onnx")
+    return folder / "model.onnx"
+
+
+def test_the_encoder_of_an_artifact_is_read_back(artifact: Path, student: Path, tmp_path: Path) -> None:
+    for model_file, folder, products, pool_after in (
+        (_unfused(artifact, tmp_path), artifact, 12, 0),
+        (artifact / "model.onnx", artifact, 12, 0),
+        (student / "model.onnx", student, 13, 1),  # one more: the projection of the words
+    ):
+        weights, heads, pooled = read_encoder(model_file)
+        exact = torch.load(folder / "checkpoint.pt", weights_only=True)["model"]
+        for name, values in weights.items():
+            torch.testing.assert_close(values, exact[f"encoder.{name}"], rtol=0, atol=0.02)
+        matrices = [name for name, values in weights.items() if values.ndim == 2 and "embeddings" not in name]
+        assert len(matrices) == products
+        assert heads in (None, 2)
+        assert pooled == pool_after
+
+
+def test_the_heads_of_an_artifact_are_read_back(student: Path, artifact: Path, tmp_path: Path) -> None:
+    for model_file, folder in ((student / "model.onnx", student), (_unfused(artifact, tmp_path), artifact)):
+        exact = torch.load(folder / "checkpoint.pt", weights_only=True)["model"]
+        for name, values in read_heads(model_file).items():
+            if not name.startswith("success"):  # fitted once more after the checkpoint
+                torch.testing.assert_close(values, exact[f"heads.{name}"], rtol=0, atol=0.03)
+
+
+def test_training_goes_on_from_a_served_artifact_without_its_checkpoint(
+    student: Path, train_options: TrainOptions, prompts_file: Path, tmp_path: Path
+) -> None:
+    served = tmp_path / "served"
+    served.mkdir()
+    for name in ("model.onnx", "tokenizer.json"):
+        shutil.copy(student / name, served)
+    fit = replace(train_options.fit, epochs=0.05, encoder_rate=1e-6, head_rate=1e-6)
+    train(replace(train_options, out=tmp_path / "next", warm_start=served, fit=fit))
+    old, new = Artifact(served), Artifact(tmp_path / "next")
+    assert new.metadata.tokenizer_sha256 == old.metadata.tokenizer_sha256
+    texts = load_prompts([str(prompts_file)]).texts[::7]
+    before, after = old.predict(texts), new.predict(texts)
+    assert (before.probabilities.argmax(1) == after.probabilities.argmax(1)).mean() > 0.95
+
+
+def test_a_folder_with_nothing_to_start_from_is_an_error(train_options: TrainOptions, tmp_path: Path) -> None:
+    with pytest.raises(EncoderError, match="missing"):
+        train(replace(train_options, out=tmp_path / "next", warm_start=tmp_path))
+
+
+def test_a_student_is_no_encoder_for_another_student(student: Path) -> None:
+    with pytest.raises(EncoderError, match="--warm-start"):
+        compact(load_encoder(str(student), layers=None), ["cats"], SHAPE)
