@@ -41,6 +41,7 @@ test-slow: $(VENV)/.dev
 	tests/tools/install-system-packages
 	tests/tools/install-node-packages
 	tests/tools/install-agents
+	PYTHON=$(BIN)/python tests/tools/install-clients
 	$(BIN)/python -m pytest -m slow $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/.dev

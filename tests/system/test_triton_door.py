@@ -60,9 +60,11 @@ def test_a_request_without_a_prompt_says_what_it_wants(system: RunningSystem) ->
     assert "no prompt" in response.text
 
 
+@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
 @pytest.mark.parametrize("model", ["llm_router", "llm_router_bls"])
-def test_tensorrt_llms_clients_run_unchanged(system: RunningSystem, model: str) -> None:
-    """As its end-to-end clients and LlamaIndex's connector ask, and read the answer."""
+def test_tensorrt_llms_clients_run_unchanged(system: RunningSystem, model: str, streamed: bool) -> None:
+    """As its `end_to_end_grpc_client.py` asks, and reads the answer: it closes its side of the stream, and then takes what
+    has come. Of an unstreamed answer it keeps the last text."""
     values: dict[str, Any] = {
         "text_input": np.array([[b"Tell me a story"]], object),
         "max_tokens": np.array([[6]], np.int32),
@@ -77,7 +79,7 @@ def test_tensorrt_llms_clients_run_unchanged(system: RunningSystem, model: str) 
         "min_length": np.array([[1]], np.int32),
         "exclude_input_in_output": np.array([[False]]),
         **{f"return_{what}": np.array([[False]]) for what in ("log_probs", "context_logits", "generation_logits")},
-        "stream": np.array([[True]]),
+        "stream": np.array([[streamed]]),
     }
     inputs = []
     for name, array in values.items():
@@ -86,17 +88,17 @@ def test_tensorrt_llms_clients_run_unchanged(system: RunningSystem, model: str) 
     results: Queue[Any] = Queue()
     with triton_grpc.InferenceServerClient(system.grpc) as client:
         client.start_stream(lambda result, error: results.put(error or result))
-        client.async_stream_infer(model, inputs)
-        texts = []
-        while not isinstance(result := results.get(timeout=60), Exception):
-            output = result.as_numpy("text_output")
-            assert output.shape == (1,)
-            texts.append(output[0].decode())
-            if result.get_response().parameters["triton_final_response"].bool_param:
-                break
+        outputs = [triton_grpc.InferRequestedOutput("text_output")]
+        client.async_stream_infer(model, inputs, outputs=outputs, request_id="1")
         client.stop_stream()
-    assert not isinstance(result, Exception), result
-    assert "".join(texts)
+    texts = []
+    while not results.empty():
+        result = results.get()
+        assert not isinstance(result, Exception), result
+        output = result.as_numpy("text_output")
+        assert output.shape == (1,)
+        texts.append(output[0].decode())
+    assert "".join(texts) if streamed else texts[-1]
 
 
 @pytest.mark.parametrize("model", ["route", "llm_router", "llm_router_bls"])
