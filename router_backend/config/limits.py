@@ -73,7 +73,7 @@ class GatewayConfig(Section):
         Field(
             gt=0,
             le=256,
-            description="processes that serve the port, read at the start; rates, sessions and remembered decisions are each one's own",
+            description="processes that serve the port, read at the start; each uses one core at most",
         ),
     ] = 1
     max_body_bytes: Annotated[int, Field(gt=0, description="a larger body is refused")] = 8 * 1024 * 1024
@@ -91,7 +91,9 @@ class GatewayConfig(Section):
         int, Field(gt=0, description="at once; a new one closes the one that was idle longest; open files may set less")
     ] = 10_000
     access_log: Annotated[bool, Field(description="one JSON line per request, without any content")] = True
-    decisions_kept: Annotated[int, Field(ge=0, description="recent decisions for /v1/decisions/{id}")] = 1000
+    decisions_kept: Annotated[
+        int, Field(ge=0, description="recent decisions for /v1/decisions/{id}, of each worker")
+    ] = 1000
     sessions_kept: Annotated[int, Field(gt=0, description="sessions whose last model is remembered")] = 10_000
     reports_kept: Annotated[int, Field(gt=0, description="outcomes that wait while Triton is down")] = 10_000
     report_wait_ms: Annotated[float, Field(ge=0, description="no longer used: no answer waits for its record")] = 100.0

@@ -138,7 +138,9 @@ class ModelConfig(Section):
     max_cost_usd: Annotated[
         float | None, Field(gt=0, description="an arm that is expected to cost more is no candidate")
     ] = None
-    max_concurrency: Annotated[int, Field(gt=0, description="calls of its upstream at once, in each process")] = 256
+    max_concurrency: Annotated[
+        int, Field(gt=0, description="calls of its upstream at once, of each gateway and each Triton")
+    ] = 256
     max_queue: Annotated[int, Field(ge=0, description="requests that wait for one of these; more are refused")] = 512
     explore: Annotated[bool, Field(description="false: never chosen by the exploration floor")] = True
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -32,7 +32,7 @@ from router_backend.core.records import Usage
 from router_backend.forwarding.answers import Answer, StreamedAnswer, WholeAnswer
 from router_backend.forwarding.failure import Failure, ForwardError, no_answer, timed_out
 from router_backend.forwarding.guards.breaker import CircuitBreaker
-from router_backend.forwarding.guards.limiter import Limiter, QueueFull, Slot
+from router_backend.forwarding.guards.limiter import Limiter, QueueFull, Slot, Slots
 from router_backend.forwarding.guards.retries import RetryBudget, backoff
 from router_backend.forwarding.lease import Lease
 from router_backend.forwarding.live import LiveStream
@@ -65,7 +65,18 @@ class Arm:
     pace: Pace
 
 
-def build_engine(config: RouterConfig, *, observer: Observer | None = None) -> Engine:
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one of several engines of a gateway may take: its part of what each counts alone, and slots from all there are."""
+
+    engines: int = 1
+    slots: Callable[[str, int], Slots] = lambda arm, count: Slots(count)
+
+    def part(self, limit: int) -> int:
+        return -(-limit // self.engines)
+
+
+def build_engine(config: RouterConfig, *, observer: Observer | None = None, share: Share | None = None) -> Engine:
     """An engine for the arms of `config`; connections are opened at the first call, on the running loop.
 
     `local` upstreams must have been replaced by the running server (`config.runtime.runtime_config` does it).
@@ -73,16 +84,16 @@ def build_engine(config: RouterConfig, *, observer: Observer | None = None) -> E
     Raises:
         ValueError: a key or a tokenizer is missing; says which and what to do.
     """
-    return Engine(config, observer or Observer())
+    return Engine(config, observer or Observer(), share or Share())
 
 
 class Engine:
     """Sends a request to the first arm that answers. One per process and event loop."""
 
-    def __init__(self, config: RouterConfig, observer: Observer) -> None:
-        self.config, self._observer = config, observer
+    def __init__(self, config: RouterConfig, observer: Observer, share: Share) -> None:
+        self.config, self._observer, self._share = config, observer, share
         self._session: aiohttp.ClientSession | None = None
-        self._budget = RetryBudget(config.retries.budget, config.retries.budget_minimum)
+        self._budget = RetryBudget(config.retries.budget, share.part(config.retries.budget_minimum))
         self._rng = random.Random()
         self._uncounted: set[str] = set()  # arms that streamed a whole answer to us without its usage
         self._arms = {model.name: self._arm(model) for model in config.models}
@@ -95,8 +106,9 @@ class Engine:
             CircuitBreaker(self.config.breaker, lambda state: observer.breaker(name, state)),
             Limiter(
                 model.max_concurrency,
-                model.max_queue,
+                self._share.part(model.max_queue),
                 lambda running, queued: observer.load(name, running, queued),
+                self._share.slots(name, model.max_concurrency),
             ),
             Pace(),
         )

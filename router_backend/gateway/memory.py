@@ -7,9 +7,12 @@ from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
+import orjson
+
 from router_backend.contract import TASKS
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Outcome
+from router_backend.state.codec import decode_records, encode_records
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -45,14 +48,14 @@ class Sessions:
 
     def model(self, key: str, session: str) -> str:
         """Empty where nothing is remembered. `key`: name of the API key; sessions of two keys are never the same."""
-        return self._models.get(_digest(key, session)) or ""
+        return self._models.get(digest(key, session)) or ""
 
     def answered(self, key: str, session: str, model: str) -> None:
-        self._models.put(_digest(key, session), model)
+        self._models.put(digest(key, session), model)
 
 
-def _digest(key: str, session: str) -> bytes:
-    """Of bounded size, whatever a client calls its session."""
+def digest(key: str, session: str) -> bytes:
+    """16 bytes, whatever a client calls its session."""
     return hashlib.blake2b(session.encode(), digest_size=16, key=hashlib.sha256(key.encode()).digest()).digest()
 
 
@@ -76,6 +79,19 @@ class Remembered:
         decision["task_probabilities"] = dict(zip(TASKS, self.decision.task_probabilities, strict=False))
         return {"object": "router.decision", **decision, "answer": answer}
 
+    def to_json(self) -> str:
+        """For another worker."""
+        records = encode_records([], [self.outcome] if self.outcome else [])
+        parts = (self.key, self.decision.to_json().decode(), records.decode(), self.savings)
+        return orjson.dumps(parts).decode()
+
+    @classmethod
+    def from_json(cls, data: str) -> Remembered:
+        """Of another worker."""
+        key, decision, records, savings = orjson.loads(data)
+        outcomes = decode_records(records)[1]
+        return cls(key, RoutedDecision.from_json(decision), outcomes[0] if outcomes else None, savings)
+
 
 class Decisions:
     """The last decisions in full."""
@@ -92,8 +108,3 @@ class Decisions:
     def find(self, decision_id: str) -> Remembered | None:
         """A decision, whoever may read it."""
         return self._remembered.get(decision_id)
-
-    def get(self, key: str, decision_id: str) -> Remembered | None:
-        """A decision that this key may read."""
-        remembered = self.find(decision_id)
-        return remembered if remembered is not None and remembered.key == key else None

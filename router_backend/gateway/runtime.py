@@ -17,7 +17,7 @@ from router_backend.config.safety import Exposure, check_safe
 from router_backend.config.schema import RouterConfig
 from router_backend.config.watch import ConfigWatcher
 from router_backend.forwarding.cascade.engine import CascadeEngine
-from router_backend.forwarding.engine import build_engine
+from router_backend.forwarding.engine import Share, build_engine
 from router_backend.forwarding.observer import Observer
 from router_backend.gateway.keys.auth import Keys, Rates
 from router_backend.gateway.keys.budgets import Budgets
@@ -63,15 +63,18 @@ class Runtimes:
         observer: Observer,
         rates: Rates,
         budgets: Budgets,
+        share: Share,
         together: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`together` has all workers of this gateway read the file, which calls `prepare` and `use_prepared` of each; None: there
+        """`share`: of its upstreams' limits that this process may take.
+
+        `together` has all workers of this gateway read the file, which calls `prepare` and `use_prepared` of each; None: there
         is one process.
 
         Raises:
             ValueError: an upstream's key, tokenizer or address is missing, or strangers could call.
         """
-        self._together = together
+        self._share, self._together = share, together
         self._prepared: Runtime | None = None
         self._path, self._exposure, self._observer = path, exposure, observer
         self._rates, self._budgets = rates, budgets
@@ -164,5 +167,5 @@ class Runtimes:
         await self.current.engine.aclose()
 
     def _build(self, config: RouterConfig) -> Runtime:
-        engine = CascadeEngine(build_engine(config, observer=self._observer))
+        engine = CascadeEngine(build_engine(config, observer=self._observer, share=self._share))
         return Runtime(config, engine, self._rates, self._budgets)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from router_backend.config import ConfigError, RouterConfig
 from router_backend.config.safety import THIS_MACHINE, Exposure
 from router_backend.core.background import kept
+from router_backend.forwarding.engine import Share
 from router_backend.gateway.accounting import Ledger
 from router_backend.gateway.completion import CompletionPipeline
 from router_backend.gateway.heap import return_free_memory
@@ -42,8 +44,12 @@ from router_backend.gateway.surfaces.responses import RESPONSES
 from router_backend.gateway.traces import NoTraces, Traces
 from router_backend.gateway.triton_client import TritonClient
 from router_backend.gateway.workers.calls import Answer, Answers, NoAnswer, Refused
+from router_backend.gateway.workers.limits import SharedRates, SharedSpending
 from router_backend.gateway.workers.place import ALONE, Place, socket_of
+from router_backend.gateway.workers.sessions import SharedSessions
+from router_backend.gateway.workers.shared import Shared
 from router_backend.gateway.workers.siblings import Siblings
+from router_backend.gateway.workers.slots import SharedSlots
 
 if TYPE_CHECKING:
     from router_backend.gateway.extproc.server import ExternalProcessor
@@ -79,16 +85,18 @@ class Service:
         limits, endpoint = settings.config.gateway, settings.config.telemetry.otlp_endpoint
         self.settings, place = settings, settings.place
         self.siblings = None if place.alone else Siblings(place)
+        shared = None if place.alone else Shared(place)
         self.bodies = Bodies(place.share(limits.bodies_bytes))
         self.metrics = Metrics() if place.alone else Metrics(place.metrics, place.index)
-        self.budgets = Budgets()
+        self.budgets = Budgets(SharedSpending(shared) if shared else None)
         self.runtimes = Runtimes(
             settings.config,
             settings.config_path,
             settings.exposure,
             EngineMetrics(self.metrics),
-            Rates(),
+            SharedRates(shared) if shared else Rates(),
             self.budgets,
+            Share(place.count, partial(SharedSlots, shared)) if shared else Share(),
             self._reload_together if self.siblings else None,
         )
         self.triton = TritonClient(settings.triton_url, settings.records_key)
@@ -104,7 +112,8 @@ class Service:
         self.scores = ScoreQueue(self.triton, self.metrics.scores_lost.inc, on_failure=self.metrics.failed)
         self.reviewer = Reviewer(self.scores, self.metrics)
         self.traces = Traces(endpoint) if endpoint else NoTraces()
-        self._sessions, self._decisions = Sessions(limits.sessions_kept), Decisions(limits.decisions_kept)
+        self._sessions = SharedSessions(shared) if shared else Sessions(limits.sessions_kept)
+        self._decisions = Decisions(limits.decisions_kept)
         self._ledger = Ledger(self.outcomes, self.budgets, self._sessions, self._decisions, self.metrics)
         self.processor = self._external_processor()
         self._tasks: list[asyncio.Task[None]] = []
@@ -127,8 +136,10 @@ class Service:
             "/v1/models": {"GET": ModelsHandler(runtimes)},
             "/v1/models/*": {"GET": ModelHandler(runtimes)},
             "/v1/route": {"POST": RouteHandler(runtimes, triton, self._sessions, self._decisions)},
-            "/v1/decisions/*": {"GET": DecisionHandler(runtimes, self._decisions)},
-            "/v1/feedback": {"POST": FeedbackHandler(runtimes, triton, self.outcomes, self._decisions, metrics)},
+            "/v1/decisions/*": {"GET": DecisionHandler(runtimes, self._decisions, self.siblings)},
+            "/v1/feedback": {
+                "POST": FeedbackHandler(runtimes, triton, self.outcomes, self._decisions, metrics, self.siblings)
+            },
             "/health/live": {"GET": live},
             "/health": {"GET": self._ready},
             "/health/ready": {"GET": self._ready},
@@ -142,8 +153,7 @@ class Service:
     async def open(self) -> None:
         """Start what runs in the background."""
         self.runtimes.follow()
-        for outcome in self.outcomes.adopt():
-            self.budgets.spend(outcome)
+        self.budgets.begin(self.outcomes.adopt())
         self.outcomes.start()
         self.scores.start()
         self.reviewer.start()
@@ -186,6 +196,12 @@ class Service:
         async def gauges() -> None:
             self.metrics.refresh()
 
+        async def decision(decision_id: str, seconds: float) -> dict[str, Any]:
+            known = self._decisions.find(decision_id)
+            if known or self.outcomes.waits(decision_id):
+                await self.outcomes.settled(decision_id, seconds)
+            return {"known": known.to_json() if known else None, "waits": self.outcomes.waits(decision_id)}
+
         async def prepare(path: str) -> None:
             try:
                 self.runtimes.prepare(Path(path))
@@ -200,6 +216,7 @@ class Service:
             "alive": alive,
             "gauges": gauges,
             "ready": self._ready.status,
+            "decision": decision,
             "prepare": prepare,
             "use": use,
         }

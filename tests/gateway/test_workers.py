@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,16 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.gateway.keys.test_auth import key_config
 from tests.gateway.test_process import GatewayProcess
+from tests.support.arms import model
 from tests.support.running import descendants
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
 pytestmark = pytest.mark.slow
 SECONDS = 60.0
+ANSWER = 13e-6  # USD
 CONNECTIONS = 16  # that all of them come to the same one of two workers is left to nobody's luck
 
 
@@ -47,8 +52,8 @@ class Gateway(GatewayProcess):
     async def request(self, method: str, path: str, **more: Any) -> httpx.Response:
         return await self.http.request(method, f"http://127.0.0.1:{self.port}{path}", **more)
 
-    async def chat(self, model: str = "a", **more: Any) -> httpx.Response:
-        body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
+    async def chat(self, model: str = "a", fields: dict[str, Any] | None = None, **more: Any) -> httpx.Response:
+        body = {"model": model, "messages": [{"role": "user", "content": "hi"}], **(fields or {})}
         return await self.request("POST", "/v1/chat/completions", json=body, **more)
 
     async def until(self, ask: Callable[[], Any], done: Callable[[httpx.Response], bool] = lambda _: True) -> None:
@@ -197,3 +202,118 @@ async def test_workers_end_with_their_parent_and_their_port_is_free(gateway: Gat
     _, errors = await asyncio.wait_for(process.communicate(), SECONDS)
     assert process.returncode == 2
     assert f"127.0.0.1:{gateway.port} can't be used" in errors.decode()
+
+
+async def test_a_rate_is_of_all_workers_together(gateway: Gateway) -> None:
+    headers, key = key_config("k", requests_per_minute=10)
+    await gateway.begin(None, security={"api_keys": [key]})
+    began, granted = time.monotonic(), 0
+    for restarts in range(2):  # a killed worker's tokens are not given out again
+        answers = await asyncio.gather(*(gateway.chat(headers=headers) for _ in range(3 * CONNECTIONS)))
+        granted += [answer.status_code for answer in answers].count(200)
+        os.kill(gateway.workers()[0], signal.SIGKILL)
+        await gateway.until_serving(2, restarts + 1)
+    assert 10 <= granted <= 10 + (time.monotonic() - began) / 6
+
+
+async def test_a_decision_is_found_and_scored_by_any_worker_at_once(gateway: Gateway, triton: ScriptedTriton) -> None:
+    (owner, first), (other, second) = key_config("owner"), key_config("other")
+    triton.hold_reports = asyncio.Event()  # nothing is in the store yet
+    await gateway.begin(triton, security={"api_keys": [first, second]})
+    decision = (await gateway.chat(headers=owner)).headers["x-router-decision-id"]
+    path = f"/v1/decisions/{decision}"
+    found = await asyncio.gather(*(gateway.get(path, headers=owner) for _ in range(CONNECTIONS)))
+    assert {answer.status_code for answer in found} == {200}
+    assert {answer.json()["answer"]["served"] for answer in found} == {"a"}
+    refused = await asyncio.gather(*(gateway.get(path, headers=other) for _ in range(CONNECTIONS)))
+    assert {answer.status_code for answer in refused} == {404}
+    body = {"decision_id": decision, "score": 1}
+    costly = {**body, "cost_usd": 0.5}
+
+    async def give(score: dict[str, Any]) -> int:
+        return (await gateway.request("POST", "/v1/feedback", json=score, headers=owner)).status_code
+
+    given = asyncio.gather(*(give(costly) for _ in range(CONNECTIONS)), *(give(body) for _ in range(CONNECTIONS)))
+    await gateway.get("/health/live")
+    triton.hold_reports.set()
+    assert await given == [400] * CONNECTIONS + [200] * CONNECTIONS  # whoever answers knows what it has cost
+
+
+async def test_a_session_stays_with_its_model_in_every_worker(gateway: Gateway, triton: ScriptedTriton) -> None:
+    await gateway.begin(triton, workers=3)
+    headers = {"x-router-session": "s"}
+    assert (await gateway.chat("auto", headers=headers)).status_code == 200
+    assert "previous_model" not in triton.asked[-1]
+    for _ in range(CONNECTIONS):
+        await gateway.chat("auto", headers=headers)
+        assert triton.asked[-1]["previous_model"] == "a"
+    os.kill(gateway.workers()[0], signal.SIGKILL)
+    await gateway.until_serving(3, restarts=1)
+    for _ in range(CONNECTIONS):
+        await gateway.chat("auto", headers=headers)
+        assert triton.asked[-1]["previous_model"] == "a"
+    await gateway.chat("auto", headers={"x-router-session": "another"})
+    assert "previous_model" not in triton.asked[-1]
+
+
+async def test_a_budget_is_of_all_workers_and_outlives_a_killed_one(gateway: Gateway) -> None:
+    """Triton is away: only the workers know what was spent."""
+    headers, key = key_config("k", usd_per_day=9.5 * ANSWER)
+    await gateway.begin(None, security={"api_keys": [key]})
+
+    async def admitted() -> int:
+        return (await gateway.chat(headers=headers)).status_code
+
+    assert [await admitted() for _ in range(12)] == [200] * 10 + [429] * 2
+    for restarts in range(2):
+        os.kill(gateway.workers()[restarts], signal.SIGKILL)
+        assert {await admitted() for _ in range(CONNECTIONS)} == {429}
+        await gateway.until_serving(2, restarts + 1)
+        assert {await admitted() for _ in range(CONNECTIONS)} == {429}
+
+
+async def test_a_killed_worker_loses_no_outcome_of_an_answer_that_was_sent(
+    gateway: Gateway, triton: ScriptedTriton
+) -> None:
+    headers, key = key_config("k", usd_per_day=1.0)
+    await gateway.begin(triton, security={"api_keys": [key]})
+    sent: list[str] = []
+    stop = asyncio.Event()
+
+    async def client() -> None:
+        while not stop.is_set():
+            with contextlib.suppress(httpx.TransportError):
+                answer = await gateway.chat(headers=headers)
+                assert answer.status_code == 200
+                sent.append(answer.headers["x-router-decision-id"])
+
+    clients = [asyncio.create_task(client()) for _ in range(4)]
+    for restarts in range(3):
+        enough = len(sent) + 20
+        async with asyncio.timeout(SECONDS):
+            while len(sent) < enough:
+                await asyncio.sleep(0.01)
+        os.kill(gateway.workers()[restarts % 2], signal.SIGKILL)
+        await gateway.until_serving(2, restarts + 1)
+    stop.set()
+    await asyncio.gather(*clients)
+    async with asyncio.timeout(SECONDS):
+        while not triton.outcomes.keys() >= set(sent):
+            await asyncio.sleep(0.05)
+        while await gateway.count("llm_router_reports_waiting"):
+            await asyncio.sleep(0.05)
+    assert not any(file.stat().st_size for file in (gateway.config.parent / "journal").glob("*.journal"))
+
+
+async def test_an_upstream_never_gets_more_calls_than_it_takes(gateway: Gateway, upstream: ScriptedUpstream) -> None:
+    running: list[int] = []
+
+    def slow(_: Any) -> Script:
+        running.append(upstream.running + 1)
+        return Script(latency=0.05)
+
+    upstream.script_by(slow)
+    await gateway.begin(None, workers=3, models=[{**model("a", upstream.base_url), "max_concurrency": 3}])
+    answers = await asyncio.gather(*(gateway.chat() for _ in range(3 * CONNECTIONS)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert max(running) == 3

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import deque
 from collections.abc import Callable
 
 MAX_RETRY_AFTER = 60.0
+_POLL_SECONDS = 0.005
 
 
 class QueueFull(Exception):
@@ -18,14 +20,39 @@ class QueueFull(Exception):
         self.retry_after = retry_after
 
 
+class Slots:
+    """So many places for running calls. This process takes all of them."""
+
+    polled = False  # a slot may be freed without this process hearing of it
+
+    def __init__(self, count: int) -> None:
+        self._count, self._taken = count, 0
+
+    def take(self) -> bool:
+        """Take one; False if there is none."""
+        free = self._taken < self._count
+        self._taken += free
+        return free
+
+    def give_back(self) -> None:
+        self._taken -= 1
+
+
 class Limiter:
     """First come, first served. Each arm has its own, so that a hung upstream takes no other arm's slots."""
 
     def __init__(
-        self, concurrency: int, queue: int, on_change: Callable[[int, int], None] = lambda running, queued: None
+        self,
+        concurrency: int,
+        queue: int,
+        on_change: Callable[[int, int], None] = lambda running, queued: None,
+        slots: Slots | None = None,
     ) -> None:
+        """`slots`: those of several processes, `concurrency` in all; they are handed on within this one."""
         self._concurrency, self._queue, self._on_change = concurrency, queue, on_change
+        self._slots = slots or Slots(concurrency)
         self._waiters: deque[asyncio.Future[None]] = deque()
+        self._polling = False
         self._running = 0
         self._held = 1.0  # seconds that a slot is held, running mean
 
@@ -45,7 +72,7 @@ class Limiter:
         Raises:
             QueueFull: at once, when the queue is full.
         """
-        if self._running < self._concurrency and not self._waiters:
+        if not self._waiters and self._slots.take():
             self._running += 1
         else:
             await self._wait()
@@ -59,6 +86,9 @@ class Limiter:
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         self._on_change(self._running, len(self._waiters))
+        if self._slots.polled and not self._polling:
+            self._polling = True
+            self._poll_later()
         try:
             await waiter
         except asyncio.CancelledError:
@@ -73,15 +103,36 @@ class Limiter:
         self._held += 0.1 * (held - self._held)
         self._free()
 
+    def _poll_later(self) -> None:
+        asyncio.get_running_loop().call_later(random.uniform(0.2, 1.0) * _POLL_SECONDS, self._poll)
+
+    def _poll(self) -> None:
+        """Take what has been freed, here or by other processes, each of which gets its chance."""
+        while self._waiters and self._slots.take():
+            self._running += 1
+            if not self._handed_on():
+                self._give_back()
+        self._polling = bool(self._waiters)
+        if self._polling:
+            self._poll_later()
+
     def _free(self) -> None:
+        if self._slots.polled or not self._handed_on():
+            self._give_back()
+        self._on_change(self._running, len(self._waiters))
+
+    def _handed_on(self) -> bool:
+        """Whether a waiter has taken a slot over, which stays counted."""
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():  # else it was cancelled, and its task hasn't run since
-                waiter.set_result(None)  # the slot changes hands and stays counted
-                break
-        else:
-            self._running -= 1
-        self._on_change(self._running, len(self._waiters))
+                waiter.set_result(None)
+                return True
+        return False
+
+    def _give_back(self) -> None:
+        self._running -= 1
+        self._slots.give_back()
 
 
 class Slot:

@@ -35,10 +35,15 @@ class Rates:
         """Take one of `per_minute`; returns seconds to wait, 0 if it was granted."""
         now = time.monotonic()
         tokens, counted = self._buckets.get((key, what), (float(per_minute), now))
-        tokens = min(float(per_minute), tokens + (now - counted) * per_minute / 60)
-        granted = tokens >= 1
-        self._buckets[key, what] = (tokens - 1 if granted else tokens, now)
-        return 0.0 if granted else (1 - tokens) * 60 / per_minute
+        tokens, wait = taken(tokens, counted, now, per_minute)
+        self._buckets[key, what] = (tokens, now)
+        return wait
+
+
+def taken(tokens: float, counted: float, now: float, per_minute: int) -> tuple[float, float]:
+    """A bucket's tokens after one was asked for, and the seconds to wait, 0 if it was granted."""
+    tokens = min(float(per_minute), tokens + (now - counted) * per_minute / 60)
+    return (tokens - 1, 0.0) if tokens >= 1 else (tokens, (1 - tokens) * 60 / per_minute)
 
 
 class Keys:

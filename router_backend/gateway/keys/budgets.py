@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from router_backend.config.security import ApiKey
@@ -12,37 +12,63 @@ from router_backend.core.records import Outcome
 from router_backend.gateway.http.errors import ApiError
 from router_backend.state.spend import Spend, charges, periods
 
+Charge = tuple[str, str, float]
+"""Period, key, USD."""
 
-class Budgets:
-    """Spending by key and period. It survives a reload of the configuration here, and a restart in the store."""
+
+class Spending:
+    """USD by period and key: what the store knows, and what it doesn't know yet."""
 
     def __init__(self) -> None:
         self._stored: Spend = {}
-        self._unsettled: defaultdict[tuple[str, str], float] = defaultdict(float)  # that the store doesn't know yet
+        self._unsettled: defaultdict[tuple[str, str], float] = defaultdict(float)
 
-    def spend(self, outcome: Outcome) -> None:
-        """An answer has ended; its outcome is on the way to the store."""
-        for period, key, usd in charges(outcome):
-            self._unsettled[period, key] += usd
+    def begin(self, charges: Iterable[Charge]) -> None:
+        """What an earlier process has left is on its way to the store."""
+        for period, key, usd in charges:
+            self.add(period, key, usd)
 
-    def settled(self, outcomes: Sequence[Outcome], stored: Spend) -> None:
-        """The store has these outcomes now, and says what was spent altogether; nothing from a router of an older build."""
-        if not stored:
-            return
+    def add(self, period: str, key: str, usd: float) -> None:
+        """This is on its way to the store."""
+        self._unsettled[period, key] += usd
+
+    def settle(self, charges: Iterable[Charge], stored: Spend) -> None:
+        """The store has these charges now, and says what was spent altogether."""
         self._stored = stored
-        for outcome in outcomes:
-            for period, key, usd in charges(outcome):
-                self._unsettled[period, key] -= usd
+        for period, key, usd in charges:
+            self._unsettled[period, key] -= usd
         current = periods(time.time())
         for period, key in [entry for entry in self._unsettled if entry[0] not in current]:
             del self._unsettled[period, key]
 
+    def spent(self, period: str, key: str) -> float:
+        return self._stored.get(period, {}).get(key, 0.0) + self._unsettled.get((period, key), 0.0)
+
+
+class Budgets:
+    """Spending by key and period. It survives a reload of the configuration here, and a restart in the store."""
+
+    def __init__(self, spending: Spending | None = None) -> None:
+        """`spending`: of all workers; None: there is one."""
+        self._spending = spending or Spending()
+
+    def begin(self, outcomes: Iterable[Outcome]) -> None:
+        """An earlier process has left these, and they are on the way to the store. Before anything else."""
+        self._spending.begin([charge for outcome in outcomes for charge in charges(outcome)])
+
+    def spend(self, outcome: Outcome) -> None:
+        """An answer has ended; its outcome is on the way to the store."""
+        for charge in charges(outcome):
+            self._spending.add(*charge)
+
+    def settled(self, outcomes: Sequence[Outcome], stored: Spend) -> None:
+        """The store has these outcomes now, and says what was spent altogether; nothing from a router of an older build."""
+        if stored:
+            self._spending.settle([charge for outcome in outcomes for charge in charges(outcome)], stored)
+
     def spent(self, key: str) -> tuple[float, float]:
         """USD of this day and of this month, in UTC."""
-        day, month = (
-            self._stored.get(period, {}).get(key, 0.0) + self._unsettled.get((period, key), 0.0)
-            for period in periods(time.time())
-        )
+        day, month = (self._spending.spent(period, key) for period in periods(time.time()))
         return day, month
 
     def afford(self, key: ApiKey) -> None:

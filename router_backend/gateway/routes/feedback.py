@@ -13,6 +13,7 @@ from router_backend.gateway.outcome_queue import OutcomeQueue
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.schemas import FeedbackBody, parse
 from router_backend.gateway.triton_client import Owner, TritonClient, TritonError
+from router_backend.gateway.workers.siblings import Siblings
 from router_backend.learning.outcome import highest_cost
 
 _CALL_SECONDS = 5.0
@@ -32,7 +33,9 @@ class FeedbackHandler:
         outcomes: OutcomeQueue,
         decisions: Decisions,
         metrics: Metrics,
+        siblings: Siblings | None,
     ) -> None:
+        self._siblings = siblings
         self._runtimes, self._triton, self._outcomes, self._metrics = runtimes, triton, outcomes, metrics
         self._decisions = decisions
 
@@ -52,7 +55,9 @@ class FeedbackHandler:
         _check(len(tags_json) <= _MAX_TAGS, "tags", f"'tags' must fit in {_MAX_TAGS} bytes of JSON")
         exchange.log["decision_id"] = decision_id
         await self._outcomes.settled(decision_id, _WAIT_SECONDS)
-        known = self._decisions.find(decision_id)
+        known, waits = self._decisions.find(decision_id), self._outcomes.waits(decision_id)
+        if not known and not waits and self._siblings:
+            known, waits = await self._siblings.decision(decision_id, _WAIT_SECONDS)
         scores_all = key is not None and "feedback_any" in key.scopes
         if known and known.key != exchange.key and not scores_all:
             self._metrics.feedback.labels("unknown_decision").inc()
@@ -69,7 +74,7 @@ class FeedbackHandler:
                 decision_id, body["score"], cost, task, tags_json, owner, _CALL_SECONDS
             )
         except TritonError as error:
-            if error.code == "NOT_FOUND" and self._outcomes.waits(decision_id):
+            if error.code == "NOT_FOUND" and (waits or self._outcomes.waits(decision_id)):
                 error = TritonError("its decision waits for the store")
             result, refusal = _refusal(error)
             self._metrics.feedback.labels(result).inc()

@@ -28,6 +28,7 @@ from router_backend.gateway.workers.calls import Answers, NoAnswer, Refused, ask
 from router_backend.gateway.workers.counts import Counts
 from router_backend.gateway.workers.listeners import listeners
 from router_backend.gateway.workers.place import Place, socket_of
+from router_backend.gateway.workers.shared import Shared, allocate
 
 _START_SECONDS = 120.0
 _ASK_SECONDS, _ANSWER_SECONDS = 2.0, 8.0  # a frozen worker is noticed before whoever watches the gateway loses patience
@@ -55,10 +56,13 @@ class Parent:
         self._drain = config.gateway.drain_seconds
         self._sockets = listeners(host, port, count)
         self._folder = _own_folder(self._sockets[0][0].getsockname())
+        sessions = config.gateway.sessions_kept
+        memory = allocate(count, sessions)
         self._places = [
-            Place(index, count, str(self._folder), tuple(each.fileno() for each in sockets))
+            Place(index, count, str(self._folder), tuple(each.fileno() for each in sockets), memory, sessions)
             for index, sockets in enumerate(self._sockets)
         ]
+        self._shared = Shared(self._places[0])
         self._places[0].config.write_bytes(content)
         self._counts = Counts(self._places[0].metrics)
         self._supervisor = Supervisor(
@@ -179,6 +183,7 @@ class Parent:
             nonlocal starts
             if starts:
                 self._counts.restarted(place.index)
+                self._shared.forget_slots(place.index)
             starts += 1
             socket_of(place.folder, place.index).unlink(missing_ok=True)
 
@@ -191,7 +196,7 @@ class Parent:
             alive=alive,
             before_start=clear,
             stop_seconds=self._drain + 4,
-            files=place.listeners,
+            files=(*place.listeners, place.memory),
         )
 
 

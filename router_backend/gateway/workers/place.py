@@ -17,6 +17,8 @@ class Place:
         ""  # of the gateway: sockets, metrics, the configuration in force; its owner's alone. Empty: no others
     )
     listeners: tuple[int, ...] = ()  # open files: sockets that are bound for this worker
+    memory: int = -1  # open file: memory of all workers
+    sessions: int = 0  # that have room in it
 
     def text(self) -> str:
         """For a command line."""
