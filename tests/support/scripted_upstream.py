@@ -51,6 +51,8 @@ class ScriptedUpstream:
 
     def __init__(self, model: str = "upstream-model") -> None:
         self.model = model
+        self.models: Any = {"object": "list", "data": [{"id": model, "object": "model"}]}  # what /v1/models says
+        self.key = ""  # that /v1/models asks for
         self.requests: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.request_headers: list[Mapping[str, str]] = []
@@ -86,6 +88,7 @@ class ScriptedUpstream:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         for endpoint in ("chat/completions", "completions", "embeddings", "messages", "responses"):
             app.router.add_post(f"/v1/{endpoint}", self._handle)
+        app.router.add_get("/v1/models", self._models)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0, backlog=4096).start()
@@ -127,6 +130,11 @@ class ScriptedUpstream:
             while self.running != count:
                 self._changed.clear()
                 await self._changed.wait()
+
+    async def _models(self, request: web.Request) -> web.Response:
+        if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
+            return web.json_response({"error": {"message": "wrong key"}}, status=401)
+        return web.json_response(self.models)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()

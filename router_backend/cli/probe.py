@@ -1,0 +1,133 @@
+"""What an upstream says of itself, and what its models do when they are asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+_SECONDS = 10.0  # for a list of models
+_ANSWER_SECONDS = 60.0  # for a first answer, which may load the model
+# Where servers say how long a prompt may be: vLLM and NIM, OpenRouter and Together, Groq, Mistral, llama.cpp.
+_WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length")
+_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "clock",
+        "description": "The time in a city.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server with OpenAI's API."""
+
+    base_url: str
+    key_variable: str | None = None
+
+    def headers(self) -> dict[str, str]:
+        if self.key_variable is None:
+            return {}
+        key = os.environ.get(self.key_variable, "")
+        if not key:
+            raise RuntimeError(f"${self.key_variable} isn't set; {self.base_url} needs the key that it holds")
+        return {"authorization": f"Bearer {key}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A model of a server; `window` in tokens, where the server says it."""
+
+    server: Server
+    id: str
+    window: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a model did. `capabilities` are those that it answered with, `error` says why it answered nothing."""
+
+    capabilities: tuple[str, ...] = ()
+    error: str = ""
+
+    @property
+    def summary(self) -> str:
+        if self.error:
+            return f"no answer ({self.error})"
+        return f"answers; {', '.join(self.capabilities) or 'neither tools nor JSON'}"
+
+
+def models_of(server: Server) -> list[Found]:
+    """The models of a server, by its `/models`.
+
+    Raises:
+        RuntimeError: it can't be asked; the message says what to do.
+    """
+    url = f"{server.base_url}/models"
+    try:
+        response = httpx.get(url, headers=server.headers(), timeout=_SECONDS, follow_redirects=True)
+    except httpx.HTTPError as error:
+        raise RuntimeError(f"{url}: no answer ({error}); is the server running, and the address right?") from error
+    if response.status_code in (401, 403):
+        key = (
+            f"the key in ${server.key_variable}"
+            if server.key_variable
+            else "no key; name its variable behind the URL: URL=VARIABLE"
+        )
+        raise RuntimeError(f"{url}: refused ({response.status_code}) with {key}")
+    if response.status_code == 404 and not server.base_url.endswith("/v1"):
+        raise RuntimeError(f"{url}: not found; the base URL mostly ends in /v1: {server.base_url}/v1")
+    if response.status_code != 200:
+        raise RuntimeError(f"{url}: status {response.status_code}; is this a server with OpenAI's API?")
+    try:
+        listed = response.json()
+        entries = listed["data"] if isinstance(listed, dict) else listed  # Together's is a plain list
+        return [Found(server, str(entry["id"]), _window(entry)) for entry in entries]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RuntimeError(
+            f"{url}: no list of models ({type(error).__name__}); is this a server with OpenAI's API?"
+        ) from error
+
+
+def _window(entry: Mapping[str, Any]) -> int | None:
+    meta = entry.get("meta")
+    numbers = [entry.get(name) for name in _WINDOWS]
+    if isinstance(meta, Mapping):
+        numbers += [meta.get("n_ctx"), meta.get("n_ctx_train")]
+    return next((number for number in numbers if isinstance(number, int) and number > 0), None)
+
+
+def ask(model: Found) -> Tried:
+    """Ask for an answer, then with a tool, then for JSON. Each costs a few tokens."""
+    url = f"{model.server.base_url}/chat/completions"
+    with httpx.Client(headers=model.server.headers(), timeout=_ANSWER_SECONDS, follow_redirects=True) as client:
+
+        def post(text: str, **fields: Any) -> httpx.Response:
+            body = {"model": model.id, "messages": [{"role": "user", "content": text}], **fields}
+            return client.post(url, json=body)
+
+        try:
+            # Some models take one name of this limit, some the other.
+            response = post("Say yes.", max_tokens=16)
+            if response.status_code == 400:
+                response = post("Say yes.", max_completion_tokens=16)
+            if response.status_code != 200:
+                return Tried(error=_reason(response))
+            tools = post("What time is it in Paris?", tools=[_TOOL]).status_code == 200
+            json = post("Answer with the JSON object {}.", response_format={"type": "json_object"}).status_code == 200
+        except httpx.HTTPError as error:
+            return Tried(error=" ".join(str(error).split()) or type(error).__name__)
+    return Tried(tuple(name for name, can in (("tools", tools), ("json", json)) if can))
+
+
+def _reason(response: httpx.Response) -> str:
+    try:
+        message = str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        message = response.text
+    return f"{response.status_code}: {' '.join(message.split())[:200]}"
