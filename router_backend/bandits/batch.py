@@ -21,8 +21,8 @@ class Batch:
     def __len__(self) -> int:
         return len(self.at)
 
-    def where(self, rows: NDArray[np.bool_]) -> Batch:
-        """The observations at which `rows` [n] is true."""
+    def where(self, rows: NDArray[np.bool_] | slice) -> Batch:
+        """The observations at which `rows` [n] is true, or those of a slice."""
         return Batch(self.contexts[rows], self.arms[rows], self.qualities[rows], self.costs[rows], self.at[rows])
 
     def finite(self) -> Batch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,9 +43,20 @@ class OutputLengths:
 
     def observe(self, arm: str, task: str, tokens: int | None) -> None:
         """Count an answer; one of unknown length, or of an arm that isn't configured any more, is passed over."""
-        index = self._index.get(arm)
-        if index is None or tokens is None or tokens < 0:
-            return
+        self.observe_many([(arm, task, tokens)])
+
+    def observe_many(self, answers: Iterable[tuple[str, str, int | None]]) -> None:
+        """As `observe`, for (arm, task, tokens) of many answers."""
+        seen: set[int] = set()
+        for arm, task, tokens in answers:
+            index = self._index.get(arm)
+            if index is not None and tokens is not None and tokens >= 0:
+                self._count(index, task, tokens)
+                seen.add(index)
+        for index in seen:
+            self._average(index)
+
+    def _count(self, index: int, task: str, tokens: int) -> None:
         column = _TASK_INDEX.get(task, _TASK_INDEX["other"])
         if self._counts[index, column] >= _MEMORY:
             keep = 1.0 - 1.0 / _MEMORY
@@ -53,7 +64,6 @@ class OutputLengths:
             self._counts[index, column] *= keep
         self._sums[index, column] += tokens
         self._counts[index, column] += 1.0
-        self._average(index)
 
     def dump(self) -> Fields:
         return {"sums": self._sums.copy(), "counts": self._counts.copy()}

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
@@ -32,6 +32,9 @@ from router_backend.config.policy import (
     LinearPolicyConfig,
 )
 from router_backend.config.reward import BudgetRewardConfig, QualityFloorRewardConfig
+
+# Observations of an arm whose errors are computed at once.
+_BLOCK = 256
 
 Config = TypeVar("Config", bound=BasePolicyConfig, covariant=True)
 
@@ -136,19 +139,36 @@ class Policy(ABC):
         batch = batch.finite()
         if not len(batch):
             return
+        self._floors = None
         if self._changes.false_alarm > 0:
-            # Each one's error is that of what was known before it, wherever a batch was cut.
-            for i, arm in enumerate(batch.arms.tolist()):
-                self.update(batch.contexts[i], arm, batch.qualities.item(i), batch.costs.item(i), batch.at.item(i))
-            return
+            # What is expected of an observation depends on the reference, so this one moves where it would without a batch.
+            for run in self._discount.runs(batch.at):
+                self._update_run(batch.where(run), self._watch_many)
+        else:
+            self._update_run(batch, self._fold_many)
+
+    def _update_run(self, batch: Batch, take: Callable[[int, Batch, NDArray[np.float64]], None]) -> None:
+        """Move the reference once, then take each arm's observations."""
         factor = self._discount.advance(float(batch.at.max()))
         if factor != 1.0:
             self._decay(factor)
         weights = self._discount.weights(batch.at)
-        self._floors = None
         for arm in np.unique(batch.arms):
             rows = batch.arms == arm
-            self._fold_many(int(arm), batch.where(rows), weights[rows])
+            take(int(arm), batch.where(rows), weights[rows])
+
+    def _watch_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
+        """Fold in observations of one arm, and look for changes; each one's error is that of what was known before it."""
+        start = 0
+        while start < len(batch):
+            block = slice(start, start + _BLOCK)
+            part, heavy = batch.where(block), weights[block]
+            taken, changed = self._changes.observe_many(arm, part, self._errors(arm, part, heavy))
+            self._fold_many(arm, part.where(slice(taken)), heavy[:taken])
+            if changed is not None:
+                self._restart(arm, self._keep, level=False)
+                self._fold_many(arm, changed, self._discount.weights(changed.at))
+            start += taken
 
     def snapshot(self) -> Self:
         """An immutable copy; cheap, because statistics are copied only when an arm is next updated."""
@@ -190,6 +210,10 @@ class Policy(ABC):
     @abstractmethod
     def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> float:
         """Fold in one observation of a given weight; the error of the quality expected of it, over its relative deviation."""
+
+    @abstractmethod
+    def _errors(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """[n]: what `_fold` would return of an arm's observations one after the other; none is folded in."""
 
     @abstractmethod
     def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:

@@ -98,8 +98,7 @@ class Fold:
         )
         for policy in self._distinct:
             policy.update_many(batch)
-        for event in kept:
-            self._costs.lengths.observe(event.arm, event.task, event.output_tokens)
+        self._costs.lengths.observe_many((event.arm, event.task, event.output_tokens) for event in kept)
 
     def adopt(self, other: Fold) -> bool:
         """Take over what `other` has learned; False if the log has more to tell (of a new arm, price or policy)."""

@@ -69,6 +69,13 @@ class ContextFreePolicy(Policy):
         self._evidence[:, arm] += weight, weight * quality, weight * cost
         return float((quality - expected) / math.sqrt(1.0 + 1.0 / (known + 1.0)))
 
+    def _errors(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        known, total, _ = self._evidence[:, arm] + self._prior[:, arm]
+        counts = known + weights.cumsum() - weights
+        totals = total + (weights * batch.qualities).cumsum() - weights * batch.qualities
+        expected = (totals + self._initial) / (counts + 1.0)
+        return np.asarray((batch.qualities - expected) / np.sqrt(1.0 + 1.0 / (counts + 1.0)))
+
     def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
         self._evidence[:, arm] += weights.sum(), weights @ batch.qualities, weights @ batch.costs
 

@@ -129,6 +129,9 @@ class LinearPolicy(Policy):
     def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> float:
         return self._ridge.update(arm, self._view(context, LiveRegressions.dtype), quality, cost, weight)
 
+    def _errors(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._ridge.errors(arm, view(batch.contexts, self._positions), batch.qualities, weights)
+
     def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
         contexts = view(batch.contexts, self._positions)
         self._ridge.update_many(arm, contexts, batch.qualities, batch.costs, weights)

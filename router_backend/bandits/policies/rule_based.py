@@ -70,6 +70,9 @@ class RuleBasedPolicy(Policy):
     def _restart(self, arm: int, keep: float, level: bool) -> None:
         """Nothing is known."""
 
+    def _errors(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.zeros(len(batch))
+
     def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
         self._counts[arm] += weights.sum()
 

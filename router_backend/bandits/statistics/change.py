@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from router_backend.bandits.batch import Batch
@@ -33,6 +34,7 @@ _LEAST = 8
 VARIANCE = 0.2
 # Observations that it counts for, until an arm's own errors are known.
 _VARIANCE_COUNT = 20.0
+Number = TypeVar("Number", float, NDArray[np.float64])
 _DOUBLED = 2.0 * np.arange(_LEAST, WINDOW + 1)
 
 
@@ -64,6 +66,31 @@ class Errors:
         self._count += 1.0
         self._squares += error * error
 
+    def observe_many(self, batch: Batch, errors: NDArray[np.float64], false_alarm: float) -> tuple[int, int]:
+        """As `observe` and `changed` in turns, for up to `WINDOW` observations, up to the first that shows a change.
+
+        Returns how many were taken, and how many of the latest are of a changed arm (0: all were taken, and no change shows).
+        """
+        known = self._values[3, max(0, self._end - WINDOW) : self._end]
+        sums = np.concatenate([np.full(WINDOW, np.nan), [0.0], np.concatenate([known, errors]).cumsum()])
+        at = WINDOW + len(known) + 1 + np.arange(len(errors))  # position of the sum up to each of them
+        # The sum of the last n, for n from WINDOW down to _LEAST; of more than there are, NaN.
+        before = sliding_window_view(sums, WINDOW - _LEAST + 1)[at - WINDOW]
+        ratios = (sums[at, None] - before) ** 2 / _DOUBLED[::-1]
+        counts = self._count + 1.0 + np.arange(len(errors))
+        squares = self._squares + (errors * errors).cumsum()
+        limits = np.log(3.0 * counts**1.5 / false_alarm) * _variance(counts, squares)
+        shown = np.flatnonzero((ratios > limits[:, None]).any(1))
+        n, changed = len(errors), 0
+        if len(shown):
+            n = int(shown[0]) + 1
+            changed = _LEAST + int(np.nanargmax(ratios[n - 1, ::-1]))
+        for i in range(n):
+            self.observe(
+                batch.contexts[i], batch.qualities.item(i), batch.costs.item(i), batch.at.item(i), errors.item(i)
+            )
+        return n, changed
+
     def changed(self, false_alarm: float) -> int:
         """How many of the latest observations are of a changed arm; 0: no change shows."""
         errors = self._values[3, max(0, self._end - WINDOW) : self._end]
@@ -72,7 +99,7 @@ class Errors:
         sums = errors[::-1].cumsum()[_LEAST - 1 :]
         ratios = sums * sums / _DOUBLED[: len(sums)]
         most = int(ratios.argmax())
-        variance = (VARIANCE * _VARIANCE_COUNT + self._squares) / (_VARIANCE_COUNT + self._count)
+        variance = _variance(self._count, self._squares)
         threshold = math.log(3.0 * self._count**1.5 / false_alarm)
         return most + _LEAST if ratios[most] > threshold * variance else 0
 
@@ -105,6 +132,11 @@ class Errors:
         return Batch(self._contexts[rows].copy(), arms, quality, cost, at), float(error.mean())
 
 
+def _variance(count: Number, squares: Number) -> Number:
+    """Of errors, of which there are so many with such a sum of squares."""
+    return (VARIANCE * _VARIANCE_COUNT + squares) / (_VARIANCE_COUNT + count)
+
+
 class ChangeDetector:
     """The errors of all arms, and the changes that they have shown. For one writer; `found` is replaced, never changed."""
 
@@ -118,13 +150,25 @@ class ChangeDetector:
         self, arm: int, context: NDArray[np.float32], quality: float, cost: float, at: float, error: float
     ) -> Batch | None:
         """Count an observation and its error. If it shows a change: the observations since."""
+        errors = self._of(arm)
+        errors.observe(context, quality, cost, at, error)
+        n = errors.changed(self.false_alarm)
+        return self._found(arm, errors, n) if n else None
+
+    def observe_many(self, arm: int, batch: Batch, errors: NDArray[np.float64]) -> tuple[int, Batch | None]:
+        """As `observe`, for up to `WINDOW` observations of an arm, up to the first that shows a change; how many were counted."""
+        of_arm = self._of(arm)
+        taken, n = of_arm.observe_many(batch, errors, self.false_alarm)
+        return taken, self._found(arm, of_arm, n) if n else None
+
+    def _of(self, arm: int) -> Errors:
         errors = self._errors[arm]
         if errors is None:
             errors = self._errors[arm] = Errors()
-        errors.observe(context, quality, cost, at, error)
-        n = errors.changed(self.false_alarm)
-        if not n:
-            return None
+        return errors
+
+    def _found(self, arm: int, errors: Errors, n: int) -> Batch:
+        """Note that the last n observations are of a changed arm; these."""
         since, shift = errors.latest(n)
         change = Change(float(since.at.min()), n, shift)
         self.found = tuple((*found, change) if i == arm else found for i, found in enumerate(self.found))

@@ -8,6 +8,7 @@ it is the same whatever the order of arrival, and so are the sums (up to roundin
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,14 @@ class Discount:
         factor = math.exp(-self._rate * (reference - self._reference))
         self._reference = reference
         return factor
+
+    def runs(self, at: NDArray[np.float64]) -> list[slice]:
+        """Events [n] in parts between which `advance` moves the reference, and within which it doesn't."""
+        if self._rate == 0 or not len(at):
+            return [slice(0, len(at))]
+        references = np.maximum.accumulate(np.floor(at / self._period))
+        cuts = [0, *(np.flatnonzero(np.diff(references)) + 1).tolist(), len(at)]
+        return [slice(start, end) for start, end in pairwise(cuts)]
 
     def weight(self, at: float) -> float:
         """Weight of an event at the reference; a little over 1 within the current period. `advance` first."""

@@ -114,6 +114,26 @@ class RidgeArms:
         # A rounded square may be a tiny negative number.
         return -float(v[dim]) / math.sqrt(1.0 + max(square, 0.0))
 
+    def errors(self, arm: int, xs: Array, qualities: Array, weights: Array) -> Array:
+        """[n]: what `update` would return of observations [n, dim] one after the other; none is folded in.
+
+        With K = W⁻¹ + X A⁻¹ Xᵀ = L Lᵀ, the errors of each, given those before it, are L⁻¹ (y − Xθ) in units of L's diagonal: the
+        recursive residuals of Brown, Durbin and Evans (1975), for a block at once.
+        """
+        errors = np.zeros(len(xs))
+        used = weights > 0.0  # the others are discounted to nothing
+        x, w = xs[used], weights[used]
+        if not len(x):
+            return errors
+        block = self.block(arm)
+        spread = x @ block[: self.dim] @ x.T
+        spread[np.diag_indices(len(x))] += 1.0 / w
+        lower = np.linalg.cholesky(spread)
+        scale = lower.diagonal()
+        standardised = np.linalg.solve(lower, qualities[used] - x @ block[self.dim])
+        errors[used] = standardised * scale / np.sqrt(1.0 + np.maximum(scale**2 - 1.0 / w, 0.0))
+        return errors
+
     def restart(self, arm: int, keep: float, level: bool) -> None:
         """Begin an arm anew, with what was known of it as a prior that counts for at most `keep` observations.
 

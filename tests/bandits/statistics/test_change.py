@@ -57,6 +57,28 @@ def test_without_looking_the_past_holds_for_long(name: str) -> None:
     assert expected(policy, 0) > 0.55
 
 
+@pytest.mark.parametrize("per_day", [1.0, 0.5, 1e-9])
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_batch_finds_what_one_observation_after_the_other_does(name: str, per_day: float) -> None:
+    """Errors of a block are computed at once; two changes, three models, late observations and heavy discounts."""
+    rng = np.random.default_rng(3)
+    arms = rng.integers(0, 3, 600)
+    good = np.select([np.arange(600) < 200, np.arange(600) < 400], [0.95, 0.1], 0.9)
+    at = NOW + 900.0 * np.arange(600) - rng.exponential(3600.0, 600)
+    batch = Batch(CONTEXTS, arms, right_or_wrong(np.where(arms == 0, good, 0.5)), rng.random(600), at)
+    together, alone = (make_policy(name, discount_per_day=per_day, change={"false_alarm": 0.3}) for _ in range(2))
+    together.update_many(batch)
+    for i in range(600):
+        alone.update(CONTEXTS[i], int(arms[i]), batch.qualities.item(i), batch.costs.item(i), at.item(i))
+    for arm in ("m0", "m1", "m2"):
+        found, expected = together.changes[arm], alone.changes[arm]
+        assert [change[:2] for change in found] == [change[:2] for change in expected]
+    assert together.changes["m0"] or per_day < 0.1
+    np.testing.assert_allclose(together.counts, alone.counts, rtol=1e-9)
+    query = make_query(CONTEXTS[0])
+    np.testing.assert_allclose(together.qualities(query), alone.qualities(query), rtol=1e-6, atol=1e-9)
+
+
 @pytest.mark.parametrize("name", ["linucb", "ucb1"])
 def test_a_prior_that_does_not_hold_is_forgotten(name: str) -> None:
     prior = Prior.fit(["m0"], CONTEXTS, np.full((600, 1), 0.9), np.full((600, 1), 1e-3), ridge=1.0)
