@@ -60,6 +60,12 @@ class Arena:
         assert match, "the gateway has ended"
         return int(match[1]) * 1024
 
+    @property
+    def core(self) -> tuple[float, float]:
+        """Seconds that the gateway's loop has had a core, and that it has waited for one."""
+        ran, waited, _ = Path(f"/proc/{self.gateway.pid}/schedstat").read_text().split()
+        return int(ran) / 1e9, int(waited) / 1e9
+
     async def serve_well_behaved(self, seconds: float, workers: int = 4) -> None:
         """Ask and score, one request after the other, for so long."""
         until = time.monotonic() + seconds

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 DONE = b"[DONE]"
 MAX_EVENT_BYTES = 16 * 1024 * 1024
+MAX_EVENT_LINES = 64 * 1024
+"""Lines of one byte cost a hundred times what long ones do."""
 
 
 class EventTooLarge(ValueError):
-    """More than `MAX_EVENT_BYTES` without an event: one without an end, or comments and empty lines for ever."""
+    """More than the limits without an event: one without an end, or comments and empty lines for ever."""
 
 
 class SSEParser:
     """Bytes in, the data of complete events out. Reads may be split anywhere, within a line end or a character too."""
 
-    __slots__ = ("_data", "_rest", "_size", "_skip_lf", "_started")
+    __slots__ = ("_data", "_lines", "_rest", "_size", "_skip_lf", "_started")
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []  # pieces of a line without its end
-        self._data: list[bytes] = []
-        self._size = 0
+        self._data: bytes | bytearray | None = None
+        self._size = self._lines = 0
         self._skip_lf = False
         self._started = False
 
@@ -46,12 +48,15 @@ class SSEParser:
             lines = data.splitlines()
             if data[-1] not in (0x0A, 0x0D):
                 self._rest.append(lines.pop())
+            self._lines += len(lines)
             for line in lines:
                 self._line(line, events)
         if events:
-            self._size = 0
+            self._size = self._lines = 0
         elif self._size > MAX_EVENT_BYTES:
             raise EventTooLarge(f"more than {MAX_EVENT_BYTES} bytes without an event")
+        elif self._lines > MAX_EVENT_LINES:
+            raise EventTooLarge(f"more than {MAX_EVENT_LINES} lines without an event")
         return events
 
     def flush(self) -> list[bytes]:
@@ -69,15 +74,20 @@ class SSEParser:
             line = line.removeprefix(b"\xef\xbb\xbf")
         if not line:
             if self._data:
-                event = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-                self._data.clear()
-                if event:
-                    events.append(event)
+                events.append(bytes(self._data))
+            self._data = None
         elif line.startswith(b"data:"):
-            value = line[6:] if line[5:6] == b" " else line[5:]
-            self._data.append(value)
+            self._add(line[6:] if line[5:6] == b" " else line[5:])
         elif line == b"data":
-            self._data.append(b"")
+            self._add(b"")
+
+    def _add(self, value: bytes) -> None:
+        if self._data is None:
+            self._data = value
+        else:
+            if not isinstance(self._data, bytearray):
+                self._data = bytearray(self._data)
+            self._data += b"\n" + value
 
 
 def frame(payloads: list[bytes]) -> bytes:

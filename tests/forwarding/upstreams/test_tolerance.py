@@ -223,6 +223,20 @@ def test_what_is_no_event_is_bounded(monkeypatch: pytest.MonkeyPatch, line: byte
             parser.feed(lines)
 
 
+@pytest.mark.parametrize("line", [b":\n", b"data:\n", b"event: x\r\n", b"\n", b"\r", b"data: \n\n"])
+def test_lines_without_an_event_are_bounded(line: bytes) -> None:
+    parser, piece = SSEParser(), line * 1000
+    with pytest.raises(EventTooLarge, match="lines"):
+        for _ in range(sse.MAX_EVENT_LINES // 500):
+            parser.feed(piece)
+
+
+def test_an_event_may_have_many_lines() -> None:
+    parser = SSEParser()
+    pretty = b"".join(b"data: %d\n" % at for at in range(60_000))
+    assert parser.feed(pretty + b"\n") == [b"\n".join(b"%d" % at for at in range(60_000))]
+
+
 async def test_a_flood_of_events_lets_others_run() -> None:
     """Between two of its pieces the loop turns, however much has been read at once."""
     flood = b'data: {"choices":[]}\n\n' * 5_000
