@@ -74,6 +74,7 @@ def test_waiting_requests_are_one_commit_and_one_refusal_is_its_own(feedback: An
     [
         ({"score": [0.5]}, "decision_id and score are required"),
         ({"decision_id": ["x"]}, "decision_id and score are required"),
+        ({"decision_id": [""], "score": [0.5]}, "decision_id and score are required"),
         ({"decision_id": ["x"], "score": [0.5], "task": ["cooking"]}, "unknown task 'cooking'"),
         ({"records": ["not json"]}, ""),
     ],
