@@ -90,7 +90,7 @@ async def opens_idle_connections(rng: random.Random, port: int) -> None:
         await asyncio.sleep(rng.uniform(1, 5))
 
 
-async def nests_deeply(rng: random.Random, port: int) -> None:
+async def sends_a_nested_body(rng: random.Random, port: int) -> None:
     depth = rng.choice([300, 100_000, 4_000_000])
     await send(port, post(rng.choice([b"[", b'{"a":', b'{"messages":[']) * depth))
 
@@ -207,7 +207,7 @@ CLIENTS: dict[str, Behaviour] = {
         sends_its_head_slowly,
         sends_its_body_slowly,
         opens_idle_connections,
-        nests_deeply,
+        sends_a_nested_body,
         sends_many_values,
         sends_a_large_prompt,
         sends_too_much,

@@ -116,6 +116,22 @@ async def test_what_is_no_http_gets_a_400_after_the_answers_to_what_came_before(
     writer.close()
 
 
+@pytest.mark.parametrize(("count", "status"), [(8_000, 200), (17_000, 400)])
+async def test_a_body_may_come_in_many_chunks_but_not_in_any_number(
+    serve: Serve, upstream: ScriptedUpstream, count: int, status: int
+) -> None:
+    gateway = await serve(upstream)
+    whole = json.dumps({"model": "a", "messages": [{"role": "user", "content": "x" * (count - 56)}]}).encode()
+    reader, writer = await opened(gateway)
+    writer.write(CHAT + b"Transfer-Encoding: chunked\r\n\r\n")
+    writer.write(b"".join(b"1\r\n%c\r\n" % byte for byte in whole) + b"0\r\n\r\n")
+    answered, _, body = await response(reader)
+    assert answered == status, body
+    if status == 400:
+        assert json.loads(body)["error"]["code"] == "too_many_chunks"
+    writer.close()
+
+
 async def test_a_bad_end_of_a_body_that_has_its_answer_is_not_answered_twice(
     serve: Serve, upstream: ScriptedUpstream
 ) -> None:

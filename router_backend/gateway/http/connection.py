@@ -16,6 +16,8 @@ from router_backend.core.ids import new_decision_id
 from router_backend.gateway.http.connections import Connections
 
 _UPGRADING = (b"upgrade", b"http2-settings")  # headers, and what `connection` says of them
+_MAX_CHUNKS = 16 * 1024
+"""Of a body. A chunk costs the loop about a microsecond, however short it is."""
 _STEP = 64 * 1024  # bytes that a client has to take within `write_seconds`
 
 
@@ -33,6 +35,7 @@ def limited_protocol(limits: HeadLimits, connections: Connections) -> type[HttpT
 
     class LimitedProtocol(HttpToolsProtocol):
         _size = 0
+        _chunks = 0
         _in_body = False  # of the request that is being read
         _refusal: OpenAIError | None = None  # of what came last; nothing is read any more
         _timer: asyncio.TimerHandle | None = None
@@ -65,7 +68,7 @@ def limited_protocol(limits: HeadLimits, connections: Connections) -> type[HttpT
             self.transport.abort()
 
         def on_message_begin(self) -> None:
-            self._size = 0
+            self._size = self._chunks = 0
             if self._timer is None:
                 self._timer = self.loop.call_later(limits.header_seconds, self.transport.close)
             super().on_message_begin()
@@ -88,6 +91,11 @@ def limited_protocol(limits: HeadLimits, connections: Connections) -> type[HttpT
             self._unanswered.append(self.cycle)
             if self.scope["http_version"] == "1.0":
                 _unchunked(self.cycle)
+
+        def on_chunk_header(self) -> None:
+            self._chunks += 1
+            if self._chunks > _MAX_CHUNKS:
+                raise _TooManyChunks
 
         def on_message_complete(self) -> None:
             if not self.parser.should_upgrade():
@@ -170,11 +178,14 @@ def limited_protocol(limits: HeadLimits, connections: Connections) -> type[HttpT
                 raise _HeadTooLarge
 
         def send_400_response(self, msg: str) -> None:
-            self._refuse(
-                _invalid(431, f"The request's head is larger than {limits.max_header_bytes} bytes", "headers_too_large")
-                if self._size > limits.max_header_bytes
-                else _invalid(400, msg, "invalid_http")
-            )
+            if self._size > limits.max_header_bytes:
+                msg = f"The request's head is larger than {limits.max_header_bytes} bytes"
+                self._refuse(_invalid(431, msg, "headers_too_large"))
+            elif self._chunks > _MAX_CHUNKS:
+                msg = f"The request's body comes in more than {_MAX_CHUNKS} chunks: send larger ones"
+                self._refuse(_invalid(400, msg, "too_many_chunks"))
+            else:
+                self._refuse(_invalid(400, msg, "invalid_http"))
 
         def _refuse(self, error: OpenAIError) -> None:
             """Answer what is being read with an error, when all before it has its answer, and close."""
@@ -222,6 +233,10 @@ def _unchunked(cycle: Any) -> None:
 
 class _HeadTooLarge(Exception):
     """Raised inside the parser, which hands it on as its own error."""
+
+
+class _TooManyChunks(Exception):
+    """As `_HeadTooLarge`."""
 
 
 def _invalid(status: int, message: str, code: str) -> OpenAIError:
