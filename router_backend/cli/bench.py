@@ -1,4 +1,4 @@
-"""`llm-router bench`, and what it measures alone: `capacity`, `replicas`, `hop`."""
+"""`llm-router bench`, and what it measures alone: `capacity`, `replicas`, `hop`, `bodies`."""
 
 from __future__ import annotations
 
@@ -104,5 +104,21 @@ def hop(
     console = Console(stderr=True, highlight=False)
     scratch = Path(tempfile.mkdtemp(prefix="hop-"))  # of a failed run it stays, with the logs
     found = uvloop.run(run(scratch, rounds, console.print))
+    shutil.rmtree(scratch, ignore_errors=True)
+    typer.echo("\n".join(markdown(found)))
+
+
+@bench.command()
+def bodies(
+    seconds: Annotated[float, typer.Option(help="Of each kind of body.", min=1)] = 10.0,
+) -> None:
+    """How long small requests wait while four bodies of 8 MB are read at once, and the memory that these take."""
+    import uvloop
+
+    from router_backend.lab.bench.bodies import markdown, run
+
+    console = Console(stderr=True, highlight=False)
+    scratch = Path(tempfile.mkdtemp(prefix="bodies-"))  # of a failed run it stays, with the logs
+    found = uvloop.run(run(scratch, seconds, console.print))
     shutil.rmtree(scratch, ignore_errors=True)
     typer.echo("\n".join(markdown(found)))

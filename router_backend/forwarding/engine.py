@@ -293,9 +293,10 @@ class Engine:
                 request.trace,
                 native.endpoint,
                 native.headers,
+                request.size,
             )
         body = arm_body(arm.config, request, inside=inside, usage=usage)
-        return Call(request.endpoint, body, streamed or inside, request.request_id, request.trace)
+        return Call(request.endpoint, body, streamed or inside, request.request_id, request.trace, size=request.size)
 
     @staticmethod
     def _whole(lease: Lease, data: bytes, request: ForwardRequest, native: Native | None) -> WholeAnswer:

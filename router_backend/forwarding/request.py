@@ -38,6 +38,7 @@ class ForwardRequest:
     client: str = ""  # the key's name, or the client's address; never a text of the request
     request_id: str = ""
     trace: TraceContext = field(default_factory=dict)  # of the caller, for the upstream
+    size: int = 0  # bytes of the client's body; a large one is written off the loop
     discarded: list[Progress] = field(
         default_factory=list
     )  # so far: what failed in its middle, a cascade's answers and its judge's

@@ -50,6 +50,7 @@ class CompletionPipeline:
         """
         config = runtime.config
         request = await read_request(exchange, raw, surface, key, runtime, self._sessions)
+        del raw  # as large as what was read of it
         trace = self._traces.begin(_OPERATIONS[surface.endpoint], request.trace, request.started, request.request_id)
         plan = await make_plan(request, runtime, self._triton, trace.context)
         decision = plan.decision
@@ -63,6 +64,7 @@ class CompletionPipeline:
             client=request.client,
             request_id=request.request_id,
             trace=trace.call(),
+            size=request.size,
         )
         with Account(self._ledger, request, plan, forward, trace, config, exchange.log) as account:
             try:

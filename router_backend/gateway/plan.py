@@ -11,9 +11,9 @@ import orjson
 from router_backend.config.agreement import CONFIGURATION
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.ids import new_decision_id
+from router_backend.core.large import SMALL, off_loop
 from router_backend.core.records import Decision, Kind
 from router_backend.core.tracing import TraceContext
-from router_backend.gateway.http.bodies import SMALL, off_loop
 from router_backend.gateway.http.errors import ApiError, unknown_model
 from router_backend.gateway.request import AUTO, CompletionRequest
 from router_backend.gateway.runtime import Runtime

@@ -8,10 +8,10 @@ from typing import Any
 from router_backend.config import RouterConfig
 from router_backend.config.security import ApiKey
 from router_backend.core.errors import OpenAIError
+from router_backend.core.large import off_loop
 from router_backend.core.tracing import TraceContext
 from router_backend.forwarding.request import Endpoint, Native
 from router_backend.gateway.hints import NAMES, ClientHints, take_hints
-from router_backend.gateway.http.bodies import off_loop
 from router_backend.gateway.http.errors import ApiError
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.memory import Sessions

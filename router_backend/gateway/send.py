@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from router_backend.core.large import off_loop
 from router_backend.forwarding.answers import Answer, WholeAnswer
 from router_backend.forwarding.failure import ForwardError
 from router_backend.gateway.accounting import Account
-from router_backend.gateway.http.bodies import off_loop
 from router_backend.gateway.http.errors import ClientGone, Header, should_retry
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.plan import Plan

@@ -14,6 +14,7 @@ import uvicorn
 import uvloop
 
 from router_backend.gateway.app import App, create_app
+from router_backend.gateway.heap import collect_rarely
 from router_backend.gateway.http.connection import HeadLimits, limited_protocol
 from router_backend.gateway.http.connections import Connections, connection_limit
 from router_backend.gateway.service import GatewaySettings
@@ -76,6 +77,7 @@ def run(settings: GatewaySettings, port: int) -> None:
 
         reloading: list[asyncio.Future[None]] = []
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+        collect_rarely()
         await server.serve(sockets=bound or None)
 
     uvloop.run(serve())

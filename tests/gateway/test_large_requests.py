@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 from typing import Any
 
 import orjson
 import pytest
 
-from router_backend.gateway.http import bodies
+from router_backend.core import large as off_loop
+from router_backend.forwarding.upstreams import openai
 from router_backend.gateway.schemas import MAX_FIELDS, MAX_VALUES
 from tests.gateway.conftest import Running, Serve
 from tests.gateway.test_disconnects import connect
@@ -63,11 +65,11 @@ async def test_a_long_text_full_of_brackets_is_one_value(serve: Serve, upstream:
 async def test_small_requests_are_answered_while_large_ones_are_read(serve: Serve, upstream: ScriptedUpstream) -> None:
     gateway = await serve(upstream)
     release = threading.Event()
-    blocked = bodies.worker.submit(release.wait)  # as long as it lasts, no large request gets on
+    blocked = off_loop.worker.submit(release.wait)  # as long as it lasts, no large request gets on
     try:
         large = [asyncio.create_task(post(gateway, chat(x=["y" * 900_000] * 8))) for _ in range(4)]
         async with asyncio.timeout(20):
-            while bodies.worker._work_queue.qsize() < 4:
+            while off_loop.worker._work_queue.qsize() < 4:
                 await asyncio.sleep(0.01)
         assert (await gateway.chat(model="a")).status_code == 200
         assert not any(task.done() for task in large)
@@ -75,6 +77,45 @@ async def test_small_requests_are_answered_while_large_ones_are_read(serve: Serv
         release.set()
     assert blocked.result()
     assert [(await task).status_code for task in large] == [200] * 4
+
+
+async def test_large_requests_are_written_off_the_loop_too(
+    serve: Serve, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def dump(value: Any) -> bytes:
+        threads.append(threading.current_thread().name)
+        return orjson.dumps(value)
+
+    monkeypatch.setattr(openai, "dump", dump)
+    gateway = await serve(upstream)
+    for text in ("hi", "y" * MEBIBYTE):
+        assert (await gateway.chat(text, model="a")).status_code == 200
+    small, large = threads
+    assert small == threading.main_thread().name
+    assert large.startswith("large-bodies")
+
+
+def test_work_on_large_bodies_leaves_time_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    rests: list[float] = []
+
+    def rest(seconds: float) -> None:
+        nonlocal now
+        rests.append(seconds)
+        now += seconds
+
+    def work(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(off_loop, "_rest_until", 0.0)
+    monkeypatch.setattr(off_loop.time, "monotonic", lambda: now)
+    monkeypatch.setattr(off_loop.time, "sleep", rest)
+    for seconds in (0.03, 0.5, 0.01):
+        off_loop._in_turn(partial(work, seconds))
+    assert rests == pytest.approx([0.0, 0.03, 0.05])
 
 
 async def test_large_bodies_in_flight_are_bounded_and_small_ones_pass(serve: Serve, upstream: ScriptedUpstream) -> None:

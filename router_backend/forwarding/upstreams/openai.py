@@ -13,6 +13,7 @@ import aiohttp
 
 from router_backend.core.errors import CONNECT, CUT, OpenAIError
 from router_backend.core.jsonio import dump, load
+from router_backend.core.large import off_loop
 from router_backend.forwarding.failure import (
     Failure,
     cut,
@@ -94,7 +95,7 @@ class OpenAIServer:
             if key:
                 headers["x-api-key"] = key
         try:
-            data = dump(body)
+            data = await off_loop(call.size, dump, body)
         except (RecursionError, ValueError) as error:
             raise unreadable(f"the request can't be written as JSON: {error}") from error
         try:

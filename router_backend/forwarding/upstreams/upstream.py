@@ -21,6 +21,7 @@ class Call:
     trace: TraceContext = field(default_factory=dict)
     native: NativeEndpoint | None = None  # in place of `endpoint`, where the upstream speaks the client's API
     headers: Mapping[str, str] = field(default_factory=dict)  # of the API
+    size: int = 0  # bytes of the client's body
 
 
 class Reply(Protocol):

@@ -20,6 +20,7 @@ from envoy_data_plane.envoy.service.ext_proc.v3 import (
 
 from router_backend.config.models import ModelConfig, OpenAIUpstream
 from router_backend.core.jsonio import dump
+from router_backend.core.large import off_loop
 from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.request import ForwardRequest
 from router_backend.forwarding.upstreams.body import arm_body, usage_asked
@@ -27,7 +28,7 @@ from router_backend.forwarding.upstreams.secrets import key_reader
 from router_backend.gateway.accounting import Account, Ledger
 from router_backend.gateway.extproc import replies
 from router_backend.gateway.extproc.observed import Observed
-from router_backend.gateway.http.bodies import Bodies, off_loop
+from router_backend.gateway.http.bodies import Bodies
 from router_backend.gateway.http.errors import ApiError, ClientGone, Header, retry_after
 from router_backend.gateway.http.exchange import Exchange, Message
 from router_backend.gateway.memory import Sessions

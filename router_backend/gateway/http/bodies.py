@@ -1,27 +1,9 @@
-"""Large request bodies: how many may be there at once, and where they are read."""
+"""Large request bodies: how many may be there at once."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-SMALL = 64 * 1024  # bytes up to which a body costs too little to be counted or to leave the loop for
-
-worker = ThreadPoolExecutor(1, thread_name_prefix="large-bodies")
-"""One thread: what it takes from the loop (the interpreter's lock) doesn't grow with the number of large bodies."""
-
-
-async def off_loop(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Result of work on a body of `size` bytes, done where it holds up nobody else."""
-    if size <= SMALL:
-        return work(*args, **kwargs)
-    return await asyncio.get_running_loop().run_in_executor(worker, lambda: work(*args, **kwargs))
 
 
 class Bodies:

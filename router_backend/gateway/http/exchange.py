@@ -11,8 +11,9 @@ from typing import Any, NoReturn, TypeVar
 from router_backend.core.errors import OpenAIError
 from router_backend.core.ids import new_decision_id
 from router_backend.core.jsonio import dump
+from router_backend.core.large import SMALL
 from router_backend.core.tracing import PARENT, STATE, TraceContext, trace_context
-from router_backend.gateway.http.bodies import SMALL, Bodies
+from router_backend.gateway.http.bodies import Bodies
 from router_backend.gateway.http.errors import ApiError, ClientGone, Header, retry_after
 from router_backend.gateway.http.paths import plain_path
 

@@ -22,6 +22,13 @@ class CompletionsHandler:
             key = runtime.keys.admit(exchange, "chat")
             runtime.keys.afford(key)
             limits = runtime.config.gateway
-            raw = await exchange.body(limits.max_body_bytes, limits.body_seconds)
+            # Nothing here may keep the body: an answer takes longer than it is needed.
+            work = self._pipeline.complete(
+                exchange,
+                await exchange.body(limits.max_body_bytes, limits.body_seconds),
+                self._surface,
+                key,
+                runtime,
+            )
             with self._in_flight.track_inprogress():
-                await exchange.while_connected(self._pipeline.complete(exchange, raw, self._surface, key, runtime))
+                await exchange.while_connected(work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from router_backend.core.jsonio import dump
-from router_backend.gateway.http.bodies import off_loop
+from router_backend.core.large import off_loop
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.schemas import parse
