@@ -30,12 +30,12 @@ class Recorder:
         self,
         store: Store,
         capacity: int = 50_000,
-        linger: float = 0.002,
+        linger: float = 0.01,
         on_drop: Callable[[int], None] | None = None,
         backlog: Backlog | None = None,
     ) -> None:
-        """`linger`: seconds that a record waits for company; `on_drop`: told the number of records just lost; `backlog`:
-        held while records wait for a store that takes none.
+        """`linger`: seconds that a record waits for company: a group is one transaction; `on_drop`: told the number of
+        records just lost; `backlog`: held while records wait for a store that takes none.
         """
         self._waiting = backlog
         self._store = store
