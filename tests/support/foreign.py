@@ -14,7 +14,7 @@ async def run(environment: str, *command: str, folder: Path, **variables: str) -
     """Output of one of an environment's programs, which must end with 0; `folder` is its home, loopback its only network."""
     programs = CLIENTS / environment / "bin"
     assert programs.is_dir(), f"this test needs the clients of {environment}.txt: tests/tools/install-clients"
-    inherited = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    inherited = {"PATH": f"{programs}:{os.environ['PATH']}", "LANG": "C.UTF-8"}
     nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
     loopback = dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost")
     process = await asyncio.create_subprocess_exec(

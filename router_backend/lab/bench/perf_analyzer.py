@@ -33,7 +33,7 @@ async def measure_perf_analyzer(
     Raises:
         ToolFailed: perf_analyzer ended with an error.
     """
-    environment = {"LD_LIBRARY_PATH": str(_libraries(scratch / "perf_analyzer-libraries"))}
+    environment = {"LD_LIBRARY_PATH": str(libraries(scratch / "perf_analyzer-libraries"))}
     window = max(_SHORTEST_WINDOW, plan.triton / _WINDOWS)
     found: dict[str, ByClients] = {}
     for name, case in (await cases(url, 600)).items():
@@ -85,8 +85,8 @@ def read_latency(report: Path, seconds: float) -> Latency:
     return Latency(round(rate * seconds), rate, p50, p95, p99)
 
 
-def _libraries(folder: Path) -> Path:
-    """A folder of links, under the names that the program asks for."""
+def libraries(folder: Path) -> Path:
+    """Fills the folder with links to shared libraries, under the names that the program asks for."""
     spec = importlib.util.find_spec("pytriton")
     assert spec is not None
     assert spec.origin is not None
