@@ -59,6 +59,7 @@ Routes = dict[str, dict[str, Handler]]
 
 _BUDGETS_SECONDS = 2.0
 _RELOAD_SECONDS = 60.0
+_INPUT_TOKENS = "response.input_tokens"  # what OpenAI calls a count
 _BUDGETS_KNOWN = 2.0  # that a start waits for what was spent before; without Triton it goes on
 
 
@@ -132,7 +133,9 @@ class Service:
             "/v1/embeddings": {"POST": CompletionsHandler(EMBEDDINGS, runtimes, pipeline, in_flight)},
             "/v1/responses": {"POST": CompletionsHandler(RESPONSES, runtimes, pipeline, in_flight)},
             "/v1/messages": {"POST": CompletionsHandler(MESSAGES, runtimes, pipeline, in_flight)},
-            "/v1/messages/count_tokens": {"POST": CountTokensHandler(runtimes)},
+            "/v1/messages/count_tokens": {"POST": CountTokensHandler(runtimes, MESSAGES)},
+            "/v1/responses/input_tokens": {"POST": CountTokensHandler(runtimes, RESPONSES, object=_INPUT_TOKENS)},
+            "/v1/chat/completions/input_tokens": {"POST": CountTokensHandler(runtimes, CHAT, object=_INPUT_TOKENS)},
             "/v1/models": {"GET": ModelsHandler(runtimes)},
             "/v1/models/*": {"GET": ModelHandler(runtimes)},
             "/v1/route": {"POST": RouteHandler(runtimes, triton, self._sessions, self._decisions)},

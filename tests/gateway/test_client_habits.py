@@ -8,7 +8,7 @@ import pytest
 
 from router_backend.gateway.http.paths import plain_path
 from tests.gateway.conftest import Serve
-from tests.support.openai_schema import MODEL, MODELS, check_body
+from tests.support.openai_schema import INPUT_TOKENS, MODEL, MODELS, check_body
 from tests.support.scripted_upstream import ScriptedUpstream
 
 
@@ -70,3 +70,26 @@ async def test_models_say_what_they_can(serve: Serve, upstream: ScriptedUpstream
     async with anthropic.AsyncAnthropic(base_url=gateway.url, api_key="any") as client:
         assert [each.id async for each in client.models.list()] == ["auto", "a", "b"]
         assert (await client.models.retrieve("a")).display_name == "a"
+
+
+async def test_tokens_are_counted_before_they_are_sent(serve: Serve, upstream: ScriptedUpstream) -> None:
+    gateway = await serve(upstream)
+    parameters = {"type": "object", "properties": {"city": {"type": "string", "description": "word " * 40}}}
+    tool = {"type": "function", "name": "weather", "parameters": parameters, "strict": False}
+    async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key="any", max_retries=0) as client:
+        short = await client.responses.input_tokens.count(input="Why is the sky blue?")
+        long = await client.responses.input_tokens.count(model="a", input="word " * 400)
+        tools = await client.responses.input_tokens.count(model="a", input="Why is the sky blue?", tools=[tool])
+        check_body(short.model_dump(), INPUT_TOKENS)
+        assert 0 < short.input_tokens < 20 < 30 < tools.input_tokens < 200 < 300 < long.input_tokens < 700
+        with pytest.raises(openai.BadRequestError):
+            await client.responses.input_tokens.count(model="a", input="x", previous_response_id="resp_1")
+    messages = [{"role": "user", "content": "Why is the sky blue?"}]
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    turns = [*messages, {"role": "assistant", "content": None, "tool_calls": [call]}]
+    for body in ({"messages": messages}, {"model": "a", "messages": messages}, {"model": "a", "messages": turns}):
+        answer = await gateway.http.post("/v1/chat/completions/input_tokens", json=body)
+        assert 0 < answer.json()["input_tokens"] < 60
+    refused = await gateway.http.post("/v1/chat/completions/input_tokens", json={"messages": []})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "messages")
+    assert not upstream.requests

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,15 @@ async def test_an_agent_of_pydantic_ai(gateway: Running, tmp_path: Path) -> None
         "refused": 404,
     }
     assert seen == {"OpenAIChatModel": expected, "OpenAIResponsesModel": expected}
+
+
+@pytest.mark.skipif(not shutil.which("javac"), reason="no JDK is here; test_connections.py sends what its client sends")
+async def test_the_jdks_http_client(gateway: Running, upstream: ScriptedUpstream) -> None:
+    program = str(Path(__file__).parent / "java/Client.java")
+    process = await asyncio.create_subprocess_exec("java", program, gateway.url, stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    lines = output.decode().splitlines()
+    assert process.returncode == 0, output
+    assert [line for line in lines if line.startswith("200")] == ["200 HTTP_1_1"] * 2
+    assert lines[-1] == "data: [DONE]"
+    assert [request["messages"][0]["content"] for request in upstream.requests] == ["hé" * 40_000] * 2

@@ -88,7 +88,12 @@ RESPONSES: dict[str, Any] = {
     "metadata": {"router_models": "a"},
     "max_output_tokens": 5,
 }
-BODIES = {"/v1/messages": MESSAGES, "/v1/messages/count_tokens": MESSAGES, "/v1/responses": RESPONSES}
+BODIES = {
+    "/v1/messages": MESSAGES,
+    "/v1/messages/count_tokens": MESSAGES,
+    "/v1/responses": RESPONSES,
+    "/v1/responses/input_tokens": RESPONSES,
+}
 JUNK: list[Any] = [
     None, True, -1, 0, 2**63, 2**64, 1e308, "", "auto", "a", "\u0000", "日本🎉" * 50, [], {}, [[]], [None], {"": None},
     {"type": "text"}, [{"role": "user"}], "x" * 70_000, ["auto"], {"include_usage": "no"}, -1e-320,
@@ -96,7 +101,7 @@ JUNK: list[Any] = [
 PATHS = (
     ("/v1/chat/completions",) * 4
     + (*BODIES, "/v1/messages")
-    + ("/v1/completions", "/v1/embeddings", "/v1/feedback", "/v1/route")
+    + ("/v1/chat/completions/input_tokens", "/v1/completions", "/v1/embeddings", "/v1/feedback", "/v1/route")
 )
 
 

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 CHAT, COMPLETION, EMBEDDINGS = "/chat/completions", "/completions", "/embeddings"
-RESPONSES = "/responses"
+RESPONSES, INPUT_TOKENS = "/responses", "/responses/input_tokens"
 MODELS, MODEL = "/models", "/models/{model}"
 
 

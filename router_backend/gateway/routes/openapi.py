@@ -57,7 +57,6 @@ def document() -> dict[str, Any]:
     models = {"200": _json("The models, `auto` first.", {"type": "object", "required": ["object", "data"]})}
     model = {"200": _json("One model.", {"type": "object", "required": ["id", "object", "created", "owned_by"]})}
     decision = {"type": "object", "required": ["decision_id", "model", "reason", "task_probabilities", "answer"]}
-    count = {"type": "object", "required": ["input_tokens"]}
     reward = {"type": "object", "required": ["decision_id", "accepted", "reward"]}
     return {
         "openapi": "3.1.0",
@@ -75,14 +74,9 @@ def document() -> dict[str, Any]:
             "/v1/messages": {
                 "post": _completion("Messages", "Anthropic's Messages, routed with the model `auto`.", "MessagesError")
             },
-            "/v1/messages/count_tokens": {
-                "post": _operation(
-                    "An estimate of a prompt's tokens.",
-                    {"200": _json("It.", count)},
-                    body="Messages",
-                    error="MessagesError",
-                )
-            },
+            "/v1/messages/count_tokens": {"post": _count("Messages", "MessagesError")},
+            "/v1/responses/input_tokens": {"post": _count("Responses")},
+            "/v1/chat/completions/input_tokens": {"post": _count("Chat")},
             "/v1/models": {"get": _operation("All models.", models)},
             "/v1/models/{id}": {"get": _operation("One model.", model, path="id")},
             "/v1/route": {"post": _operation("A decision alone.", {"200": _json("It.", decision)}, body="Route")},
@@ -163,6 +157,11 @@ def _operation(
     if path:
         operation["parameters"] = [{"name": path, "in": "path", "required": True, "schema": {"type": "string"}}]
     return operation
+
+
+def _count(body: str, error: str = "Error") -> dict[str, Any]:
+    answer = {"200": _json("It.", {"type": "object", "required": ["input_tokens"]})}
+    return _operation("An estimate of a prompt's tokens.", answer, body=body, error=error)
 
 
 def _metrics() -> dict[str, Any]:
