@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from router_backend.config.base import Mistake, Section
 from router_backend.config.experiments import Experiment, ShadowPolicy
+from router_backend.config.judge import JudgeConfig
 from router_backend.config.latency import LatencyConfig
 from router_backend.config.limits import Breaker, GatewayConfig, Retries, RoutingLimits, Timeouts
 from router_backend.config.models import ModelConfig
@@ -50,6 +51,7 @@ class RouterConfig(Section):
         list[ShadowPolicy], Field(description="policies whose choice is logged; served to requests that name them")
     ] = []
     implicit: Annotated[ImplicitSignals, Field(description="scores that signals stand for")] = ImplicitSignals()
+    judge: Annotated[JudgeConfig, Field(description="answers that a model grades in the background")] = JudgeConfig()
     latency: Annotated[LatencyConfig, Field(description="what waiting is worth")] = LatencyConfig()
     state: Annotated[
         str,
@@ -150,6 +152,7 @@ state: "redis://valkey:6379/0"
     def _references(self) -> Iterator[tuple[Location, str]]:
         """Every place that names a model, and the name."""
         yield ("default_model",), self.default_model
+        yield from ((("judge", "models", index), name) for index, name in enumerate(self.judge.models))
         yield from _models_of(self.policy, ("policy",))
         for section in ("experiments", "shadows"):
             for index, other in enumerate(getattr(self, section)):

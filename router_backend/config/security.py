@@ -5,17 +5,28 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from router_backend.config.base import Section
+from router_backend.core.records import JUDGE
 
 Scope = Literal["chat", "feedback", "feedback_any", "policy", "admin"]
+
+
+def _nobody_else(name: str) -> str:
+    if name == JUDGE:
+        raise ValueError("is the name under which judgements are paid for; choose another one")
+    return name
 
 
 class ApiKey(Section):
     """A key by its hash; `llm-router keys new NAME` makes one."""
 
-    name: Annotated[str, Field(min_length=1, description="in logs, metrics and budgets")]
+    name: Annotated[
+        str,
+        Field(min_length=1, description="in logs, metrics and budgets; not `(judge)`"),
+        AfterValidator(_nobody_else),
+    ]
     sha256: Annotated[
         str, Field(pattern=r"^[0-9a-f]{64}$", description="hash of the key; the key itself is never stored")
     ]

@@ -216,6 +216,23 @@ WORKER_RESTARTS = Declared(
     "counter",
     "Workers that ended, or answered no more, and were started again.",
 )
+JUDGE_GRADED = Declared(
+    "gateway", "llm_router_judge_graded_total", "counter", "Answers that the judge has graded.", ("model", "task")
+)
+JUDGE_DROPPED = Declared(
+    "gateway",
+    "llm_router_judge_dropped_total",
+    "counter",
+    "Answers that were chosen for the judge and not graded, by cause.",
+    ("cause",),
+)
+JUDGE_USD = Declared(
+    "gateway",
+    "llm_router_judge_usd_total",
+    "counter",
+    "What judgements have cost; the most that they can cost where it isn't known.",
+    ("model",),
+)
 BUILD_INFO = Declared("gateway", "llm_router_build_info", "gauge", "Always 1; the version is the label.", ("version",))
 
 DECISIONS = Declared(

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 Kind = Literal["routed", "named", "fallback"]
 """`routed`: chosen by a policy. `named`: the client named the model. `fallback`: routing failed and the default was taken."""
 
+JUDGE = "(judge)"
+"""The key that pays for judgements; no API key may have that name."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
@@ -80,6 +83,7 @@ class Feedback:
     task: str = ""  # the right label, where the giver knows it
     tags: str = ""  # JSON object
     implicit: str = ""  # name of the signal; empty for a person's or a program's score
+    selected: float = 1.0  # probability that this answer was chosen to be scored, given what was known before it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -343,6 +343,11 @@ class Engine:
         """Breaker state by arm: closed, open, half_open."""
         return {name: arm.breaker.state for name, arm in self._arms.items()}
 
+    def spare(self, name: str) -> bool:
+        """Whether an arm has places to spare, for calls that nobody waits for."""
+        arm = self._arms[name]
+        return not arm.limiter.queued and 2 * arm.limiter.running < arm.config.max_concurrency
+
     def paces(self) -> Mapping[str, tuple[float, float]]:
         """Seconds to the first token and of each further one that are expected of an arm now; without arms of which nothing is known."""
         expected = ((name, arm.pace.expected) for name, arm in self._arms.items())

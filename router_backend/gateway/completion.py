@@ -73,8 +73,8 @@ class CompletionPipeline:
             except ForwardError as error:
                 await send(exchange, error, request, plan, account, config.timeouts.total)
                 return
-            copy = self._reviewer.begin(request, plan, answer, config.implicit)
+            watch = self._reviewer.begin(request, plan, answer, config)
             try:
                 await send(exchange, answer, request, plan, account, config.timeouts.total)
             finally:
-                self._reviewer.end(copy, request, plan, answer, config.implicit)
+                self._reviewer.end(watch, answer.progress)

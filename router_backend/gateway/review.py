@@ -1,4 +1,4 @@
-"""Looks at answers after they went out, for the signals that `implicit` in `router.yaml` gives a score.
+"""Looks at answers after they went out, for the signals that `implicit` in `router.yaml` gives a score, and for the judge.
 
 A copy of the answer is held in memory until one thread has looked at it: never stored, never logged, and bounded. Nobody waits.
 """
@@ -10,17 +10,21 @@ import hashlib
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from router_backend.config import RouterConfig
 from router_backend.config.signals import ImplicitSignals
 from router_backend.core.background import kept
+from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Feedback
 from router_backend.forwarding.answers import Answer, Copy, WholeAnswer
+from router_backend.forwarding.progress import Progress
+from router_backend.gateway.judge import Graded, Judge
 from router_backend.gateway.memory import Recent
 from router_backend.gateway.metrics import Metrics
 from router_backend.gateway.plan import Plan
@@ -36,28 +40,33 @@ _REMEMBERED = 10_000  # calls of tools, and sessions
 _log = logging.getLogger("llm_router.gateway")
 
 
-@dataclass(frozen=True, slots=True)
-class _Answered:
-    """One answer that has ended, and what it answers."""
+@dataclass(slots=True)
+class Watch:
+    """One answer that is looked at: while it is sent, and until that is done."""
 
-    decision_id: str
-    key: str  # name of the API key
-    session: str
-    body: Mapping[str, Any]  # the chat request
+    decision: RoutedDecision
+    request: CompletionRequest
+    signals: ImplicitSignals
     copy: Copy
-    held: int  # bytes of the room that is given back
+    held: int  # bytes of the room
     streamed: bool
     native: bool
-    finish_reason: str
-    signals: ImplicitSignals
+    selected: float  # probability with which the judge was given it; 0: it was not
+    arm: str = ""  # that answered
+    finish_reason: str = ""
+
+    @property
+    def messages(self) -> Sequence[Mapping[str, Any]]:
+        """Of the conversation; none of a text completion."""
+        return self.request.body.get("messages") or ()
 
 
 class Reviewer:
     """`begin` before an answer is sent, `end` after it. One task and one thread do the rest."""
 
-    def __init__(self, scores: ScoreQueue, metrics: Metrics) -> None:
-        self._scores, self._metrics = scores, metrics
-        self._waiting: deque[_Answered] = deque()
+    def __init__(self, scores: ScoreQueue, judge: Judge, metrics: Metrics) -> None:
+        self._scores, self._judge, self._metrics = scores, judge, metrics
+        self._waiting: deque[Watch] = deque()
         self._wake = asyncio.Event()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="review")
         self._task: asyncio.Task[None] | None = None
@@ -70,50 +79,41 @@ class Reviewer:
         """Look at answers from now on, on the running loop."""
         self._task = asyncio.create_task(kept("review", self._run, self._metrics.failed))
 
-    def begin(self, request: CompletionRequest, plan: Plan, answer: Answer, signals: ImplicitSignals) -> Copy | None:
+    def begin(self, request: CompletionRequest, plan: Plan, answer: Answer, config: RouterConfig) -> Watch | None:
         """What the answer will be copied to while it is sent; None: it is not looked at. Give it to `end`."""
-        if plan.kind != "routed" or not _looked_at(request, signals):
+        if plan.kind != "routed":
+            return None
+        selected = self._judge.chosen(config.judge, plan.decision) if "messages" in request.body else 0.0
+        if not selected and not _looked_at(request, config.implicit):
             return None
         limit = min(ANSWER_BYTES, HELD_BYTES - self.held) - request.size
         if limit <= 0:
             self._metrics.reviews_dropped.inc()
             return None
-        copy = Copy(limit)
+        copy, streamed = Copy(limit), not isinstance(answer, WholeAnswer)
         if isinstance(answer, WholeAnswer):
             copy.add([answer.body])
         else:
             answer.copy = copy
-        self.held += request.size + limit
-        return copy
+        watch = Watch(
+            plan.decision, request, config.implicit, copy, request.size + limit, streamed, answer.native, selected
+        )
+        self.held += watch.held
+        return watch
 
-    def end(
-        self, copy: Copy | None, request: CompletionRequest, plan: Plan, answer: Answer, signals: ImplicitSignals
-    ) -> None:
+    def end(self, watch: Watch | None, progress: Progress) -> None:
         """The answer was sent, or nobody reads it any more."""
-        if copy is None:
+        if watch is None:
             return
-        progress = answer.progress
         complete = progress.status == 200 and progress.error is None and bool(progress.finish_reason)
-        self.held -= copy.limit
-        if not (complete and copy.whole):
-            self.held -= request.size
+        if not (complete and watch.copy.whole):
+            self._let_go(watch)
             self._metrics.reviews_dropped.inc(complete)
             return
-        self.held += copy.size
-        self._waiting.append(
-            _Answered(
-                plan.decision.decision_id,
-                request.key,
-                request.hints.session,
-                request.body,
-                copy,
-                request.size + copy.size,
-                not isinstance(answer, WholeAnswer),
-                answer.native,
-                progress.finish_reason,
-                signals,
-            )
-        )
+        self.held -= watch.copy.limit - watch.copy.size
+        watch.held -= watch.copy.limit - watch.copy.size
+        watch.arm, watch.finish_reason = progress.arm, progress.finish_reason
+        self._waiting.append(watch)
         if len(self._waiting) > _WAITING:
             self._let_go(self._waiting.popleft())
             self._metrics.reviews_dropped.inc()
@@ -126,8 +126,8 @@ class Reviewer:
             await asyncio.gather(self._task, return_exceptions=True)
         self._worker.shutdown(wait=False, cancel_futures=True)
 
-    def _let_go(self, answered: _Answered) -> None:
-        self.held -= answered.held
+    def _let_go(self, watch: Watch) -> None:
+        self.held -= watch.held
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -135,14 +135,26 @@ class Reviewer:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                answered = self._waiting.popleft()
+                watch = self._waiting.popleft()
                 try:
-                    for decision_id, signal in await loop.run_in_executor(self._worker, self._look, answered):
-                        self._found(decision_id, signal, answered.signals)
+                    found, reading = await loop.run_in_executor(self._worker, self._look, watch)
+                    for decision_id, signal in found:
+                        self._found(decision_id, signal, watch.signals)
+                    if watch.selected and reading.text.strip() and not reading.calls:
+                        self._judge.add(
+                            Graded(
+                                watch.decision.decision_id,
+                                watch.decision.task,
+                                watch.arm,
+                                watch.messages,
+                                reading.text,
+                                watch.selected,
+                            )
+                        )
                 except Exception as error:  # an upstream's oddity; a message might quote it
                     _log.debug("an answer could not be read: %s", type(error).__name__)
                 finally:
-                    self._let_go(answered)
+                    self._let_go(watch)
 
     def _found(self, decision_id: str, signal: str, signals: ImplicitSignals) -> None:
         self._metrics.signals.labels(signal).inc()
@@ -150,35 +162,31 @@ class Reviewer:
         if score is not None:
             self._scores.add(Feedback(decision_id=decision_id, received=time.time(), score=score, implicit=signal))
 
-    def _look(self, answered: _Answered) -> list[tuple[str, str]]:
-        """(decision, signal), of this answer and of those before it."""
-        found = list(self._of_earlier(answered))
-        reading = read_answer(answered.copy.payloads, streamed=answered.streamed, native=answered.native)
-        found += (
-            (answered.decision_id, signal) for signal in signals_in(answered.body, reading, answered.finish_reason)
-        )
-        self._remember(answered, reading)
-        return found
+    def _look(self, watch: Watch) -> tuple[list[tuple[str, str]], Reading]:
+        """(decision, signal), of this answer and of those before it; and what it says."""
+        found = list(self._of_earlier(watch))
+        reading = read_answer(watch.copy.payloads, streamed=watch.streamed, native=watch.native)
+        signals = signals_in(watch.request.body, reading, watch.finish_reason)
+        found += ((watch.decision.decision_id, signal) for signal in signals)
+        for call in reading.calls[:_WAITING]:
+            if call.identity:
+                self._calls.put(_call(watch, call.identity), watch.decision.decision_id)
+        return found, reading
 
-    def _of_earlier(self, answered: _Answered) -> Iterator[tuple[str, str]]:
-        messages = answered.body.get("messages") or []
-        for identity in failed_calls(messages):
-            before = self._calls.get(_call(answered, identity))
+    def _of_earlier(self, watch: Watch) -> Iterator[tuple[str, str]]:
+        for identity in failed_calls(watch.messages):
+            before = self._calls.get(_call(watch, identity))
             if before:
                 yield before, "tool_error"
                 break
-        if answered.session and answered.signals.regenerated is not None:
-            conversation = hashlib.blake2b(orjson.dumps(messages), digest_size=16).digest()
-            session = _digest(answered.key, answered.session)
-            same, before = self._conversations.get(session) or (b"", "")
+        session = watch.request.hints.session
+        if session and watch.messages and watch.signals.regenerated is not None:
+            conversation = hashlib.blake2b(orjson.dumps(watch.messages), digest_size=16).digest()
+            name = _digest(watch.request.key, session)
+            same, before = self._conversations.get(name) or (b"", "")
             if same == conversation:
                 yield before, "regenerated"
-            self._conversations.put(session, (conversation, answered.decision_id))
-
-    def _remember(self, answered: _Answered, reading: Reading) -> None:
-        for call in reading.calls[:_WAITING]:
-            if call.identity:
-                self._calls.put(_call(answered, call.identity), answered.decision_id)
+            self._conversations.put(name, (conversation, watch.decision.decision_id))
 
 
 def _looked_at(request: CompletionRequest, signals: ImplicitSignals) -> bool:
@@ -190,10 +198,11 @@ def _looked_at(request: CompletionRequest, signals: ImplicitSignals) -> bool:
     return signals.regenerated is not None and bool(request.hints.session)
 
 
-def _call(answered: _Answered, identity: str) -> bytes:
+def _call(watch: Watch, identity: str) -> bytes:
     """Of a call in its conversation: some servers number their calls, so that an id alone says little."""
-    first = next((message for message in answered.body.get("messages") or () if message.get("role") == "user"), None)
-    return _digest(answered.key, answered.session, identity, orjson.dumps(first).decode("utf-8", "replace"))
+    first = next((message for message in watch.messages if message.get("role") == "user"), None)
+    said = orjson.dumps(first).decode("utf-8", "replace")
+    return _digest(watch.request.key, watch.request.hints.session, identity, said)
 
 
 def _digest(*parts: str) -> bytes:

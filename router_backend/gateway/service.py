@@ -19,6 +19,7 @@ from router_backend.gateway.heap import return_free_memory
 from router_backend.gateway.http.bodies import Bodies
 from router_backend.gateway.http.exchange import Handler
 from router_backend.gateway.journal import Journal
+from router_backend.gateway.judge import Judge
 from router_backend.gateway.keys.auth import Rates
 from router_backend.gateway.keys.budgets import Budgets
 from router_backend.gateway.memory import Decisions, Sessions
@@ -111,7 +112,8 @@ class Service:
             self.metrics.failed,
         )
         self.scores = ScoreQueue(self.triton, self.metrics.scores_lost.inc, on_failure=self.metrics.failed)
-        self.reviewer = Reviewer(self.scores, self.metrics)
+        self.judge = Judge(self.runtimes, self.budgets, self.outcomes, self.scores, self.metrics)
+        self.reviewer = Reviewer(self.scores, self.judge, self.metrics)
         self.traces = Traces(endpoint) if endpoint else NoTraces()
         self._sessions = SharedSessions(shared) if shared else Sessions(limits.sessions_kept)
         self._decisions = Decisions(limits.decisions_kept)
@@ -160,6 +162,7 @@ class Service:
         self.outcomes.start()
         self.scores.start()
         self.reviewer.start()
+        self.judge.start()
         self._background("lag", self.metrics.sample_lag)
         if self.runtimes.current.keys.budgeted:
             await self.outcomes.refresh(_BUDGETS_KNOWN)
@@ -177,8 +180,9 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.processor:
             await self.processor.aclose(self.settings.config.gateway.drain_seconds)
-        await self.outcomes.aclose()
         await self.reviewer.aclose()
+        await self.judge.aclose()  # what it has spent is still to be reported
+        await self.outcomes.aclose()
         await self.scores.aclose()
         if self.journal:
             self.journal.close()

@@ -38,6 +38,8 @@ def check_records(
         _amounts(score.decision_id, "cost", [score.cost])
         if not score.implicit or not 0 <= score.score <= 1:
             raise RecordError(f"record {score.decision_id}: a score in [0, 1] needs the signal that it stands for")
+        if not 0 < score.selected <= 1:
+            raise RecordError(f"record {score.decision_id}: selected must lie in (0, 1]")
 
 
 def _time(name: str, field: str, value: float, now: float) -> None:

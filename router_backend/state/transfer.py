@@ -99,6 +99,7 @@ def _logged(decision: Decision, outcome: Outcome | None, kept: KeptFeedback | No
         extra |= {"served": outcome.served, "cost": outcome.cost, "status": outcome.status}
     if kept is not None:
         extra |= {"score": kept.quality, "cost": kept.cost, "served": kept.arm, "implicit": kept.feedback.implicit}
+        extra["selected"] = kept.feedback.selected
     return orjson.dumps({**orjson.loads(encode(decision)), **extra}) + b"\n"
 
 

@@ -51,6 +51,10 @@ class CascadeEngine:
         """See `Engine.health`."""
         return self._engine.health()
 
+    def spare(self, name: str) -> bool:
+        """See `Engine.spare`."""
+        return self._engine.spare(name)
+
     def paces(self) -> Mapping[str, tuple[float, float]]:
         """See `Engine.paces`."""
         return self._engine.paces()

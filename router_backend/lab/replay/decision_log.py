@@ -28,6 +28,7 @@ class Scored:
     decision: Decision
     score: float
     cost: float
+    selected: float = 1.0  # probability that this answer was chosen to be scored
 
 
 @dataclass(slots=True)
@@ -89,7 +90,12 @@ def _row(place: str, line: bytes, extra: dict[str, Any]) -> tuple[str, Scored | 
             " log the probability that the chosen model had"
         )
     score, cost = _number(place, "score", extra["score"], 1.0), _number(place, "cost", extra["cost"], math.inf)
-    return "", Scored(decision, score, cost)
+    selected = _number(place, "selected", extra.get("selected", 1.0), 1.0)
+    if selected < _LEAST_PROPENSITY:
+        raise PropensityError(
+            f"{place}: selected is {selected:g}: an answer as unlikely to be scored as that is not scored"
+        )
+    return "", Scored(decision, score, cost, selected)
 
 
 def _number(place: str, name: str, value: Any, high: float) -> float:
@@ -128,5 +134,6 @@ def write_log(path: Path, rows: Iterable[Scored]) -> None:
     with path.open("wb") as file:
         for row in rows:
             fields = orjson.loads(codec.encode(row.decision))
-            file.write(orjson.dumps({**fields, "score": row.score, "cost": row.cost, "served": row.decision.model}))
+            scored = {"score": row.score, "cost": row.cost, "served": row.decision.model, "selected": row.selected}
+            file.write(orjson.dumps({**fields, **scored}))
             file.write(b"\n")

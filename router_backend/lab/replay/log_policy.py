@@ -75,7 +75,7 @@ def evaluate_on_log(
         taught=cut,
         evaluated=len(rest),
         effective=effective_sample(logs["reward"], target),
-        logged={name: float(values.mean()) for name, values in measures.items()},
+        logged={name: float(np.average(values, weights=_weights(rest))) for name, values in measures.items()},
         estimates={name: estimate_all(log, target) for name, log in logs.items()},
         share={arm.name: float(value) for arm, value in zip(arms, target.mean(0), strict=True)},
     )
@@ -140,6 +140,12 @@ def _probabilities(policy: Policy, rows: Sequence[Scored], index: dict[str, int]
     return target
 
 
+def _weights(rows: Sequence[Scored]) -> Floats:
+    """[rows], mean 1. A row that was unlikely to be scored stands for others like it that were not."""
+    weights = 1.0 / np.array([row.selected for row in rows])
+    return np.asarray(weights / weights.mean())
+
+
 def _logged(rows: Sequence[Scored], index: dict[str, int], reward: Floats) -> Logged:
     context = np.stack([row.decision.context for row in rows]).astype(np.float64)
     candidates = np.zeros((len(rows), len(index)), bool)
@@ -149,6 +155,7 @@ def _logged(rows: Sequence[Scored], index: dict[str, int], reward: Floats) -> Lo
         context=np.column_stack([context, np.ones(len(rows))]),
         arm=np.array([index[row.decision.model] for row in rows], np.intp),
         propensity=np.array([row.decision.propensity for row in rows], np.float64),
+        weight=_weights(rows),
         reward=reward,
         candidates=candidates,
     )

@@ -33,6 +33,7 @@ class Logged:
     propensity: Floats  # [rows], of `arm`
     reward: Floats  # [rows]
     candidates: NDArray[np.bool_]  # [rows, arms]
+    weight: Floats | float = 1.0  # [rows], mean 1: of decisions like this one, the share that was scored, turned over
 
     def __post_init__(self) -> None:
         rows = np.arange(len(self.arm))
@@ -69,8 +70,8 @@ def _normal(value: float, influence: Floats) -> Estimate:
 
 
 def importance_weights(log: Logged, target: Floats) -> Floats:
-    """w [rows] = π(a|x) / p(a|x); `target` is [rows, arms], zero off the candidates."""
-    weights: Floats = target[np.arange(len(log.arm)), log.arm] / log.propensity
+    """w [rows] = π(a|x) / p(a|x), times the row's weight; `target` is [rows, arms], zero off the candidates."""
+    weights: Floats = log.weight * target[np.arange(len(log.arm)), log.arm] / log.propensity
     return weights
 
 
@@ -97,7 +98,7 @@ def clipped_ips(log: Logged, target: Floats, limit: float = CLIP) -> Estimate:
 
 def direct_method(log: Logged, target: Floats, predicted: Floats) -> Estimate:
     """Mean of Σ_a π(a|x)·q̂(x, a). As good as q̂: the interval leaves the model's own error out."""
-    terms = (target * predicted).sum(1)
+    terms = log.weight * (target * predicted).sum(1)
     return _normal(float(terms.mean()), terms)
 
 
@@ -105,7 +106,7 @@ def doubly_robust(log: Logged, target: Floats, predicted: Floats) -> Estimate:
     """Direct method, corrected by weighted residuals: right if either the propensities or q̂ are."""
     rows = np.arange(len(log.arm))
     residual = log.reward - predicted[rows, log.arm]
-    terms = (target * predicted).sum(1) + importance_weights(log, target) * residual
+    terms = log.weight * (target * predicted).sum(1) + importance_weights(log, target) * residual
     return _normal(float(terms.mean()), terms)
 
 

@@ -84,3 +84,31 @@ def test_a_target_that_the_log_never_followed_is_refused() -> None:
     log = Logged(np.ones((4, 1)), np.zeros(4, int), np.full(4, 0.5), np.ones(4), np.ones((4, 2), bool))
     with pytest.raises(PropensityError, match="no decision that this policy would make"):
         snips(log, np.tile([0.0, 1.0], (4, 1)))
+
+
+def test_answers_that_were_chosen_to_be_scored_stand_for_all() -> None:
+    """A judge that looks more often where answers are good would shift every estimate."""
+    rng = np.random.default_rng(11)
+    missed: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(60):
+        x, success, target = world(rng)
+        full = logged(rng, x, success)
+        worth = (target * success).sum(1)
+        selected = np.where(worth > np.median(worth), 0.8, 0.2)
+        seen = rng.random(ROWS) < selected
+        weight = 1 / selected[seen] / (1 / selected[seen]).mean()
+        truth = worth.mean()
+        for corrected in missed:
+            log = Logged(
+                x[seen],
+                full.arm[seen],
+                full.propensity[seen],
+                full.reward[seen],
+                full.candidates[seen],
+                weight if corrected else 1.0,
+            )
+            estimates = estimate_all(log, target[seen])
+            missed[corrected].append(float(np.mean([estimates[name].value for name in ("ips", "snips")])) - truth)
+    corrected, naive = (abs(float(np.mean(missed[which]))) for which in (True, False))
+    assert corrected < 0.02
+    assert naive > 3 * corrected

@@ -1,0 +1,62 @@
+"""`judge:` answers that a model grades in the background."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from router_backend.config.base import Section, TaskName
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class JudgeConfig(Section):
+    """A share of the answers is graded by another model, after they went out. Off unless models are named."""
+
+    models: Annotated[
+        list[str],
+        Field(
+            description="models that grade; the first one that did not give the answer itself does. Empty: nobody grades"
+        ),
+    ] = []
+    share: Annotated[Share, Field(description="of the answers, at tasks that `shares` doesn't name")] = 0.05
+    shares: Annotated[dict[TaskName, Share], Field(description="of the answers, by task")] = {}
+    unsure_share: Annotated[
+        Share,
+        Field(
+            description="where the two best models are as good as each other, as far as the policy knows; never less than `share`"
+        ),
+    ] = 0.2
+    usd_per_day: Annotated[
+        float, Field(gt=0, description="what all gateways together may spend on it in a UTC day")
+    ] = 1.0
+    grades_itself: Annotated[
+        bool, Field(description="a model may grade its own answers, if no other of `models` is left")
+    ] = False
+    rubrics: Annotated[
+        dict[TaskName, Annotated[str, Field(max_length=4000)]],
+        Field(description="what a good answer is, by task, in place of ours"),
+    ] = {}
+    max_tokens: Annotated[int, Field(ge=16, le=4096, description="of a judgement; models that think need more")] = 256
+    timeout_seconds: Annotated[float, Field(gt=0, description="a judgement that isn't there by then is given up")] = (
+        60.0
+    )
+
+    example: ClassVar[str] = """\
+models: [llama3-70b, nemotron-49b]
+share: 0.05
+shares: {math: 0.1, chatbot: 0.02}
+unsure_share: 0.2
+usd_per_day: 2.5
+"""
+
+    def share_of(self, task: str, unsure: float) -> float:
+        """Probability that an answer is graded. `unsure`: from 0 (the policy is sure) to 1."""
+        share = self.shares.get(task, self.share)
+        return share + max(0.0, self.unsure_share - share) * unsure if share else 0.0
+
+    def grader(self, answered: str) -> str:
+        """The model that grades an answer of the model `answered`; empty: none may."""
+        others = [name for name in self.models if name != answered]
+        return others[0] if others else answered if self.grades_itself and answered in self.models else ""
