@@ -31,6 +31,7 @@ class Query(NamedTuple):
     confidence: float = 1.0  # probability of `task`
     previous: int | None = None  # the arm that answered the session's last request
     time_cost: NDArray[np.float64] | None = None  # [arms] USD that the time of an answer is worth; None: nothing
+    cost_ratio: float = 1.0  # what answers have lately cost, of what was expected of them
 
     def among(self, candidates: tuple[int, ...]) -> Query:
         """The same request with other candidates."""

@@ -30,7 +30,7 @@ def select(policy: Policy, query: Query, rng: np.random.Generator) -> Choice:
     values, means, bonuses, costs = policy.scores(query)
     candidates = query.candidates
     if len(candidates) == 1:
-        weight = policy.reward.observe(costs[0], costs)
+        weight = policy.reward.observe(costs[0], costs, values, query.cost_ratio)
         return Choice(
             arm=candidates[0],
             candidates=candidates,
@@ -62,7 +62,7 @@ def select(policy: Policy, query: Query, rng: np.random.Generator) -> Choice:
     propensity = None if drawn else floors[chosen] + (1.0 - total if chosen == pick else 0.0)
     if policy.shares is not None:
         policy.shares.observe(candidates, arm)
-    weight = policy.reward.observe(costs[chosen], costs)
+    weight = policy.reward.observe(costs[chosen], costs, values, query.cost_ratio)
     return Choice(
         arm=arm,
         candidates=candidates,

@@ -14,6 +14,7 @@ from router_backend.core.records import Outcome
 from router_backend.forwarding.failure import ForwardError
 from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.request import Endpoint, ForwardRequest
+from router_backend.gateway.bills import Bills
 from router_backend.gateway.http.errors import ClientGone
 from router_backend.gateway.keys.budgets import Budgets
 from router_backend.gateway.memory import Decisions, Remembered, Sessions
@@ -30,9 +31,15 @@ class Ledger:
     """Where completions are entered: once when they are decided, once when their answer has ended."""
 
     def __init__(
-        self, outcomes: OutcomeQueue, budgets: Budgets, sessions: Sessions, decisions: Decisions, metrics: Metrics
+        self,
+        outcomes: OutcomeQueue,
+        budgets: Budgets,
+        bills: Bills,
+        sessions: Sessions,
+        decisions: Decisions,
+        metrics: Metrics,
     ) -> None:
-        self._outcomes, self._budgets, self._metrics = outcomes, budgets, metrics
+        self._outcomes, self._budgets, self._bills, self._metrics = outcomes, budgets, bills, metrics
         self._sessions, self._decisions = sessions, decisions
 
     def decided(self, request: CompletionRequest, plan: Plan) -> Remembered | None:
@@ -46,6 +53,9 @@ class Ledger:
         """Enter what became of it."""
         if request.hints.session and outcome.status == 200:
             self._sessions.answered(request.key, request.hints.session, outcome.served)
+        expected = plan.decision.expected_cost.get(plan.decision.model)
+        if plan.kind == "routed" and expected is not None and outcome.cost is not None:
+            self._bills.enter(expected, outcome.cost)
         if _stored(request):
             self._budgets.spend(outcome)
             self._outcomes.outcome(outcome, plan.record)

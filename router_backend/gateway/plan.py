@@ -19,7 +19,7 @@ from router_backend.gateway.request import AUTO, CompletionRequest
 from router_backend.gateway.runtime import Runtime
 from router_backend.gateway.triton_client import TritonClient, TritonError
 from router_backend.prompts import describe
-from router_backend.prompts.hints import PACES
+from router_backend.prompts.hints import COST_RATIO, PACES
 from router_backend.routing.capabilities import default_order, required_capabilities
 
 _END = 8 * 1024  # characters of a long text that are read, at its beginning and at its end
@@ -107,6 +107,8 @@ async def ask(
     parameters[CONFIGURATION] = runtime.fingerprint
     if runtime.config.latency.counts:
         parameters[PACES] = orjson.dumps(runtime.engine.paces()).decode()
+    if runtime.budgeted:
+        parameters[COST_RATIO] = runtime.bills.ratio
     if tokens:
         parameters["prompt_tokens"] = str(tokens)
     until = time.monotonic() + seconds

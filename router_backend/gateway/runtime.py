@@ -12,6 +12,7 @@ from router_backend.config import ConfigError
 from router_backend.config.agreement import fingerprint
 from router_backend.config.base import Mistake
 from router_backend.config.load import mistake_at
+from router_backend.config.reward import BudgetRewardConfig
 from router_backend.config.runtime import runtime_config
 from router_backend.config.safety import Exposure, check_safe
 from router_backend.config.schema import RouterConfig
@@ -19,6 +20,7 @@ from router_backend.config.watch import ConfigWatcher
 from router_backend.forwarding.cascade.engine import CascadeEngine
 from router_backend.forwarding.engine import Share, build_engine
 from router_backend.forwarding.observer import Observer
+from router_backend.gateway.bills import Bills
 from router_backend.gateway.keys.auth import Keys, Rates
 from router_backend.gateway.keys.budgets import Budgets
 
@@ -28,8 +30,13 @@ _log = logging.getLogger("llm_router.gateway")
 class Runtime:
     """Configuration, engine and keys, with a count of the requests that use them."""
 
-    def __init__(self, config: RouterConfig, engine: CascadeEngine, rates: Rates, budgets: Budgets) -> None:
+    def __init__(
+        self, config: RouterConfig, engine: CascadeEngine, rates: Rates, budgets: Budgets, bills: Bills
+    ) -> None:
         self.config, self.engine, self.fingerprint = config, engine, fingerprint(config)
+        self.bills = bills
+        policies = config.named_policies().values()
+        self.budgeted = any(isinstance(policy.reward, BudgetRewardConfig) for policy in policies)  # by real costs
         self.keys = Keys(config.security.api_keys, rates, budgets, config.gateway.allowed_hosts)
         self._users = 0
         self._unused = asyncio.Event()
@@ -78,6 +85,7 @@ class Runtimes:
         self._prepared: Runtime | None = None
         self._path, self._exposure, self._observer = path, exposure, observer
         self._rates, self._budgets = rates, budgets
+        self.bills = Bills()
         self._retiring: set[asyncio.Task[None]] = set()
         self._watcher: ConfigWatcher | None = None
         self._check(config, None)
@@ -168,4 +176,4 @@ class Runtimes:
 
     def _build(self, config: RouterConfig) -> Runtime:
         engine = CascadeEngine(build_engine(config, observer=self._observer, share=self._share))
-        return Runtime(config, engine, self._rates, self._budgets)
+        return Runtime(config, engine, self._rates, self._budgets, self.bills)

@@ -117,7 +117,9 @@ class Service:
         self.traces = Traces(endpoint) if endpoint else NoTraces()
         self._sessions = SharedSessions(shared) if shared else Sessions(limits.sessions_kept)
         self._decisions = Decisions(limits.decisions_kept)
-        self._ledger = Ledger(self.outcomes, self.budgets, self._sessions, self._decisions, self.metrics)
+        self._ledger = Ledger(
+            self.outcomes, self.budgets, self.runtimes.bills, self._sessions, self._decisions, self.metrics
+        )
         self.processor = self._external_processor()
         self._tasks: list[asyncio.Task[None]] = []
         self._ready = ReadyHandler(self.runtimes, self.triton, self.outcomes, self.journal, self.siblings)

@@ -120,6 +120,7 @@ class Router:
             confidence=float(probabilities[task_index]),
             previous=_position(config.names, hints.previous_model),
             time_cost=time_cost(view, hints, task),
+            cost_ratio=hints.cost_ratio,
         )
         query = in_time(config, query, hints)
         query = _good_enough(policy, _cheap_enough(policy, query, hints.max_cost), hints.min_quality)

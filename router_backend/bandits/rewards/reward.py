@@ -33,9 +33,10 @@ class Reward(Protocol):
         """
         ...
 
-    def observe(self, cost: float, costs: Sequence[float]) -> float:
+    def observe(self, cost: float, costs: Sequence[float], values: Sequence[float] = (), ratio: float = 1.0) -> float:
         """A request was sent to an arm, at this expected cost of these (a budget's price follows it).
 
+        `values`: by candidate, what decided, the price of cost in it; `ratio`: what answers have lately cost, of what was expected.
         Returns what one USD took from its reward; 0 where cost isn't subtracted.
         """
         ...

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from router_backend.config.agreement import CONFIGURATION
 from router_backend.core.tracing import PARENT, STATE, TraceContext, trace_context
-from router_backend.prompts.hints import PACES
+from router_backend.prompts.hints import COST_RATIO, PACES
 
 # Inputs of TensorRT-LLM's `ensemble` dialect, as OpenAI request fields.
 _SAMPLING = {
@@ -45,7 +45,9 @@ _NEUTRAL: dict[str, Sequence[float]] = {
 # exclude_input_in_output (an answer never repeats its prompt) changes nothing.
 
 MAX_COST, MIN_QUALITY, PROMPT_TOKENS, DRY_RUN = "max_cost", "min_quality", "prompt_tokens", "dry_run"
-_PARAMETERS = frozenset((MAX_COST, MIN_QUALITY, PROMPT_TOKENS, DRY_RUN, PACES, CONFIGURATION, PARENT, STATE))
+_PARAMETERS = frozenset(
+    (MAX_COST, MIN_QUALITY, PROMPT_TOKENS, DRY_RUN, PACES, COST_RATIO, CONFIGURATION, PARENT, STATE)
+)
 _OF_TRITON = re.compile(r"triton_.*|sequence_(id|start|end)|priority|timeout|binary_data_output|headers")
 
 

@@ -20,13 +20,14 @@ from router_backend.classifier.encoding import PromptEncoder
 from router_backend.config.runtime import state_dir
 from router_backend.contract import LENGTH_BUCKETS, TOKENIZER_FILE
 from router_backend.prompts import BadRequest, describe, routing_text
-from router_backend.prompts.hints import PACES, RoutingHints
+from router_backend.prompts.hints import COST_RATIO, PACES, RoutingHints
 from router_backend.routing.capabilities import required_capabilities
 from router_backend.state.hashing import Hasher
 from router_backend.triton.models import execution, process, tensors
 from router_backend.triton.models.tensors import DRY_RUN, InvalidInput
 
 log = logging.getLogger(__name__)
+_HIGHEST_RATIO = 100.0  # of costs to what was expected
 _MOST_TOKENS = 1e9
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 
@@ -95,6 +96,7 @@ class TritonPythonModel:
             max_cost=_number(parameters, "max_cost", math.inf),
             min_quality=_number(parameters, "min_quality", 1.0),
             paces=_paces(parameters),
+            cost_ratio=_number(parameters, COST_RATIO, _HIGHEST_RATIO) or 1.0,
             received=received,
             dry_run=_flag(parameters, DRY_RUN),
         )

@@ -38,7 +38,7 @@ def test_rows_of_several_lengths_are_padded_to_the_longest(tokenizer: Any) -> No
 
 def test_hints_carry_what_the_router_needs(tokenizer: Any) -> None:
     request = Request(
-        {"max_cost": 0.01, "paces": '{"llama3-8b": [0.25, 0.5]}'},
+        {"max_cost": 0.01, "cost_ratio": 1.5, "paces": '{"llama3-8b": [0.25, 0.5]}'},
         text_input=["日本語で答えて"],
         candidates=['["llama3-8b"]'],
         policy=["task"],
@@ -47,6 +47,7 @@ def test_hints_carry_what_the_router_needs(tokenizer: Any) -> None:
     )
     (response,) = tokenizer.execute([request])
     (found,) = hints(response)
+    assert found.cost_ratio == 1.5
     assert {name: tuple(pace) for name, pace in found.paces.items()} == {"llama3-8b": (0.25, 0.5)}
     assert (found.candidates, found.policy, found.max_tokens, found.max_cost) == (["llama3-8b"], "task", 12, 0.01)
     assert found.japanese
