@@ -53,6 +53,10 @@ def replay(
     alpha: Annotated[float, typer.Option(help="Width of the confidence bound.", min=0)] = 0.1,
     epsilon: Annotated[float, typer.Option(help="Exploration floor.", min=0, max=1)] = 0.0,
     scenarios: Annotated[str, typer.Option(help="By comma, `all` or `none`.")] = "all",
+    judge_accuracy: Annotated[
+        float | None, typer.Option(help="Also replay a judge that gets this share of its grades right.", min=0, max=1)
+    ] = None,
+    judge_share: Annotated[float, typer.Option(help="Share of the answers that it grades.", max=1)] = 0.1,
     log: Annotated[
         Path | None, typer.Option(help="Also write a decision log of the first policy, for evaluate-policy.")
     ] = None,
@@ -72,7 +76,8 @@ def replay(
     from router_backend.lab.replay.summary import summarise
 
     routing = load_routing_data(data, words(models) or None)
-    grid = parse_grid(words(policies), words(lambdas), words(components), seeds, bootstrap, words(scenarios))
+    judge = None if judge_accuracy is None else (judge_accuracy, judge_share)
+    grid = parse_grid(words(policies), words(lambdas), words(components), seeds, bootstrap, words(scenarios), judge)
     with progress_bar() as bar:
         contexts, described = encoded(routing, context, bar, workers)
         setup = Replay(

@@ -80,6 +80,7 @@ def markdown(report: Report) -> str:
         *_comparisons(report),
         *_two_models(report),
         *_scenarios(report),
+        *_judge(report),
         "## Policies, every setting",
         "",
         *table(
@@ -166,6 +167,22 @@ def _two_models(report: Report) -> list[str]:
         for name, value in report["apgr"].items()
     ]
     return ["## Two models (RouteLLM)", "", *table(["router", "APGR", "CPT(50 %)", "CPT(80 %)"], rows, 1), ""]
+
+
+def _judge(report: Report) -> list[str]:
+    if not report["judge"]:
+        return []
+    rows = [
+        [
+            name,
+            str(found["after"]),
+            *(f"{found[key]:.3f}" for key in ("unscored", "judged", "all")),
+            "" if found["share_of_gain"] is None else f"{100 * found['share_of_gain']:.0f} %",
+        ]
+        for name, found in report["judge"].items()
+    ]
+    header = ["policy", "after requests", "without scores", "a judge's", "all scores", "share of the gain"]
+    return ["## A judge", "", "Mean reward a query at the middle λ.", "", *table(header, rows, 1), ""]
 
 
 def _scenarios(report: Report) -> list[str]:

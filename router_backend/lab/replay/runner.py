@@ -19,7 +19,7 @@ from router_backend.lab.replay.encode import Contexts
 from router_backend.lab.replay.measures import Run
 from router_backend.lab.replay.policies import CONTEXTUAL, REPLAYED, Recipe, Tuning, make
 from router_backend.lab.replay.procedure import Episode, Observer, episode, play, queries
-from router_backend.lab.replay.scenarios import SCENARIOS, Scenario
+from router_backend.lab.replay.scenarios import SCENARIOS, Scenario, scored_by_a_judge
 
 # Suffix of a policy that starts without the prior that the others have.
 NO_PRIOR = "-noprior"
@@ -40,6 +40,11 @@ class Grid:
     seeds: int = 5
     bootstrap: float = 0.2
     scenarios: tuple[str, ...] = tuple(name for name in SCENARIOS if name != "stationary")
+    judge: tuple[float, float] | None = None  # accuracy, and share of the answers; None: no judge is replayed
+
+    def scenario(self, name: str) -> Scenario:
+        """By its name; those of a judge are the grid's own."""
+        return SCENARIOS.get(name) or scored_by_a_judge(*(self.judge or (1.0, 1.0)))[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class Replay:
 
     def run(self, grid: Grid, setting: Setting, observe: Observer | None = None) -> Run:
         """Play one setting."""
-        scenario = SCENARIOS[setting.scenario]
+        scenario = grid.scenario(setting.scenario)
         course = self.episode(grid, setting.seed)
         known, seen = self.evaluated.rows(course.bootstrap), self.seen.rows(course.bootstrap)
         prior, weight = self._prior(setting, scenario, course)
@@ -136,6 +141,7 @@ def parse_grid(
     seeds: int,
     bootstrap: float,
     scenarios: Sequence[str],
+    judge: tuple[float, float] | None = None,
 ) -> Grid:
     """A grid from the command line's lists.
 
@@ -155,7 +161,9 @@ def parse_grid(
         raise ValueError("--policies and --lambdas need at least one value each, and no λ is below 0")
     if not sizes or not set(sizes) <= set(COMPONENT_CHOICES):
         raise ValueError(f"--components: choose of {', '.join(map(str, COMPONENT_CHOICES))}")
-    return Grid(tuple(dict.fromkeys(names)), prices, sizes, seeds, bootstrap, chosen)
+    if judge:
+        chosen = (*chosen, *scored_by_a_judge(*judge))
+    return Grid(tuple(dict.fromkeys(names)), prices, sizes, seeds, bootstrap, chosen, judge)
 
 
 def settings(grid: Grid) -> list[Setting]:

@@ -37,6 +37,21 @@ SCENARIOS = {
 }
 
 
+UNSCORED, JUDGED = "unscored", "judged"
+
+
+def scored_by_a_judge(accuracy: float, share: float) -> dict[str, Scenario]:
+    """Nobody gives a score; and a judge grades a `share` of the answers, of which it gets `accuracy` right.
+
+    Raises:
+        ValueError: one of them is no share.
+    """
+    if not (0 <= accuracy <= 1 and 0 < share <= 1):
+        raise ValueError("--judge-accuracy and --judge-share are shares: of 0 to 1, and the second is more than 0")
+    judged = Scenario(JUDGED, feedback=share, poisoned=1 - accuracy)
+    return {UNSCORED: Scenario(UNSCORED, feedback=0.0), JUDGED: judged}
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """One run under a scenario, in the order of the queries; [online] or [online, models]."""

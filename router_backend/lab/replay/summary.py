@@ -22,12 +22,15 @@ from router_backend.lab.replay.measures import (
 )
 from router_backend.lab.replay.reference_points import reference_points
 from router_backend.lab.replay.runner import Grid, Replay, Setting, middle
+from router_backend.lab.replay.scenarios import JUDGED, UNSCORED
 from router_backend.lab.replay.two_models import two_model_report
 from router_backend.lab.replay.verdict import verdict
 
 Report = dict[str, Any]
 Floats = NDArray[np.float64]
 RANDOM = "random_equal_cost"
+LEARNING = 3000
+"""Requests after which it is measured what a policy has learned from a judge; of a shorter run two thirds."""
 
 
 def summarise(replay: Replay, grid: Grid, runs: dict[Setting, Run]) -> Report:
@@ -67,6 +70,7 @@ def summarise(replay: Replay, grid: Grid, runs: dict[Setting, Run]) -> Report:
         "aiq": _aiq(evaluation),
         "comparisons": {head: {other: _compare(evaluation, head, other) for other in [*grid.policies[1:], RANDOM]}},
         "scenarios": {name: {p: _scenario(evaluation, p, name) for p in grid.policies} for name in grid.scenarios},
+        "judge": {policy: _judge(evaluation, policy) for policy in grid.policies} if grid.judge else {},
         **two_model_report(replay, grid),
     }
 
@@ -189,3 +193,16 @@ def _scenario(evaluation: Evaluation, policy: str, scenario: str) -> Report:
             }
         )
     return {name: float(np.mean([found[name] for found in measured])) for name in measured[0]}
+
+
+def _judge(evaluation: Evaluation, policy: str) -> Report:
+    """Reward a query after so many requests, without scores, by a judge's and with all; means over seeds, at the middle λ."""
+    lambda_, measured = evaluation.middle, []
+    for name in (UNSCORED, JUDGED, "stationary"):
+        runs = evaluation.runs_of(policy, lambda_, evaluation.largest, name)
+        after = min(LEARNING, 2 * len(runs[0].rows) // 3)
+        rewards = [baselines.rewards(run.quality, run.cost, lambda_, evaluation.scale)[after:].mean() for run in runs]
+        measured.append(float(np.mean(rewards)))
+    without, judged, full = measured
+    gain = (judged - without) / (full - without) if full > without else None
+    return {"after": after, "unscored": without, "judged": judged, "all": full, "share_of_gain": gain}

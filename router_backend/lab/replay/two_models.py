@@ -24,10 +24,11 @@ def two_model_report(replay: Replay, grid: Grid) -> dict[str, dict[str, float]]:
 
     Routers are LinUCB's expected gap of quality and the group table's. Where the data has several tasks, `router@task`
     are the figures of one task's rows; what was learned was learned on all. Empty unless there are two models, of
-    which the more expensive is the better one.
+    which the more expensive is the better one, and rows to learn from.
     """
     report: dict[str, dict[str, float]] = {"apgr": {}, "cpt50": {}, "cpt80": {}}
-    if len(replay.data.models) != 2:
+    learned = replay.data.train.any() or len(replay.episode(grid, 0).bootstrap)
+    if len(replay.data.models) != 2 or not learned:
         return report
     weak, strong = (int(arm) for arm in np.argsort(replay.data.cost.mean(0)))
     rows, scores = _scores(replay, grid, weak, strong)

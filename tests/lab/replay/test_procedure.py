@@ -14,6 +14,7 @@ from router_backend.lab.replay.policies import REPLAYED, Recipe, Tuning, make
 from router_backend.lab.replay.procedure import Run, episode, play, queries
 from router_backend.lab.replay.runner import Grid, Replay, Setting, parse_grid, run_grid, settings
 from router_backend.lab.replay.scenarios import SCENARIOS, Scenario, unfold
+from router_backend.lab.replay.summary import summarise
 from tests.lab.replay.worlds import make_world
 
 DATA, CONTEXTS = make_world()
@@ -78,6 +79,27 @@ def test_delayed_and_sparse_feedback_arrives_late_and_rarely() -> None:
 def test_poisoned_feedback_lies_about_scores_but_is_judged_by_the_truth() -> None:
     policy, run = witnessed(Scenario("poisoned", poisoned=1.0))
     assert [quality for _, quality, _ in policy.single] == (1 - run.quality).tolist()
+
+
+def test_a_judge_that_is_right_on_every_answer_brings_all_of_the_gain_and_a_coin_none_of_it() -> None:
+    found = {}
+    for accuracy, share in ((1.0, 1.0), (0.8, 0.3), (0.5, 0.3)):
+        grid = parse_grid(["linucb"], ["0.2"], ["32"], 2, 0.0, ["none"], (accuracy, share))
+        replay = Replay(DATA, CONTEXTS, Tuning())  # without a prior
+        (found[accuracy],) = summarise(replay, grid, run_grid(replay, grid, workers=1))["judge"].values()
+    assert found[1.0]["share_of_gain"] == 1.0
+    assert found[1.0]["after"] == 200
+    assert found[1.0]["share_of_gain"] > found[0.8]["share_of_gain"] > found[0.5]["share_of_gain"]
+    with pytest.raises(ValueError, match="--judge-share"):
+        parse_grid(["linucb"], ["0.2"], ["32"], 1, 0.0, ["none"], (0.8, 0.0))
+
+
+def test_two_models_can_be_replayed_from_nothing() -> None:
+    data = replace(DATA, models=("small", "large"), quality=DATA.quality[:, [0, 2]], cost=DATA.cost[:, [0, 2]])
+    data = data.rows(~data.train)
+    replay = Replay(data, CONTEXTS.rows(~DATA.train), Tuning())
+    grid = Grid(("linucb",), (0.2,), (32,), seeds=1, bootstrap=0.0, scenarios=())
+    assert summarise(replay, grid, run_grid(replay, grid, workers=1))["apgr"] == {}
 
 
 def test_drift_swaps_the_two_best_models_half_way() -> None:
