@@ -69,13 +69,14 @@ class GatewayConfig(Section):
     """The HTTP surface."""
 
     workers: Annotated[
-        int,
+        int | None,
         Field(
             gt=0,
             le=256,
-            description="processes that serve the port, read at the start; each uses one core at most",
+            description="processes that serve the port, read at the start; default: one for each core that it may use, as far as"
+            " there are 256 MB of memory for each, at most 8",
         ),
-    ] = 1
+    ] = None
     max_body_bytes: Annotated[int, Field(gt=0, description="a larger body is refused")] = 8 * 1024 * 1024
     bodies_bytes: Annotated[
         int, Field(gt=0, description="all bodies over 64 KB that are being answered together; more wait for their turn")

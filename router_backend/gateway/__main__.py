@@ -20,6 +20,7 @@ from router_backend.core import seal
 from router_backend.core.supervisor import StartFailed
 from router_backend.gateway.server import log_to_stderr, run
 from router_backend.gateway.service import GatewaySettings
+from router_backend.gateway.workers.default import workers_of
 from router_backend.gateway.workers.parent import Parent
 from router_backend.gateway.workers.place import ALONE, Place
 
@@ -43,8 +44,9 @@ def main(
     try:
         place = Place.read(worker) if worker else ALONE
         wanted = runtime_config(config if place.alone else place.config)
-        if place.alone and wanted.gateway.workers > 1:
-            asyncio.run(Parent(config, host, port, wanted.gateway.workers, sys.argv[1:]).run())
+        workers = workers_of(wanted.gateway)
+        if place.alone and workers > 1:
+            asyncio.run(Parent(config, host, port, workers, sys.argv[1:]).run())
             return
         exposure = Exposure(host, allow_unauthenticated)
         key = os.environ.get(seal.KEY, "")

@@ -31,7 +31,7 @@ from router_backend.gateway.routes.completions import CompletionsHandler
 from router_backend.gateway.routes.count_tokens import CountTokensHandler
 from router_backend.gateway.routes.decisions import DecisionHandler
 from router_backend.gateway.routes.feedback import FeedbackHandler
-from router_backend.gateway.routes.health import ReadyHandler, live
+from router_backend.gateway.routes.health import LiveHandler, ReadyHandler
 from router_backend.gateway.routes.metrics import MetricsHandler
 from router_backend.gateway.routes.models import ModelHandler, ModelsHandler
 from router_backend.gateway.routes.openapi import OpenAPIHandler
@@ -147,7 +147,7 @@ class Service:
             "/v1/feedback": {
                 "POST": FeedbackHandler(runtimes, triton, self.outcomes, self._decisions, metrics, self.siblings)
             },
-            "/health/live": {"GET": live},
+            "/health/live": {"GET": LiveHandler(self.siblings)},
             "/health": {"GET": self._ready},
             "/health/ready": {"GET": self._ready},
             "/metrics": {"GET": MetricsHandler(metrics, self.siblings)},

@@ -317,3 +317,14 @@ async def test_an_upstream_never_gets_more_calls_than_it_takes(gateway: Gateway,
     answers = await asyncio.gather(*(gateway.chat() for _ in range(3 * CONNECTIONS)))
     assert {answer.status_code for answer in answers} == {200}
     assert max(running) == 3
+
+
+async def test_a_frozen_parent_is_no_living_gateway(gateway: Gateway) -> None:
+    await gateway.begin(None)
+    os.kill(gateway.process.pid, signal.SIGSTOP)
+    for _ in range(2):
+        with pytest.raises(httpx.ReadTimeout):
+            await gateway.get("/health/live", timeout=1.0)
+    assert (await gateway.chat()).status_code == 200  # requests don't need it
+    os.kill(gateway.process.pid, signal.SIGCONT)
+    assert (await gateway.get("/health/live")).status_code == 200

@@ -120,6 +120,11 @@ class RunningSystem:
         return descendants(self.process.pid)
 
 
+def is_gateway(command: str) -> bool:
+    """Whether a command line is the gateway's; of several workers their parent's."""
+    return "-m router_backend.gateway " in command and "--worker" not in command
+
+
 def llm_router() -> list[str]:
     """The command of this checkout."""
     return [sys.executable, "-m", "router_backend.cli.main"]

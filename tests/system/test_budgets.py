@@ -12,7 +12,7 @@ import pytest
 
 from router_backend.gateway.keys.auth import new_key
 from tests.support.configs import local_config
-from tests.support.running import RunningSystem
+from tests.support.running import RunningSystem, is_gateway
 
 KEY, DIGEST = new_key()
 HEADERS = {"authorization": f"Bearer {KEY}"}
@@ -28,9 +28,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]
     running.stop()
 
 
-def gateway_process(running: RunningSystem) -> int:
-    (found,) = [pid for pid, command in running.pids().items() if "router_backend.gateway" in command]
-    return found
+def gateway_processes(running: RunningSystem) -> set[int]:
+    return {pid for pid, command in running.pids().items() if is_gateway(command)}
 
 
 def test_a_killed_gateway_does_not_forget_what_was_spent(guarded: RunningSystem) -> None:
@@ -38,9 +37,12 @@ def test_a_killed_gateway_does_not_forget_what_was_spent(guarded: RunningSystem)
     with httpx.Client(base_url=guarded.gateway, headers=HEADERS, timeout=60, trust_env=False) as http:
         answer = http.post("/v1/chat/completions", json=body)
         assert answer.status_code == 200, answer.text
-        before = gateway_process(guarded)
+        (before,) = gateway_processes(guarded)
         os.kill(before, signal.SIGKILL)
         deadline = time.monotonic() + 60
+        while not gateway_processes(guarded) - {before}:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         while True:
             assert time.monotonic() < deadline
             try:
@@ -50,4 +52,3 @@ def test_a_killed_gateway_does_not_forget_what_was_spent(guarded: RunningSystem)
                 time.sleep(0.05)
         assert refused.status_code == 429, refused.text
         assert refused.json()["error"]["code"] == "insufficient_quota"
-        assert gateway_process(guarded) != before

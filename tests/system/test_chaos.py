@@ -23,7 +23,7 @@ import pytest_asyncio
 from router_backend.core.records import Feedback
 from router_backend.state.open import open_store
 from tests.support.configs import local_config
-from tests.support.running import RunningSystem
+from tests.support.running import RunningSystem, is_gateway
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ PARTS: dict[str, Callable[[str], bool]] = {
         name: lambda command, name=name: "_stub " in command and f"/{name}/" in command  # type: ignore[misc]
         for name in ("tokenizer", "classifier", "router", "forwarder", "llm_router_bls", "feedback")
     },
-    "gateway": lambda command: "router_backend.gateway" in command,
+    "gateway": is_gateway,
     "local model": lambda command: "launcher.local_model" in command,
 }
 

@@ -10,16 +10,28 @@ from router_backend.gateway.journal import Journal
 from router_backend.gateway.outcome_queue import OutcomeQueue
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.triton_client import TritonClient
+from router_backend.gateway.workers.calls import NoAnswer
 from router_backend.gateway.workers.siblings import Siblings
 
-
-async def live(exchange: Exchange) -> None:
-    """200: the process runs."""
-    await exchange.json({"status": "live"})
-
-
+_PARENT_SECONDS = 15.0  # longer than whoever asks waits: no answer says that it is frozen
 _STATE_SECONDS = 0.5
 _SIBLINGS_SECONDS = 2.0
+
+
+class LiveHandler:
+    """200: the process runs, and so does the parent of the workers, which starts others."""
+
+    def __init__(self, siblings: Siblings | None) -> None:
+        self._siblings = siblings
+
+    async def __call__(self, exchange: Exchange) -> None:
+        try:
+            if self._siblings:
+                await self._siblings.parent("alive", _PARENT_SECONDS)
+        except NoAnswer:
+            await exchange.json({"status": "the parent of the workers does not answer"}, 503)
+        else:
+            await exchange.json({"status": "live"})
 
 
 class ReadyHandler:

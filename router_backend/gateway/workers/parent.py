@@ -83,7 +83,7 @@ class Parent:
             loop.add_signal_handler(number, stop.set)
         reload = asyncio.Event()
         loop.add_signal_handler(signal.SIGHUP, reload.set)
-        answers = Answers(socket_of(self._folder), {"reload": self._asked_to_reload})
+        answers = Answers(socket_of(self._folder), {"reload": self._asked_to_reload, "alive": self._alive})
         tasks: list[asyncio.Task[Any]] = []
         try:
             await answers.open()
@@ -130,6 +130,9 @@ class Parent:
                 if isinstance(error, BaseException):  # it starts again with what is in force now
                     _log.error("worker %d is ended, it could not change its configuration: %s", place.index, error)
                     self._supervisor.send(_name(place), signal.SIGKILL)
+
+    async def _alive(self) -> None:
+        """This process reads its questions."""
 
     async def _asked_to_reload(self) -> None:
         try:
