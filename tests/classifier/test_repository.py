@@ -9,12 +9,14 @@ import pytest
 from router_backend.classifier import repository
 from router_backend.classifier.repository import RECORD_FILE, copied_repository, served_repository
 
+GROUP = "instance_group [ { kind: KIND_CPU, count: 1 } ]"
+
 
 @pytest.fixture
 def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "packaged"
     for name, text in {
-        "classifier/config.pbtxt": "first",
+        "classifier/config.pbtxt": f"first\n{GROUP}\n",
         "classifier/1/model.onnx": "first",
         "router/1/model.py": "first",
         "router/1/__pycache__/model.pyc": "compiled",
@@ -50,11 +52,20 @@ def test_a_promoted_classifier_survives_an_upgrade(packaged: Path, tmp_path: Pat
     write(copy / "classifier/2/model.onnx", "promoted")
     write(copy / "classifier" / RECORD_FILE, "[]")
     for name in ("classifier/1/model.onnx", "classifier/3/model.onnx", "classifier/config.pbtxt"):
-        write(packaged / name, "second release")
+        write(packaged / name, f"second release\n{GROUP}\n")
     copied_repository(tmp_path)
     assert {folder.name for folder in (copy / "classifier").iterdir() if folder.is_dir()} == {"1", "2"}
     assert (copy / "classifier/1/model.onnx").read_text() == "first"  # what a rollback goes back to
-    assert (copy / "classifier/config.pbtxt").read_text() == "second release"
+    assert (copy / "classifier/config.pbtxt").read_text().startswith("second release")
+
+
+@pytest.mark.parametrize(("cores", "count"), [(0.5, 1), (2, 1), (4, 2), (16, 9)])
+def test_instances_follow_the_cores(
+    packaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: float, count: int
+) -> None:
+    monkeypatch.setattr(repository, "usable_cores", lambda: cores)
+    copy = copied_repository(tmp_path)
+    assert (copy / "classifier/config.pbtxt").read_text() == f"first\n{GROUP.replace('1', str(count))}\n"
 
 
 def test_an_unchanged_file_is_left_alone(packaged: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from router_backend.config import parse_config, runtime
 from router_backend.config.models import TensorRTLLMUpstream
 from router_backend.config.schema import RouterConfig
 from router_backend.triton.server import embedded
-from router_backend.triton.server.container import ADMIN_KEY, with_gpu_classifier
+from router_backend.triton.server.container import ADMIN_KEY, copied
 from tests.support.helm import EXAMPLES, of_kind, rendered
 from tests.support.redis_server import DURABLE, RedisServer
 from tests.support.running import free_port
@@ -150,7 +150,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> 
 def test_a_gpu_classifier_changes_the_copy_alone(tmp_path: Path) -> None:
     source = MODEL_REPOSITORY / "classifier/config.pbtxt"
     before = source.read_text()
-    copy = with_gpu_classifier(MODEL_REPOSITORY, tmp_path / "models", 2)
+    copy = copied(MODEL_REPOSITORY, tmp_path / "models", 2, None)
     text = (copy / "classifier/config.pbtxt").read_text()
     assert "instance_group [ { kind: KIND_GPU, count: 2 } ]" in text
     assert "KIND_CPU" not in text

@@ -7,7 +7,6 @@ Triton takes it in no other way: every process of this container's namespace bel
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 from pathlib import Path
@@ -15,14 +14,15 @@ from typing import Annotated
 
 import typer
 
+from router_backend.classifier.instances import SHARES, instances, with_instances
 from router_backend.classifier.repository import MODEL_REPOSITORY
 from router_backend.config import load_config
 from router_backend.config.runtime import config_path
+from router_backend.core.cores import usable_cores
 from router_backend.triton.models import watchdog
 from router_backend.triton.server.embedded import TritonSettings, arguments
 
 ADMIN_KEY = "LLM_ROUTER_ADMIN_KEY"
-_INSTANCES = re.compile(r"^instance_group \[.*?\]$", re.MULTILINE)
 
 
 def settings(
@@ -43,26 +43,33 @@ def settings(
     )
 
 
-def with_gpu_classifier(model_repository: Path, target: Path, instances: int) -> Path:
-    """A copy of the repository whose classifier runs `instances` times on each GPU.
+def copied(model_repository: Path, target: Path, gpu_instances: int, cores: float | None) -> Path:
+    """A copy of the repository with other numbers of instances.
 
+    `gpu_instances` of the classifier on each GPU, 0: on the CPU. `cores`, which the others follow; None: they stay as they are.
     A copy, since the original is read-only. Promotions into the original need a restart then.
 
     Raises:
-        ValueError: the classifier's configuration has no instance group to replace.
+        ValueError: a configuration has no instance group to replace.
     """
     shutil.copytree(model_repository, target, dirs_exist_ok=True)
-    file = target / "classifier/config.pbtxt"
-    text, found = _INSTANCES.subn(f"instance_group [ {{ kind: KIND_GPU, count: {instances} }} ]", file.read_text())
-    if not found:
-        raise ValueError(f"{file}: no instance_group on a line of its own; write `instance_group [ … ]` in one line")
-    file.write_text(text)
+    wanted = {} if cores is None else {model: ("KIND_CPU", instances(model, cores)) for model in SHARES}
+    if gpu_instances:
+        wanted["classifier"] = ("KIND_GPU", gpu_instances)
+    for model, (kind, count) in wanted.items():
+        file = target / model / "config.pbtxt"
+        try:
+            file.write_text(with_instances(file.read_text(), kind, count))
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
     return target
 
 
 def main(
     model_repository: Annotated[Path, typer.Option(help="What is served.")] = MODEL_REPOSITORY,
-    work_dir: Annotated[Path, typer.Option(help="For the copy that a GPU classifier needs.")] = Path("/tmp/triton"),
+    work_dir: Annotated[Path, typer.Option(help="For a copy of the models, with instances for this machine.")] = Path(
+        "/tmp/triton"
+    ),
     cache_bytes: Annotated[
         int | None, typer.Option(help="Of the cache of classifications.", show_default="router.yaml's")
     ] = None,
@@ -75,8 +82,10 @@ def main(
     server: Annotated[str, typer.Option(help="The server's binary.")] = "tritonserver",
 ) -> None:
     """Replace this process by tritonserver, so that signals and the exit code are the server's."""
-    if classifier_gpu_instances:
-        model_repository = with_gpu_classifier(model_repository, work_dir / "models", classifier_gpu_instances)
+    # A repository of one's own says in its configurations how many instances there are.
+    cores = usable_cores() if model_repository == MODEL_REPOSITORY else None
+    if classifier_gpu_instances or (cores and any(instances(model, cores) > 1 for model in SHARES)):
+        model_repository = copied(model_repository, work_dir / "models", classifier_gpu_instances, cores)
     if cache_bytes is None:
         cache_bytes = load_config(config_path()).routing.classifier_cache_bytes
     ports = (http_port, grpc_port, metrics_port)

@@ -56,4 +56,17 @@ def test_a_classifier_that_no_gpu_line_fits_is_refused(tmp_path: Path) -> None:
     config.parent.mkdir(parents=True)
     config.write_text('backend: "onnxruntime"\n')
     with pytest.raises(ValueError, match="write `instance_group"):
-        container.with_gpu_classifier(tmp_path / "models", tmp_path / "copy", 1)
+        container.copied(tmp_path / "models", tmp_path / "copy", 1, None)
+
+
+@pytest.mark.parametrize(("cores", "served"), [(2.0, False), (8.0, True)])
+def test_instances_follow_the_cores(
+    become: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cores: float, served: bool
+) -> None:
+    monkeypatch.setattr(container, "usable_cores", lambda: cores)
+    arguments = become("--work-dir", str(tmp_path))[1]
+    assert (f"--model-repository={tmp_path / 'models'}" in arguments) == served
+    if served:
+        assert "count: 4" in (tmp_path / "models/classifier/config.pbtxt").read_text()
+    own = become("--work-dir", str(tmp_path), "--model-repository", str(tmp_path / "own"))[1]
+    assert f"--model-repository={tmp_path / 'own'}" in own

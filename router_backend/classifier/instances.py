@@ -1,0 +1,32 @@
+"""How many processes compute the steps of a decision that need the processor: they follow the cores.
+
+A repository of one's own says it in its `config.pbtxt` files; only copies of the packaged one are changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_GROUP = re.compile(r"^instance_group \[.*?\]$", re.MULTILINE)
+
+SHARES: Mapping[str, float] = {"classifier": 0.6, "tokenizer": 0.1}
+"""Of the processor time of a routed request, an unseen prompt's: so many of the cores may compute this step at once.
+`router` has one instance: it holds the policies."""
+
+
+def instances(model: str, cores: float) -> int:
+    """Processes of a model on a machine of so many cores."""
+    return max(1, int(SHARES[model] * cores))
+
+
+def with_instances(config: str, kind: str, count: int) -> str:
+    """A `config.pbtxt` with `count` instances on `KIND_CPU` or each of `KIND_GPU`.
+
+    Raises:
+        ValueError: it has no instance group on a line of its own.
+    """
+    text, found = _GROUP.subn(f"instance_group [ {{ kind: {kind}, count: {count} }} ]", config)
+    if not found:
+        raise ValueError("no instance_group on a line of its own; write `instance_group [ … ]` in one line")
+    return text
