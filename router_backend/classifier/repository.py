@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from router_backend.classifier.instances import SHARES, instances, with_instances
-from router_backend.core.cores import usable_cores
+from router_backend.cores import usable_cores
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # A wheel carries the folder inside the package; in a checkout it stands at the top, next to the package.

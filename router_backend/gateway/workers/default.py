@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from router_backend.config.limits import GatewayConfig
-from router_backend.core.cores import memory_limit, usable_cores
+from router_backend.cores import memory_limit, usable_cores
 
 _MOST = 8
 _WORKER_BYTES = 256 * 1024 * 1024

@@ -18,7 +18,7 @@ from router_backend.classifier.instances import SHARES, instances, with_instance
 from router_backend.classifier.repository import MODEL_REPOSITORY
 from router_backend.config import load_config
 from router_backend.config.runtime import config_path
-from router_backend.core.cores import usable_cores
+from router_backend.cores import usable_cores
 from router_backend.triton.models import watchdog
 from router_backend.triton.server.embedded import TritonSettings, arguments
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from router_backend.core.cores import memory_limit, usable_cores
+from router_backend.cores import memory_limit, usable_cores
 
 MANY = float(len(os.sched_getaffinity(0)))
 
