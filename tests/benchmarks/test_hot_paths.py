@@ -23,6 +23,7 @@ from router_backend.forwarding.stream.sse import SSEParser
 from router_backend.gateway.kserve.http_connection import Connection
 from router_backend.gateway.kserve.inference import Inference, Outputs, text
 from router_backend.gateway.kserve.over_http import tensors_of, to_request
+from router_backend.gateway.metrics import EngineMetrics, Metrics
 from router_backend.gateway.schemas import Chat, parse
 from router_backend.learning.fold import Fold
 from router_backend.prompts import describe, routing_text
@@ -211,3 +212,8 @@ class Transport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return False
+
+
+def test_the_load_of_an_upstream_as_a_metric() -> None:
+    metrics = EngineMetrics(Metrics())
+    assert calls(lambda: metrics.load("arm", 3, 1)) <= 15
