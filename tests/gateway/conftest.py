@@ -44,6 +44,13 @@ EACH_WIRE = pytest.mark.parametrize("triton", ["http", "grpc"], indirect=True)
 Serve = Callable[..., Coroutine[Any, Any, Running]]
 
 
+async def until_ready(gateway: Running) -> None:
+    """A busy machine may take longer for a decision than readiness waits for one."""
+    async with asyncio.timeout(60):
+        while (await gateway.http.get("/health/ready")).status_code != 200:
+            await asyncio.sleep(0.05)
+
+
 @pytest.fixture
 async def upstream() -> AsyncIterator[ScriptedUpstream]:
     """The server of model `a`."""

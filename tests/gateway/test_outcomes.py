@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from router_backend.gateway.app import create_app
-from tests.gateway.conftest import Running, Serve
+from tests.gateway.conftest import Running, Serve, until_ready
 from tests.gateway.keys.test_auth import key_config
 from tests.gateway.test_requests import check_error
 from tests.support.scripted_triton import Refusal, ScriptedTriton
@@ -181,7 +181,7 @@ async def test_ready_means_that_a_routed_request_would_succeed(
     serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
 ) -> None:
     gateway = await serve(upstream, triton=triton, breaker={"failures": 1, "open_seconds": 60})
-    assert (await gateway.http.get("/health/ready")).status_code == 200
+    await until_ready(gateway)
     triton.refuse = Refusal(grpc.StatusCode.UNAVAILABLE, "loading")
     assert (await gateway.http.get("/health/ready")).json()["route"] is False
     triton.refuse = None
@@ -196,6 +196,7 @@ async def test_a_store_that_takes_nothing_is_said_by_readiness_and_to_who_gives_
     serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
 ) -> None:
     gateway = await serve(upstream, triton=triton)
+    await until_ready(gateway)
     assert (await gateway.http.get("/health/ready")).json()["state"] is True
     decision = (await gateway.chat(model="a")).headers["x-router-decision-id"]
     await until_reported(gateway)

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from router_backend.core.decision import RoutedDecision
-from tests.gateway.conftest import EACH_WIRE, Serve
+from tests.gateway.conftest import EACH_WIRE, Serve, until_ready
 from tests.support.scripted_triton import Refusal, ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
@@ -331,7 +331,7 @@ async def test_a_triton_that_does_not_decide_is_not_ready(
     serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
 ) -> None:
     gateway = await serve(upstream, triton=triton)
-    assert (await gateway.http.get("/health/ready")).status_code == 200
+    await until_ready(gateway)
     assert triton.asked == []  # the question is no request
     triton.delay = 3600.0  # loaded, and frozen
     answer = await gateway.http.get("/health/ready")
@@ -387,7 +387,7 @@ async def test_a_triton_without_the_gateway_s_ensemble_decides_by_route(
 ) -> None:
     triton.served = (*served, "feedback")
     gateway = await serve(upstream, triton=triton)
-    assert (await gateway.http.get("/health/ready")).status_code == 200
+    await until_ready(gateway)
     response = await gateway.chat()
     assert response.headers["x-router-reason"] == "policy:linucb"
     assert {name for name in triton.answered if name != "feedback"} == {answers}
