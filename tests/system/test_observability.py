@@ -123,6 +123,9 @@ _RARE = {
     "llm_router_model_changed_seconds",
     "llm_router_signals_total",
     "llm_router_background_failures_total",
+    "llm_router_judge_graded_total",
+    "llm_router_judge_dropped_total",
+    "llm_router_judge_usd_total",
 }
 
 
