@@ -60,8 +60,10 @@ def _ways(tcp: Server, unix: Server) -> list[Measured]:
 async def run(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Measured]:
     """Start two servers, measure, then stop and kill them under their clients."""
     say("two Tritons")
-    servers = [await start(folder, "tcp", socket=False), await start(folder, "unix", socket=True)]
+    servers: list[Server] = []
     try:
+        for name in ("tcp", "unix"):
+            servers.append(await start(folder, name, socket=name == "unix"))
         found = _ways(*servers)
         ways = [one.make() for one in found]
         for way in ways:
