@@ -25,7 +25,7 @@ def test_it_is_small() -> None:
 
 
 def test_forms_of_one_request_are_one_request() -> None:
-    forms = ["write a haiku about “rain” ", "Write a  Haiku about \"rain\"", "WRITE A HAIKU ABOUT \"RAIN\""]
+    forms = ["write a haiku about “rain” ", 'Write a  Haiku about "rain"', 'WRITE A HAIKU ABOUT "RAIN"']
     found = Artifact(SHIPPED).predict(forms)
     np.testing.assert_array_equal(found.probabilities, found.probabilities[[0, 0, 0]])
     assert TASKS[found.probabilities[0].argmax()] == "text_generation"
