@@ -11,6 +11,7 @@ import time
 import httpx
 import pytest
 
+from router_backend.config import runtime
 from router_backend.contract import TASKS
 from tests.support.running import RunningSystem, clean_environment, free_port, llm_router
 from tests.support.scripted_upstream import END_OF_CHUNKS, Script, ScriptedUpstream
@@ -112,7 +113,8 @@ def test_doctor_says_what_is_missing(tmp_path: pytest.TempPathFactory) -> None:
 def test_a_gateway_alone_stands_in_front_of_a_triton_elsewhere(system: RunningSystem) -> None:
     port = free_port()
     command = [*llm_router(), "gateway", "--triton", system.grpc, "--port", str(port)]
-    process = subprocess.Popen(command, env=system.environment, stderr=subprocess.PIPE, text=True)
+    environment = {**system.environment, runtime.LOCAL_URL: "http://127.0.0.1:9/v1"}  # nobody is asked for an answer
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 120
         while not answers(f"http://127.0.0.1:{port}/health/ready"):  # ready: it has had a decision from that Triton
