@@ -73,6 +73,7 @@ class Supervisor:
         self._services = list(services)
         self._log_bytes, self._log_check_seconds = log_bytes, log_check_seconds
         self._watchers: list[asyncio.Task[None]] = []
+        self._within = 0.0  # seconds that a service has to become ready
         self._stopping = False
 
     async def start(self, within: float) -> None:
@@ -81,6 +82,7 @@ class Supervisor:
         Raises:
             StartFailed: one ended or wasn't ready in `within` seconds. Everything has been stopped by then.
         """
+        self._within = within
         try:
             for service in self._services:
                 await self._spawn(service, first=True)
@@ -178,10 +180,14 @@ class Supervisor:
             service.restarts += 1
             await self._spawn(service)
             try:
-                await self._until_ready(service)
+                async with asyncio.timeout(self._within):
+                    await self._until_ready(service)
                 pause = 0.2
             except StartFailed as error:
                 log.error("%s", error)
+            except TimeoutError:
+                log.error("%s is not ready after %.0f s: it is killed", service.name, self._within)
+                _signal_group(service.process.pid, signal.SIGKILL)
 
     async def _ended(self, service: Service, process: asyncio.subprocess.Process) -> int:
         """The exit code of a service; one that doesn't answer any more is killed first."""

@@ -183,3 +183,27 @@ async def test_a_service_that_is_frozen_is_started_again(service: Make, tmp_path
         assert gone(first)
     finally:
         await supervisor.stop()
+
+
+async def test_a_service_that_freezes_while_it_starts_again_is_started_once_more(service: Make) -> None:
+    """`ready` never answers of the second process."""
+    processes: list[int] = []
+
+    async def ready() -> bool:
+        process = made.process.pid if made.process else 0
+        if process not in processes:
+            processes.append(process)
+        return len(processes) != 2
+
+    made = service(ready=ready)
+    supervisor = Supervisor([made])
+    await supervisor.start(1.0)
+    try:
+        os.kill(processes[0], signal.SIGKILL)
+        async with asyncio.timeout(SECONDS):
+            while len(processes) < 3:
+                await asyncio.sleep(0.01)
+        assert gone(processes[1])
+        assert made.restarts == 2
+    finally:
+        await supervisor.stop()

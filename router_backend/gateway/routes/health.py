@@ -54,8 +54,10 @@ class ReadyHandler:
 
     async def __call__(self, exchange: Exchange) -> None:
         if self._siblings:
-            status, others = await asyncio.gather(self.status(), self._siblings.all("ready", _SIBLINGS_SECONDS))
-            status = _together([status, *others])
+            status, others, watched = await asyncio.gather(
+                self.status(), self._siblings.all("ready", _SIBLINGS_SECONDS), self._siblings.watched(_SIBLINGS_SECONDS)
+            )
+            status = _together([status, *others], watched)
         else:
             status = await self.status()
         ready = status["status"] == "ready"
@@ -75,8 +77,8 @@ class ReadyHandler:
         }
 
 
-def _together(workers: list[dict[str, Any] | None]) -> dict[str, Any]:
-    """The status of a worker that isn't ready, if there is one, else of any."""
+def _together(workers: list[dict[str, Any] | None], watched: bool) -> dict[str, Any]:
+    """The status of a worker that isn't ready, if there is one, else of any. Those that nobody watches yet aren't ready."""
     there = [status for status in workers if status]
     ready = sum(status["status"] == "ready" for status in there)
     shown = min(
@@ -84,6 +86,6 @@ def _together(workers: list[dict[str, Any] | None]) -> dict[str, Any]:
     )
     return {
         **shown,
-        "status": "ready" if ready == len(workers) else "not ready",
+        "status": "ready" if ready == len(workers) and watched else "not ready",
         "workers": {"ready": ready, "of": len(workers)},
     }

@@ -70,6 +70,7 @@ class Parent:
             ask_seconds=_ASK_SECONDS,
             answer_seconds=_ANSWER_SECONDS,
         )
+        self._watching = False  # whether a worker that ends or freezes is started again
         self._changing = asyncio.Lock()
 
     async def run(self) -> None:
@@ -93,6 +94,7 @@ class Parent:
             await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
                 await starting
+                self._watching = True
                 tasks.append(asyncio.create_task(kept("follow", lambda: self._follow(reload))))
                 await stop.wait()
         finally:
@@ -131,8 +133,9 @@ class Parent:
                     _log.error("worker %d is ended, it could not change its configuration: %s", place.index, error)
                     self._supervisor.send(_name(place), signal.SIGKILL)
 
-    async def _alive(self) -> None:
-        """This process reads its questions."""
+    async def _alive(self) -> bool:
+        """This process reads its questions; whether it watches the workers, too."""
+        return self._watching
 
     async def _asked_to_reload(self) -> None:
         try:

@@ -38,6 +38,13 @@ class Siblings:
         """
         return await ask(socket_of(self._place.folder), what, seconds)
 
+    async def watched(self, seconds: float) -> bool:
+        """Whether the parent says, within `seconds`, that it starts again whoever ends or freezes."""
+        try:
+            return bool(await self.parent("alive", seconds))
+        except (NoAnswer, Refused):
+            return False
+
     async def decision(self, decision_id: str, seconds: float = 0.0) -> tuple[Remembered | None, bool]:
         """What another worker remembers of a decision, and whether something of it isn't durable there yet.
 
