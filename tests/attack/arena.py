@@ -18,7 +18,7 @@ import httpx
 import yaml
 
 from tests.support.arms import model
-from tests.support.running import PROJECT, clean_environment, free_port
+from tests.support.running import PROJECT, clean_environment, descendants, free_port
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import ScriptedUpstream
 
@@ -54,17 +54,24 @@ class Arena:
 
     @property
     def memory(self) -> int:
-        """Resident bytes of the gateway."""
-        status = Path(f"/proc/{self.gateway.pid}/status").read_text()
-        match = re.search(r"VmRSS:\s+(\d+) kB", status)
-        assert match, "the gateway has ended"
-        return int(match[1]) * 1024
+        """Resident bytes of the gateway, all of its workers together."""
+        assert self.gateway.returncode is None, "the gateway has ended"
+        total = 0
+        for process in descendants(self.gateway.pid):
+            with contextlib.suppress(OSError):  # one that has ended meanwhile
+                match = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+                total += int(match[1]) * 1024 if match else 0
+        return total
 
     @property
     def core(self) -> tuple[float, float]:
-        """Seconds that the gateway's loop has had a core, and that it has waited for one."""
-        ran, waited, _ = Path(f"/proc/{self.gateway.pid}/schedstat").read_text().split()
-        return int(ran) / 1e9, int(waited) / 1e9
+        """Seconds that the loops of the gateway's workers have had a core, and that they have waited for one."""
+        ran = waited = 0
+        for process in descendants(self.gateway.pid):
+            with contextlib.suppress(OSError):
+                numbers = Path(f"/proc/{process}/schedstat").read_text().split()
+                ran, waited = ran + int(numbers[0]), waited + int(numbers[1])
+        return ran / 1e9, waited / 1e9
 
     async def serve_well_behaved(self, seconds: float, workers: int = 4) -> None:
         """Ask and score, one request after the other, for so long."""
