@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -15,6 +16,7 @@ from rich.console import Console
 bench = typer.Typer(add_completion=False, help="Measure this system beside its peers, and what follows from it.")
 Out = Annotated[Path, typer.Option(help="Folder of the report.")]
 _FOLDER = Path("bench-report")
+Found = TypeVar("Found")
 
 
 @bench.callback(invoke_without_command=True)
@@ -97,15 +99,9 @@ def hop(
     rounds: Annotated[int, typer.Option(help="Turns of each way.", min=1)] = 20,
 ) -> None:
     """What one decision costs, by each way that Triton can be asked; milliseconds, and of processor time on both sides."""
-    import uvloop
-
     from router_backend.lab.bench.hop.run import markdown, run
 
-    console = Console(stderr=True, highlight=False)
-    scratch = Path(tempfile.mkdtemp(prefix="hop-"))  # of a failed run it stays, with the logs
-    found = uvloop.run(run(scratch, rounds, console.print))
-    shutil.rmtree(scratch, ignore_errors=True)
-    typer.echo("\n".join(markdown(found)))
+    typer.echo("\n".join(markdown(_measured("hop-", lambda folder, say: run(folder, rounds, say)))))
 
 
 @bench.command()
@@ -113,12 +109,16 @@ def bodies(
     seconds: Annotated[float, typer.Option(help="Of each kind of body.", min=1)] = 10.0,
 ) -> None:
     """How long small requests wait while four bodies of 8 MB are read at once, and the memory that these take."""
-    import uvloop
-
     from router_backend.lab.bench.bodies import markdown, run
 
-    console = Console(stderr=True, highlight=False)
-    scratch = Path(tempfile.mkdtemp(prefix="bodies-"))  # of a failed run it stays, with the logs
-    found = uvloop.run(run(scratch, seconds, console.print))
+    typer.echo("\n".join(markdown(_measured("bodies-", lambda folder, say: run(folder, seconds, say)))))
+
+
+def _measured(prefix: str, measure: Callable[[Path, Callable[[str], None]], Coroutine[Any, Any, Found]]) -> Found:
+    """Run it in a folder of its own, which stays with the logs when it fails; what it does goes to standard error."""
+    import uvloop
+
+    scratch = Path(tempfile.mkdtemp(prefix=prefix))
+    found = uvloop.run(measure(scratch, Console(stderr=True, highlight=False).print))
     shutil.rmtree(scratch, ignore_errors=True)
-    typer.echo("\n".join(markdown(found)))
+    return found

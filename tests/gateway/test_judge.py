@@ -30,7 +30,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def metric(gateway: Running, line: str) -> None:
     """Until a metric is there."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while line not in (await gateway.http.get("/metrics")).text:
             await asyncio.sleep(0.01)
 
