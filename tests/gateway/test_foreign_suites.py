@@ -47,6 +47,21 @@ async def test_an_agent_of_pydantic_ai(gateway: Running, tmp_path: Path) -> None
     assert seen == {"OpenAIChatModel": expected, "OpenAIResponsesModel": expected}
 
 
+async def test_an_agent_of_openais_agents_sdk(gateway: Running, tmp_path: Path) -> None:
+    seen = json.loads(await run("agents", "python", str(HERE / "agents_sdk.py"), folder=tmp_path, GATEWAY=gateway.url))
+    expected = {
+        "answer": "I have done it.",
+        "tokens": 6,  # of two turns
+        "again": "I have done it.",
+        "asked": [42, 43, 44],
+        "typed": {"name": "Ulm", "people": 130_000},
+        "handed": ["expert", "I have done it."],
+        "streamed": "I have done it.",
+        "refused": 404,
+    }
+    assert seen == {"OpenAIChatCompletionsModel": expected, "OpenAIResponsesModel": expected}
+
+
 @pytest.mark.skipif(not shutil.which("javac"), reason="no JDK is here; test_connections.py sends what its client sends")
 async def test_the_jdks_http_client(gateway: Running, upstream: ScriptedUpstream) -> None:
     program = str(Path(__file__).parent / "java/Client.java")

@@ -1,4 +1,4 @@
-"""The official Node SDKs as clients."""
+"""The official Node SDKs, and Vercel's AI SDK, as clients."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.gateway.conftest import Serve
+from tests.support.obedient_model import obey
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import ScriptedUpstream
 
@@ -63,3 +64,19 @@ async def test_the_node_sdk_cannot_tell_the_difference(
         "param": "model",
         "id": True,
     }
+
+
+@pytest.mark.slow
+async def test_vercels_ai_sdk(serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, folder: Path) -> None:
+    upstream.script_by(obey)
+    gateway = await serve(upstream, triton=triton, arm={"capabilities": ["tools", "json"]})
+    seen = json.loads(await run("node", "vercel.mjs", gateway.url, folder=folder))
+    expected = {
+        "answer": "I have done it.",
+        "tokens": 6,  # of two turns
+        "asked": [42, 43],
+        "streamed": "I have done it.",
+        "typed": {"name": "Ulm", "people": 130_000},
+        "refused": 404,
+    }
+    assert seen == {"chat": expected, "responses": expected, "messages": expected}
