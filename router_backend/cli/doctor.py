@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from router_backend.cli.options import DEFAULT_CONFIG, DEFAULT_STATE_DIR, Config, StateDir
+
+if TYPE_CHECKING:
+    from router_backend.launcher.preflight import Finding
 
 
 def doctor(
@@ -21,12 +24,14 @@ def doctor(
     grpc_port: Annotated[int, typer.Option(envvar="LLM_ROUTER_GRPC_PORT")] = 8001,
     metrics_port: Annotated[int, typer.Option(envvar="LLM_ROUTER_METRICS_PORT")] = 8002,
     gateway_port: Annotated[int, typer.Option(envvar="LLM_ROUTER_GATEWAY_PORT")] = 8080,
+    ask: Annotated[bool, typer.Option(help="Ask each upstream for its models.")] = True,
 ) -> None:
-    """Check the parts, artifacts, ports and configuration that `llm-router up` needs.
+    """Check everything that `llm-router up` needs, and whether the upstreams answer. Nothing is started or changed.
 
     Example: llm-router doctor --config router.yaml
     """
     from router_backend.classifier.repository import served_repository
+    from router_backend.launcher.preflight import findings
 
     ports = {
         "--http-port": http_port,
@@ -34,79 +39,60 @@ def doctor(
         "--metrics-port": metrics_port,
         "--gateway-port": gateway_port,
     }
-    console, failed = Console(highlight=False, soft_wrap=True), 0
-    for name, check in _checks(config, state_dir, model_repository or served_repository(state_dir), ports):
-        try:
-            console.print(f"[green]ok[/green]    {name}: {check()}")
-        except Exception as error:
-            failed += 1
-            console.print(f"[red]wrong[/red] {name}: {error}")
-    if failed:
-        raise RuntimeError(f"{failed} of the checks failed")
+    console, wrong = Console(highlight=False, soft_wrap=True), 0
+
+    def show(finding: Finding) -> None:
+        nonlocal wrong
+        wrong += finding.error is not None
+        mark = Text("wrong ", "red") if finding.error else Text("ok    ", "green")
+        console.print(mark + Text(f"{finding.name}: {finding.error or finding.found}"))
+
+    for finding in findings(config, state_dir, model_repository or served_repository(state_dir)):
+        show(finding)
+    for finding in _ports(ports):
+        show(finding)
+    if ask:
+        for finding in _upstreams(config):
+            show(finding)
+    if wrong:
+        raise RuntimeError(f"{wrong} of the checks failed")
 
 
-def _checks(
-    config: Path, state_dir: Path, repository: Path, ports: dict[str, int]
-) -> Iterator[tuple[str, Callable[[], str]]]:
-    from router_backend.launcher.ports import claim
+def _ports(ports: dict[str, int]) -> Iterator[Finding]:
+    from router_backend.launcher.ports import PortTaken, claim
+    from router_backend.launcher.preflight import Finding
 
-    yield "python", _python
-    yield "triton", _triton
-    yield "configuration", lambda: _configuration(config)
-    yield "classifier", lambda: _classifier(repository)
-    yield "state", lambda: _state(config, state_dir)
-    yield "local model", lambda: _local_model(config)
     for flag, port in ports.items():
-        yield flag.removeprefix("--"), lambda port=port, flag=flag: f"{claim('127.0.0.1', port, flag)} is free"  # type: ignore[misc]
+        name = flag.removeprefix("--")
+        try:
+            yield Finding(name, f"{claim('127.0.0.1', port, flag)} is free")
+        except PortTaken as error:
+            yield Finding(name, error=error)
 
 
-def _python() -> str:
-    import numpy
-
-    if not (3, 11) <= sys.version_info[:2] <= (3, 12):
-        raise RuntimeError(f"Python {sys.version.split()[0]}; use 3.11 or 3.12")
-    if int(numpy.__version__.split(".")[0]) >= 2:
-        raise RuntimeError(f"numpy {numpy.__version__} crashes the embedded Triton; pip install 'numpy<2'")
-    return f"{sys.version.split()[0]}, numpy {numpy.__version__}"
-
-
-def _triton() -> str:
-    from router_backend.triton.server.embedded import installation
-
-    installation()
-    return "the embedded tritonserver 2.51.0 (24.10)"
-
-
-def _configuration(config: Path) -> str:
+def _upstreams(config: Path) -> Iterator[Finding]:
+    """Each server is asked once; a model that it doesn't list is wrong, as its first request would be."""
+    from router_backend.cli.probe import models_of, servers_of
     from router_backend.config import load_config
+    from router_backend.launcher.preflight import Finding
 
-    return f"{config}: {', '.join(load_config(config).names)}"
-
-
-def _classifier(repository: Path) -> str:
-    from router_backend.classifier.artifact import artifact_metadata, newest_artifact
-
-    folder = newest_artifact(repository / "classifier")
-    metadata = artifact_metadata(folder)
-    return f"version {folder.name}, {metadata.precision}, embedding space {metadata.embedding_space}"
-
-
-def _state(config: Path, state_dir: Path) -> str:
-    from router_backend.config import load_config
-    from router_backend.state.open import open_store
-
-    state_dir.mkdir(parents=True, exist_ok=True)
-    url = load_config(config).state
-    store = open_store(url, state_dir)
-    counts = store.counts()
-    store.close()
-    return f"{url.partition('@')[2] or url}, {sum(c['decisions'] for c in counts.values())} decisions"
+    try:
+        servers = servers_of(load_config(config))
+    except ValueError:
+        return  # said already
+    for server, names in servers.items():
+        try:
+            listed = {found.id for found in models_of(server)}
+        except RuntimeError as error:
+            yield Finding("upstream", error=error)
+            continue
+        if missing := sorted(names - listed):
+            lacking = f"{server.base_url} has no model {', '.join(missing)}; it has {_few(sorted(listed))}"
+            yield Finding("upstream", error=LookupError(lacking))
+        else:
+            yield Finding("upstream", f"{server.base_url} answers, with {_few(sorted(names))}")
 
 
-def _local_model(config: Path) -> str:
-    from router_backend.config import load_config
-    from router_backend.launcher.local_model import weights
-
-    if all(model.upstream.kind != "local" for model in load_config(config).models):
-        return "not used by this configuration"
-    return weights().name
+def _few(names: list[str]) -> str:
+    shown = ", ".join(names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown or "none"

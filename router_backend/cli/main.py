@@ -6,6 +6,7 @@ Packages register commands under the entry point group `llm_router.commands`, so
 
 from __future__ import annotations
 
+import difflib
 import importlib.metadata
 import sys
 from typing import Annotated, Any
@@ -62,6 +63,13 @@ class _Commands(TyperGroup):
         points = importlib.metadata.entry_points(group=GROUP, name=name)
         return _as_click(name, next(iter(points)).load()) if points else None
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        names = self.list_commands(ctx)
+        alike = difflib.get_close_matches(args[0], names) if args[0] not in names else []
+        if alike and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {' or '.join(alike)}?")
+        return super().resolve_command(ctx, args)
+
 
 def _as_click(name: str, target: Any) -> Any:
     if isinstance(target, typer.Typer):
@@ -74,7 +82,8 @@ def _as_click(name: str, target: Any) -> Any:
 
 
 _HELP = {"help_option_names": ["-h", "--help"]}
-app = typer.Typer(cls=_Commands, add_completion=False, no_args_is_help=True, context_settings=_HELP)
+_EXIT_CODES = "Exit codes: 0 done, 1 failed (standard error says why), 2 wrong usage, 130 interrupted. LLM_ROUTER_DEBUG=1 prints stack traces."
+app = typer.Typer(cls=_Commands, no_args_is_help=True, context_settings=_HELP, epilog=_EXIT_CODES)
 
 
 def _print_version(wanted: bool) -> None:
@@ -97,7 +106,7 @@ def _root(
 def run() -> None:
     """The console script. Exit codes: 0 done, 1 failed (one line on standard error says why), 2 wrong usage."""
     try:
-        app(standalone_mode=True)
+        app(standalone_mode=True, prog_name="llm-router")
     except (KeyboardInterrupt, BrokenPipeError):
         sys.exit(130)
     except Exception as error:  # the whole point: no stack trace for what a user can mend

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
+
+from router_backend.config import RouterConfig
+from router_backend.config.models import OpenAIUpstream
 
 _SECONDS = 10.0  # for a list of models
 _ANSWER_SECONDS = 60.0  # for a first answer, which may load the model
@@ -29,11 +33,14 @@ class Server:
 
     base_url: str
     key_variable: str | None = None
+    key_file: str | None = None
 
     def headers(self) -> dict[str, str]:
-        if self.key_variable is None:
+        key = os.environ.get(self.key_variable, "") if self.key_variable else ""
+        if not key and self.key_file:
+            key = Path(self.key_file).read_text(encoding="utf-8").strip()
+        if not key and self.key_variable is None:
             return {}
-        key = os.environ.get(self.key_variable, "")
         if not key:
             raise RuntimeError(f"${self.key_variable} isn't set; {self.base_url} needs the key that it holds")
         return {"authorization": f"Bearer {key}"}
@@ -60,6 +67,17 @@ class Tried:
         if self.error:
             return f"no answer ({self.error})"
         return f"answers; {', '.join(self.capabilities) or 'neither tools nor JSON'}"
+
+
+def servers_of(config: RouterConfig) -> dict[Server, set[str]]:
+    """The servers with OpenAI's API that a configuration names, each with the models that are asked for there."""
+    servers: dict[Server, set[str]] = {}
+    for model in config.models:
+        upstream = model.upstream
+        if isinstance(upstream, OpenAIUpstream):
+            server = Server(upstream.base_url.rstrip("/"), upstream.api_key_env, upstream.api_key_file)
+            servers.setdefault(server, set()).add(upstream.model or model.name)
+    return servers
 
 
 def models_of(server: Server) -> list[Found]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +45,16 @@ def load_config(path: Path) -> RouterConfig:
 def parse_config(text: str, where: str = "router.yaml") -> RouterConfig:
     """As `load_config`, for text; `where` stands in front of each message."""
     try:
-        data = yaml.safe_load(text)
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         raise ConfigError(f"{where}:{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
+    if repeated := list(_repeated(tree)):
+        raise ConfigError(
+            "\n".join(f"{where}:{line}: {name} stands here twice; keep one" for line, name in sorted(repeated))
+        )
     if not isinstance(data, dict):
         raise ConfigError(f"{where}:1: must be a mapping that starts with `version: 1`")
     try:
@@ -61,6 +65,24 @@ def parse_config(text: str, where: str = "router.yaml") -> RouterConfig:
             loc, tags = _location(item)
             lines.append(f"{where}:{_line(tree, loc)}: {_dotted(loc)}{_fix(dict(item), tags)}")
         raise ConfigError("\n".join(lines)) from None  # pydantic's own message repeats values
+
+
+def _repeated(root: yaml.Node | None) -> Iterator[tuple[int, str]]:
+    """Keys that a mapping has twice, which YAML forbids (1.2, section 3.2.1.3) and PyYAML takes: the last one would win in silence."""
+    waiting, visited = [root], set[int]()  # an alias stands for a node that was there before, maybe for one around it
+    while waiting:
+        node = waiting.pop()
+        if id(node) in visited:
+            continue
+        visited.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting.extend(node.value)
+        elif isinstance(node, yaml.MappingNode):
+            waiting.extend(value for _, value in node.value)
+            names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            for index, (key, _) in enumerate(node.value):
+                if key.value in names[:index]:
+                    yield key.start_mark.line + 1, key.value
 
 
 def mistake_at(path: Path, mistake: Mistake) -> ConfigError:

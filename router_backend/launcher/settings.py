@@ -6,14 +6,12 @@ import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from router_backend.classifier.artifact import newest_artifact
 from router_backend.config import RouterConfig, load_config
 from router_backend.config.base import Mistake
 from router_backend.config.safety import Exposure, check_safe
-from router_backend.contract import ContractError
 from router_backend.core.addresses import is_loopback
 from router_backend.launcher.ports import claim
-from router_backend.triton.server.embedded import installation
+from router_backend.launcher.preflight import findings
 
 ADMIN_KEY_FILE = "triton-admin.key"
 
@@ -44,8 +42,15 @@ def check(settings: UpSettings) -> tuple[UpSettings, RouterConfig]:
     """Settings with every port resolved, and the configuration.
 
     Raises:
-        NotStarted, ConfigError, PortTaken, EmbeddedTritonMissing, LocalModelMissing: each says what to do.
+        NotStarted, PortTaken: each says what to do; everything that is wrong at once, a line each.
     """
+    wrong = [
+        f"{finding.name}: {finding.error}"
+        for finding in findings(settings.config, settings.state_dir, settings.model_repository)
+        if finding.error
+    ]
+    if wrong:
+        raise NotStarted("\n".join(wrong))
     config = load_config(settings.config)
     try:
         check_safe(config, Exposure(settings.host, settings.allow_unauthenticated))
@@ -56,15 +61,6 @@ def check(settings: UpSettings) -> tuple[UpSettings, RouterConfig]:
             f"--triton-host {settings.triton_host} is reachable from outside and Triton's inference endpoints know no"
             " keys: keep it on loopback behind the gateway, or pass --allow-unauthenticated"
         )
-    installation()
-    if any(model.upstream.kind == "local" for model in config.models):
-        from router_backend.launcher.local_model import weights
-
-        weights()
-    try:
-        newest_artifact(settings.model_repository / "classifier")
-    except ContractError as error:
-        raise NotStarted(str(error)) from error
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     return _with_ports(settings), config
 

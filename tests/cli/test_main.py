@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.running import llm_router
 
 _WITHOUT = """
 import sys
@@ -51,3 +54,24 @@ def test_the_usual_short_questions_are_answered(arguments: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert re.match(r"llm-router \d+\.\d+" if "--version" in arguments else r"\s+Usage:", done.stdout)
+
+
+def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*llm_router(), *arguments], capture_output=True, text=True, env={**os.environ, **environment}
+    )
+
+
+def test_a_mistyped_command_is_answered_with_the_one_that_was_meant() -> None:
+    done = _run("staet")
+    assert done.returncode == 2
+    assert "Did you mean state?" in done.stderr
+
+
+def test_the_shell_completes_commands() -> None:
+    done = _run(_LLM_ROUTER_COMPLETE="complete_bash", COMP_WORDS="llm-router st", COMP_CWORD="1")
+    assert done.stdout.split() == ["state"]
+
+
+def test_the_help_says_what_the_exit_codes_mean() -> None:
+    assert "Exit codes: 0 done, 1 failed" in " ".join(_run("-h").stdout.split())

@@ -200,3 +200,16 @@ def test_the_local_profile_is_served_by_the_launchers_model() -> None:
     config = with_local_upstream(load_config(LOCAL_PROFILE), "http://127.0.0.1:1/v1")
     assert {model.upstream.kind for model in config.models} == {"openai"}
     assert {model.name for model in config.models} == {"nemotron-49b", "llama3-70b", "llama3-8b"}
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_line() -> None:
+    """PyYAML takes the last one in silence."""
+    text = SMALLEST.replace("    context_window: 8192\n", "    context_window: 8192\n    context_window: 4096\n", 1)
+    line = text.splitlines().index("    context_window: 4096") + 1
+    with pytest.raises(ConfigError, match=rf":{line}: context_window stands here twice"):
+        parse_config(text)
+
+
+def test_an_alias_around_itself_is_an_answer_and_no_endless_search() -> None:
+    with pytest.raises(ConfigError):
+        parse_config("version: 1\nmodels: &m [*m]\n")
