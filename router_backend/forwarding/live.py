@@ -9,7 +9,6 @@ import time
 from router_backend.config.limits import Timeouts
 from router_backend.core.errors import INTERNAL_ERROR, OpenAIError, Verdict
 from router_backend.core.jsonio import load
-from router_backend.core.records import Usage
 from router_backend.forwarding.failure import Failure, cut, timed_out, unusable
 from router_backend.forwarding.lease import Lease
 from router_backend.forwarding.stream.chunks import ChunkReader
@@ -18,7 +17,6 @@ from router_backend.forwarding.stream.whole import WholeBuilder
 
 _log = logging.getLogger(__name__)
 
-_BYTES_PER_TOKEN = 4
 MAX_HELD_BYTES = 1024 * 1024
 """Events without content that are held back before the first content; beyond, the stream begins."""
 EVENTS_PER_TURN = 32
@@ -169,11 +167,8 @@ class LiveStream:
         return payloads
 
     def estimate(self) -> None:
-        """Without the usage chunk, content chunks stand for tokens, or their text, where they hold more than one token
-        each; `usage_known` stays false."""
-        if not self.progress.usage_known:
-            tokens = max(self._reader.content, self._reader.written // _BYTES_PER_TOKEN)
-            self.progress.usage = Usage(completion=tokens)
+        """What was read so far stands for the usage, where that wasn't said."""
+        self.progress.estimate(self._reader.content, self._reader.written)
 
 
 def _own_fault(arm: str, error: Exception) -> Failure:

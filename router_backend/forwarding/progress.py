@@ -8,6 +8,8 @@ from typing import NamedTuple
 from router_backend.core.errors import Attempt, Cause
 from router_backend.core.records import Usage
 
+_BYTES_PER_TOKEN = 4
+
 
 class Expense(NamedTuple):
     """What an arm has worked, and has to be paid for."""
@@ -32,3 +34,9 @@ class Progress:
     fallbacks: tuple[Attempt, ...] = ()  # arms that were asked before `arm`
     error: Cause | None = None  # of a failure after the first byte
     discarded: tuple[Expense, ...] = ()  # see `ForwardRequest.discarded`; they cost, too
+
+    def estimate(self, content: int, written: int) -> None:
+        """Where no usage was said: content chunks stand for tokens, or their text (bytes), where they hold more than one
+        token each; `usage_known` stays false."""
+        if not self.usage_known:
+            self.usage = Usage(prompt=self.usage.prompt, completion=max(content, written // _BYTES_PER_TOKEN))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -92,13 +93,20 @@ def test_the_adapter_gives_an_hpa_the_metrics_that_it_asks_for() -> None:
     }
     trt = {"tensorrtllm": {"tokenizer": "/t", "existingClaim": "c", "autoscaling": {"enabled": True, "maxReplicas": 2}}}
     operator = {"nimOperator": nim["nim"]}
+    trtllm = {"trtllmServe": {**nim["nim"], "image": {"repository": "r", "tag": "1.3.0"}}}
     arm = {"price": {"input": 1, "output": 1}, "context_window": 8192}
-    models = [{"name": f"m{i}", **arm, "serve": way} for i, way in enumerate((nim, trt, operator))]
+    models = [{"name": f"m{i}", **arm, "serve": way} for i, way in enumerate((nim, trt, operator, trtllm))]
     objects = rendered({"models": models, "gateway.autoscaling": {"enabled": True, "adapter": True}})
     specs = [item["spec"]["metrics"] for item in of_kind(objects, "HorizontalPodAutoscaler")]
     specs += [item["spec"]["scale"]["hpa"]["metrics"] for item in of_kind(objects, "NIMService")]
     asked = {metric["pods"]["metric"]["name"] for metrics in specs for metric in metrics if metric["type"] == "Pods"}
     assert asked == {"llm_router_in_flight_requests", "num_requests_waiting", "nv_inference_pending_request_count"}
     assert asked <= made
-    series = {rule["seriesQuery"].split("{")[0] for rule in rules}
-    assert {"num_requests_waiting", "vllm:num_requests_waiting"} <= series  # NIM 1.x and 2.x
+    # The adapter keeps one series for each name that it makes: the last one wins, so that one rule has to ask for all.
+    assert len(made) == len(rules)
+    queue = next(rule for rule in rules if rule["name"]["as"] == "num_requests_waiting")
+    for name in ("num_requests_waiting", "vllm:num_requests_waiting", "trtllm_num_requests_waiting"):
+        for query in (queue["seriesQuery"], queue["metricsQuery"]):
+            pattern = re.search(r'__name__=~"([^"]+)"', query)
+            assert pattern, query
+            assert re.fullmatch(pattern[1], name), query

@@ -39,6 +39,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"models": [{**ARM, "serve": {"nim": {**NIM["nim"], "replicas": 2, "autoscaling": {"enabled": True}}}}]},
         "remove replicas and set autoscaling.minReplicas",
     ),
+    "trtllm-serve without a metric of its queue": (
+        {"models": [{**ARM, "serve": {"trtllmServe": {"model": "m", "autoscaling": {"enabled": True}}}}]},
+        "set an image of 1.3 or newer, or remove autoscaling",
+    ),
     "fewest above most": ({"gateway.autoscaling.minReplicas": 9}, "set it to 8 or less"),
     "night without keda": (
         {"gateway.autoscaling.night": {"start": "0 20 * * *", "end": "0 6 * * *", "replicas": 1}},

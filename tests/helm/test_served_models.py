@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from router_backend.config import parse_config
 from tests.support.helm import CHART, of_kind, rendered
@@ -138,13 +139,60 @@ def test_trtllm_serve_is_an_openai_upstream() -> None:
         "--host=0.0.0.0",
         "--port=8000",
         "--tp_size=2",
-        "--served_model_name=meta-llama/m",
         "--max_batch_size=64",
     ]
     assert container["readinessProbe"]["httpGet"]["path"] == "/health"
     config = parse_config(of_kind(objects, "ConfigMap", "-config")[0]["data"]["router.yaml"])
     assert config.models[0].upstream.kind == "openai"
     check(objects, "1.34")
+
+
+@pytest.mark.parametrize(
+    ("tag", "flags"),
+    [("1.2.1", []), ("1.3.0", ["--served_model_name=meta-llama/m"]), ("sha-1", ["--served_model_name=meta-llama/m"])],
+)
+def test_a_folder_of_weights_has_the_model_s_name_where_the_server_asks_for_it(tag: str, flags: list[str]) -> None:
+    """1.2 knows no such flag, and takes requests for any name; 1.3 refuses names that aren't the model's."""
+    image = {"repository": "nvcr.io/nvidia/tensorrt-llm/release", "tag": tag}
+    arguments = pod_of(serve("trtllmServe", path="/weights/m", image=image))["containers"][0]["args"]
+    assert arguments[1] == "/weights/m"
+    assert [flag for flag in arguments if "model_name" in flag] == flags
+
+
+def test_trtllm_serve_is_scraped_and_scaled_by_metrics_that_it_has() -> None:
+    image = {"repository": "nvcr.io/nvidia/tensorrt-llm/release", "tag": "1.3.0"}
+    scaling = {"enabled": True, "kind": "keda", "maxReplicas": 3}
+    values = serve("trtllmServe", image=image, autoscaling=scaling, options={"enable_chunked_prefill": True})
+    objects = rendered(values, {"monitoring.podMonitor.enabled": True})
+    check(objects, "1.34")
+    pod = of_kind(objects, "StatefulSet")[0]["spec"]["template"]
+    container = pod["spec"]["containers"][0]
+    file = next(flag for flag in container["args"] if flag.startswith("--extra_llm_api_options=")).partition("=")[2]
+    mount = next(entry for entry in container["volumeMounts"] if file.startswith(entry["mountPath"] + "/"))
+    volume = next(entry for entry in pod["spec"]["volumes"] if entry["name"] == mount["name"])
+    options = next(item for item in objects if item["metadata"]["name"] == volume["configMap"]["name"])
+    assert yaml.safe_load(options["data"][file.rpartition("/")[2]]) == {
+        "return_perf_metrics": True,  # else /prometheus/metrics isn't there
+        "enable_iter_perf_stats": True,  # else it has no queue
+        "enable_chunked_prefill": True,
+    }
+    monitor = next(
+        item
+        for item in of_kind(objects, "PodMonitor")
+        if item["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    )
+    assert monitor["spec"]["podMetricsEndpoints"][0]["path"] == "/prometheus/metrics"
+    query = of_kind(objects, "ScaledObject")[0]["spec"]["triggers"][0]["metadata"]["query"]
+    assert query.startswith("sum(trtllm_num_requests_waiting{")
+
+
+def test_other_options_start_trtllm_serve_again() -> None:
+    def annotations(options: dict[str, Any]) -> dict[str, str]:
+        objects = rendered(serve("trtllmServe", options=options))
+        found: dict[str, str] = of_kind(objects, "StatefulSet")[0]["spec"]["template"]["metadata"]["annotations"]
+        return found
+
+    assert annotations({"max_batch_size": 8}) != annotations({"max_batch_size": 16})
 
 
 @pytest.mark.parametrize(
@@ -160,6 +208,16 @@ def test_parts_of_a_gpu(way: str, resource: str, expected: dict[str, int]) -> No
     spec = of_kind(rendered(serve(way, gpuResource=resource)), kind)[0]["spec"]
     resources = spec["resources"] if way == "nimOperator" else spec["template"]["spec"]["containers"][0]["resources"]
     assert {key: value for key, value in resources["limits"].items() if "nvidia" in key} == expected
+
+
+def test_the_operator_s_devices_take_the_place_of_gpus() -> None:
+    claims = [{"resourceClaimTemplateName": "two-h100"}]
+    objects = rendered(serve("nimOperator", gpus=2, draResources=claims))
+    check(objects, "1.34")
+    spec = of_kind(objects, "NIMService")[0]["spec"]
+    assert spec["draResources"] == claims
+    assert "nvidia.com/gpu" not in spec["resources"].get("limits", {})  # both would be two pairs of devices
+    assert of_kind(objects, "NIMCache")[0]["spec"]["source"]["ngc"]["model"]["tensorParallelism"] == "2"
 
 
 def test_devices_by_resource_claims() -> None:

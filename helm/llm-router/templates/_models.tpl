@@ -50,6 +50,22 @@ as NVIDIA's launcher does: ranks above 0 open no ports, load the engine alone, a
 {{- end -}}
 {{- end }}
 
+{{/* trtllm-serve's file of options for the LLM API. Without these two it has no metrics, or none of its queue.
+Arguments: root, served. */}}
+{{- define "llm-router.trtllmOptions" -}}
+{{- $metrics := dict -}}
+{{- if or .root.Values.monitoring.podMonitor.enabled (dig "autoscaling" "enabled" false .served) -}}
+  {{- $metrics = dict "return_perf_metrics" true "enable_iter_perf_stats" true -}}
+{{- end -}}
+{{ include "llm-router.over" (list $metrics .served.options) }}
+{{- end }}
+
+{{/* Before 1.3 trtllm-serve has no --served_model_name (and takes requests for any name), and no metric of its queue.
+A tag that isn't a version counts as today's. Argument: the image. */}}
+{{- define "llm-router.trtllmBefore13" -}}
+{{- if regexMatch "^(0|1\\.[0-2])(\\.|$)" .tag }}true{{ end -}}
+{{- end }}
+
 {{/* Requests that wait in a NIM: 2.x is vLLM inside. A tag that isn't a version counts as today's. */}}
 {{- define "llm-router.queueMetric" -}}
 {{- $given := .served.queueMetric | default .root.Values.serving.queueMetric -}}

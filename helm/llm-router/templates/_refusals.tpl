@@ -85,6 +85,9 @@
     {{- fail (printf "models[%s].serve.%s.replicas is set beside its autoscaling: remove replicas and set autoscaling.minReplicas" $model.name $way) -}}
     {{- end -}}
     {{- $cache := include "llm-router.over" (list $values.serving.cache $served.cache) | fromYaml -}}
+    {{- if and (eq $way "trtllmServe") $scaling.enabled (include "llm-router.trtllmBefore13" ($served.image | default $values.serving.trtllmServe.image)) -}}
+    {{- fail (printf "models[%s].serve.trtllmServe.autoscaling needs the metric of the queue, which TensorRT-LLM has since 1.3: set an image of 1.3 or newer, or remove autoscaling" $model.name) -}}
+    {{- end -}}
     {{- if and (has $way (list "nim" "trtllmServe")) $cache.existingClaim (ne $cache.accessMode "ReadWriteMany") (or $scaling.enabled (gt (include "llm-router.number" (list $served.replicas 1) | int) 1)) -}}
     {{- fail (printf "models[%s].serve.%s: several replicas on one claim (cache.existingClaim) need ReadWriteMany: set cache.accessMode to it if the claim has it, or remove existingClaim" $model.name $way) -}}
     {{- end -}}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from router_backend.core.errors import CUT
-from router_backend.core.records import Usage
 from router_backend.forwarding.failure import Failure
 from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.request import Endpoint
@@ -14,7 +13,6 @@ from router_backend.forwarding.stream.sse import EventTooLarge, SSEParser
 
 _WHOLE_BYTES = 16 * 1024 * 1024
 """A larger answer that isn't streamed passes unread: its usage is unknown then."""
-_BYTES_PER_TOKEN = 4
 
 
 class Observed:
@@ -61,10 +59,8 @@ class Observed:
         self.estimate()
 
     def estimate(self) -> None:
-        """Content chunks stand for tokens where no usage was said, or their text where they hold more than one each."""
-        if not self.progress.usage_known:
-            tokens = max(self._reader.content, self._reader.written // _BYTES_PER_TOKEN)
-            self.progress.usage = Usage(prompt=self.progress.usage.prompt, completion=tokens)
+        """What has passed so far stands for the usage, where that wasn't said."""
+        self.progress.estimate(self._reader.content, self._reader.written)
 
     def _failed(self, failure: Failure) -> None:
         self.progress.error = failure.cause

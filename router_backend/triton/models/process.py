@@ -48,8 +48,9 @@ def begin(name: str, guard: bool = False) -> None:
 def _guard(server: int) -> None:
     """End the server when one of its model processes was killed; whoever runs the server starts it again.
 
-    Triton 2.51 doesn't start a dead model process again: the model stays "ready", each of its requests fails after a
-    second, and an explicit load changes nothing. Only a new server helps. The processes of models that are unloaded are
+    No Triton starts a dead model process again. 2.51 calls the model "ready" still, and each of its requests fails after a
+    second; from 26.04 on neither the model nor the server is ready, which takes a pod out of service and leaves it there. An
+    explicit load changes nothing. Only a new server helps. The processes of models that are unloaded are
     collected by Triton at once; one that stays a zombie was not meant to end.
     """
     dead_before: set[int] = set()

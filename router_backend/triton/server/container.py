@@ -23,6 +23,7 @@ from router_backend.triton.models import watchdog
 from router_backend.triton.server.embedded import TritonSettings, arguments
 
 ADMIN_KEY = "LLM_ROUTER_ADMIN_KEY"
+app = typer.Typer(add_completion=False)
 
 
 def settings(
@@ -65,7 +66,9 @@ def copied(model_repository: Path, target: Path, gpu_instances: int, cores: floa
     return target
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def main(
+    context: typer.Context,
     model_repository: Annotated[Path, typer.Option(help="What is served.")] = MODEL_REPOSITORY,
     work_dir: Annotated[Path, typer.Option(help="For a copy of the models, with instances for this machine.")] = Path(
         "/tmp/triton"
@@ -81,7 +84,11 @@ def main(
     metrics_port: Annotated[int, typer.Option(help="Metrics.")] = 8002,
     server: Annotated[str, typer.Option(help="The server's binary.")] = "tritonserver",
 ) -> None:
-    """Replace this process by tritonserver, so that signals and the exit code are the server's."""
+    """Replace this process by tritonserver, so that signals and the exit code are the server's.
+
+    Flags that aren't named here are tritonserver's own and come last. So the container's newer Triton takes what the embedded
+    2.51 doesn't know (`--allow-client-shm=true`, off since 26.04; `--http-max-input-size`), and both run one configuration.
+    """
     # A repository of one's own says in its configurations how many instances there are.
     cores = usable_cores() if model_repository == MODEL_REPOSITORY else None
     if classifier_gpu_instances or (cores and any(instances(model, cores) > 1 for model in SHARES)):
@@ -93,8 +100,12 @@ def main(
     # As for the embedded server's models: one thread each.
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     own = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
-    os.execvpe(server, [server, *arguments(told)], {**os.environ, **threads, watchdog.ADDRESS: f"{own}:{http_port}"})
+    os.execvpe(
+        server,
+        [server, *arguments(told), *context.args],
+        {**os.environ, **threads, watchdog.ADDRESS: f"{own}:{http_port}"},
+    )
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

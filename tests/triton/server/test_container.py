@@ -17,16 +17,12 @@ from tests.support.configs import local_config
 @pytest.fixture
 def become(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs the command; (program, arguments, environment) of the process that it would become."""
-    import typer
-
     monkeypatch.setenv(runtime.CONFIG, str(local_config(tmp_path, routing={"classifier_cache_bytes": 12_345_678})))
     called: list[tuple[str, list[str], dict[str, str]]] = []
     monkeypatch.setattr(os, "execvpe", lambda *call: called.append(call))
-    app = typer.Typer()
-    app.command()(container.main)
 
     def run(*arguments: str) -> tuple[str, list[str], dict[str, str]]:
-        done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        done = CliRunner().invoke(container.app, arguments, catch_exceptions=False)
         assert done.exit_code == 0, done.output
         return called[-1]
 
@@ -39,6 +35,14 @@ def test_the_process_becomes_the_server(become: Any) -> None:
     assert "--http-port=81" in arguments
     assert "--grpc-port=8001" in arguments
     assert environment["OMP_NUM_THREADS"] == "1"  # each model is a process of its own
+
+
+def test_flags_of_triton_itself_pass(become: Any) -> None:
+    """What a newer Triton has, and the embedded one doesn't, needs no line of ours."""
+    arguments = become("--http-port", "81", "--allow-client-shm=true", "--log-verbose=1")[1]
+    assert "--http-port=81" in arguments
+    assert arguments[-2:] == ["--allow-client-shm=true", "--log-verbose=1"]
+    assert not any("client-shm" in argument for argument in become()[1])  # off, as Triton has it since 26.04
 
 
 def test_the_cache_has_the_configured_size_unless_told_otherwise(become: Any) -> None:
