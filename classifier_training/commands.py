@@ -114,6 +114,9 @@ def train(
         int, typer.Option(help="Of a student: layers before pairs of tokens are pooled; 0: never.")
     ] = 1,
     perturbed: Annotated[float, typer.Option(help="Share of the texts that are read with a typo, a greeting, …")] = 0.0,
+    constrained: Annotated[
+        float, typer.Option(help="Share of these that also say how the answer should look, where a task is known.")
+    ] = 0.0,
     leave_out: Annotated[
         list[str] | None, typer.Option(help="Source that nothing is trained or calibrated on.")
     ] = None,
@@ -170,6 +173,7 @@ def train(
             max_tokens=train_tokens,
             seed=seed,
             perturbed=perturbed,
+            constrained=constrained,
             device=device,
             loss=LossWeights(teacher_tasks=teacher_tasks),
         ),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from classifier_training.data import Examples
+from classifier_training.data.constraints import constrained
 from classifier_training.data.perturbations import perturbed
 from classifier_training.encoders import Encoder
 from classifier_training.model import (
@@ -55,6 +56,8 @@ class FitOptions:
     device: str = "cpu"
     # Share of the rows that are read in a second form as well in each epoch, with the labels and lessons of the plain one.
     perturbed: float = 0.0
+    # Share of these second forms, of labelled rows, that also say what the answer should look like.
+    constrained: float = 0.0
     loss: LossWeights = field(default_factory=LossWeights)
 
 
@@ -104,8 +107,9 @@ def new_classifier(encoder: Encoder, models: int, seed: int, teacher: int = 0) -
     return Classifier(encoder.module, Heads(encoder.hidden, models, teacher=teacher))
 
 
-def plan(encoder: PromptEncoder, texts: list[str], options: FitOptions) -> Iterator[Batch]:
+def plan(encoder: PromptEncoder, examples: Examples, options: FitOptions) -> Iterator[Batch]:
     """Batches, one epoch after the other, without end."""
+    texts = examples.texts
     plain = [encoder.ids(text)[0] for text in texts]
     lengths = [len(row) for row in plain]
     # A second form is about as long as the first.
@@ -114,8 +118,16 @@ def plan(encoder: PromptEncoder, texts: list[str], options: FitOptions) -> Itera
         rng = np.random.default_rng([options.seed, epoch, 1])
         for rows in batches(lengths, tokens, np.random.default_rng([options.seed, epoch])):
             twice = np.flatnonzero(rng.random(len(rows)) < options.perturbed)
-            second = [encoder.ids(perturbed(texts[rows[place]], rng))[0] for place in twice]
+            second = [encoder.ids(_second_form(examples, int(rows[place]), options, rng))[0] for place in twice]
             yield Batch(np.concatenate([rows, rows[twice]]), [*(plain[row] for row in rows), *second], twice)
+
+
+def _second_form(examples: Examples, row: int, options: FitOptions, rng: np.random.Generator) -> str:
+    text = perturbed(examples.texts[row], rng)
+    # Not of recorded answers: what a form of the answer would have done to them, nobody knows.
+    if examples.tasks[row] >= 0 and options.constrained and rng.random() < options.constrained:
+        text = constrained(text, rng)
+    return text
 
 
 def training_device(name: str) -> torch.device:
@@ -181,7 +193,7 @@ def fit(
     fingerprint = {"options": how, "steps": steps, "rows": len(lengths)}
     start, running = _resume(checkpoint, model, optimiser, fingerprint), math.nan
     model.train()
-    for step, batch in enumerate(plan(reader, examples.texts, options)):
+    for step, batch in enumerate(plan(reader, examples, options)):
         if step >= steps:
             break
         if step < start:

@@ -14,6 +14,7 @@ import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import nn
 
+from classifier_training.data import Examples
 from classifier_training.data.files import load_prompts
 from classifier_training.encoders import load_encoder
 from classifier_training.encoders.compact import CompactShape, pool_pairs
@@ -30,6 +31,17 @@ from router_backend.classifier.artifact import Artifact, Predictions
 from router_backend.contract import CARD_FILE, TASKS
 
 SHAPE = CompactShape(layers=2, rank=16, feed_forward=32, pool_after=1)
+
+
+def unlabelled(texts: list[str]) -> Examples:
+    return Examples(
+        texts,
+        np.full(len(texts), -1),
+        np.array(["s"] * len(texts)),
+        np.array(["en"] * len(texts)),
+        np.full(len(texts), np.nan, dtype=np.float32),
+        np.empty((len(texts), 0), dtype=np.float32),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -138,12 +150,26 @@ def test_two_forms_of_a_request_stand_in_one_batch(encoder_folder: Path) -> None
     encoder = load_encoder(str(encoder_folder), layers=None)
     reader = prompt_encoder(encoder.tokenizer, encoder.prefix, 32)
     texts = [f"please sort the list number {number} for me" for number in range(40)]
-    for batch in islice(plan(reader, texts, FitOptions(perturbed=0.5, batch_tokens=200)), 12):
+    for batch in islice(plan(reader, unlabelled(texts), FitOptions(perturbed=0.5, batch_tokens=200)), 12):
         second = batch.rows[len(batch.rows) - len(batch.twice) :]
         assert batch.rows[batch.twice].tolist() == second.tolist()
         assert len(batch.ids) == len(batch.rows)
         plain = batch.ids[: len(batch.ids) - len(batch.twice)]
         assert plain == [reader.ids(texts[row])[0] for row in batch.rows[: len(plain)]]
+
+
+def test_only_labelled_rows_are_asked_for_a_form_of_the_answer(encoder_folder: Path) -> None:
+    """Nobody knows what models would have answered to a question with another form."""
+    encoder = load_encoder(str(encoder_folder), layers=None)
+    reader = prompt_encoder(encoder.tokenizer, encoder.prefix, 256)
+    rows = unlabelled([f"please sort the list number {number} for me" for number in range(40)])
+    rows.tasks[:20] = 3
+    longer = {True: 0, False: 0}
+    for batch in islice(plan(reader, rows, FitOptions(perturbed=1.0, constrained=1.0, batch_tokens=2000)), 6):
+        for row, ids in zip(batch.rows[batch.twice], batch.ids[len(batch.ids) - len(batch.twice) :], strict=True):
+            longer[bool(row < 20)] += len(ids) > 70
+    assert longer[True] > 10
+    assert longer[False] == 0
 
 
 def test_forms_that_are_answered_alike_cost_nothing() -> None:

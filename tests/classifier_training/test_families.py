@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import csv
+import re
+
+import numpy as np
+import pytest
+
+from classifier_training.data import families, templates
+from classifier_training.data.constraints import constrained
+from classifier_training.data.files import CORPUS, held_out_corpus, own_corpus
+from router_backend.contract import TASKS
+
+
+def rows_of(name: str) -> list[tuple[str, ...]]:
+    with (CORPUS / name).open(newline="", encoding="utf-8") as file:
+        return [tuple(row) for row in csv.reader(file)][1:]
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("templates.csv", templates.rows()),
+        ("families.csv", families.rows({"en": "en", "ja": "ja", "": "further"})),
+        ("heldout_families.csv", families.rows({"en": "heldout_en", "ja": "heldout_ja"}, "own-heldout-families")),
+    ],
+    ids=["templates", "families", "held-out families"],
+)
+def test_the_files_are_what_their_modules_make(name: str, made: object) -> None:
+    assert rows_of(name) == list(dict.fromkeys(made))  # type: ignore[call-overload]
+
+
+def test_every_family_has_a_known_task_and_no_slot_stays_open() -> None:
+    for text, task, *_ in [*rows_of("families.csv"), *rows_of("heldout_families.csv")]:
+        assert task in TASKS
+        assert not re.search(r"\{(topic|place|person|thing|passage|sentence|facts|mail|log|number)\}", text)
+
+
+def test_languages_have_about_as_many_rows_of_each_task() -> None:
+    for name in ("families.csv", "heldout_families.csv"):
+        counts = {
+            language: {task: sum(row[1] == task and row[3] == language for row in rows_of(name)) for task in TASKS}
+            for language in ("en", "ja")
+        }
+        for task in TASKS:
+            assert abs(counts["en"][task] - counts["ja"][task]) <= 0.35 * counts["en"][task], task
+
+
+def test_no_request_that_is_measured_is_trained_on() -> None:
+    def requests(name: str) -> set[str]:
+        content = families.yaml.safe_load((families.FAMILIES / f"{name}.yaml").read_text("utf-8"))
+        return {request for tasks in content["families"].values() for asks in tasks.values() for request in asks}
+
+    for language in ("en", "ja"):
+        assert not requests(language) & requests(f"heldout_{language}")
+    trained = {row[0] for row in rows_of("families.csv")}
+    assert not trained & {row[0] for row in rows_of("heldout_families.csv")}
+    assert str(CORPUS / "families.csv") in own_corpus()
+    assert str(CORPUS / "heldout_families.csv") in held_out_corpus()
+
+
+def test_a_form_of_the_answer_stands_beside_the_whole_request() -> None:
+    rng = np.random.default_rng(0)
+    for text, words in (("Why is the sky blue?", "[a-z]"), ("空はなぜ青いのですか。", "[ぁ-ん]")):
+        for _ in range(200):
+            found = constrained(text, rng)
+            assert text in found
+            added = found.replace(text, "", 1)
+            assert re.search(words, added.lower())
+            assert "{" not in re.sub(r"```json|\{\}", "", added)
