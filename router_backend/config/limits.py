@@ -95,7 +95,9 @@ class GatewayConfig(Section):
     decisions_kept: Annotated[
         int, Field(ge=0, description="recent decisions for /v1/decisions/{id}, of each worker")
     ] = 1000
-    sessions_kept: Annotated[int, Field(gt=0, description="sessions whose last model is remembered")] = 10_000
+    sessions_kept: Annotated[
+        int, Field(gt=0, description="answered prompts by which sessions are recognised, one for each turn")
+    ] = 30_000
     reports_kept: Annotated[int, Field(gt=0, description="outcomes that wait while Triton is down")] = 10_000
     report_wait_ms: Annotated[float, Field(ge=0, description="no longer used: no answer waits for its record")] = 100.0
     feedback_cost_usd: Annotated[

@@ -47,12 +47,18 @@ class Ledger:
         self._metrics.decided(plan.decision, plan.seconds)
         if plan.record and _stored(request):
             self._outcomes.decision(plan.record)
-        return self._decisions.add(request.key, plan.decision) if _scored(request) else None
+        if not _scored(request):
+            return None
+        parent = request.conversation.parent_name if request.conversation and not request.hints.session else ""
+        return self._decisions.add(request.key, plan.decision, request.session, parent)
 
     def ended(self, request: CompletionRequest, plan: Plan, outcome: Outcome, savings: float | None) -> None:
         """Enter what became of it."""
-        if request.hints.session and outcome.status == 200:
-            self._sessions.answered(request.key, request.hints.session, outcome.served)
+        if outcome.status == 200:
+            if request.hints.session:
+                self._sessions.answered(request.key, request.hints.session, outcome.served)
+            if request.conversation:
+                request.conversation.answered(self._sessions, outcome.served, outcome.usage)
         expected = plan.decision.expected_cost.get(plan.decision.model)
         if plan.kind == "routed" and expected is not None and outcome.cost is not None:
             self._bills.enter(expected, outcome.cost)

@@ -1,11 +1,11 @@
-"""What one gateway remembers for a while: each session's last model, and recent decisions in full. Both are bounded."""
+"""What one gateway remembers for a while: who answered last in each session, and recent decisions in full. Both are bounded."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
 from dataclasses import asdict, dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 
@@ -40,18 +40,43 @@ class Recent(Generic[K, V]):
         return len(self._entries)
 
 
+NOBODY = bytes(16)
+
+
+class Turn(NamedTuple):
+    """A prompt that a model has answered: by a session's name, or by the prompt itself (gateway.conversations)."""
+
+    model: str
+    session: bytes = NOBODY  # digest
+    parent: bytes = NOBODY  # digest of the session that this one was forked or compacted from
+    tokens: int = 0  # of the prompt; 0: not known
+    at: float = 0.0  # time.monotonic() of the answer's end: one clock for all workers
+    continued: bool = False  # whether a later prompt of its session begins with it
+
+
 class Sessions:
-    """The model that answered last in each session, so that the next decision can stay with it."""
+    """The turns used last, by digest."""
 
     def __init__(self, size: int) -> None:
-        self._models: Recent[bytes, str] = Recent(size)
+        self._turns: Recent[bytes, Turn] = Recent(size)
+
+    def find(self, name: bytes) -> Turn | None:
+        """What is remembered under a digest of 16 bytes."""
+        return self._turns.get(name)
+
+    def put(self, name: bytes, turn: Turn) -> None:
+        self._turns.put(name, turn)
 
     def model(self, key: str, session: str) -> str:
-        """Empty where nothing is remembered. `key`: name of the API key; sessions of two keys are never the same."""
-        return self._models.get(digest(key, session)) or ""
+        """The model that answered a session last, so that the next decision can stay with it; empty: nothing is remembered.
+
+        `key`: name of the API key; sessions of two keys are never the same.
+        """
+        turn = self.find(digest(key, session))
+        return turn.model if turn else ""
 
     def answered(self, key: str, session: str, model: str) -> None:
-        self._models.put(digest(key, session), model)
+        self.put(digest(key, session), Turn(model))
 
 
 def digest(key: str, session: str) -> bytes:
@@ -65,6 +90,8 @@ class Remembered:
 
     key: str  # name of the API key of the request
     decision: RoutedDecision
+    session: str = ""
+    parent: str = ""  # the session that this one was forked or compacted from
     outcome: Outcome | None = None
     savings: float | None = None  # USD, against the most expensive model
 
@@ -77,20 +104,22 @@ class Remembered:
         decision = asdict(self.decision)
         # A decision of the gateway's own has no probabilities: nothing was classified.
         decision["task_probabilities"] = dict(zip(TASKS, self.decision.task_probabilities, strict=False))
-        return {"object": "router.decision", **decision, "answer": answer}
+        session = {"id": self.session, "parent": self.parent or None} if self.session else None
+        return {"object": "router.decision", **decision, "session": session, "answer": answer}
 
     def to_json(self) -> str:
         """For another worker."""
         records = encode_records([], [self.outcome] if self.outcome else [])
-        parts = (self.key, self.decision.to_json().decode(), records.decode(), self.savings)
+        parts = (self.key, self.decision.to_json().decode(), self.session, self.parent, records.decode(), self.savings)
         return orjson.dumps(parts).decode()
 
     @classmethod
     def from_json(cls, data: str) -> Remembered:
         """Of another worker."""
-        key, decision, records, savings = orjson.loads(data)
+        key, decision, session, parent, records, savings = orjson.loads(data)
         outcomes = decode_records(records)[1]
-        return cls(key, RoutedDecision.from_json(decision), outcomes[0] if outcomes else None, savings)
+        outcome = outcomes[0] if outcomes else None
+        return cls(key, RoutedDecision.from_json(decision), session, parent, outcome, savings)
 
 
 class Decisions:
@@ -99,9 +128,9 @@ class Decisions:
     def __init__(self, size: int) -> None:
         self._remembered: Recent[str, Remembered] = Recent(size)
 
-    def add(self, key: str, decision: RoutedDecision) -> Remembered:
+    def add(self, key: str, decision: RoutedDecision, session: str = "", parent: str = "") -> Remembered:
         """Remember a decision; its outcome may be set later."""
-        remembered = Remembered(key, decision)
+        remembered = Remembered(key, decision, session, parent)
         self._remembered.put(decision.decision_id, remembered)
         return remembered
 

@@ -100,7 +100,7 @@ async def ask(
     candidates = [arm for arm in allowed if health.get(arm) != "open"] or list(allowed)
     data, tokens = await off_loop(request.size, _request_json, prompt, request.size)
     inputs = {"request": data, "candidates": orjson.dumps(candidates)}
-    optional = {"policy": hints.policy, "session_id": hints.session, "previous_model": request.previous_model}
+    optional = {"policy": hints.policy, "session_id": request.session, "previous_model": request.previous_model}
     inputs |= {name: text.encode() for name, text in optional.items() if text}
     limits = {"max_cost": hints.max_cost, "min_quality": hints.min_quality}
     parameters: dict[str, float | str] = {name: limit for name, limit in limits.items() if limit is not None}
@@ -180,7 +180,11 @@ def _short(message: dict[str, Any]) -> dict[str, Any]:
         ]
     elif content is not None:
         content = _ends(content)
-    return {"role": message["role"][:_SHORT], "content": content}
+    short = {"role": message["role"][:_SHORT], "content": content}
+    calls = message.get("tool_calls")
+    if calls and isinstance(calls[0].get("function"), dict):
+        short["tool_calls"] = [{"function": {"name": str(calls[0]["function"].get("name"))[:_SHORT]}}]
+    return short
 
 
 def _ends(text: str) -> str:

@@ -11,6 +11,7 @@ from router_backend.core.errors import OpenAIError
 from router_backend.core.large import off_loop
 from router_backend.core.tracing import TraceContext
 from router_backend.forwarding.request import Endpoint, Native
+from router_backend.gateway.conversations import Conversation, recognise
 from router_backend.gateway.hints import NAMES, ClientHints, take_hints
 from router_backend.gateway.http.errors import ApiError
 from router_backend.gateway.http.exchange import Exchange
@@ -33,6 +34,8 @@ class CompletionRequest:
     asked: dict[str, Any]  # the client's own words
     native: Native | None  # the same, for upstreams that speak the API
     hints: ClientHints
+    session: str  # as the client calls it, or as its conversation was recognised; empty: none is known
+    conversation: Conversation | None  # None: no chat
     previous_model: str  # the session's last; empty: none is known
     key: str  # name of the API key
     client: str  # the same, or the client's address where there are no keys
@@ -40,6 +43,11 @@ class CompletionRequest:
     trace: TraceContext  # the client's
     size: int  # bytes of the body
     started: float  # time.monotonic() when it came in
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the same once more in its session would be asked for again; at a conversation's beginning it may be another's."""
+        return bool(self.session) and (bool(self.hints.session) or not (self.conversation and self.conversation.begins))
 
     @property
     def endpoint(self) -> Endpoint:
@@ -71,13 +79,23 @@ async def read_request(
         hints = _able(hints, asked["model"], surface, refusal, runtime.config)
     if hints.policy:
         runtime.keys.require(key, "policy")
+    conversation = None
+    if surface.endpoint == "chat/completions":
+        conversation = await off_loop(len(raw), recognise, exchange.key, body, sessions)
+    session, previous = hints.session, ""
+    if session:
+        previous = sessions.model(exchange.key, session)
+    elif conversation:
+        session, previous = conversation.name, conversation.previous
     return CompletionRequest(
         surface=surface,
         body=body,
         asked=asked,
         native=native,
         hints=hints,
-        previous_model=sessions.model(exchange.key, hints.session) if hints.session else "",
+        session=session,
+        conversation=conversation,
+        previous_model=previous,
         key=exchange.key,
         client=exchange.key or exchange.address,
         request_id=exchange.request_id,

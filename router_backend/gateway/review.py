@@ -31,7 +31,8 @@ from router_backend.gateway.plan import Plan
 from router_backend.gateway.request import CompletionRequest
 from router_backend.gateway.score_queue import ScoreQueue
 from router_backend.learning.reading import ANSWER_BYTES, Reading, read_answer
-from router_backend.learning.signals import checked, failed_calls, signals_in
+from router_backend.learning.signals import checked, signals_in
+from router_backend.prompts.loop import failed_calls
 
 HELD_BYTES = 64 * 1024 * 1024
 """Of all requests and answers together that are held."""
@@ -179,8 +180,8 @@ class Reviewer:
             if before:
                 yield before, "tool_error"
                 break
-        session = watch.request.hints.session
-        if session and watch.messages and watch.signals.regenerated is not None:
+        session = watch.request.session
+        if watch.request.repeatable and watch.messages and watch.signals.regenerated is not None:
             conversation = hashlib.blake2b(orjson.dumps(watch.messages), digest_size=16).digest()
             name = _digest(watch.request.key, session)
             same, before = self._conversations.get(name) or (b"", "")
@@ -195,7 +196,7 @@ def _looked_at(request: CompletionRequest, signals: ImplicitSignals) -> bool:
         return signals.reads(checked=False)
     if signals.reads(checked=checked(body)) or (signals.tool_error is not None and bool(body.get("tools"))):
         return True
-    return signals.regenerated is not None and bool(request.hints.session)
+    return signals.regenerated is not None and request.repeatable
 
 
 def _call(watch: Watch, identity: str) -> bytes:

@@ -5,8 +5,7 @@ Everything is read in memory, at a bounded cost, and only the names of signals l
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -18,13 +17,6 @@ from router_backend.learning.reading import Reading, ToolCall
 MAX_JSON = 64 * 1024
 """Characters of an answer's JSON that are checked."""
 _MAX_CALLS = 32
-# How a tool's failure is told where the API has no field for it. Only the opening counts: a log that holds an error is a result.
-_FAILURE = re.compile(
-    r"\s*(?:(?:\w{0,40}(?:Error|Exception)|error|failed|exception)\b\s*[:!]|traceback \(most recent call last\)|the tool failed\."
-    r"|<tool_use_error>|エラー\s*[::])",
-    re.IGNORECASE,
-)
-_FLAGS = ("is_error", "isError")
 
 
 def signals_in(request: Mapping[str, Any], answer: Reading, finish_reason: str) -> Iterator[str]:
@@ -47,32 +39,6 @@ def signals_in(request: Mapping[str, Any], answer: Reading, finish_reason: str) 
 def checked(request: Mapping[str, Any]) -> bool:
     """Whether a request holds schemas that its answer must meet."""
     return bool(request.get("tools") or request.get("response_format"))
-
-
-def failed_calls(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Ids of the calls, of the last answer in a conversation, that the client reports as failed."""
-    for message in reversed(messages):
-        if message.get("role") != "tool":
-            return
-        identity = message.get("tool_call_id")
-        if isinstance(identity, str) and identity and _failed(message.get("content")):
-            yield identity
-
-
-def _failed(content: Any) -> bool:
-    if isinstance(content, list):
-        content = next((part.get("text") for part in content if isinstance(part, dict) and part.get("text")), "")
-    if not isinstance(content, str):
-        return False
-    if _FAILURE.match(content[:200]):
-        return True
-    if not content.lstrip().startswith("{") or len(content) > MAX_JSON:
-        return False
-    try:
-        result = orjson.loads(content)
-    except ValueError:
-        return False
-    return bool(result.get("error")) or any(result.get(flag) is True for flag in _FLAGS)
 
 
 def _breaks_format(wanted: Any, text: str) -> bool:

@@ -12,6 +12,9 @@ PACES = "paces"
 COST_RATIO = "cost_ratio"
 """Request parameter of `route`: what answers have lately cost, of what was expected of them."""
 
+CONVERSATION = "conversation-"
+"""How a session is called that the gateway recognised: until it has been answered once, the same words may be another's."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutingHints:
@@ -26,6 +29,10 @@ class RoutingHints:
     policy: str = ""
     session: str = ""
     prompt: str = ""  # the prompt's hash
+    repeatable: bool = True  # whether the same prompt again in this session would be one that is asked again
+    depth: int = 0  # rounds of tools that the user's last request has taken so far
+    tool: str = ""  # kind of the last one, as in prompts.loop
+    failed: bool = False  # whether it failed
     previous_model: str = ""
     max_cost: float | None = None  # USD
     min_quality: float | None = None  # expected quality, 0..1

@@ -66,7 +66,7 @@ def routing_text(messages: Sequence[Mapping[str, Any]]) -> str:
     """
     if not messages or not all(isinstance(message, Mapping) for message in messages):
         raise BadRequest("messages must be a non-empty array of message objects")
-    turns = [text for message in messages if message.get("role") == "user" and (text := _request(message))]
+    turns = [text for message in messages if message.get("role") == "user" and (text := request_of(message))]
     if not turns:
         texts = (text_of(message.get("content")) for message in reversed(messages))
         return next((text for text in texts if text), "")
@@ -77,7 +77,12 @@ def routing_text(messages: Sequence[Mapping[str, Any]]) -> str:
     return last
 
 
-def _request(message: Mapping[str, Any]) -> str:
+def is_result(message: Mapping[str, Any]) -> bool:
+    """Whether a user's turn is a tool's result, which a text-only agent sends in the user's name."""
+    return _RESULT.match(text_of(message.get("content"))) is not None
+
+
+def request_of(message: Mapping[str, Any]) -> str:
     """What the user asks for in a turn: "" for a result of a tool."""
     text = text_of(message.get("content"))
     if _RESULT.match(text):

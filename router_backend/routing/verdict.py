@@ -79,7 +79,7 @@ class Verdict(NamedTuple):
             cost_weight=choice.cost_weight,
             shadows=tuple((name, names[greedy(policy, self.query)]) for name, policy in shadows),
             session=self.hints.session,
-            prompt=self.hints.prompt,
+            prompt=self.hints.prompt if self.hints.repeatable else "",
         )
 
 

@@ -157,8 +157,8 @@ async def test_a_session_is_kept_by_its_hash(serve: Serve, upstream: ScriptedUps
     assert all(len(session) < 100 for session in sessions)
     assert triton.asked[2]["previous_model"] == "a"
     assert upstream.requests[0]["user"] == users[0]
-    kept = gateway.app._sessions._models._entries
-    assert len(kept) == 2
+    kept = gateway.app._sessions._turns._entries
+    assert len(kept) == 3  # with the conversation itself
     assert all(len(key) <= 16 for key in kept)
 
 

@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from router_backend.learning.reading import Reading, ToolCall, read_answer
-from router_backend.learning.signals import failed_calls, signals_in
+from router_backend.learning.signals import signals_in
+from router_backend.prompts.loop import failed_calls
 
 SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
 WANTED = {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}}}

@@ -31,7 +31,7 @@ class RouteHandler:
                 decision = await ask(request.body, request, runtime, self._triton, _SECONDS, request.trace)
             except TritonError as error:
                 raise _refusal(error) from None
-            await exchange.json(self._decisions.add(exchange.key, decision).public())
+            await exchange.json(self._decisions.add(exchange.key, decision, request.session).public())
 
 
 def _refusal(error: TritonError) -> ApiError:

@@ -19,8 +19,8 @@ from router_backend.classifier.artifact import artifact_metadata, newest_artifac
 from router_backend.classifier.encoding import PromptEncoder
 from router_backend.config.runtime import state_dir
 from router_backend.contract import LENGTH_BUCKETS, TOKENIZER_FILE
-from router_backend.prompts import BadRequest, describe, routing_text
-from router_backend.prompts.hints import COST_RATIO, PACES, RoutingHints
+from router_backend.prompts import BadRequest, describe, routing_text, step_of
+from router_backend.prompts.hints import CONVERSATION, COST_RATIO, PACES, RoutingHints
 from router_backend.routing.capabilities import required_capabilities
 from router_backend.state.hashing import Hasher
 from router_backend.triton.models import execution, process, tensors
@@ -80,7 +80,7 @@ class TritonPythonModel:
         self, row: dict[str, Any], parameters: dict[str, Any], body: dict[str, Any], text: str, received: float
     ) -> RoutingHints:
         features = describe(text, body["messages"])
-        session = row.get("session_id", "")
+        session, step = row.get("session_id", ""), step_of(body["messages"])
         return RoutingHints(
             # A gateway sends long texts by their ends, and says how long all was.
             prompt_tokens=int(_number(parameters, "prompt_tokens", _MOST_TOKENS) or 0) or features.prompt_tokens,
@@ -92,6 +92,10 @@ class TritonPythonModel:
             policy=row.get("policy", ""),
             session=self._hasher.hash(session) if session else "",
             prompt=self._hasher.hash(text),
+            repeatable=not step.depth and not (session.startswith(CONVERSATION) and _begins(body["messages"])),
+            depth=step.depth,
+            tool=step.tool,
+            failed=step.failed,
             previous_model=row.get("previous_model", ""),
             max_cost=_number(parameters, "max_cost", math.inf),
             min_quality=_number(parameters, "min_quality", 1.0),
@@ -129,6 +133,10 @@ def _names(text: str) -> list[str] | None:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise InvalidInput('input candidates must be a JSON array of model names, such as ["llama3-8b"]')
     return names
+
+
+def _begins(messages: list[dict[str, Any]]) -> bool:
+    return not any(message.get("role") == "assistant" for message in messages)
 
 
 def _whole(value: object) -> int | None:

@@ -113,3 +113,23 @@ def test_a_dry_run_is_asked_for_by_a_flag(tokenizer: Any) -> None:
     assert hints(response)[0].dry_run
     (refused,) = tokenizer.execute([Request({"dry_run": "yes"}, text_input=["Hi"])])
     assert "dry_run must be true or false" in refused.error().message()
+
+
+def test_only_a_users_own_turn_in_a_session_can_be_asked_again(tokenizer: Any) -> None:
+    task = '{"role": "user", "content": "Fix the build"}'
+    call = '{"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "Bash", "arguments": "{}"}}]}'
+    failed = '{"role": "tool", "tool_call_id": "1", "content": "Error: no such file"}'
+    answered = '{"role": "assistant", "content": "done"}'
+    conversations = [f"[{task}]", f"[{task}, {call}, {failed}]", f"[{task}, {answered}, {task}]"]
+    found = []
+    for session in ("s1", "conversation-0123"):
+        for messages in conversations:
+            (response,) = tokenizer.execute([Request(messages=[messages], session_id=[session])])
+            found += hints(response)
+    assert [each.repeatable for each in found] == [True, False, True, False, False, True]
+    assert [(each.depth, each.tool, each.failed) for each in found[:3]] == [
+        (0, "", False),
+        (1, "run", True),
+        (0, "", False),
+    ]
+    assert len({each.prompt for each in found}) == 1  # a loop is about its task, whatever its tools say
