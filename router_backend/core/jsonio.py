@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from router_backend.core.unread import Unread
+
 
 def load(data: bytes) -> Any:
     """Parse JSON; NaN and lone surrogates, which are not JSON but which servers send, too.
@@ -26,19 +28,28 @@ def load(data: bytes) -> Any:
 
 
 def dump(value: Any) -> bytes:
-    """Compact JSON; lone surrogates, which orjson refuses, are escaped; NaN and infinities become null.
+    """Compact JSON; lone surrogates, which orjson refuses, are escaped; NaN and infinities become null. What is unread
+    stays as it came.
 
     Raises:
         RecursionError: nested too deeply.
     """
     try:
-        return orjson.dumps(value)
+        return orjson.dumps(value, default=_as_it_came)
     except TypeError:
         return json.dumps(_finite(value), separators=(",", ":")).encode()
 
 
+def _as_it_came(value: Any) -> orjson.Fragment:
+    if isinstance(value, Unread):
+        return orjson.Fragment(bytes(value.raw))
+    raise TypeError
+
+
 def _finite(value: Any) -> Any:
     """As orjson writes it: JSON has no NaN and no infinities."""
+    if isinstance(value, Unread):
+        return _finite(value.value())
     if isinstance(value, dict):
         return {key: _finite(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

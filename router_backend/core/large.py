@@ -11,6 +11,9 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
+Body = bytes | bytearray
+"""As it came; a large one grew piece by piece."""
+
 SMALL = 64 * 1024
 """Bytes up to which a body costs too little to be counted or to leave the loop for."""
 

@@ -11,6 +11,7 @@ from router_backend.config import RouterConfig
 from router_backend.core.errors import INTERNAL_ERROR
 from router_backend.core.pricing import savings
 from router_backend.core.records import Outcome
+from router_backend.core.unread import UnreadList
 from router_backend.forwarding.failure import ForwardError
 from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.request import Endpoint, ForwardRequest
@@ -25,6 +26,8 @@ from router_backend.gateway.request import CompletionRequest
 from router_backend.gateway.traces import NoTrace, Trace
 from router_backend.learning.outcome import outcome_of
 from router_backend.prompts.features import describe, estimate_tokens
+
+_BYTES_PER_TOKEN = 4
 
 
 class Ledger:
@@ -139,7 +142,7 @@ class Account:
         request, plan = self._request, self._plan
         if status == 499 and not progress.usage_known and (self.progress or self._forward.left):
             # The model has read the prompt, whoever left before it said how long it was.
-            tokens = prompt_tokens(request.endpoint, request.body)
+            tokens = prompt_tokens(request.endpoint, request.body, request.size)
             progress.usage = replace(progress.usage, prompt=max(progress.usage.prompt, tokens))
         outcome = outcome_of(
             plan.decision.decision_id, progress, status, self._config, started=request.started, key=request.key
@@ -162,9 +165,11 @@ class Account:
         }
 
 
-def prompt_tokens(endpoint: Endpoint, body: Mapping[str, Any]) -> int:
-    """An estimate, from what the client sent."""
+def prompt_tokens(endpoint: Endpoint, body: Mapping[str, Any], size: int) -> int:
+    """An estimate, from what the client sent in `size` bytes."""
     if endpoint == "chat/completions":
+        if isinstance(body["messages"], UnreadList):
+            return size // _BYTES_PER_TOKEN  # reading all of them would hold up others
         return describe("", body["messages"]).prompt_tokens
     prompts = body["input" if endpoint == "embeddings" else "prompt"]
     return sum(map(_tokens, [prompts] if isinstance(prompts, str) else prompts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from router_backend.config.security import ApiKey
+from router_backend.core.large import Body
 from router_backend.forwarding.cascade.choice import cascade_of
 from router_backend.forwarding.failure import ForwardError
 from router_backend.forwarding.request import Endpoint, ForwardRequest
@@ -40,7 +41,7 @@ class CompletionPipeline:
         self._reviewer = reviewer
 
     async def complete(
-        self, exchange: Exchange, raw: bytes, surface: Surface, key: ApiKey | None, runtime: Runtime
+        self, exchange: Exchange, raw: Body, surface: Surface, key: ApiKey | None, runtime: Runtime
     ) -> None:
         """Answer one request, whose body is `raw`.
 

@@ -25,6 +25,19 @@ def collect_rarely() -> None:
     gc.set_threshold(*_COLLECT)
 
 
+_MMAP_THRESHOLD = -3  # of mallopt(3)
+_LARGE = 512 * 1024
+
+
+def give_back_large_blocks() -> None:
+    """What a large body took goes back to the system with it: the C library would raise its own limit, 128 KB at first, with
+    each larger block, and keep what is freed below it.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's alone
+    if mallopt:
+        mallopt(_MMAP_THRESHOLD, _LARGE)
+
+
 async def return_free_memory() -> None:
     """Look from time to time, for ever: the C library keeps what is freed below something that is still in use."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone

@@ -70,7 +70,8 @@ async def make_plan(request: CompletionRequest, runtime: Runtime, triton: Triton
                 arms = tuple(arm for arm in decision.ranking if arm in config.names) or (decision.model,)
                 kind = "fallback" if decision.reason.startswith("fallback") else "routed"
                 return Plan(decision, arms, kind, seconds=time.monotonic() - started)
-        kind, arms = "fallback", default_order(config, request.hints.models, prompt, request.endpoint)
+        size, models = request.size, request.hints.models
+        kind, arms = "fallback", await off_loop(size, default_order, config, models, prompt, request.endpoint)
     elif model not in config.names:
         raise unknown_model(model, config.names)
     now = time.time()
@@ -153,14 +154,18 @@ def _large(body: dict[str, Any]) -> tuple[bytes, int]:
     Texts come by their ends, which is what the classifier reads of them; of parts, tools and calls only that there are any.
     Of many messages the last ones stay, and one in front stands for what the others need.
     """
-    messages = body["messages"]
-    tokens = describe("", messages).prompt_tokens
-    kept = [_short(message) for message in messages[-_MESSAGES:]]
-    if len(messages) > _MESSAGES and "vision" in required_capabilities({"messages": messages[:-_MESSAGES]}):
+    messages, tokens, needs = body["messages"], 0, required_capabilities({**body, "messages": []})
+    kept: list[dict[str, Any]] = []
+    for at in range(0, len(messages), _MESSAGES):
+        some = messages[at : at + _MESSAGES]
+        tokens += describe("", some).prompt_tokens
+        needs |= required_capabilities({"messages": some})
+        kept = [*kept, *map(_short, some)][-_MESSAGES:]
+    if "vision" in needs and "vision" not in required_capabilities({"messages": kept}):
         kept.insert(0, {"role": "system", "content": [{"type": "image_url"}]})
     small: dict[str, Any] = {name: body[name] for name in _SCALARS if name in body}
     small["messages"] = kept
-    if "tools" in required_capabilities(body):
+    if "tools" in needs:
         small["tools"] = [{"type": "function"}]
     answer = body.get("response_format")
     if isinstance(answer, dict):

@@ -8,7 +8,7 @@ from typing import Any
 from router_backend.config import RouterConfig
 from router_backend.config.security import ApiKey
 from router_backend.core.errors import OpenAIError
-from router_backend.core.large import off_loop
+from router_backend.core.large import Body, off_loop
 from router_backend.core.tracing import TraceContext
 from router_backend.forwarding.request import Endpoint, Native
 from router_backend.gateway.conversations import Conversation, recognise
@@ -56,7 +56,7 @@ class CompletionRequest:
 
 async def read_request(
     exchange: Exchange,
-    raw: bytes,
+    raw: Body,
     surface: Surface,
     key: ApiKey | None,
     runtime: Runtime,

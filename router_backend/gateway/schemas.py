@@ -11,7 +11,10 @@ from typing import Any, Literal
 import msgspec
 import orjson
 
+from router_backend.core.large import Body
+from router_backend.core.unread import UnreadList
 from router_backend.gateway.http.errors import ApiError
+from router_backend.gateway.large_bodies import LARGE, deeper_than, read_fields
 
 MAX_VALUES = 1_000_000  # of any kind; OpenAI takes 300,000 token ids in one request for embeddings
 MAX_FIELDS = 200_000  # objects, lists and fields of objects: each costs some hundred bytes of memory
@@ -126,13 +129,17 @@ class FeedbackBody(msgspec.Struct):
 
 
 Shape = type[msgspec.Struct]
+_OUR_WORDS: tuple[Shape, ...] = (Chat, Completion, Embedding, Route)
+"""Shapes of bodies that are the internal request, so that what we don't ask for need not be read."""
+_message = msgspec.json.Decoder(ChatMessage).decode
+_ANY_MESSAGE = {"role": "assistant"}
 _SPEAKERS = ("user", "system", "developer")  # who say nothing but their content
 _FIELDS = (b"{", b"[", b":")
 _LEAST_TOO_MANY = min(MAX_VALUES, MAX_FIELDS)
 _TEXT = re.compile(rb'(?:[^"\\]{1,1000}+|\\.){0,5000}+', re.DOTALL)  # in pieces: others wait while one is matched
 
 
-def parse(raw: bytes, shape: Shape, model: str = "") -> dict[str, Any]:
+def parse(raw: Body, shape: Shape, model: str = "") -> dict[str, Any]:
     """The body as it was sent, once it has been seen to be JSON of that shape. `model`: the one that its address names.
 
     Raises:
@@ -142,6 +149,8 @@ def parse(raw: bytes, shape: Shape, model: str = "") -> dict[str, Any]:
     if len(raw) > _LEAST_TOO_MANY and _too_many(raw):
         limits = f"{MAX_VALUES:,} values or {MAX_FIELDS:,} objects, lists and fields"
         raise ApiError(400, f"The request body holds more than {limits}", code="request_too_complex")
+    if len(raw) > LARGE and shape in _OUR_WORDS and (found := _large(raw, shape, model)):
+        return found
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -166,7 +175,32 @@ def parse(raw: bytes, shape: Shape, model: str = "") -> dict[str, Any]:
     return body
 
 
-def _too_many(raw: bytes) -> bool:
+def _large(raw: Body, shape: Shape, model: str) -> dict[str, Any] | None:
+    """The body with its messages and what else is large unread; None: something is wrong, and `parse` says what."""
+    if deeper_than(raw, MAX_DEPTH):
+        return None
+    try:
+        body = read_fields(raw, shape.__struct_fields__)
+        if model:
+            body["model"] = model
+        messages = body.get("messages")
+        if isinstance(messages, UnreadList):
+            if not messages or not all(map(_says_something, messages.items)):
+                return None
+            msgspec.convert({**body, "messages": [_ANY_MESSAGE]}, shape)
+        else:
+            msgspec.convert(body, shape)
+    except ValueError:
+        return None
+    return body
+
+
+def _says_something(raw: msgspec.Raw) -> bool:
+    message = _message(raw)
+    return message.content is not None or message.role not in _SPEAKERS
+
+
+def _too_many(raw: Body) -> bool:
     """Whether there is more in a body than is worth reading; asked of its bytes, before anything is built from it."""
     if raw.count(b",") <= MAX_VALUES and sum(map(raw.count, _FIELDS)) <= MAX_FIELDS:
         return False

@@ -14,10 +14,13 @@ import uvicorn
 import uvloop
 
 from router_backend.gateway.app import App, create_app
-from router_backend.gateway.heap import collect_rarely
+from router_backend.gateway.heap import collect_rarely, give_back_large_blocks
 from router_backend.gateway.http.connection import HeadLimits, limited_protocol
 from router_backend.gateway.http.connections import Connections, connection_limit
 from router_backend.gateway.service import GatewaySettings
+
+_SWITCH_SECONDS = 0.001
+"""That another thread, at work on a large body, may keep the loop waiting each time; Python's own are five times as long."""
 
 
 class _Server(uvicorn.Server):
@@ -78,6 +81,8 @@ def run(settings: GatewaySettings, port: int) -> None:
         reloading: list[asyncio.Future[None]] = []
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
         collect_rarely()
+        give_back_large_blocks()
+        sys.setswitchinterval(_SWITCH_SECONDS)
         await server.serve(sockets=bound or None)
 
     uvloop.run(serve())

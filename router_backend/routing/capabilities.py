@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from router_backend.config import RouterConfig
 from router_backend.config.models import Capability, ModelConfig
+from router_backend.core.unread import LISTS
 
 _IMAGES = frozenset({"image_url", "input_image", "image"})
 
@@ -18,7 +19,7 @@ def required_capabilities(body: Mapping[str, Any]) -> frozenset[Capability]:
 
 def _required(body: Mapping[str, Any]) -> Iterator[Capability]:
     messages = body.get("messages")
-    messages = [message for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
+    messages = [message for message in messages if isinstance(message, dict)] if isinstance(messages, LISTS) else []
     if (
         body.get("tools")
         or body.get("functions")

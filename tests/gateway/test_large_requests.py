@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from router_backend.core import jsonio
 from router_backend.core import large as off_loop
 from router_backend.forwarding.upstreams import openai
 from router_backend.gateway.schemas import MAX_FIELDS, MAX_VALUES
@@ -86,7 +87,7 @@ async def test_large_requests_are_written_off_the_loop_too(
 
     def dump(value: Any) -> bytes:
         threads.append(threading.current_thread().name)
-        return orjson.dumps(value)
+        return jsonio.dump(value)
 
     monkeypatch.setattr(openai, "dump", dump)
     gateway = await serve(upstream)

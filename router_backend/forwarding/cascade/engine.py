@@ -14,6 +14,7 @@ from typing import Any
 from router_backend.config.policy import CascadeConfig
 from router_backend.core.errors import Attempt, Cause, Fault, OpenAIError
 from router_backend.core.jsonio import dump, load
+from router_backend.core.unread import LISTS
 from router_backend.forwarding.answers import Answer, StreamedAnswer, WholeAnswer
 from router_backend.forwarding.cascade.scorers import heuristic, judge_request, judged, logprob
 from router_backend.forwarding.cascade.text import AnswerText
@@ -204,7 +205,7 @@ def _without_logprobs(answer: dict[str, Any]) -> bytes:
 
 def _last_user_text(body: Mapping[str, Any]) -> str:
     messages = body.get("messages")
-    for message in reversed(messages if isinstance(messages, list) else []):
+    for message in reversed(messages if isinstance(messages, LISTS) else []):
         if isinstance(message, dict) and message.get("role") == "user":
             content = message.get("content")
             if isinstance(content, list):

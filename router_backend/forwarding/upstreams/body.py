@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from router_backend.config.models import ModelConfig
+from router_backend.core.unread import LISTS, Unread, UnreadList
 from router_backend.forwarding.request import ForwardRequest, Native, NativeEndpoint
 
 _LIMITS = ("max_completion_tokens", "max_tokens")
@@ -22,7 +23,7 @@ def arm_body(
     body = filled(request.body, {name: value for name, value in model.defaults.items() if name != "stream"})
     if request.endpoint == "embeddings":
         return body
-    if model.system_prompt and isinstance(body.get("messages"), list):
+    if model.system_prompt and isinstance(body.get("messages"), LISTS):
         body["messages"] = _instructed(body["messages"], model.system_prompt)
     cap = None if request.named else model.max_tokens_by_task.get(request.task)
     if cap is not None:
@@ -66,17 +67,21 @@ _NATIVE: dict[NativeEndpoint, tuple[str, str]] = {
 """Names of the limit of tokens and of the instructions."""
 
 
-def _instructed(messages: list[Any], prompt: str) -> list[Any]:
+def _instructed(messages: Sequence[Any], prompt: str) -> list[Any]:
     """Messages that begin with `prompt`: in the system message that is there, since templates take only one."""
     first = messages[0] if messages else None
     if not isinstance(first, dict) or first.get("role") not in ("system", "developer"):
-        return [{"role": "system", "content": prompt}, *messages]
+        return [{"role": "system", "content": prompt}, *_from(messages, 0)]
     content = first.get("content")
     if isinstance(content, list):
         content = [{"type": "text", "text": f"{prompt}\n\n"}, *content]
     else:
         content = f"{prompt}\n\n{content}" if content else prompt
-    return [{**first, "content": content}, *messages[1:]]
+    return [{**first, "content": content}, *_from(messages, 1)]
+
+
+def _from(messages: Sequence[Any], first: int) -> Sequence[Any]:
+    return messages.rest(first) if isinstance(messages, UnreadList) else messages[first:]
 
 
 def usage_asked(body: Mapping[str, Any]) -> bool:
@@ -90,6 +95,8 @@ def filled(body: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, An
     merged = dict(body)
     for key, value in defaults.items():
         ours = merged.get(key)
+        if isinstance(ours, Unread):
+            ours = ours.value()
         if key not in merged:
             merged[key] = value
         elif isinstance(ours, Mapping) and isinstance(value, Mapping):

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 from router_backend.core.errors import OpenAIError
 from router_backend.core.ids import new_decision_id
 from router_backend.core.jsonio import dump
-from router_backend.core.large import SMALL
+from router_backend.core.large import SMALL, Body
 from router_backend.core.tracing import PARENT, STATE, TraceContext, trace_context
 from router_backend.gateway.http.bodies import Bodies
 from router_backend.gateway.http.errors import ApiError, ClientGone, Header, retry_after
@@ -73,7 +73,7 @@ class Exchange:
         )
         return trace_context(parents, states)
 
-    async def body(self, limit: int, seconds: float, setting: str = "gateway.max_body_bytes") -> bytes:
+    async def body(self, limit: int, seconds: float, setting: str = "gateway.max_body_bytes") -> Body:
         """The whole request body. `setting`: the name of the limit, in the error.
 
         Raises:
@@ -86,16 +86,17 @@ class Exchange:
         if b"expect" in self.headers and length.isdigit() and int(length[:20]) > limit:
             raise _too_large(limit, setting, close=True)  # nothing of it has been sent yet
         until = time.monotonic() + seconds
-        parts, size, more = [], 0, True
+        body, more = bytearray(), True
         while more:
             part, more = await self._piece(until, seconds)
-            size += len(part)
-            if size > limit:
-                await self._refuse(limit, setting, size, more, until, seconds)
-            parts.append(part)
-            if size > SMALL and not self._held:
+            if not (body or more):
+                return part
+            body += part  # joined at the end, a large one would be there twice
+            if len(body) > limit:
+                await self._refuse(limit, setting, len(body), more, until, seconds)
+            if len(body) > SMALL and not self._held:
                 await self._take_room(int(length) if length.isdigit() else limit, until)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return body
 
     async def _piece(self, until: float, seconds: float) -> tuple[bytes, bool]:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from router_backend.core.jsonio import dump
-from router_backend.core.large import off_loop
+from router_backend.core.large import Body, off_loop
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.schemas import parse
@@ -29,7 +29,7 @@ class CountTokensHandler:
             count = await off_loop(len(raw), self._count, raw)
         await exchange.json({**self._words, "input_tokens": count})
 
-    def _count(self, raw: bytes) -> int:
+    def _count(self, raw: Body) -> int:
         # Not every client names the model: OpenAI's document doesn't demand it here.
         body = parse(raw, self._surface.shape, model="auto")
         chat = self._surface.codec.request(body) if self._surface.codec else body

@@ -68,7 +68,7 @@ class StaticUpstream(asyncio.Protocol):
     """One connection: requests one after the other, kept alive."""
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()  # grows in place: a copy for each read of a body of 8 MB would be somebody's wait
         self._transport: asyncio.Transport
         self._writable = asyncio.Event()
         self._writable.set()
@@ -94,13 +94,14 @@ class StaticUpstream(asyncio.Protocol):
             stop = end + 4 + (int(found[1]) if found else 0)
             if len(self._buffer) < stop:
                 return
-            body, self._buffer = self._buffer[end + 4 : stop], self._buffer[stop:]
-            self._reply(head, body)
+            streams = _STREAM.search(self._buffer, end, stop) is not None
+            del self._buffer[:stop]
+            self._reply(head, streams)
 
-    def _reply(self, head: bytes, body: bytes) -> None:
+    def _reply(self, head: bytearray, streams: bool) -> None:
         if not head.startswith(b"POST"):
             self._transport.write(_GET)
-        elif not _STREAM.search(body):
+        elif not streams:
             self._transport.write(_ANSWER)
         else:
             task = asyncio.ensure_future(self._stream())

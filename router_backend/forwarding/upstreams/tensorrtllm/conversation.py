@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from router_backend.core.unread import LISTS
 from router_backend.forwarding.upstreams.tensorrtllm.sampling import refusal
 from router_backend.forwarding.upstreams.tensorrtllm.tokenizer import ChatTokenizer, TemplateRefusal
 
@@ -27,7 +28,7 @@ def prompt_of(arm: str, tokenizer: ChatTokenizer, endpoint: str, body: Mapping[s
             )
         return prompt
     messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
+    if not isinstance(messages, LISTS) or not messages:
         raise refusal("messages", "messages must be a list with at least one message")
     plain = [_plain(arm, place, message) for place, message in enumerate(messages)]
     options = body.get("chat_template_kwargs")
