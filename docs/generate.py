@@ -8,10 +8,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from router_backend.archive import reference as archive_reference
 from router_backend.config import reference
 from router_backend.observability import chart_readme, generate
 
 PROJECT = Path(__file__).resolve().parents[1]
+_SCHEMA = "## Schema\n"  # of docs/archive.md: what follows it is generated
 
 
 def files() -> dict[Path, str]:
@@ -19,10 +21,16 @@ def files() -> dict[Path, str]:
     chart = Path("helm/llm-router")
     return {
         Path("docs/configuration.md"): reference.render(),
+        Path("docs/archive.md"): _archive_page(),
         Path("docs/metrics.md"): generate.metrics_page(),
         **{chart / name: text for name, text in generate.chart_files().items()},
         chart / "README.md": chart_readme.render(PROJECT / chart),
     }
+
+
+def _archive_page() -> str:
+    written = (PROJECT / "docs/archive.md").read_text().partition(_SCHEMA)[0]
+    return f"{written}{_SCHEMA}\n{archive_reference.tables()}"
 
 
 def main(check: bool) -> None:

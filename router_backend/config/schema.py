@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -61,9 +61,17 @@ class RouterConfig(Section):
             " or for several replicas `redis://`, `rediss://` or `unix://`",
         ),
     ] = "sqlite:///state.db"
-    retention_days: Annotated[float, Field(gt=0, description="how long decisions are kept; what was learned stays")] = (
-        90
-    )
+    archive: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="where decisions, outcomes, feedback and observations go as Parquet: a folder (relative to the state"
+            " folder) or a bucket, `s3://`, `gs://` or `abfs://`; not kept if empty",
+        ),
+    ] = None
+    retention_days: Annotated[
+        float, Field(gt=0, description="how long decisions are kept in the store; with an `archive` 7 unless given")
+    ] = 90
     timeouts: Annotated[Timeouts, Field(description="time limits of an answer")] = Timeouts()
     retries: Annotated[Retries, Field(description="further calls after a failure")] = Retries()
     breaker: Annotated[Breaker, Field(description="pauses of an upstream that fails")] = Breaker()
@@ -103,6 +111,13 @@ state: "redis://valkey:6379/0"
         shadows = {shadow.name: shadow.policy for shadow in self.shadows}
         experiments = {experiment.name: experiment.policy for experiment in self.experiments}
         return {"": self.policy, self.policy.name: self.policy, **shadows, **experiments}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _days_with_an_archive(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("archive") and "retention_days" not in data:
+            return {**data, "retention_days": 7.0}
+        return data
 
     @model_validator(mode="after")
     def _names_agree(self) -> RouterConfig:

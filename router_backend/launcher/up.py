@@ -100,6 +100,8 @@ def _services(settings: UpSettings, config: RouterConfig, session: aiohttp.Clien
     if _is_local(config):
         services.append(_local_model(settings, local_url, logs, session))
     services.append(_gateway(settings, config, environment, logs, session, socket))
+    if config.archive is not None:
+        services.append(_archiver(environment, logs))
     return services
 
 
@@ -177,6 +179,20 @@ def _local_model(settings: UpSettings, url: str, logs: Path, session: aiohttp.Cl
         ready=_answers(session, f"{url}/health"),
         alive=_answers(session, f"{url}/health"),
         stop_seconds=5,
+    )
+
+
+def _archiver(environment: dict[str, str], logs: Path) -> Service:
+    async def ready() -> bool:
+        return True  # nobody asks it anything
+
+    return Service(
+        name="archive",
+        command=[sys.executable, "-m", "router_backend.archive"],
+        environment=embedded.python_environment(environment),
+        log_file=logs / "archive.log",
+        ready=ready,
+        stop_seconds=30,
     )
 
 

@@ -195,7 +195,7 @@ class Learner:
             self._store.settle(now - self._config.implicit.grace_seconds, now - _OUTCOME_LAG_SECONDS)
             self._settle_at = monotonic + _SETTLE_SECONDS
         if monotonic >= self._prune_at:
-            self._store.prune(now - self._config.retention_days * 86_400)
+            self._store.prune(now - self._config.retention_days * 86_400, done=self._config.archive is not None)
             self._prune_at = monotonic + _PRUNE_SECONDS
         if monotonic >= self._checkpoint_at and not self._wanted:
             self._checkpoint()

@@ -8,10 +8,11 @@ is cheaper to exchange than a matrix (128 KB).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from router_backend.core.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome, Record
+from router_backend.core.records import Decision, Feedback, FeedbackResult, KeptFeedback, LearningEvent, Outcome, Record
 
 CHECKPOINT_DAYS = 30.0
 
@@ -45,6 +46,16 @@ class UnknownDecision(KeyError):
     """No decision of that id: never made, or past its retention."""
 
 
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Records out of an `Outbox`, with the store's own note of where they begin and end."""
+
+    records: Sequence[Decision | Outcome | KeptFeedback | LearningEvent]
+    log: str  # the name of the log that the events are of
+    begins: Mapping[str, str | int]
+    ends: Mapping[str, str | int]
+
+
 class Archive(Protocol):
     """All that a store keeps, to copy it or to start from nothing. For the command line; every method may raise StoreError."""
 
@@ -60,6 +71,21 @@ class Archive(Protocol):
 
     def clear(self) -> None:
         """Remove everything. Sequences go on, so that a router that runs meanwhile overlooks no later event."""
+        ...
+
+
+class Outbox(Protocol):
+    """What was written and isn't in the archive yet, in order; every method may raise StoreError.
+
+    Feedback appears when it is final. A record may appear again after it was done.
+    """
+
+    def take(self, limit: int) -> Parcel:
+        """The next records, about `limit` of each kind at most; the same ones again until they are `done`."""
+        ...
+
+    def done(self, parcel: Parcel) -> bool:
+        """What was taken is kept elsewhere. False, and nothing happens, if somebody else was done with some of it."""
         ...
 
 
@@ -112,8 +138,11 @@ class Store(Protocol):
         """USD by API key in a day or a month (`state.spend.periods`): the cost of the outcomes that were written."""
         ...
 
-    def prune(self, before: float) -> int:
-        """Remove decisions, outcomes and feedback created before a time; learning events stay. Returns how many."""
+    def prune(self, before: float, done: bool = False) -> int:
+        """Remove decisions, outcomes and feedback created before a time; learning events stay. Returns how many decisions.
+
+        With `done`, those stay that the outbox still has.
+        """
         ...
 
     def log(self) -> str:
@@ -134,5 +163,7 @@ class Store(Protocol):
         ...
 
     def archive(self) -> Archive: ...
+
+    def outbox(self) -> Outbox: ...
 
     def close(self) -> None: ...

@@ -29,7 +29,7 @@ from router_backend.state.redis.values import (
     split_event,
 )
 from router_backend.state.spend import charges, periods
-from router_backend.state.store import CHECKPOINT_DAYS, Archive, UnknownDecision
+from router_backend.state.store import CHECKPOINT_DAYS, Archive, Outbox, StoreMisconfigured, UnknownDecision
 
 
 class RedisStore(FeedbackStore):
@@ -143,7 +143,7 @@ class RedisStore(FeedbackStore):
             spending = cast("dict[bytes, bytes]", self._client.raw.hgetall(self._client.key("spend", period)))
         return {key.decode(): float(usd) for key, usd in spending.items()}
 
-    def prune(self, before: float) -> int:
+    def prune(self, before: float, done: bool = False) -> int:
         """Redis removes what is past its retention by itself; this removes what is younger, too."""
         if before <= time.time() - self._retention:
             return 0
@@ -181,6 +181,9 @@ class RedisStore(FeedbackStore):
 
     def archive(self) -> Archive:
         return RedisArchive(self._client, self._seconds_left)
+
+    def outbox(self) -> Outbox:
+        raise StoreMisconfigured("an `archive` needs the state in SQLite, in this version")
 
     def close(self) -> None:
         self._client.close()

@@ -21,9 +21,9 @@ _EVENT_FIELDS = (
     "output_tokens",
     "usage",
 )
-_EVENT_COLUMNS = ", ".join(_EVENT_FIELDS)
-EVENTS_AFTER = f"SELECT sequence, {_EVENT_COLUMNS} FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?"
-_INSERT_EVENT = f"INSERT INTO events ({_EVENT_COLUMNS}) VALUES ({', '.join('?' * len(_EVENT_FIELDS))})"
+EVENT_COLUMNS = ", ".join(_EVENT_FIELDS)
+EVENTS_AFTER = f"SELECT sequence, {EVENT_COLUMNS} FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?"
+_INSERT_EVENT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES ({', '.join('?' * len(_EVENT_FIELDS))})"
 
 
 def get_decision(connection: Connection, decision_id: str) -> Decision | None:

@@ -22,6 +22,7 @@ from router_backend.state.sqlite.archive import SQLiteArchive
 from router_backend.state.sqlite.checkpoints import get_checkpoints, log_name, put_checkpoint, put_claim
 from router_backend.state.sqlite.clock import RetentionClock
 from router_backend.state.sqlite.database import Database
+from router_backend.state.sqlite.outbox import SQLiteOutbox, prunable
 from router_backend.state.sqlite.rows import (
     EVENTS_AFTER,
     count,
@@ -33,7 +34,7 @@ from router_backend.state.sqlite.rows import (
     put_feedback,
     put_outcome,
 )
-from router_backend.state.store import MISSING_ADVICE, Archive, StoreMissing, UnknownDecision
+from router_backend.state.store import MISSING_ADVICE, Archive, Outbox, StoreMissing, UnknownDecision
 
 _PRUNE_BATCH = 2000  # rows a transaction deletes, so that writers get in between
 _SETTLE_BATCH = 500
@@ -132,20 +133,21 @@ class SQLiteStore(FeedbackStore):
         with self._database.reading() as connection:
             return dict(connection.execute("SELECT key, usd FROM spend WHERE period = ?", (period,)).fetchall())
 
-    def prune(self, before: float) -> int:
+    def prune(self, before: float, done: bool = False) -> int:
         with self._database.transaction() as connection:
             now = self._clock.now(connection)
             connection.execute("DELETE FROM spend WHERE period < ?", (oldest_kept(now),))
         before -= max(0.0, time.time() - now)
-        removed = [self._prune(*table, before) for table in _TIMES]
+        removed = [self._prune(*table, before, done) for table in _TIMES]
         return removed[0]
 
-    def _prune(self, table: str, time_column: str, before: float) -> int:
-        old = f"SELECT rowid FROM {table} WHERE {time_column} < ? LIMIT {_PRUNE_BATCH}"
+    def _prune(self, table: str, time_column: str, before: float, done: bool) -> int:
+        old = f"SELECT rowid FROM {table} WHERE {time_column} < ? AND rowid < ? LIMIT {_PRUNE_BATCH}"
         total = 0
         while True:
             with self._database.transaction() as connection:
-                removed = connection.execute(f"DELETE FROM {table} WHERE rowid IN ({old})", (before,)).rowcount
+                within = (before, prunable(connection, table, done))
+                removed = connection.execute(f"DELETE FROM {table} WHERE rowid IN ({old})", within).rowcount
             total += removed
             if removed < _PRUNE_BATCH:
                 return total
@@ -168,6 +170,9 @@ class SQLiteStore(FeedbackStore):
 
     def archive(self) -> Archive:
         return SQLiteArchive(self._database)
+
+    def outbox(self) -> Outbox:
+        return SQLiteOutbox(self._database)
 
     def close(self) -> None:
         self._database.close()
