@@ -114,25 +114,33 @@ class Policy(ABC):
         """Sampled values [size, candidates] of a stochastic policy; others repeat `scores(query).values`."""
         return np.tile(np.array(self.scores(query).values), (size, 1))
 
-    def update(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, at: float) -> None:
+    def update(
+        self, context: NDArray[np.float32], arm: int, quality: float, cost: float, at: float, weight: float = 1.0
+    ) -> None:
         """Fold one observation in, as those of a `Batch`; one with a number that isn't finite is left out.
 
         Discounting by the time of the decision, `at`, is independent of the order of arrival. Changes are found in the order in
         which an arm's observations come.
         """
         # An overflow of the squares would leave the observation out; no embedding comes near it.
-        if not math.isfinite(quality + cost + at + context.dot(context)):
+        if not (math.isfinite(quality + cost + at + context.dot(context)) and weight > 0.0):
             return
         factor = self._discount.advance(at)
         if factor != 1.0:
             self._decay(factor)
-        error = self._fold(context, arm, quality, cost, self._discount.weight(at))
+        error = self._fold(context, arm, quality, cost, self._discount.weight(at) * weight)
         self._floors = None
         if self._changes.false_alarm > 0:
-            changed = self._changes.observe(arm, context, quality, cost, at, error)
+            changed = self._changes.observe(arm, context, quality, cost, at, error * math.sqrt(weight), weight)
             if changed is not None:
                 self._restart(arm, self._keep, level=False)
-                self._fold_many(arm, changed, self._discount.weights(changed.at))
+                self._fold_many(arm, changed, self._weights(changed))
+
+    def replaced(self, arm: int) -> None:
+        """Another model answers behind an arm's name: what was known of it is a weak prior from now on (`change.keep`)."""
+        self._restart(arm, self._keep, level=True)
+        self._changes.forget(arm)
+        self._floors = None
 
     def update_many(self, batch: Batch) -> None:
         """As `update`, for many observations at once."""
@@ -152,7 +160,7 @@ class Policy(ABC):
         factor = self._discount.advance(float(batch.at.max()))
         if factor != 1.0:
             self._decay(factor)
-        weights = self._discount.weights(batch.at)
+        weights = self._weights(batch)
         for arm in np.unique(batch.arms):
             rows = batch.arms == arm
             take(int(arm), batch.where(rows), weights[rows])
@@ -163,12 +171,19 @@ class Policy(ABC):
         while start < len(batch):
             block = slice(start, start + _BLOCK)
             part, heavy = batch.where(block), weights[block]
-            taken, changed = self._changes.observe_many(arm, part, self._errors(arm, part, heavy))
+            errors = self._errors(arm, part, heavy)
+            if part.weights is not None:  # of one variance, as the detector expects
+                errors = errors * np.sqrt(part.weights)
+            taken, changed = self._changes.observe_many(arm, part, errors)
             self._fold_many(arm, part.where(slice(taken)), heavy[:taken])
             if changed is not None:
                 self._restart(arm, self._keep, level=False)
-                self._fold_many(arm, changed, self._discount.weights(changed.at))
+                self._fold_many(arm, changed, self._weights(changed))
             start += taken
+
+    def _weights(self, batch: Batch) -> NDArray[np.float64]:
+        weights = self._discount.weights(batch.at)
+        return weights if batch.weights is None else weights * batch.weights
 
     def snapshot(self) -> Self:
         """An immutable copy; cheap, because statistics are copied only when an arm is next updated."""

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from router_backend.cli.options import DEFAULT_CONFIG, DEFAULT_STATE_DIR, Config, StateDir
 from router_backend.config import load_config
-from router_backend.learning.changes import changes_in
+from router_backend.learning.changes import found_in
 from router_backend.state.open import open_store
 from router_backend.state.store import Store
 from router_backend.state.transfer import export_decisions, export_state, import_state
@@ -29,7 +29,8 @@ def show(
     state_dir: StateDir = DEFAULT_STATE_DIR,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Decisions and feedback by model, the length of the log of learning, and when models were found changed.
+    """Decisions and feedback by model, the length of the log of learning, when models were found changed, and how far judge and
+    signals agree with people.
 
     Example: llm-router state show --json
     """
@@ -39,10 +40,13 @@ def show(
         models |= counts  # models that were removed from the configuration keep their counts
         events = store.event_count()
         with Console(stderr=True).status("reading the log of learning …"):
-            changes = {name: found for name, found in changes_in(store, parsed).items() if found}
+            all_changes, agreements = found_in(store, parsed)
+            changes = {name: found for name, found in all_changes.items() if found}
     if as_json:
         described = {name: [change._asdict() for change in found] for name, found in changes.items()}
-        typer.echo(orjson.dumps({"models": models, "events": events, "changes": described}).decode())
+        sources = {name: agreement._asdict() for name, agreement in agreements.items()}
+        shown = {"models": models, "events": events, "changes": described, "sources": sources}
+        typer.echo(orjson.dumps(shown).decode())
         return
     table = Table(box=None, pad_edge=False)
     for title, justify in (("model", "left"), ("decisions", "right"), ("feedback", "right")):
@@ -58,6 +62,11 @@ def show(
             console.print(
                 f"{name} was found changed since {when}: quality {change.shift:+.2f} in {change.observations:,} answers"
             )
+    for name, agreement in agreements.items():
+        console.print(
+            f"{name} agrees with people in {agreement.agreement:.0%} of {agreement.pairs:,} answers that both have scored"
+            f" (bias {agreement.bias:+.2f}); one of its scores weighs {agreement.weight:.2f} of somebody's"
+        )
 
 
 @state.command()

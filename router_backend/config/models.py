@@ -117,6 +117,14 @@ class ModelConfig(Section):
         ),
     ]
     upstream: Annotated[Upstream, Field(description="the server behind it")]
+    revision: Annotated[
+        str,
+        Field(
+            max_length=200,
+            description="a new one says that another model answers behind the name: what was learned becomes a weak prior; "
+            "default: what the upstream says of itself (its model id and system_fingerprint)",
+        ),
+    ] = ""
     price: Annotated[Price, Field(description="of its tokens")]
     context_window: Annotated[int, Field(gt=0, description="tokens, prompt and answer together")]
     capabilities: Annotated[

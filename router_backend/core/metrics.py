@@ -300,6 +300,20 @@ MODEL_CHANGED_SECONDS = Declared(
     "Unix time of the first answer after the last such change",
     ("model",),
 )
+SOURCE_AGREEMENT = Declared(
+    "triton",
+    "llm_router_source_agreement",
+    "gauge",
+    "1 less the mean difference between a source's scores and people's of the same answers",
+    ("source",),
+)
+SOURCE_WEIGHT = Declared(
+    "triton",
+    "llm_router_source_weight",
+    "gauge",
+    "What a score of a source weighs in learning, where somebody's weighs 1",
+    ("source",),
+)
 RECORDS_DROPPED = Declared(
     "triton", "llm_router_records_dropped_total", "counter", "Records lost because the store was down too long"
 )

@@ -70,6 +70,7 @@ class Outcome:
     streamed: bool = False
     key: str = ""  # name of the API key
     fault: str = ""  # of a failure: "arm", "client", "router" or "nobody"; empty where it isn't known
+    revision: str = ""  # of the model that answered, as `router.yaml` or the upstream names it; empty: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,7 @@ class Feedback:
     task: str = ""  # the right label, where the giver knows it
     tags: str = ""  # JSON object
     implicit: str = ""  # name of the signal; empty for a person's or a program's score
+    judged: dict[str, float] = field(default_factory=dict)  # by signal: the scores whose place this one took
     selected: float = 1.0  # probability that this answer was chosen to be scored, given what was known before it
 
 
@@ -101,6 +103,9 @@ class LearningEvent:
     cost: float
     output_tokens: int | None = None
     usage: Usage | None = None  # None: not known, or `cost` is not its price but the feedback's own
+    source: str = ""  # of `quality`: name of the signal; empty: somebody's score
+    judged: dict[str, float] = field(default_factory=dict)  # by signal: what else the answer was scored with
+    revision: str = ""  # of the model that answered, as `router.yaml` or the upstream names it; empty: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

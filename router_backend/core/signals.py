@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+JUDGE_SIGNAL = "judge"
+
 ORDER = (
     "ended_well",
     "truncated",
@@ -9,7 +13,7 @@ ORDER = (
     "regenerated",
     "refusal",
     "tool_error",
-    "judge",
+    JUDGE_SIGNAL,
     "empty",
     "invalid_tool_call",
     "invalid_output",
@@ -20,6 +24,15 @@ ORDER = (
 _PRECEDENCE = {name: place for place, name in enumerate(ORDER, 1)}
 _EXPLICIT = len(ORDER) + 1
 _UNKNOWN = 1  # a name of another release
+
+
+class Agreement(NamedTuple):
+    """Of the scores of a source with people's."""
+
+    pairs: int  # answers that both have scored
+    agreement: float  # 1 − the mean difference, in [0, 1]: of right-or-wrong scores, the share on which both agree
+    bias: float  # the source's mean score less people's
+    weight: float  # of one of its scores, where one of somebody's is 1
 
 
 def precedence(signal: str) -> int:

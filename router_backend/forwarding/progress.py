@@ -28,6 +28,7 @@ class Progress:
     usage: Usage = field(default_factory=Usage)
     usage_known: bool = False
     finish_reason: str = ""
+    revision: str = ""  # of the model, as the upstream names it
     first_token: float | None = None  # seconds after `started`
     latency: float | None = None  # seconds; None while it runs
     attempts: int = 1

@@ -19,8 +19,14 @@ from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
 from router_backend.config.models import Price
 from router_backend.core.records import LearningEvent
+from router_backend.core.signals import ORDER
 from router_backend.learning.checkpoint import Checkpoint, CheckpointError
+from router_backend.learning.reliability import Reliability
+from router_backend.learning.revisions import Revisions
 from router_backend.routing.view import View
+
+# How events are learned, of which releases differ: their checkpoints are apart.
+_RULES = 2
 
 
 class Fold:
@@ -41,6 +47,8 @@ class Fold:
         self._policies = {name: built[id(policy)] for name, policy in self._named.items()}
         self._distinct = tuple(built.values())
         self._costs = CostModel(config.models, OutputLengths(config.names), config.gateway.feedback_cost_usd)
+        self.reliability = Reliability()
+        self._revisions = Revisions()
 
     @property
     def key(self) -> str:
@@ -48,12 +56,22 @@ class Fold:
         source = self._map.digest() if self._map is not None else ""
         prices = [(model.name, model.price.model_dump(), model.context_window) for model in self.config.models]
         policies = [policy.learned_by for policy in self._distinct]
-        settings = [self.space, source, CONTEXT_DIM, prices, self.config.gateway.feedback_cost_usd, policies]
+        settings = [
+            _RULES,
+            ORDER,
+            self.space,
+            source,
+            CONTEXT_DIM,
+            prices,
+            self.config.gateway.feedback_cost_usd,
+            policies,
+        ]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
     def checkpoint(self) -> Checkpoint:
         """What was learned so far of the log."""
         fields: Fields = nested("lengths", self._costs.lengths.dump())
+        fields |= nested("reliability", self.reliability.dump()) | nested("revisions", self._revisions.dump())
         for index, policy in enumerate(self._distinct):
             fields |= nested(f"policy{index}", policy.dump())
         return Checkpoint(self.key, self.log, self.sequence, fields)
@@ -70,6 +88,8 @@ class Fold:
             raise CheckpointError("it is of another log")
         try:
             self._costs.lengths.load(part("lengths", checkpoint.fields))
+            self.reliability.load(part("reliability", checkpoint.fields))
+            self._revisions.load(part("revisions", checkpoint.fields))
             for index, policy in enumerate(self._distinct):
                 policy.load(part(f"policy{index}", checkpoint.fields))
         except FieldsError as error:
@@ -82,8 +102,15 @@ class Fold:
             return
         self.sequence = events[-1].sequence
         kept = [event for event in events if event.arm in self._arms and self._usable(event)]
-        if not kept:
-            return
+        for replaced, run in self._revisions.runs(kept):
+            if replaced:
+                for policy in self._distinct:
+                    policy.replaced(self._arms[replaced])
+            self._fold(run)
+
+    def _fold(self, kept: Sequence[LearningEvent]) -> None:
+        """Those that can be used, of arms that stay what they are."""
+        scores = [self._score(event) for event in kept]
         contexts = np.stack([event.context for event in kept])
         if self._map is not None:
             foreign = np.array([event.embedding_space == self._map.source for event in kept])
@@ -92,9 +119,10 @@ class Fold:
         batch = Batch(
             contexts=contexts,
             arms=np.array([self._arms[event.arm] for event in kept], np.intp),
-            qualities=np.array([event.quality for event in kept], np.float64),
+            qualities=np.array([quality for quality, _ in scores], np.float64),
             costs=np.array([self._cost(event) for event in kept], np.float64),
             at=np.array([event.at for event in kept], np.float64),
+            weights=np.array([weight for _, weight in scores], np.float64),
         )
         for policy in self._distinct:
             policy.update_many(batch)
@@ -104,6 +132,8 @@ class Fold:
         """Take over what `other` has learned; False if the log has more to tell (of a new arm, price or policy)."""
         self.sequence, self.log = other.sequence, other.log if other.key == self.key else ""
         self._costs.lengths.adopt(other._costs.lengths)
+        self.reliability.adopt(other.reliability)
+        self._revisions.adopt(other._revisions)
         complete = other.space == self.space and _prices(self.config).items() <= _prices(other.config).items()
         for name, policy in self._policies.items():
             before = other._policies.get(name)
@@ -123,7 +153,15 @@ class Fold:
             sequence=self.sequence,
             policies=MappingProxyType({name: snapshots[id(policy)] for name, policy in self._policies.items()}),
             costs=self._costs,
+            agreements=MappingProxyType(self.reliability.agreements()),
         )
+
+    def _score(self, event: LearningEvent) -> tuple[float, float]:
+        """Quality and weight that policies learn, by what was known of its source; what it says of other sources is counted."""
+        if not event.source:
+            for source, score in event.judged.items():
+                self.reliability.observe(source, event.task, score, event.quality)
+        return self.reliability.calibrated(event.source, event.task, event.quality)
 
     def _cost(self, event: LearningEvent) -> float:
         """USD that policies learn: of the answer, its prompt's apart (`CostModel.beyond_prompt`)."""

@@ -24,6 +24,7 @@ def outcome_of(
     usage = progress.usage
     known = progress.usage_known or usage.prompt > 0 or usage.completion > 0
     # A cascade's other answers cost, too.
+    arm = next((model for model in config.models if model.name == progress.arm), None)
     paid = (Expense(progress.arm, usage), *progress.discarded) if known else progress.discarded
     return Outcome(
         decision_id=decision_id,
@@ -40,6 +41,7 @@ def outcome_of(
         streamed=progress.first_token is not None,
         key=key,
         fault=progress.error.fault.name.lower() if progress.error else "",
+        revision=(arm.revision if arm is not None else "") or progress.revision,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from router_backend.bandits.costs import CostModel
 from router_backend.bandits.policy import Policy
 from router_backend.config import RouterConfig
+from router_backend.core.signals import Agreement
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class View:
     sequence: int  # of the last event in it
     policies: Mapping[str, Policy]  # names as in `RouterConfig.named_policies`
     costs: CostModel  # its length estimates go on running
+    agreements: Mapping[str, Agreement]  # with people's scores, by source
 
     @property
     def main(self) -> Policy:

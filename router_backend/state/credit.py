@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 
 from router_backend.core.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome
 
@@ -34,6 +35,13 @@ def credit(decision: Decision, outcome: Outcome | None, feedback: Feedback, dupl
         cost=_cost(decision, outcome, feedback, arm),
         duplicate=duplicate,
     )
+
+
+def in_place_of(feedback: Feedback, before: Feedback | None) -> Feedback:
+    """A feedback that takes another one's place: it remembers what the signals before it have said."""
+    if before is None or not before.implicit:
+        return feedback
+    return replace(feedback, judged={**before.judged, before.implicit: before.score, **feedback.judged})
 
 
 def pending_kind(decision: Decision, outcome: Outcome | None, feedback: Feedback) -> str:
@@ -67,6 +75,9 @@ def learning_event(result: FeedbackResult, feedback: Feedback, sequence: int = 0
         cost=result.cost,
         output_tokens=usage.completion if usage is not None else None,
         usage=usage if feedback.cost is None else None,
+        source=feedback.implicit,
+        judged=feedback.judged,
+        revision=outcome.revision if outcome is not None else "",
     )
 
 

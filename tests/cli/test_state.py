@@ -67,6 +67,19 @@ def test_show_says_when_a_model_was_found_changed(state_dir: Path) -> None:
     assert "small was found changed since 20" in run(state_dir, "show").stdout
 
 
+def test_show_says_how_far_a_judge_agrees_with_people(state_dir: Path) -> None:
+    store = SQLiteStore(state_dir / "state.db")
+    decisions = [make_decision(n, model="small") for n in range(40)]
+    store.append(decisions, [make_outcome(decision) for decision in decisions])
+    store.add_feedback_many([make_feedback(d, float(n % 2), implicit="judge") for n, d in enumerate(decisions)])
+    store.add_feedback_many([make_feedback(d, float(n % 4 > 1)) for n, d in enumerate(decisions)])
+    store.close()
+    source = json.loads(run(state_dir, "show", "--json").stdout)["sources"]["judge"]
+    assert (source["pairs"], source["agreement"], source["bias"]) == (40, 0.5, 0.0)
+    assert source["weight"] < 0.5
+    assert "judge agrees with people in 50% of 40 answers" in run(state_dir, "show").stdout
+
+
 def test_a_copy_survives_a_reset(state_dir: Path) -> None:
     before = shown(state_dir)
     file = str(state_dir / "backup.jsonl.gz")

@@ -79,6 +79,9 @@ def events_of(seed: int, number: int) -> list[LearningEvent]:
                 cost=float(rng.random() / 1000),
                 output_tokens=int(rng.integers(1, 500)),
                 usage=Usage(prompt=10, completion=20) if rng.random() < 0.5 else None,
+                source="judge" if n % 3 == 1 else "",
+                judged={"judge": float(rng.random())} if n % 3 == 2 else {},
+                revision="" if n % 4 else f"r{n // 200}",
             )
         )
     return events
@@ -313,6 +316,8 @@ def test_a_file_of_the_release_before_gains_checkpoints(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "state.db") as connection:  # as version 5 left it
         connection.execute("DROP TABLE checkpoints")
         connection.execute("DROP TABLE leases")
+        for column in ("source", "judged", "revision"):
+            connection.execute(f"ALTER TABLE events DROP COLUMN {column}")
         connection.execute("DELETE FROM meta WHERE name = 'log'")
         connection.execute("PRAGMA user_version = 5")
     store = SQLiteStore(tmp_path / "state.db")

@@ -32,6 +32,13 @@ def test_an_outcome_says_who_answered_how_fast_and_at_what_cost() -> None:
     assert outcome.latency >= 2
 
 
+def test_the_revision_of_the_file_stands_before_the_upstreams() -> None:
+    named = router_config([model("a", "http://127.0.0.1:9/v1", revision="r2"), model("b", "http://127.0.0.1:9/v1")])
+    answers = [progress(arm, revision="theirs@fp") for arm in ("a", "b", "gone")]
+    revisions = [outcome_of("id", answer, 200, named, started=0).revision for answer in answers]
+    assert revisions == ["r2", "theirs@fp", "theirs@fp"]
+
+
 def test_what_a_cascade_discarded_is_paid_for() -> None:
     answer = progress(usage_known=True, discarded=(Expense("b", TOKENS), Expense("b", TOKENS)))
     assert outcome_of("id", answer, 200, CONFIG, started=0).cost == pytest.approx(3 * COST)

@@ -131,6 +131,27 @@ def test_of_pending_scores_the_one_of_the_strongest_evidence_stays(store: Store,
     assert store.add_feedback(make_feedback(decision, 1.0, implicit="upstream_error")).duplicate  # it has taught
 
 
+def test_a_score_remembers_the_signals_whose_place_it_took(store: Store, tmp_path: Path) -> None:
+    decisions = [make_decision(n) for n in range(3)]
+    store.append(decisions, [make_outcome(decision, revision="r2") for decision in decisions])
+    for score, name in ((0.75, "ended_well"), (0.25, "judge")):
+        store.add_feedback_many([make_feedback(decision, score, implicit=name) for decision in decisions[:2]])
+    store.add_feedback(make_feedback(decisions[0], 1.0))
+    store.add_feedback(make_feedback(decisions[2], 0.5))
+    export_state(store.archive(), tmp_path / "copy.jsonl")
+    store.archive().clear()
+    import_state(store.archive(), tmp_path / "copy.jsonl")
+    assert store.settle(1e12, 0.0) == 1
+    events = {event.decision_id: event for event in store.events(0)}
+    told = [(event.quality, event.source, event.judged) for event in (events[d.decision_id] for d in decisions)]
+    assert told == [
+        (1.0, "", {"ended_well": 0.75, "judge": 0.25}),
+        (0.25, "judge", {"ended_well": 0.75}),
+        (0.5, "", {}),
+    ]
+    assert {event.revision for event in events.values()} == {"r2"}
+
+
 def test_an_implicit_signal_teaches_once_it_is_settled(open_replica: Callable[[], Store]) -> None:
     store, other = open_replica(), open_replica()
     decision = make_decision(0)

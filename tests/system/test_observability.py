@@ -121,6 +121,8 @@ _RARE = {
     "llm_router_shadow_decisions_total",
     "llm_router_records_dropped_total",
     "llm_router_model_changed_seconds",
+    "llm_router_source_agreement",
+    "llm_router_source_weight",
     "llm_router_signals_total",
     "llm_router_background_failures_total",
     "llm_router_judge_graded_total",

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -51,17 +52,19 @@ class Errors:
 
     def __init__(self) -> None:
         self._contexts = np.empty((2 * WINDOW, CONTEXT_DIM), np.float32)
-        self._values = np.empty((4, 2 * WINDOW))  # quality, cost, at, error
+        self._values = np.empty((5, 2 * WINDOW))  # quality, cost, at, error, weight
         self._end = 0
         self._count, self._squares = 0.0, 0.0
 
-    def observe(self, context: NDArray[np.float32], quality: float, cost: float, at: float, error: float) -> None:
+    def observe(
+        self, context: NDArray[np.float32], quality: float, cost: float, at: float, error: float, weight: float = 1.0
+    ) -> None:
         if self._end == 2 * WINDOW:
             self._contexts[:WINDOW] = self._contexts[WINDOW:]
             self._values[:, :WINDOW] = self._values[:, WINDOW:]
             self._end = WINDOW
         self._contexts[self._end] = context
-        self._values[:, self._end] = quality, cost, at, error
+        self._values[:, self._end] = quality, cost, at, error, weight
         self._end += 1
         self._count += 1.0
         self._squares += error * error
@@ -85,10 +88,9 @@ class Errors:
         if len(shown):
             n = int(shown[0]) + 1
             changed = _LEAST + int(np.nanargmax(ratios[n - 1, ::-1]))
-        for i in range(n):
-            self.observe(
-                batch.contexts[i], batch.qualities.item(i), batch.costs.item(i), batch.at.item(i), errors.item(i)
-            )
+        values = zip(batch.qualities.tolist(), batch.costs.tolist(), batch.at.tolist(), errors.tolist(), strict=True)
+        for i, observed in enumerate(islice(values, n)):
+            self.observe(batch.contexts[i], *observed, 1.0 if batch.weights is None else batch.weights.item(i))
         return n, changed
 
     def changed(self, false_alarm: float) -> int:
@@ -114,7 +116,7 @@ class Errors:
     @classmethod
     def loaded(cls, fields: Fields) -> Errors:
         """What `dump` wrote; FieldsError if it isn't that."""
-        values = taken(fields, "values", 4, -1)
+        values = taken(fields, "values", 5, -1)
         if values.shape[1] > WINDOW:
             raise FieldsError(f"values of {values.shape[1]} observations, more than {WINDOW}")
         errors, n = cls(), values.shape[1]
@@ -127,9 +129,9 @@ class Errors:
     def latest(self, n: int) -> tuple[Batch, float]:
         """The last n observations, and the mean of their errors."""
         rows = slice(self._end - n, self._end)
-        quality, cost, at, error = self._values[:, rows].copy()
+        quality, cost, at, error, weights = self._values[:, rows].copy()
         arms = np.zeros(n, np.intp)
-        return Batch(self._contexts[rows].copy(), arms, quality, cost, at), float(error.mean())
+        return Batch(self._contexts[rows].copy(), arms, quality, cost, at, weights), float(error.mean())
 
 
 def _variance(count: Number, squares: Number) -> Number:
@@ -147,11 +149,18 @@ class ChangeDetector:
         self._errors: list[Errors | None] = [None] * arms
 
     def observe(
-        self, arm: int, context: NDArray[np.float32], quality: float, cost: float, at: float, error: float
+        self,
+        arm: int,
+        context: NDArray[np.float32],
+        quality: float,
+        cost: float,
+        at: float,
+        error: float,
+        weight: float = 1.0,
     ) -> Batch | None:
         """Count an observation and its error. If it shows a change: the observations since."""
         errors = self._of(arm)
-        errors.observe(context, quality, cost, at, error)
+        errors.observe(context, quality, cost, at, error, weight)
         n = errors.changed(self.false_alarm)
         return self._found(arm, errors, n) if n else None
 
@@ -174,6 +183,10 @@ class ChangeDetector:
         self.found = tuple((*found, change) if i == arm else found for i, found in enumerate(self.found))
         self._errors[arm] = None
         return since
+
+    def forget(self, arm: int) -> None:
+        """Of an arm that is known to be another one from now on."""
+        self._errors[arm] = None
 
     def dump(self) -> Fields:
         changes = [(arm, *change) for arm, found in enumerate(self.found) for change in found]

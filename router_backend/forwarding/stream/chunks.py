@@ -11,7 +11,7 @@ from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.stream.schema import complete_body, complete_choice, complete_usage, new_id
 from router_backend.forwarding.stream.sse import DONE
 from router_backend.forwarding.stream.toolcalls import ToolCallIndices, TooManyCalls
-from router_backend.forwarding.stream.values import finish_reason, identifier, parse, read_usage, timestamp
+from router_backend.forwarding.stream.values import finish_reason, identifier, parse, read_usage, revision_of, timestamp
 
 MAX_CHOICES = 1024
 """Of one answer; OpenAI's own limit is 128."""
@@ -168,6 +168,7 @@ class ChunkReader:
         changed = False
         created = chunk.get("created")
         if self._created is None and created is not None:
+            self._progress.revision = revision_of(chunk)
             self._created = created if timestamp(created) else int(time())
         if created != self._created:
             chunk["created"] = self._created
@@ -233,6 +234,7 @@ def read_body(data: bytes, progress: Progress, endpoint: str) -> bytes:
     changed = endpoint != "embeddings" and complete_body(body, endpoint)
     if endpoint != "embeddings":
         progress.finish_reason = items[0]["finish_reason"]
+    progress.revision = revision_of(body)
     if body.get("model") == progress.arm and exact and not changed:
         return data
     body["model"] = progress.arm

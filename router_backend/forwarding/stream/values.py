@@ -90,3 +90,9 @@ def identifier(value: Any) -> bool:
 def timestamp(value: Any) -> bool:
     """Whether it is a second since 1970; Azure's first chunk has 0."""
     return type(value) is int and 0 < value <= MAX_CREATED
+
+
+def revision_of(answer: dict[str, Any]) -> str:
+    """The model id and the system_fingerprint of an answer, as far as they can name a model; empty: neither."""
+    names: tuple[Any, ...] = answer.get("model"), answer.get("system_fingerprint")
+    return "@".join(name for name in names if identifier(name))

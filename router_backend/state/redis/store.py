@@ -16,7 +16,7 @@ from router_backend.core.records import Decision, Feedback, FeedbackResult, Lear
 from router_backend.core.signals import precedence
 from router_backend.state.base import GROUP, FeedbackStore
 from router_backend.state.codec import decode, encode
-from router_backend.state.credit import credit, learning_event, pending_kind
+from router_backend.state.credit import credit, in_place_of, learning_event, pending_kind
 from router_backend.state.redis import scripts
 from router_backend.state.redis.archive import RedisArchive
 from router_backend.state.redis.client import RedisClient
@@ -60,10 +60,16 @@ class RedisStore(FeedbackStore):
         keys = [*self._log_keys(), self._client.key("pending", "implicit"), self._client.key("pending", "unanswered")]
         positions = []
         arguments: list[Any] = []
-        for index, (feedback, subject) in enumerate(zip(feedbacks, self._subjects(feedbacks), strict=True)):
+        subjects, before = self._subjects(feedbacks), self._kept(feedbacks)
+        for index, (feedback, subject) in enumerate(zip(feedbacks, subjects, strict=True)):
             if subject is None:
                 results.append(UnknownDecision(feedback.decision_id))
                 continue
+            # As it was before the script, which decides what gives way.
+            kept = before.get(feedback.decision_id)
+            feedback = in_place_of(feedback, kept)
+            if kept is None or precedence(feedback.implicit) > precedence(kept.implicit):
+                before[feedback.decision_id] = feedback
             result = credit(*subject, feedback)
             pending = pending_kind(*subject, feedback)
             keys.append(self._client.key("feedback", feedback.decision_id))
@@ -187,6 +193,12 @@ class RedisStore(FeedbackStore):
 
     def close(self) -> None:
         self._client.close()
+
+    def _kept(self, feedbacks: Sequence[Feedback]) -> dict[str, Feedback]:
+        """What the decisions of these feedbacks have already, by decision."""
+        ids = [feedback.decision_id for feedback in feedbacks]
+        bodies = self._client.pipelined(("HGET", self._client.key("feedback", each), "body") for each in ids)
+        return {each: decode(Feedback, body) for each, body in zip(ids, bodies, strict=True) if body}
 
     def _log_keys(self) -> list[str]:
         return [self._client.key(name) for name in ("events", "sequence", "feedbacks")]

@@ -69,7 +69,14 @@ CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, ends REAL NOT 
 INSERT INTO meta VALUES ('log', lower(hex(randomblob(16))));
 """
 
-STEPS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6)
+# Where an observation's quality comes from, what else its answer was scored with (JSON), and which revision answered.
+_V7 = """
+ALTER TABLE events ADD COLUMN source TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN judged BLOB;
+ALTER TABLE events ADD COLUMN revision TEXT NOT NULL DEFAULT '';
+"""
+
+STEPS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6, _V7)
 VERSION = len(STEPS)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sqlite3 import Connection
 from typing import Any
 
+import orjson
+
 from router_backend.core.records import Decision, KeptFeedback, LearningEvent, Outcome, Usage
 from router_backend.state.codec import decode, encode, join_decision, pack_context, split_decision, unpack_context
 from router_backend.state.spend import charges
@@ -20,6 +22,9 @@ _EVENT_FIELDS = (
     "cost",
     "output_tokens",
     "usage",
+    "source",
+    "judged",
+    "revision",
 )
 EVENT_COLUMNS = ", ".join(_EVENT_FIELDS)
 EVENTS_AFTER = f"SELECT sequence, {EVENT_COLUMNS} FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?"
@@ -67,6 +72,7 @@ def put_event(connection: Connection, event: LearningEvent) -> None:
     values = {field: getattr(event, field) for field in _EVENT_FIELDS}
     values["context"] = pack_context(event.context)
     values["usage"] = None if event.usage is None else encode(event.usage)
+    values["judged"] = orjson.dumps(event.judged) if event.judged else None
     connection.execute(_INSERT_EVENT, tuple(values.values()))
 
 
@@ -75,6 +81,7 @@ def event_of(row: tuple[Any, ...]) -> LearningEvent:
     values = dict(zip(("sequence", *_EVENT_FIELDS), row, strict=True))
     values["context"] = unpack_context(values["context"])
     values["usage"] = None if values["usage"] is None else decode(Usage, values["usage"])
+    values["judged"] = orjson.loads(values["judged"]) if values["judged"] else {}
     return LearningEvent(**values)
 
 

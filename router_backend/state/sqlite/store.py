@@ -16,7 +16,7 @@ from router_backend.core.records import Decision, Feedback, FeedbackResult, Kept
 from router_backend.core.signals import precedence
 from router_backend.state.base import FeedbackStore
 from router_backend.state.codec import decode
-from router_backend.state.credit import credit, learning_event, pending_kind
+from router_backend.state.credit import credit, in_place_of, learning_event, pending_kind
 from router_backend.state.spend import oldest_kept
 from router_backend.state.sqlite.archive import SQLiteArchive
 from router_backend.state.sqlite.checkpoints import get_checkpoints, log_name, put_checkpoint, put_claim
@@ -77,11 +77,13 @@ class SQLiteStore(FeedbackStore):
         first = connection.execute(
             "SELECT arm, quality, cost, pending, body FROM feedback WHERE decision_id = ?", (feedback.decision_id,)
         ).fetchone()
-        if first is not None and not _gives_way(first[3], first[4], feedback):
+        before = None if first is None else decode(Feedback, first[4])
+        if first is not None and not _gives_way(first[3], before, feedback):
             arm, quality, cost, *_ = first
             return FeedbackResult(
                 decision=decision, outcome=outcome, arm=arm, quality=quality, cost=cost, duplicate=True
             )
+        feedback = in_place_of(feedback, before)
         result = credit(decision, outcome, feedback)
         if first is None:
             count(connection, "feedback", result.arm)
@@ -178,9 +180,11 @@ class SQLiteStore(FeedbackStore):
         self._database.close()
 
 
-def _gives_way(pending: str, body: bytes, feedback: Feedback) -> bool:
+def _gives_way(pending: str, before: Feedback | None, feedback: Feedback) -> bool:
     """Whether a kept feedback is replaced by another one: it is pending, and the other says more."""
-    return pending == "implicit" and precedence(feedback.implicit) > precedence(decode(Feedback, body).implicit)
+    if pending != "implicit" or before is None:
+        return False
+    return precedence(feedback.implicit) > precedence(before.implicit)
 
 
 def _settle(connection: sqlite3.Connection, decision_id: str, feedback: Feedback) -> bool:

@@ -24,6 +24,7 @@ from router_backend.core import metrics as declared
 from router_backend.core.background import kept_thread
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.metrics import Declared
+from router_backend.core.signals import Agreement
 
 log = logging.getLogger(__name__)
 _FLUSH_SECONDS = 0.5
@@ -135,6 +136,7 @@ class RouterMetrics:
         self._confidence = family(declared.TASK_CONFIDENCE)
         self._complexity = family(declared.COMPLEXITY_MEAN)
         self._changes, self._changed_at = family(declared.MODEL_CHANGES), family(declared.MODEL_CHANGED_SECONDS)
+        self._agreement, self._weight = family(declared.SOURCE_AGREEMENT), family(declared.SOURCE_WEIGHT)
         self._known: Mapping[str, tuple[Change, ...]] = {}
         self._lost = family(declared.RECORDS_DROPPED)
         self._store_up, self._store_at = family(declared.STATE_STORE_UP), family(declared.STATE_STORE_SECONDS)
@@ -181,6 +183,12 @@ class RouterMetrics:
                 if found:
                     self._changed_at.set(found[-1].at, model=model)
         self._known = changes
+
+    def agreed(self, agreements: Mapping[str, Agreement]) -> None:
+        """How far sources agree with people so far."""
+        for source, agreement in agreements.items():
+            self._agreement.set(agreement.agreement, source=source)
+            self._weight.set(agreement.weight, source=source)
 
     def shadowed(self, shadows: Mapping[str, str]) -> None:
         for policy, model in shadows.items():

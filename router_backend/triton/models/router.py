@@ -72,7 +72,9 @@ class TritonPythonModel:
     def _polled(self, up: bool) -> None:
         """Called by the learner's thread."""
         self._metrics.store_answered(up)
-        self._metrics.changed(self._learner.view(self._space).main.changes)
+        view = self._learner.view(self._space)
+        self._metrics.changed(view.main.changes)
+        self._metrics.agreed(view.agreements)
 
     def _answer(self, request: Any) -> Any:
         arrays = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}

@@ -198,3 +198,23 @@ def test_nan_and_lone_surrogates_are_no_garbage() -> None:
 def test_whole_body_that_is_no_answer_is_a_failure(body: bytes) -> None:
     with pytest.raises(Failure):
         read_body(body, Progress(arm="arm", started=0.0), "chat/completions")
+
+
+@pytest.mark.parametrize(
+    ("fields", "revision"),
+    [
+        ({"system_fingerprint": "fp_1"}, "theirs@fp_1"),
+        ({"system_fingerprint": None}, "theirs"),
+        ({"system_fingerprint": ["x"], "model": "y" * 300}, ""),
+    ],
+)
+def test_the_upstreams_revision_is_read_before_the_arms_name_takes_its_place(
+    fields: dict[str, Any], revision: str
+) -> None:
+    streamed, whole = Progress(arm="arm", started=0.0), Progress(arm="arm", started=0.0)
+    read = ChunkReader(streamed, usage_asked=False)
+    read.take(chunk({"content": "x"}, **fields))
+    read.take(chunk({"content": "x"}, "stop", model="another", created=1))
+    body = {"model": "theirs", "choices": [{"message": {"content": "x"}, "finish_reason": "stop"}], **fields}
+    read_body(orjson.dumps(body), whole, "chat/completions")
+    assert (streamed.revision, whole.revision) == (revision, revision)

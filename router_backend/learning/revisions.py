@@ -1,0 +1,60 @@
+"""Which revision of a model answered: the first answer of one not seen before is another model's behind the same name.
+
+Revisions are told by the log's events, so all replicas see the replacement at the same place. One that was seen before is no news:
+upstreams of several servers alternate, and a rollback is found like any change (bandits.statistics.change). Nor is the one after
+`_MOST`: who names so many names answers, not models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import orjson
+
+from router_backend.bandits.statistics.fields import Fields, FieldsError, taken
+from router_backend.core.records import LearningEvent
+
+_MOST = 64  # of an arm
+
+
+class Revisions:
+    """By arm, those that have answered."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[str, ...]] = {}
+
+    def runs(self, events: Sequence[LearningEvent]) -> Iterator[tuple[str, Sequence[LearningEvent]]]:
+        """The events in parts: (the arm whose model was replaced before a part, or empty; the part, which isn't empty)."""
+        start, replaced = 0, ""
+        for place, event in enumerate(events):
+            if event.revision and self._new(event.arm, event.revision):
+                if place > start:
+                    yield replaced, events[start:place]
+                start, replaced = place, event.arm
+        if start < len(events):
+            yield replaced, events[start:]
+
+    def _new(self, arm: str, revision: str) -> bool:
+        """Whether a revision takes another one's place, which it then has."""
+        seen = self._seen.get(arm, ())
+        if revision in seen or len(seen) >= _MOST:
+            return False
+        self._seen[arm] = (*seen, revision)
+        return bool(seen)
+
+    def dump(self) -> Fields:
+        """UINT8 [n]: `{arm: [revision, …]}` as JSON, oldest first."""
+        return {"seen": np.frombuffer(orjson.dumps(self._seen), np.uint8)}
+
+    def load(self, fields: Fields) -> None:
+        """Take over what `dump` wrote; FieldsError if it isn't that."""
+        try:
+            seen: dict[str, list[str]] = orjson.loads(taken(fields, "seen", -1).tobytes())
+        except orjson.JSONDecodeError as error:
+            raise FieldsError(f"seen holds no revisions ({error})") from error
+        self._seen = {arm: tuple(revisions) for arm, revisions in seen.items()}
+
+    def adopt(self, other: Revisions) -> None:
+        """Take over what another has seen."""
+        self._seen = dict(other._seen)
