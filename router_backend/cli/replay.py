@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from router_backend.lab.replay.datasets import RoutingData
     from router_backend.lab.replay.encode import Contexts
     from router_backend.lab.replay.log_policy import LogEvaluation
+    from router_backend.lab.replay.runner import Grid, Replay
 
 DataFile = Annotated[
     Path, typer.Argument(help="CSV or Parquet: prompt, task, <model>__score, <model>__cost.", exists=True)
@@ -57,6 +58,9 @@ def replay(
         float | None, typer.Option(help="Also replay a judge that gets this share of its grades right.", min=0, max=1)
     ] = None,
     judge_share: Annotated[float, typer.Option(help="Share of the answers that it grades.", max=1)] = 0.1,
+    perturbed: Annotated[
+        int, typer.Option(help="Also say how many decisions on so many prompts stay when they are written otherwise.")
+    ] = 0,
     log: Annotated[
         Path | None, typer.Option(help="Also write a decision log of the first policy, for evaluate-policy.")
     ] = None,
@@ -88,12 +92,25 @@ def replay(
         task = bar.add_task("intervals and plots", total=None)
         report = summarise(setup, grid, runs)
         report["data"] |= {"context": described, "title": routing.name}
+        if perturbed:
+            report["stability"] = _stability(setup, grid, context, perturbed, workers)
         write_report(report, learning_curves(setup, grid, runs), out)
         if log is not None:
             replayed_log(setup, grid, log)
         bar.update(task, total=1, completed=1)
     _print_headline(report)
     typer.echo(f"{out / 'report.md'}, report.json and plots written")
+
+
+def _stability(setup: Replay, grid: Grid, context: str, prompts: int, workers: int) -> dict[str, object]:
+    from router_backend.lab.replay.encode import artifact_contexts
+    from router_backend.lab.replay.perturbed import decisions_that_stay, forms_of
+
+    if context == "tfidf":
+        raise ValueError("--perturbed needs an artifact as the context: TF-IDF is fitted on the file's own texts")
+    folder = Path(context) if context else _served_artifact()
+    forms = forms_of(setup, lambda texts: artifact_contexts(texts, folder, workers=workers), prompts)
+    return decisions_that_stay(setup, grid, forms)
 
 
 def bootstrap(
@@ -245,6 +262,11 @@ def _print_headline(report: dict) -> None:  # type: ignore[type-arg]
     for name, value in report["apgr"].items():
         table.add_row(f"{name}, APGR", f"{value:.3f}", "")
     Console(highlight=False).print(table)
+    if stability := report.get("stability"):
+        typer.echo(
+            f"{stability['policy']} at λ = {stability['lambda']:g}: {stability['unchanged']:.1%} of the decisions on"
+            f" {stability['prompts']} prompts stay when these are written otherwise"
+        )
 
 
 def _print_evaluation(name: str, result: LogEvaluation, as_json: bool) -> None:

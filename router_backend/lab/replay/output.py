@@ -81,6 +81,7 @@ def markdown(report: Report) -> str:
         *_two_models(report),
         *_scenarios(report),
         *_judge(report),
+        *_stability(report),
         "## Policies, every setting",
         "",
         *table(
@@ -112,6 +113,21 @@ def _means(report: Report) -> Iterator[list[str]]:
             f"{guarded:.0%}",
             f"{report['aiq'].get(name, float('nan')):.3f}",
         ]
+
+
+def _stability(report: Report) -> list[str]:
+    found = report.get("stability")
+    if not found or found["unchanged"] is None:
+        return []
+    return [
+        "## The same request, written otherwise",
+        "",
+        f"{found['policy']} at λ = {found['lambda']:g}, {found['prompts']} prompts: share of the forms that the same model answers"
+        f" {found['unchanged']:.3f}, of the prompts whose forms all have it {found['always']:.3f}.",
+        "",
+        *table(["form", "same model"], ([name, f"{share:.3f}"] for name, share in found["by_perturbation"].items()), 1),
+        "",
+    ]
 
 
 def _settings(report: Report) -> Iterator[list[str]]:

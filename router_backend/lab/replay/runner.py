@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from router_backend.bandits.policy import Policy
 from router_backend.bandits.statistics.prior import Prior
 from router_backend.contract import COMPONENT_CHOICES
 from router_backend.lab.replay.baselines import cost_scale
@@ -92,8 +93,8 @@ class Replay:
     def episode(self, grid: Grid, seed: int) -> Episode:
         return episode(len(self.evaluated), grid.bootstrap, seed)
 
-    def run(self, grid: Grid, setting: Setting, observe: Observer | None = None) -> Run:
-        """Play one setting."""
+    def policy(self, grid: Grid, setting: Setting) -> Policy:
+        """The policy of a setting as it is before the first query."""
         scenario = grid.scenario(setting.scenario)
         course = self.episode(grid, setting.seed)
         known, seen = self.evaluated.rows(course.bootstrap), self.seen.rows(course.bootstrap)
@@ -107,7 +108,13 @@ class Replay:
             discount_per_day=_DISCOUNT if FORGETS in setting.policy else 1.0,
             guarded=GUARDED in setting.policy,
         )
-        policy = make(recipe, self.tuning, known, seen, self.scale, known if len(known) else self.evaluated)
+        return make(recipe, self.tuning, known, seen, self.scale, known if len(known) else self.evaluated)
+
+    def run(self, grid: Grid, setting: Setting, observe: Observer | None = None, policy: Policy | None = None) -> Run:
+        """Play one setting; an observer that asks the policy itself makes it first, by `policy`."""
+        scenario = grid.scenario(setting.scenario)
+        course = self.episode(grid, setting.seed)
+        policy = policy or self.policy(grid, setting)
         asked = queries(self.seen, len(self.evaluated.models))
         return play(policy, asked, self.evaluated, course, scenario, seed=_stable(setting.policy), observe=observe)
 
