@@ -1,0 +1,267 @@
+"""Labelled prompts from public collections, in the columns that `llm-router train --data` reads.
+
+    python -m classifier_training.data.public prompts.csv
+
+`sources.yaml` names each collection with its licence, where its files are, and their SHA-256. Files come from there or, without a
+network, from a folder. What a prompt's task is, the collection's own documentation says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import hashlib
+import json
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from router_backend.user_files import DataError
+
+_SECONDS = 60
+Prompt = tuple[str, str, str]  # text, task, language
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a collection: its name in a folder, its address, and its SHA-256, or "" where it isn't known."""
+
+    name: str
+    url: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A public collection."""
+
+    name: str
+    licence: str
+    page: str
+    files: tuple[File, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What was written: rows of each source, and the SHA-256 of each file that was read."""
+
+    rows: dict[str, int]
+    hashes: dict[str, str]
+
+
+def sources(names: Sequence[str] = ()) -> list[Source]:
+    """Those of the list, or all.
+
+    Raises:
+        DataError: a name that isn't in the list.
+    """
+    listed = yaml.safe_load(Path(__file__).with_name("sources.yaml").read_text("utf-8"))
+    if unknown := [name for name in names if name not in listed]:
+        raise DataError(f"no source '{unknown[0]}'; there are {', '.join(listed)}")
+    return [
+        Source(
+            name,
+            listed[name]["licence"],
+            listed[name]["page"],
+            tuple(File(file, at["url"], at.get("sha256", "")) for file, at in listed[name]["files"].items()),
+        )
+        for name in names or listed
+    ]
+
+
+def fetch(wanted: Sequence[Source], out: Path, folder: Path, download: bool) -> Fetched:
+    """Write the prompts of `wanted` into the CSV file `out`.
+
+    Args:
+        folder: where the files are, or are kept once they are downloaded.
+        download: get those that aren't there; otherwise nothing but `folder` is read.
+
+    Raises:
+        DataError: files are missing or can't be had (all of them are named), or one is another than the list says.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [file for source in wanted for file in source.files]
+    problems = [problem for file in files if (problem := _obtain(file, folder, download))]
+    if problems:
+        raise DataError("\n".join(["not all files could be had:", *problems]))
+    hashes = {file.name: _checked(file, folder) for file in files}
+    rows: dict[str, int] = {}
+    partial = out.with_name(out.name + ".part")
+    with partial.open("w", newline="", encoding="utf-8") as target:
+        writer = csv.writer(target, lineterminator="\n")
+        writer.writerow(["text", "task", "source", "language", "license"])
+        for source in wanted:
+            prompts = dict.fromkeys(prompt for file in source.files for prompt in _read(source, folder / file.name))
+            rows[source.name] = len(prompts)
+            writer.writerows([text, task, source.name, language, source.licence] for text, task, language in prompts)
+    partial.replace(out)
+    return Fetched(rows, hashes)
+
+
+def _obtain(file: File, folder: Path, download: bool) -> str:
+    """ "" once the file is in `folder`; otherwise what is wrong, and what to do."""
+    path = folder / file.name
+    if path.is_file():
+        return ""
+    if not download:
+        return f"{path} is missing: save {file.url} under this name"
+    try:
+        with urllib.request.urlopen(file.url, timeout=_SECONDS) as answer:
+            content = answer.read()
+    except OSError as error:  # URLError is one
+        return f"{file.url}: {error}; save it as {path}, or use --from with a folder that has it"
+    partial = path.with_name(path.name + ".part")
+    partial.write_bytes(content)
+    partial.replace(path)
+    return ""
+
+
+def _checked(file: File, folder: Path) -> str:
+    path = folder / file.name
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if file.sha256 and found != file.sha256:
+        raise DataError(
+            f"{path} is not the file that the list means: SHA-256 {found} in place of {file.sha256}; delete it and get it from {file.url}"
+        )
+    return found
+
+
+def _read(source: Source, path: Path) -> Iterator[Prompt]:
+    try:
+        raw = path.read_bytes()
+        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
+        lines = path.name.removesuffix(".gz").endswith(".jsonl")
+        # Not splitlines(): a text may have other line ends in it.
+        content = [json.loads(line) for line in text.split("\n") if line.strip()] if lines else json.loads(text)
+        for text, task, language in _READERS[source.name](content):
+            if text.strip():
+                yield text.strip(), task, language
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} can't be read as a file of {source.page}: {error!r}") from error
+
+
+def _gsm8k(rows: list[dict[str, str]]) -> Iterator[Prompt]:
+    return ((row["question"], "math", "en") for row in rows)
+
+
+def _svamp(rows: list[dict[str, str]]) -> Iterator[Prompt]:
+    return ((f"{row['Body'].strip().rstrip('.')}. {row['Question']}", "math", "en") for row in rows)
+
+
+def _humaneval(rows: list[dict[str, str]]) -> Iterator[Prompt]:
+    return ((row["prompt"], "code_generation", "en") for row in rows)
+
+
+# Of CLINC150's 150 intents those of its domain "small talk"; all others are commands to an assistant, or asked of one.
+_SMALL_TALK = frozenset(
+    [
+        "greeting",
+        "goodbye",
+        "tell_joke",
+        "where_are_you_from",
+        "how_old_are_you",
+        "what_is_your_name",
+        "who_made_you",
+        "thank_you",
+        "what_can_i_ask_you",
+        "what_are_your_hobbies",
+        "do_you_have_pets",
+        "are_you_a_bot",
+        "meaning_of_life",
+        "who_do_you_work_for",
+        "fun_fact",
+    ]
+)
+
+
+def _clinc150(content: dict[str, list[list[str]]]) -> Iterator[Prompt]:
+    for text, intent in content["train"]:
+        yield text, "chatbot" if intent in _SMALL_TALK else "other", "en"
+
+
+def _jsquad(content: dict[str, Any]) -> Iterator[Prompt]:
+    for article in content["data"]:
+        for paragraph in article["paragraphs"]:
+            context = paragraph["context"].replace(" [SEP] ", "\n")
+            for asked in paragraph["qas"]:
+                yield f"{context}\n\n{asked['question']}", "closed_qa", "ja"
+                yield asked["question"], "open_qa", "ja"
+
+
+_NAMES = (
+    "次の文から固有名詞をすべて抜き出してください。\n\n{}",
+    "{}\n\nこの文に出てくる人名・地名・組織名を一覧にして。",
+    "固有表現を抽出:{}",
+)
+
+
+def _ner_wikipedia(rows: list[dict[str, Any]]) -> Iterator[Prompt]:
+    return ((_NAMES[number % len(_NAMES)].format(row["text"]), "extraction", "ja") for number, row in enumerate(rows))
+
+
+_DOLLY = {
+    "open_qa": "open_qa",
+    "general_qa": "open_qa",
+    "closed_qa": "closed_qa",
+    "classification": "classification",
+    "brainstorming": "brainstorming",
+    "information_extraction": "extraction",
+    "summarization": "summarization",
+    "creative_writing": "text_generation",
+}
+
+
+def _dolly(rows: list[dict[str, str]]) -> Iterator[Prompt]:
+    for row in rows:
+        text = row["instruction"] + (f"\n\n{row['context']}" if row["context"] else "")
+        yield text, _DOLLY[row["category"]], "en"
+
+
+_READERS: dict[str, Callable[[Any], Iterator[Prompt]]] = {
+    "gsm8k": _gsm8k,
+    "svamp": _svamp,
+    "humaneval": _humaneval,
+    "clinc150": _clinc150,
+    "jsquad": _jsquad,
+    "ner-wikipedia": _ner_wikipedia,
+    "dolly": _dolly,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; 1 where files are missing or not those of the list."""
+    parser = argparse.ArgumentParser(
+        prog="python -m classifier_training.data.public", description="Write labelled prompts of public collections."
+    )
+    parser.add_argument("out", type=Path, nargs="?", help="CSV file to write; without it the list is printed")
+    parser.add_argument("--source", action="append", default=[], help="only this one; may be given several times")
+    parser.add_argument("--from", dest="folder", type=Path, help="folder with the files; nothing is downloaded then")
+    options = parser.parse_args(arguments)
+    try:
+        wanted = sources(options.source)
+        if options.out is None:
+            for source in wanted:
+                sys.stdout.write(f"{source.name}: {source.licence}, {source.page}\n")
+                for file in source.files:
+                    sys.stdout.write(f"  {file.name}  {file.url}  {file.sha256 or 'SHA-256 not known'}\n")
+            return 0
+        folder = options.folder or options.out.with_name(options.out.name + ".files")
+        found = fetch(wanted, options.out, folder, download=options.folder is None)
+    except DataError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    for name, rows in found.rows.items():
+        sys.stdout.write(f"{name}: {rows:,} prompts\n")
+    for name, sha256 in found.hashes.items():
+        sys.stdout.write(f"{name}: SHA-256 {sha256}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
