@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from router_backend.config import parse_config
+from tests.helm.test_mesh_page import MANIFESTS
 from tests.support.helm import CHART, EXAMPLES, of_kind, rendered
 from tests.support.kubernetes import check
 
@@ -100,6 +101,7 @@ def test_kinds_of_karpenter_gateway_api_keda_and_the_prometheus_operator() -> No
     route = {"gatewayApi": {"enabled": True, "parentRefs": [{"name": "g"}], "hostnames": ["h.example.com"]}}
     objects = [item for item in rendered(EKS, route) if item["apiVersion"] in packages]
     assert {item["kind"] for item in objects} >= {"NodePool", "HTTPRoute", "ScaledObject", "PrometheusRule"}
+    objects += [item for item in MANIFESTS if item["apiVersion"] in packages]
     script = (
         "import { readFileSync } from 'fs';\n"
         "for (const [name, object] of JSON.parse(readFileSync(0))) {\n"

@@ -74,6 +74,37 @@ def test_cloud_identities_are_asked_for_when_they_are_used(cloud: str, address: 
     assert addresses(rendered()) == {"0.0.0.0/0"}
 
 
+def test_a_mesh_reaches_the_models_past_the_router() -> None:
+    """Envoy sends to the pods itself, and an endpoint picker asks them for their metrics."""
+    objects = rendered(
+        {"networkPolicy.modelsFrom": ["envoy-gateway-system", {"podSelector": {"matchLabels": {"a": "b"}}}]}
+    )
+    check(objects, "1.34")
+    for model in of_kind(objects, "StatefulSet"):
+        rules = policy(objects, model["metadata"]["name"].removeprefix("r-llm-router-"))["ingress"]
+        assert {
+            "from": [
+                {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "envoy-gateway-system"}}},
+                {"podSelector": {"matchLabels": {"a": "b"}}},
+            ],
+            "ports": [{"port": 8000}, {"port": 8001}],
+        } in rules
+
+
+def test_the_nodes_of_one_model_reach_each_other() -> None:
+    served = {"model": "m", "image": {"repository": "r", "tag": "2.0"}, "gpus": 8}
+    nodes = {"parallelism": {"pipeline": 2, "tensor": 8}, "mpi": {"mpiStartTimeout": 6000}}
+    arm = {"price": {"input": 1, "output": 1}, "context_window": 8192}
+    ways = {"one": {"nimOperator": served}, "two": {"nimOperator": {**served, "multiNode": nodes}}}
+    objects = rendered({"models": [{"name": name, **arm, "serve": way} for name, way in ways.items()]})
+    check(objects, "1.34")
+    own = of_kind(objects, "NIMService", "two")[0]["spec"]["labels"]  # the operator puts them on leader and workers
+    peers = [{"podSelector": {"matchLabels": own}}]
+    assert {"from": peers} in policy(objects, "two")["ingress"]  # on any port
+    assert {"to": peers} in policy(objects, "two")["egress"]
+    assert all("ports" in rule for rule in policy(objects, "one")["ingress"] + policy(objects, "one")["egress"])
+
+
 def test_egress_takes_rules_of_ones_own() -> None:
     rule = {"to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}], "ports": [{"port": 8443}]}
     objects = rendered({"networkPolicy.egress.extra": [rule]})

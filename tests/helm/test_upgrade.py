@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,22 @@ def test_what_kubernetes_would_refuse_is_said_before(change: str, said: str) -> 
         changed = helm(*command, "--kube-apiserver", url, "--set", change)
     assert changed.returncode != 0
     assert said in changed.stderr, changed.stderr
+
+
+def test_the_operators_immutable_field_is_said_before() -> None:
+    served = {"model": "m", "image": {"repository": "nvcr.io/nim/m", "tag": "2.0.12"}}
+    model = {"name": "a", "price": {"input": 1, "output": 1}, "context_window": 8192}
+    before = [{**model, "serve": {"nimOperator": served}}]
+    claims = [{"resourceClaimTemplateName": "one-h100"}]
+    after = [{**model, "serve": {"nimOperator": served | {"draResources": claims}}}]
+    command = ["template", "r", CHART, "--namespace", "llm", "--dry-run=server", "--values", OPEN]
+    with kube_api(of_kind(rendered({"models": before}), "NIMService")) as url:
+        done = [
+            helm(*command, "--kube-apiserver", url, "--set-json", f"models={json.dumps(models)}")
+            for models in (before, after)
+        ]
+    assert done[0].returncode == 0, done[0].stderr
+    assert "delete the NIMService first with `kubectl -n llm delete nimservice r-llm-router-a`" in done[1].stderr
 
 
 def test_another_model_image_is_another_cache() -> None:

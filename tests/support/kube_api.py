@@ -12,6 +12,7 @@ from typing import Any
 _RESOURCES = {
     "v1": {"persistentvolumeclaims": "PersistentVolumeClaim", "secrets": "Secret", "configmaps": "ConfigMap"},
     "apps/v1": {"statefulsets": "StatefulSet", "deployments": "Deployment"},
+    "apps.nvidia.com/v1alpha1": {"nimservices": "NIMService", "nimcaches": "NIMCache"},
 }
 
 
@@ -20,14 +21,19 @@ def _path(group: str) -> str:
 
 
 def _answers(objects: list[dict[str, Any]], namespace: str) -> dict[str, Any]:
-    group = {"groupVersion": "apps/v1", "version": "v1"}
+    groups = []
+    for resource in _RESOURCES:
+        if "/" in resource:
+            name, version = resource.split("/")
+            served = {"groupVersion": resource, "version": version}
+            groups.append({"name": name, "versions": [served], "preferredVersion": served})
     answers: dict[str, Any] = {
         "/version": {"major": "1", "minor": "34", "gitVersion": "v1.34.0"},
         "/api": {"kind": "APIVersions", "versions": ["v1"]},
         "/apis": {
             "kind": "APIGroupList",
             "apiVersion": "v1",
-            "groups": [{"name": "apps", "versions": [group], "preferredVersion": group}],
+            "groups": groups,
         },
     }
     for version, kinds in _RESOURCES.items():
