@@ -94,6 +94,7 @@ class Expected(NamedTuple):
 
     total: NDArray[np.float64]
     prompt: NDArray[np.float64]  # of it
+    saving: NDArray[np.float64] | None  # that warm caches have taken from both; None: nothing
     answer_limit: NDArray[np.float64] | None  # of the longest answer that is allowed; None: no limit
 
 
@@ -105,6 +106,10 @@ class CostModel:
         self.lengths = lengths
         self._prices = [model.price for model in models]
         self._input = np.array([model.price.input for model in models]) * PER_TOKEN
+        # What a prompt token costs less that is read from a cache.
+        self._discount = self._input - np.array(
+            [PER_TOKEN * (p.input if p.cached_input is None else p.cached_input) for p in self._prices]
+        )
         self._output = np.array([model.price.output for model in models]) * PER_TOKEN
         caps = [[model.max_tokens_by_task.get(task, np.inf) for task in TASKS] for model in models]
         self._caps = np.array(caps, np.float64)  # [arms, tasks], tokens
@@ -113,14 +118,26 @@ class CostModel:
         most = np.array([model.context_window for model in models]) * self._output
         self._most = np.maximum(np.where(most > 0, _TOLERANCE * most, np.inf), highest or 0.0)
 
-    def expected(self, prompt_tokens: int, task: str, max_tokens: int | None = None) -> Expected:
-        """At list price. `max_tokens` is the request's own limit of the answer; an arm's caps by task are known."""
+    def expected(
+        self,
+        prompt_tokens: int,
+        task: str,
+        max_tokens: int | None = None,
+        warm: NDArray[np.float64] | None = None,
+    ) -> Expected:
+        """At list price, but for the prompt's tokens that each arm is expected to have in its cache, `warm` [arms].
+
+        `max_tokens` is the request's own limit of the answer; an arm's caps by task are known.
+        """
         column = _TASK_INDEX.get(task, _TASK_INDEX["other"])
         tokens, prompt = self.lengths.means[:, column], prompt_tokens * self._input
+        saving = None if warm is None else np.minimum(warm, prompt_tokens) * self._discount
+        if saving is not None:
+            prompt = prompt - saving
         if max_tokens is None and not self._capped:
-            return Expected(prompt + tokens * self._output, prompt, None)
+            return Expected(prompt + tokens * self._output, prompt, saving, None)
         most = self._caps[:, column] if max_tokens is None else np.minimum(self._caps[:, column], max_tokens)
-        return Expected(prompt + np.minimum(tokens, most) * self._output, prompt, most * self._output)
+        return Expected(prompt + np.minimum(tokens, most) * self._output, prompt, saving, most * self._output)
 
     def answer_tokens(self, task: str, max_tokens: int | None = None) -> NDArray[np.float64]:
         """Tokens that each arm is expected to answer with, FP64 [arms]."""
@@ -133,10 +150,10 @@ class CostModel:
 
         From its usage at today's prices, so that a new price counts at once; without usage `cost` is what it cost, and
         `prompt_tokens` are those of its prompt. At most what the longest answer costs, so that one absurd number can't
-        stand for an arm.
+        stand for an arm. What caches have saved is no part of it: that is known before, by conversation.
         """
         if usage is None:
             learned = cost - prompt_tokens * self._input[arm]
         else:
-            learned = answer_cost(self._prices[arm], usage) - usage.prompt * self._input[arm]
+            learned = answer_cost(self._prices[arm], Usage(completion=usage.completion, reasoning=usage.reasoning))
         return float(min(learned, self._most[arm]))

@@ -30,8 +30,19 @@ class Query(NamedTuple):
     complexity: float = 0.0
     confidence: float = 1.0  # probability of `task`
     previous: int | None = None  # the arm that answered the session's last request
+    cache_saving: NDArray[np.float64] | None = (
+        None  # [arms] USD that warm prompt caches take from list price, in `expected_cost` and `prompt_cost`; None: nothing
+    )
     time_cost: NDArray[np.float64] | None = None  # [arms] USD that the time of an answer is worth; None: nothing
     cost_ratio: float = 1.0  # what answers have lately cost, of what was expected of them
+
+    def afresh(self) -> Query:
+        """The same request as if nobody had answered before it."""
+        query = self._replace(previous=None, cache_saving=None)
+        if self.cache_saving is None:
+            return query
+        prompt = None if self.prompt_cost is None else self.prompt_cost + self.cache_saving
+        return query._replace(expected_cost=self.expected_cost + self.cache_saving, prompt_cost=prompt)
 
     def among(self, candidates: tuple[int, ...]) -> Query:
         """The same request with other candidates."""
@@ -59,7 +70,7 @@ class Choice:
     costs: list[float]  # USD that were expected
     cost_weight: float  # what one USD took from a reward; 0 where cost isn't subtracted
     propensity: float | None  # probability with which `arm` was chosen; None: `resolve` estimates it
-    reason: str  # "policy:<name>", "explore", "low_confidence", "guard", "only_candidate", "fallback:scores"
+    reason: str  # "policy:<name>", "explore", "sticky", "low_confidence", "guard", "only_candidate", "fallback:scores"
     estimate: Callable[[], float] | None = field(default=None, repr=False, compare=False)
 
     @property

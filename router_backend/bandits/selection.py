@@ -48,6 +48,8 @@ def select(policy: Policy, query: Query, rng: np.random.Generator) -> Choice:
         policy, query, policy.draw(query, rng, 1)[0].tolist() if policy.stochastic else values, offsets
     )
     drawn = policy.stochastic and reason in (policy.reason, "guard")
+    if reason == policy.reason and candidates[pick] == query.previous and _stays(policy, query, pick):
+        reason = "sticky"
     if offsets is not None:
         values = [value + offset for value, offset in zip(values, offsets, strict=True)]
 
@@ -137,6 +139,16 @@ def _mix(
     else:
         mixed[pick] += rest
     return mixed
+
+
+def _stays(policy: Policy, query: Query, pick: int) -> bool:
+    """Whether another candidate than the session's last would be picked, had nobody answered before."""
+    if query.cache_saving is None and policy.rules.switch_penalty <= 0:
+        return False
+    afresh = query.afresh()
+    scores = policy.scores(afresh)
+    best, _ = _pick(policy, afresh, scores.values, _offsets(policy, afresh, scores.costs))
+    return best != pick
 
 
 def _affordable(policy: Policy, query: Query) -> Query:

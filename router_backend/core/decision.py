@@ -13,7 +13,7 @@ class RoutedDecision:
 
     decision_id: str
     model: str
-    reason: str  # "policy:linucb", "explore", "low_confidence", "guard", "only_candidate", "fallback:<cause>"
+    reason: str  # "policy:linucb", "explore", "sticky", "low_confidence", "guard", "only_candidate", "fallback:<cause>"
     task: str = ""
     task_probabilities: list[float] = field(default_factory=list)
     complexity: float = 0.0
@@ -24,6 +24,9 @@ class RoutedDecision:
     means: dict[str, float] = field(default_factory=dict)  # expected reward by arm
     bonuses: dict[str, float] = field(default_factory=dict)  # exploration bonus by arm
     expected_cost: dict[str, float] = field(default_factory=dict)  # USD by arm
+    cache_savings: dict[str, float] = field(
+        default_factory=dict
+    )  # USD of expected_cost that warm prompt caches save, by arm
     propensity: float | None = None
     policy: str = ""
     policy_version: str = ""

@@ -16,6 +16,7 @@ from router_backend.forwarding.failure import ForwardError
 from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.request import Endpoint, ForwardRequest
 from router_backend.gateway.bills import Bills
+from router_backend.gateway.caches import Caches
 from router_backend.gateway.http.errors import ClientGone
 from router_backend.gateway.keys.budgets import Budgets
 from router_backend.gateway.memory import Decisions, Remembered, Sessions
@@ -38,12 +39,13 @@ class Ledger:
         outcomes: OutcomeQueue,
         budgets: Budgets,
         bills: Bills,
+        caches: Caches,
         sessions: Sessions,
         decisions: Decisions,
         metrics: Metrics,
     ) -> None:
         self._outcomes, self._budgets, self._bills, self._metrics = outcomes, budgets, bills, metrics
-        self._sessions, self._decisions = sessions, decisions
+        self._caches, self._sessions, self._decisions = caches, sessions, decisions
 
     def decided(self, request: CompletionRequest, plan: Plan) -> Remembered | None:
         """Enter a decision; it is remembered for `/v1/decisions`, except that of an embedding, which nobody scores."""
@@ -61,6 +63,7 @@ class Ledger:
             if request.hints.session:
                 self._sessions.answered(request.key, request.hints.session, outcome.served)
             if request.conversation:
+                self._caches.learn(request.conversation, request.started, outcome)
                 request.conversation.answered(self._sessions, outcome.served, outcome.usage)
         expected = plan.decision.expected_cost.get(plan.decision.model)
         if plan.kind == "routed" and expected is not None and outcome.cost is not None:

@@ -19,7 +19,7 @@ from router_backend.gateway.request import AUTO, CompletionRequest
 from router_backend.gateway.runtime import Runtime
 from router_backend.gateway.triton_client import TritonClient, TritonError
 from router_backend.prompts import describe
-from router_backend.prompts.hints import COST_RATIO, PACES
+from router_backend.prompts.hints import COST_RATIO, PACES, WARM
 from router_backend.routing.capabilities import default_order, required_capabilities
 
 _END = 8 * 1024  # characters of a long text that are read, at its beginning and at its end
@@ -106,8 +106,16 @@ async def ask(
     limits = {"max_cost": hints.max_cost, "min_quality": hints.min_quality}
     parameters: dict[str, float | str] = {name: limit for name, limit in limits.items() if limit is not None}
     parameters[CONFIGURATION] = runtime.fingerprint
+    warm: dict[str, float] = {}
+    if request.conversation:
+        if runtime.caching:
+            warm = runtime.caches.warm(request.conversation, candidates)
+        tokens = request.conversation.tokens or tokens
+    if warm:
+        parameters[WARM] = orjson.dumps(warm).decode()
     if runtime.config.latency.counts:
-        parameters[PACES] = orjson.dumps(runtime.engine.paces()).decode()
+        paces = runtime.caches.waits(runtime.engine.paces(), tokens, warm)
+        parameters[PACES] = orjson.dumps(paces).decode()
     if runtime.budgeted:
         parameters[COST_RATIO] = runtime.bills.ratio
     if tokens:

@@ -21,6 +21,7 @@ from router_backend.forwarding.cascade.engine import CascadeEngine
 from router_backend.forwarding.engine import Share, build_engine
 from router_backend.forwarding.observer import Observer
 from router_backend.gateway.bills import Bills
+from router_backend.gateway.caches import Caches
 from router_backend.gateway.keys.auth import Keys, Rates
 from router_backend.gateway.keys.budgets import Budgets
 
@@ -31,12 +32,20 @@ class Runtime:
     """Configuration, engine and keys, with a count of the requests that use them."""
 
     def __init__(
-        self, config: RouterConfig, engine: CascadeEngine, rates: Rates, budgets: Budgets, bills: Bills
+        self,
+        config: RouterConfig,
+        engine: CascadeEngine,
+        rates: Rates,
+        budgets: Budgets,
+        bills: Bills,
+        caches: Caches,
     ) -> None:
         self.config, self.engine, self.fingerprint = config, engine, fingerprint(config)
-        self.bills = bills
+        self.bills, self.caches = bills, caches
         policies = config.named_policies().values()
         self.budgeted = any(isinstance(policy.reward, BudgetRewardConfig) for policy in policies)  # by real costs
+        cheaper = any(model.price.cached_input is not None for model in config.models)
+        self.caching = cheaper or config.latency.counts  # whether it matters what caches hold
         self.keys = Keys(config.security.api_keys, rates, budgets, config.gateway.allowed_hosts)
         self._users = 0
         self._unused = asyncio.Event()
@@ -85,7 +94,7 @@ class Runtimes:
         self._prepared: Runtime | None = None
         self._path, self._exposure, self._observer = path, exposure, observer
         self._rates, self._budgets = rates, budgets
-        self.bills = Bills()
+        self.bills, self.caches = Bills(), Caches()
         self._retiring: set[asyncio.Task[None]] = set()
         self._watcher: ConfigWatcher | None = None
         self._check(config, None)
@@ -176,4 +185,4 @@ class Runtimes:
 
     def _build(self, config: RouterConfig) -> Runtime:
         engine = CascadeEngine(build_engine(config, observer=self._observer, share=self._share))
-        return Runtime(config, engine, self._rates, self._budgets, self.bills)
+        return Runtime(config, engine, self._rates, self._budgets, self.bills, self.caches)

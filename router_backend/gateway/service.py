@@ -118,7 +118,13 @@ class Service:
         self._sessions = SharedSessions(shared) if shared else Sessions(limits.sessions_kept)
         self._decisions = Decisions(limits.decisions_kept)
         self._ledger = Ledger(
-            self.outcomes, self.budgets, self.runtimes.bills, self._sessions, self._decisions, self.metrics
+            self.outcomes,
+            self.budgets,
+            self.runtimes.bills,
+            self.runtimes.caches,
+            self._sessions,
+            self._decisions,
+            self.metrics,
         )
         self.processor = self._external_processor()
         self._tasks: list[asyncio.Task[None]] = []

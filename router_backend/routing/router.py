@@ -99,7 +99,7 @@ class Router:
         task = TASKS[task_index]
         assignment = self._assignment(view, hints)
         policy = view.policies[assignment.policy]
-        expected = view.costs.expected(hints.prompt_tokens, task, hints.max_tokens)
+        expected = view.costs.expected(hints.prompt_tokens, task, hints.max_tokens, _warm(config.names, hints))
         context = build_context(
             classified.embedding,
             probabilities,
@@ -113,6 +113,7 @@ class Router:
             candidates=candidates(config, hints),
             expected_cost=expected.total,
             prompt_cost=expected.prompt,
+            cache_saving=expected.saving,
             answer_limit=expected.answer_limit,
             task=task,
             task_probabilities=probabilities,
@@ -186,6 +187,11 @@ def _good_enough(policy: Policy, query: Query, floor: float | None) -> Query:
     kept = tuple(arm for arm, quality in zip(query.candidates, qualities, strict=True) if quality >= floor)
     best = query.candidates[max(range(len(qualities)), key=qualities.__getitem__)]
     return query.among(kept or (best,))
+
+
+def _warm(names: tuple[str, ...], hints: RoutingHints) -> NDArray[np.float64] | None:
+    """Tokens [arms] of the prompt that caches hold."""
+    return np.array([hints.warm.get(name, 0.0) for name in names]) if hints.warm else None
 
 
 def _position(names: tuple[str, ...], name: str) -> int | None:

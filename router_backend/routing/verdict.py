@@ -33,7 +33,7 @@ class Verdict(NamedTuple):
         arms, choice, hints = self.view.config.names, self.choice, self.hints
         policy = self.view.policies[self.assignment.policy]
         names = [arms[arm] for arm in choice.candidates]
-        model = arms[choice.arm]
+        model, saved = arms[choice.arm], self.query.cache_saving
         return RoutedDecision(
             decision_id=self.decision_id,
             model=model,
@@ -46,6 +46,7 @@ class Verdict(NamedTuple):
             means=dict(zip(names, choice.means, strict=True)),
             bonuses=dict(zip(names, choice.bonuses, strict=True)),
             expected_cost=dict(zip(names, choice.costs, strict=True)),
+            cache_savings={} if saved is None else {arms[arm]: saved.item(arm) for arm in choice.candidates},
             propensity=choice.propensity,
             policy=self.assignment.policy or policy.name,
             policy_version=policy.version,

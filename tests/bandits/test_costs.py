@@ -86,3 +86,15 @@ def test_one_absurd_cost_teaches_no_more_than_the_longest_answer(usage: Usage | 
     learned = costs.beyond_prompt(1, usage, 1e6, 10)
     assert learned == pytest.approx(2 * models[1].context_window * 10e-6)
     assert costs.beyond_prompt(1, Usage(prompt=10, completion=100), 0.0, 0) == pytest.approx(100 * 10e-6)
+
+
+def test_warm_tokens_are_expected_at_the_price_of_cached_ones() -> None:
+    models = make_models(1, 10, price=[{"input": 1, "output": 1, "cached_input": 0.1}, {"input": 10, "output": 10}])
+    costs = CostModel(models, OutputLengths(["m0", "m1"]))
+    cold, warm = costs.expected(1000, "math"), costs.expected(1000, "math", warm=np.array([800.0, 5000.0]))
+    assert cold.saving is None
+    assert warm.saving is not None
+    np.testing.assert_allclose(warm.saving, [800 * 0.9e-6, 0.0], atol=1e-15)
+    np.testing.assert_allclose(cold.total - warm.total, warm.saving, atol=1e-15)
+    np.testing.assert_allclose(cold.prompt - warm.prompt, warm.saving, atol=1e-15)
+    assert costs.beyond_prompt(0, Usage(prompt=1000, cached=900, completion=50), 0.0, 0) == pytest.approx(50e-6)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router_backend.bandits.batch import Batch
+from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.factory import POLICIES
 from router_backend.bandits.selection import greedy, probabilities, select
 from tests.bandits.examples import NOW, make_context, make_models, make_policy, make_query, teach
@@ -138,6 +139,33 @@ def test_a_session_stays_unless_another_arm_is_better_by_the_penalty() -> None:
     assert select(policy, make_query(complexity=0.1), rng).arm == 0
     assert select(policy, make_query(complexity=0.1, previous=1), rng).arm == 1
     assert select(policy, make_query(complexity=0.9, previous=0), rng).arm == 2
+
+
+def test_a_penalty_that_keeps_the_model_is_said() -> None:
+    policy = make_policy("complexity", epsilon=0.0, switch_penalty=0.6)
+    reasons = [
+        select(policy, make_query(complexity=complexity, previous=previous), np.random.default_rng(0)).reason
+        for complexity, previous in ((0.1, None), (0.1, 0), (0.1, 1), (0.9, 0))
+    ]
+    assert reasons == ["policy:complexity", "policy:complexity", "sticky", "policy:complexity"]
+
+
+@pytest.mark.parametrize("name", ["linucb", "lints", "ucb1"])
+def test_a_warm_cache_keeps_the_model_as_long_as_that_is_cheaper(name: str) -> None:
+    """Both are equally good; the second one is cheaper, unless the first one has the prompt in its cache."""
+    policy = make_policy(name, make_models(2, 1), epsilon=0.0, new_share=0.0, alpha=1e-9)
+    for arm in (0, 1):
+        for _ in range(2000):
+            policy.update(np.zeros(CONTEXT_DIM, np.float32), arm, 0.5, 0.0, 1e9)
+    rng, cold = np.random.default_rng(0), np.array([0.02, 0.01])
+    found = []
+    for saved in (0.0, 0.005, 0.018):
+        saving = np.array([saved, 0.0])
+        query = make_query(costs=cold - saving, candidates=(0, 1), previous=0, cache_saving=saving)
+        choice = select(policy, query, rng)
+        found.append((choice.arm, choice.reason))
+        assert choice.propensity in (1.0, None)
+    assert found == [(1, policy.reason), (1, policy.reason), (0, "sticky")]
 
 
 @pytest.mark.parametrize(("bound", "shares"), [("max", (0.3, 1.0)), ("min", (0.3, 1.0))])

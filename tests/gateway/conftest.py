@@ -100,9 +100,7 @@ async def serve() -> AsyncIterator[Serve]:
                 model(
                     name,
                     server.base_url,
-                    price={"input": 10**at, "output": 2 * 10**at},
-                    **(arm or {}),
-                    **(arms or {}).get(name, {}),
+                    **{"price": {"input": 10**at, "output": 2 * 10**at}, **(arm or {}), **(arms or {}).get(name, {})},
                 )
                 for at, (name, server) in enumerate(zip("abcd", servers, strict=False))
             ]

@@ -262,3 +262,14 @@ def test_a_drawn_choice_leaves_the_estimate_of_its_propensity_to_the_recorder() 
 def test_a_fallback_prefers_models_that_can_take_the_request(hints: RoutingHints, ranking: list[str]) -> None:
     decision = Setup().router.decide(classified(), replace(hints, degraded="classifier"))
     assert (decision.model, decision.ranking) == (ranking[0], ranking)
+
+
+def test_what_leaving_a_warm_model_costs_is_said() -> None:
+    text = CONFIG.replace("price: {input: 1, output: 2}", "price: {input: 1, output: 2, cached_input: 0.25}")
+    setup = Setup(text)
+    hints = replace(outside_of_experiments(setup), prompt_tokens=800, previous_model="big", warm={"big": 400.0})
+    decision = setup.router.decide(classified(), hints)
+    assert decision.cache_savings == pytest.approx({"big": 400 * 0.75e-6, "middle": 0.0, "small": 0.0})
+    cold = setup.router.decide(classified(), replace(hints, warm={}))
+    assert cold.cache_savings == {}
+    assert cold.expected_cost["big"] - decision.expected_cost["big"] == pytest.approx(400 * 0.75e-6)

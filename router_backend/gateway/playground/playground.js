@@ -89,6 +89,8 @@ function showArms(decision, before) {
     if (Math.abs(moved) >= 0.0005) head.append(element("span", moved > 0 ? "delta up" : "delta down", signed(moved)));
     head.append(element("span", "numbers", `≈ ${dollars(decision.expected_cost[name] ?? 0)}`));
     const numbers = element("div", "numbers", `${signed(mean).replace("+", "")} ${signed(bonus)} exploration`);
+    const kept = decision.cache_savings?.[name] ?? 0;
+    if (kept > 0) numbers.append(element("span", "switching", ` · leaving it costs ${dollars(kept)} of cached prompt`));
     arm.append(head, track([["mean", (mean - low) / size], ["bonus", bonus / size]]), numbers);
     return arm;
   }));

@@ -20,7 +20,7 @@ from router_backend.classifier.encoding import PromptEncoder
 from router_backend.config.runtime import state_dir
 from router_backend.contract import LENGTH_BUCKETS, TOKENIZER_FILE
 from router_backend.prompts import BadRequest, describe, routing_text, step_of
-from router_backend.prompts.hints import CONVERSATION, COST_RATIO, PACES, RoutingHints
+from router_backend.prompts.hints import CONVERSATION, COST_RATIO, PACES, WARM, RoutingHints
 from router_backend.routing.capabilities import required_capabilities
 from router_backend.state.hashing import Hasher
 from router_backend.triton.models import execution, process, tensors
@@ -29,6 +29,7 @@ from router_backend.triton.models.tensors import DRY_RUN, InvalidInput
 log = logging.getLogger(__name__)
 _HIGHEST_RATIO = 100.0  # of costs to what was expected
 _MOST_TOKENS = 1e9
+Tokens = Annotated[float, msgspec.Meta(ge=0, le=_MOST_TOKENS)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 
 
@@ -100,6 +101,7 @@ class TritonPythonModel:
             max_cost=_number(parameters, "max_cost", math.inf),
             min_quality=_number(parameters, "min_quality", 1.0),
             paces=_paces(parameters),
+            warm=_warm(parameters),
             cost_ratio=_number(parameters, COST_RATIO, _HIGHEST_RATIO) or 1.0,
             received=received,
             dry_run=_flag(parameters, DRY_RUN),
@@ -159,6 +161,18 @@ def _paces(parameters: dict[str, Any]) -> dict[str, tuple[float, float]]:
     except (msgspec.MsgspecError, TypeError) as error:
         raise InvalidInput(
             f'parameter {PACES} must be JSON such as {{"llama3-8b": [0.2, 0.01]}}: seconds by model ({error})'
+        ) from error
+
+
+def _warm(parameters: dict[str, Any]) -> dict[str, float]:
+    text = parameters.get(WARM)
+    if text is None:
+        return {}
+    try:
+        return msgspec.json.decode(text, type=dict[str, Tokens])
+    except (msgspec.MsgspecError, TypeError) as error:
+        raise InvalidInput(
+            f'parameter {WARM} must be JSON such as {{"llama3-8b": 4096}}: tokens by model ({error})'
         ) from error
 
 
