@@ -15,7 +15,7 @@ from router_backend.core.pricing import savings
 from router_backend.core.records import Decision, KeptFeedback, LearningEvent, Outcome, Record
 
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
-_BUCKETS = 48  # of the course over time
+PARTS = 48  # of the course over time
 NO_TASK, NO_KEY = "(named model)", "(no key)"
 
 
@@ -105,7 +105,7 @@ def build(records: Iterable[Record], config: RouterConfig, start: float, end: fl
                 scores[record.feedback.decision_id] = record.feedback.score
             case LearningEvent():
                 break
-    report = Report(start, end, course=[{"cost": 0.0, "savings": 0.0} for _ in range(_BUCKETS)])
+    report = Report(start, end, course=[{"cost": 0.0, "savings": 0.0} for _ in range(PARTS)])
     for identity, outcome in outcomes.items():
         decision = decisions.get(identity)
         savings = _savings(outcome, config)
@@ -118,14 +118,14 @@ def build(records: Iterable[Record], config: RouterConfig, start: float, end: fl
         for sums in groups:
             _add(sums, outcome, savings, scores.get(identity))
         report.reasons[decision.reason.partition(":")[0] if decision else "unknown"] += 1
-        part = report.course[min(_BUCKETS - 1, int(_BUCKETS * (outcome.completed - start) / (end - start)))]
+        part = report.course[min(PARTS - 1, int(PARTS * (outcome.completed - start) / (end - start)))]
         part["cost"] += outcome.cost or 0.0
         part["savings"] += savings
     report.unanswered = sum(start <= d.created < end and d.decision_id not in outcomes for d in decisions.values())
     times = [outcome.latency for outcome in outcomes.values()]
     report.latency = {f"p{q}": float(np.percentile(times, q)) if times else None for q in (50, 95)}
     for name in ("by_model", "by_task", "by_key"):
-        setattr(report, name, _most_expensive_first(getattr(report, name)))
+        setattr(report, name, most_expensive_first(getattr(report, name)))
     return report
 
 
@@ -147,5 +147,5 @@ def _savings(outcome: Outcome, config: RouterConfig) -> float:
     return savings((model.price for model in config.models), outcome.usage, outcome.cost)
 
 
-def _most_expensive_first(groups: Mapping[str, Sums]) -> dict[str, Sums]:
+def most_expensive_first(groups: Mapping[str, Sums]) -> dict[str, Sums]:
     return dict(sorted(groups.items(), key=lambda item: (-item[1].cost, -item[1].requests, item[0])))

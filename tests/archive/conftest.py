@@ -9,7 +9,7 @@ __all__ = ["open_replica", "redis_server", "redis_url", "sqlite_url", "store", "
 import pytest
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "redis"])
 def store_url(request: pytest.FixtureRequest) -> str:
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url

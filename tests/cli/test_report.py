@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from router_backend.archive.archiver import Archiver
+from router_backend.archive.place import open_place
+from router_backend.archive.reading import tables
+from router_backend.archive.schema import TABLES
 from router_backend.config import load_config
 from router_backend.core.records import Decision, Feedback, Outcome, Usage
 from router_backend.observability import rendering
+from router_backend.observability.archived import build_archived
 from router_backend.observability.report import NO_KEY, NO_TASK, Report, build, seconds
 from router_backend.state.open import open_store
 from tests.support.configs import local_config
@@ -50,8 +56,8 @@ def answer(
     return decision, outcome
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> Report:
+@pytest.fixture(params=["store", "archive"])
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> Report:
     config = load_config(local_config(tmp_path))
     store = open_store(config.state, tmp_path)
     rows = [
@@ -64,7 +70,15 @@ def made(tmp_path: Path) -> Report:
     store.append([decision for decision, _ in rows], [outcome for _, outcome in rows])
     store.append([answer(6, "llama3-8b")[0]], [])  # not answered
     store.add_feedback(Feedback(decision_id=rows[0][0].decision_id, received=NOW, score=0.75))
-    report = build(store.archive().records(), config, NOW - DAY, NOW)
+    if request.param == "archive":
+        place = open_place("archive", tmp_path)
+        Archiver(store, place).drain()
+        for file in [file for table in TABLES for file in place.files(table)]:  # all of it twice
+            shutil.copy(file, file.replace(".parquet", "-again.parquet"))
+        with tables(place) as opened:
+            report = build_archived(opened, config, NOW - DAY, NOW)
+    else:
+        report = build(store.archive().records(), config, NOW - DAY, NOW)
     store.close()
     return report
 

@@ -17,11 +17,6 @@ from tests.state.examples import make_decision, make_feedback, make_outcome
 DAY = 86_400.0
 
 
-@pytest.fixture
-def store_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
 def written(store: Store, *numbers: int, feedback: bool = True) -> list[Decision]:
     decisions = [make_decision(number) for number in numbers]
     store.append(decisions, [make_outcome(decision) for decision in decisions])
@@ -53,12 +48,20 @@ def every(parcels: Sequence[Parcel], kind: type) -> list[str]:
 
 @pytest.mark.parametrize("kind", [Decision, Outcome, KeptFeedback, LearningEvent])
 def test_all_that_is_written_is_given_once_and_in_order(store: Store, kind: type) -> None:
+    all_of(store)  # an archive that is there from the beginning
     first = written(store, *range(5))
     before = all_of(store, limit=2)
     second = written(store, *range(5, 8))
     after = all_of(store, limit=2)
     assert every(before, kind) == [decision.decision_id for decision in first]
     assert every(after, kind) == [decision.decision_id for decision in second]
+
+
+def test_an_archive_that_comes_later_is_given_what_was_there_before(store: Store) -> None:
+    decisions = written(store, *range(5))
+    parcels = all_of(store, limit=2)
+    for kind in (Decision, Outcome, KeptFeedback, LearningEvent):
+        assert sorted(every(parcels, kind)) == sorted(decision.decision_id for decision in decisions)
 
 
 def test_what_was_taken_comes_again_until_it_is_done(store: Store) -> None:

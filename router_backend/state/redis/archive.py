@@ -10,6 +10,7 @@ from router_backend.core.signals import precedence
 from router_backend.state.codec import decode, encode
 from router_backend.state.redis import scripts
 from router_backend.state.redis.client import RedisClient
+from router_backend.state.redis.outbox import ARCHIVED, OUTBOX
 from router_backend.state.redis.values import (
     decision_of,
     decision_value,
@@ -69,6 +70,8 @@ class RedisArchive:
             keys.append(key)
             arguments += [2 + len(words), name, len(keys), *words]
         self._client.run(scripts.RESTORE, keys, arguments)
+        with self._client.errors():
+            self._client.raw.delete(self._client.key(OUTBOX))  # an archive begins with all there is
 
     def _commands(self, record: Record) -> list[tuple[Any, ...]]:
         """What writes a record that is no event; the second word of each command is its key."""
@@ -110,7 +113,9 @@ class RedisArchive:
 
     def clear(self) -> None:
         with self._client.errors():
-            self._client.raw.delete(*map(self._client.key, ("log", *_FIXED)))  # the log that comes is another one
+            self._client.raw.delete(
+                *map(self._client.key, ("log", OUTBOX, ARCHIVED, *_FIXED))
+            )  # the log that comes is another one
         for kind in (*_KINDS, "checkpoint"):
             for keys in self._client.scan(kind):
                 with self._client.errors():

@@ -19,28 +19,44 @@ if policy and policy ~= 'noeviction' then
 end
 """
 
+# The last of KEYS that a script gets for itself is the stream of what an archive hasn't got (redis.outbox). It is added to where it
+# exists: where there is an archive.
+_OUTBOX = """
+local outbox = table.remove(KEYS)
+local function tell(kind, id) redis.call('XADD', outbox, 'NOMKSTREAM', '*', kind, id) end
+"""
+
 # KEYS: counter, then one per decision, then three per outcome: its own, and its day's and its month's spending. ARGV:
-# number of decisions, then (value, seconds to live, arm) per decision, then (value, seconds to live, API key, USD or '',
-# when the spending expires) per outcome.
-APPEND = """
+# number of decisions, then (value, seconds to live, arm, id) per decision, then (value, seconds to live, API key, USD or '',
+# when the spending expires, decision id) per outcome.
+APPEND = (
+    _OUTBOX
+    + """
 local function put(i, arg)
   return redis.call('SET', KEYS[i], ARGV[arg], 'NX', 'EX', ARGV[arg + 1])
 end
 local arg, outcomes = 2, tonumber(ARGV[1]) + 2
 for i = 2, outcomes - 1 do
-  if put(i, arg) then redis.call('HINCRBY', KEYS[1], ARGV[arg + 2], 1) end
-  arg = arg + 3
+  if put(i, arg) then
+    redis.call('HINCRBY', KEYS[1], ARGV[arg + 2], 1)
+    tell('d', ARGV[arg + 3])
+  end
+  arg = arg + 4
 end
 for i = outcomes, #KEYS, 3 do
-  if put(i, arg) and ARGV[arg + 3] ~= '' then
-    for period = i + 1, i + 2 do
-      redis.call('HINCRBYFLOAT', KEYS[period], ARGV[arg + 2], ARGV[arg + 3])
-      redis.call('EXPIREAT', KEYS[period], ARGV[arg + 4])
+  if put(i, arg) then
+    tell('o', ARGV[arg + 5])
+    if ARGV[arg + 3] ~= '' then
+      for period = i + 1, i + 2 do
+        redis.call('HINCRBYFLOAT', KEYS[period], ARGV[arg + 2], ARGV[arg + 3])
+        redis.call('EXPIREAT', KEYS[period], ARGV[arg + 4])
+      end
     end
   end
-  arg = arg + 5
+  arg = arg + 6
 end
 """
+)
 
 # The position in the log is the stream's entry id: it grows by one, inside the script.
 _EMIT = """
@@ -55,7 +71,8 @@ end
 # context. Returns, per feedback, '' if it was taken, else the {arm, quality, cost} that were kept. Without any
 # feedback it writes a number again as it was, to see that it can.
 FEEDBACK = (
-    _EMIT
+    _OUTBOX
+    + _EMIT
     + """
 if #KEYS == 5 then redis.call('INCRBY', KEYS[2], 0) end
 local sets, results = {implicit = KEYS[4], unanswered = KEYS[5]}, {}
@@ -73,8 +90,9 @@ for i = 6, #KEYS do
     redis.call('ZREM', KEYS[4], id)
     if pending ~= '' then
       redis.call('ZADD', sets[pending], ARGV[a + 2], id)
-    elseif event ~= '' then
-      emit(event, ARGV[a + 11])
+    else
+      tell('f', id)
+      if event ~= '' then emit(event, ARGV[a + 11]) end
     end
     results[i - 5] = ''
   end
@@ -86,7 +104,8 @@ return results
 # KEYS: events, sequence, counter, the set of pending feedback, then one per feedback. ARGV, per feedback: decision id,
 # arm, cost, event ('' if its decision is past its retention), context. Returns how many became events.
 SETTLE = (
-    _EMIT
+    _OUTBOX
+    + _EMIT
     + """
 local events = 0
 for i = 5, #KEYS do
@@ -94,6 +113,7 @@ for i = 5, #KEYS do
   if redis.call('ZREM', KEYS[4], ARGV[a + 1]) == 1 and ARGV[a + 4] ~= '' then
     redis.call('HSET', KEYS[i], 'arm', ARGV[a + 2], 'cost', ARGV[a + 3], 'pending', '')
     emit(ARGV[a + 4], ARGV[a + 5])
+    tell('f', ARGV[a + 1])
     events = events + 1
   end
 end
@@ -118,6 +138,19 @@ CLAIM = """
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+
+# KEYS: the log's name, the stream of the outbox, the latest event that the archive has. ARGV: the name and the event that they must
+# be, the stream's first entry that must be there ('' for none), what comes after the last that is done, the event that is done.
+DONE = """
+local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
+if redis.call('GET', KEYS[1]) ~= ARGV[1] or (redis.call('GET', KEYS[3]) or '0') ~= ARGV[2] then return 0 end
+if ARGV[3] ~= '' then
+  if not first or first[1] ~= ARGV[3] then return 0 end
+  redis.call('XTRIM', KEYS[2], 'MINID', ARGV[4])
+end
+redis.call('SET', KEYS[3], ARGV[5])
 return 1
 """
 

@@ -20,6 +20,7 @@ from router_backend.state.credit import credit, in_place_of, learning_event, pen
 from router_backend.state.redis import scripts
 from router_backend.state.redis.archive import RedisArchive
 from router_backend.state.redis.client import RedisClient
+from router_backend.state.redis.outbox import OUTBOX, RedisOutbox
 from router_backend.state.redis.values import (
     decision_of,
     decision_value,
@@ -29,7 +30,7 @@ from router_backend.state.redis.values import (
     split_event,
 )
 from router_backend.state.spend import charges, periods
-from router_backend.state.store import CHECKPOINT_DAYS, Archive, Outbox, StoreMisconfigured, UnknownDecision
+from router_backend.state.store import CHECKPOINT_DAYS, Archive, Outbox, UnknownDecision
 
 
 class RedisStore(FeedbackStore):
@@ -46,14 +47,15 @@ class RedisStore(FeedbackStore):
         arguments: list[Any] = [len(decisions)]
         for decision in decisions:
             keys.append(self._client.key("decision", decision.decision_id))
-            arguments += [decision_value(decision), self._seconds_left(decision.created), decision.model]
+            arguments += [decision_value(decision), self._seconds_left(decision.created)]
+            arguments += [decision.model, decision.decision_id]
         for outcome in outcomes:
             keys.append(self._client.key("outcome", outcome.decision_id))
             keys += [self._client.key("spend", period) for period in periods(outcome.completed)]
             usd = next((usd for _, _, usd in charges(outcome)), "")
             arguments += [encode(outcome), self._seconds_left(outcome.completed)]
-            arguments += [outcome.key, usd, spend_expires(outcome)]
-        self._client.run(scripts.APPEND, keys, arguments)
+            arguments += [outcome.key, usd, spend_expires(outcome), outcome.decision_id]
+        self._client.run(scripts.APPEND, [*keys, self._client.key(OUTBOX)], arguments)
 
     def _commit_feedback(self, feedbacks: Sequence[Feedback]) -> list[FeedbackResult | UnknownDecision]:
         results: list[FeedbackResult | UnknownDecision] = []
@@ -80,7 +82,7 @@ class RedisStore(FeedbackStore):
             positions.append(index)
         # Also when all are unknown: only a store that is the right one and takes writes can say so, as a decision may
         # still wait to be written.
-        replies = self._client.run(scripts.FEEDBACK, keys, arguments)
+        replies = self._client.run(scripts.FEEDBACK, [*keys, self._client.key(OUTBOX)], arguments)
         for index, reply in zip(positions, replies, strict=True):
             if reply:
                 arm, quality, cost = reply
@@ -117,7 +119,7 @@ class RedisStore(FeedbackStore):
                 result = credit(*subject, feedback)
                 arguments += [decision_id, result.arm, result.cost]
                 arguments += split_event(learning_event(result, feedback))
-            events += int(self._client.run(scripts.SETTLE, keys, arguments))
+            events += int(self._client.run(scripts.SETTLE, [*keys, self._client.key(OUTBOX)], arguments))
 
     def decision(self, decision_id: str) -> Decision | None:
         with self._client.errors():
@@ -189,7 +191,7 @@ class RedisStore(FeedbackStore):
         return RedisArchive(self._client, self._seconds_left)
 
     def outbox(self) -> Outbox:
-        raise StoreMisconfigured("an `archive` needs the state in SQLite, in this version")
+        return RedisOutbox(self._client, self.log)
 
     def close(self) -> None:
         self._client.close()
