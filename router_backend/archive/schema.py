@@ -24,6 +24,8 @@ _TEXTS = pa.list_(pa.string())
 _SHADOWS = pa.list_(pa.struct([("policy", pa.string()), ("model", pa.string())]))
 _FARTHEST = 1000 * 86_400.0  # seconds; an id that says another time than its record by more isn't believed
 
+_JUDGED = pa.list_(pa.struct([("signal", pa.string()), ("score", pa.float64())]))
+
 Archived = Decision | Outcome | KeptFeedback | LearningEvent
 Column = tuple[str, pa.DataType, str, Callable[[Any], Any]]
 """Name, type, what it is, and its value of a record."""
@@ -39,6 +41,10 @@ def _own(name: str) -> Callable[[Any], Any]:
 
 def _scored(name: str) -> Callable[[KeptFeedback], Any]:
     return lambda kept: getattr(kept.feedback, name)
+
+
+def _judged(scores: Mapping[str, float]) -> list[dict[str, Any]]:
+    return [{"signal": signal, "score": score} for signal, score in scores.items()]
 
 
 def _at(seconds: float) -> int:
@@ -86,6 +92,7 @@ _OUTCOMES: tuple[Column, ...] = (
     ("upstream", pa.float64(), "seconds that the upstream took", _own("upstream")),
     ("streamed", pa.bool_(), "", _own("streamed")),
     ("key", pa.string(), "name of the API key", _own("key")),
+    ("revision", pa.string(), "of the model that answered; empty: not known", _own("revision")),
     ("fault", pa.string(), "of a failure: `arm`, `client`, `router` or `nobody`", _own("fault")),
 )
 
@@ -97,6 +104,7 @@ _FEEDBACK: tuple[Column, ...] = (
     ("task", pa.string(), "the right label, where the giver said it", _scored("task")),
     ("implicit", pa.string(), "name of the signal; empty: a person or a program gave it", _scored("implicit")),
     ("selected", pa.float64(), "probability that this answer was chosen to be scored", _scored("selected")),
+    ("judged", _JUDGED, "the signals whose place this one took", lambda k: _judged(k.feedback.judged)),
     ("arm", pa.string(), "the model that is credited", _own("arm")),
     ("quality", pa.float64(), "what it is credited with", _own("quality")),
     ("credited_cost", pa.float64(), "USD that it is charged with", _own("cost")),
@@ -113,6 +121,9 @@ _EVENTS: tuple[Column, ...] = (
     ("quality", pa.float64(), "0 to 1", _own("quality")),
     ("cost", pa.float64(), "USD", _own("cost")),
     ("output_tokens", pa.int64(), "null: not known", _own("output_tokens")),
+    ("source", pa.string(), "of `quality`: name of the signal; empty: somebody's score", _own("source")),
+    ("judged", _JUDGED, "what signals said of the answer beside it", lambda e: _judged(e.judged)),
+    ("revision", pa.string(), "of the model that answered; empty: not known", _own("revision")),
     *((f"{name}_tokens", pa.int64(), "as in `outcomes`; null: not known, or `cost` is the feedback's own", _usage(name))
       for name in ("prompt", "cached", "completion", "reasoning")),
 )  # fmt: skip

@@ -20,7 +20,7 @@ from router_backend.observability.decisions import DecisionRow, Wanted, of_archi
 from router_backend.observability.report import seconds
 from router_backend.state.open import open_store
 
-_WIDTH = 240
+_WIDTH = 240  # ids are there to be copied: no line is cut
 
 
 def decisions(
@@ -90,5 +90,4 @@ def _print(rows: Sequence[DecisionRow]) -> None:
             "" if row.status is None else str(row.status),
             *("" if value is None else f"{value:.3g}" for value in (row.cost, row.latency, row.score)),
         )
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(table, width=max(console.width, _WIDTH))  # ids are there to be copied: no line is cut
+    Console(highlight=False, width=_WIDTH).print(table)

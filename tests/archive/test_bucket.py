@@ -22,7 +22,7 @@ import sys, threading
 from moto.server import ThreadedMotoServer
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
 server.start()
-print(server.get_host_and_port()[1], flush=True)
+print("port", server.get_host_and_port()[1], flush=True)
 sys.stdin.read()
 """
 
@@ -38,7 +38,7 @@ def endpoint() -> Iterator[str]:
         text=True,
     ) as server:
         assert server.stdout is not None
-        port = int(server.stdout.readline())
+        port = next(int(line.split()[1]) for line in server.stdout if line.startswith("port "))
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("PUT", "/bucket")
         assert connection.getresponse().status == 200
