@@ -63,7 +63,8 @@ class Tables:
     def batches(self, sql: str, rows: int, **parameters: Any) -> Iterator[Any]:
         """Arrow record batches, as they are computed."""
         try:
-            yield from self._connection.execute(sql, parameters or None).fetch_record_batch(rows)
+            reader: Any = self._connection.execute(sql, parameters or None).to_arrow_reader(rows)
+            yield from reader
         except duckdb.Error as error:
             raise ArchiveError(f"{self._place.shown}: can't be read ({error})") from error
 
