@@ -1,4 +1,4 @@
-"""`llm-router bench`, and what it measures alone: `capacity`, `replicas`, `hop`, `bodies`."""
+"""`llm-router bench`, and what it measures alone: `capacity`, `replicas`, `hop`, `bodies`, `surfaces`."""
 
 from __future__ import annotations
 
@@ -112,6 +112,16 @@ def bodies(
     from router_backend.lab.bench.bodies import markdown, run
 
     typer.echo("\n".join(markdown(_measured("bodies-", lambda folder, say: run(folder, seconds, say)))))
+
+
+@bench.command()
+def surfaces(
+    rounds: Annotated[int, typer.Option(help="Turns of each API.", min=2)] = 20,
+) -> None:
+    """What OpenAI's Responses and Anthropic's Messages add to chat's latency, by a named model; milliseconds."""
+    from router_backend.lab.bench.surfaces import markdown, run
+
+    typer.echo("\n".join(markdown(_measured("surfaces-", lambda folder, say: run(folder, rounds, say)))))
 
 
 def _measured(prefix: str, measure: Callable[[Path, Callable[[str], None]], Coroutine[Any, Any, Found]]) -> Found:
