@@ -140,5 +140,16 @@ class Tally:
     feedback: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredResponse:
+    """An answer that its client may ask for again, with what it answers: the only text that a store keeps, and no record of
+    what was learned, so that exports leave it out."""
+
+    response_id: str
+    key: str  # name of the API key that it belongs to; empty: there were none
+    created: float
+    body: bytes  # JSON, the gateway's own
+
+
 Record = Decision | Outcome | KeptFeedback | LearningEvent | Tally
 """All that a store keeps."""

@@ -12,7 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from router_backend.core.records import Decision, Feedback, FeedbackResult, KeptFeedback, LearningEvent, Outcome, Record
+from router_backend.core.records import (
+    Decision,
+    Feedback,
+    FeedbackResult,
+    KeptFeedback,
+    LearningEvent,
+    Outcome,
+    Record,
+    StoredResponse,
+)
 
 CHECKPOINT_DAYS = 30.0
 
@@ -60,7 +69,7 @@ class Archive(Protocol):
     """All that a store keeps, to copy it or to start from nothing. For the command line; every method may raise StoreError."""
 
     def records(self) -> Iterator[Record]:
-        """Everything: decisions, outcomes, feedback, events in order, tallies."""
+        """Everything but stored responses: decisions, outcomes, feedback, events in order, tallies."""
         ...
 
     def restore(self, records: Sequence[Record]) -> None:
@@ -139,10 +148,24 @@ class Store(Protocol):
         ...
 
     def prune(self, before: float, done: bool = False) -> int:
-        """Remove decisions, outcomes and feedback created before a time; learning events stay. Returns how many decisions.
+        """Remove decisions, outcomes, feedback and stored responses created before a time; learning events stay. Returns how
+        many decisions.
 
         With `done`, those stay that the outbox still has.
         """
+        ...
+
+    def keep_response(self, response: StoredResponse) -> None:
+        """Write an answer durably, for as long as the decisions of its time. Writing an id again changes nothing. A store
+        refuses (StoreError) what is larger than its database takes."""
+        ...
+
+    def response(self, response_id: str) -> StoredResponse | None:
+        """Whoever asks: the caller looks at its key."""
+        ...
+
+    def forget_response(self, response_id: str) -> bool:
+        """Remove one for good; False if there is none."""
         ...
 
     def log(self) -> str:

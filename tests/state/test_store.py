@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from router_backend.core.ids import new_decision_id
-from router_backend.core.records import Decision, Feedback, Usage
+from router_backend.core.records import Decision, Feedback, StoredResponse, Usage
 from router_backend.state.spend import periods
 from router_backend.state.store import Store, UnknownDecision
 from router_backend.state.transfer import export_state, import_state
@@ -326,3 +327,48 @@ def test_spending_of_long_ago_is_removed(store: Store) -> None:
     store.append([], [make_outcome(make_decision(), key="app", cost=0.25, completed=long_ago)])
     store.prune(0)
     assert [store.spend(period) for period in periods(long_ago)] == [{}, {}]
+
+
+def make_response(key: str = "app", **changes: Any) -> StoredResponse:
+    fields = {
+        "response_id": f"resp_{new_decision_id()}",
+        "key": key,
+        "created": time.time(),
+        "body": b'{"a": "\xc3\xa9"}',
+    }
+    return StoredResponse(**{**fields, **changes})
+
+
+def test_a_response_comes_back_until_it_is_forgotten(store: Store) -> None:
+    kept = make_response()
+    store.keep_response(kept)
+    store.keep_response(replace(kept, key="other", body=b"{}"))  # the first stays
+    assert store.response(kept.response_id) == kept
+    assert store.forget_response(kept.response_id)
+    assert not store.forget_response(kept.response_id)
+    assert store.response(kept.response_id) is None
+
+
+def test_a_response_may_be_long(store: Store) -> None:
+    kept = make_response(body=b'"' + b"\xe6\x97\xa5" * 100_000 + b'"')  # 300 KB: what any store takes
+    store.keep_response(kept)
+    assert store.response(kept.response_id) == kept
+
+
+def test_responses_go_with_the_decisions_of_their_time(store: Store) -> None:
+    old, new = make_response(created=time.time() - 2 * DAY), make_response()
+    for response in (old, new):
+        store.keep_response(response)
+    store.prune(time.time() - DAY)
+    assert (store.response(old.response_id), store.response(new.response_id)) == (None, new)
+
+
+def test_responses_are_in_no_export_and_go_with_a_reset(store: Store, tmp_path: Path) -> None:
+    kept = make_response(body=b'{"secret": 1}')
+    store.keep_response(kept)
+    assert export_state(store.archive(), tmp_path / "copy") == 0
+    assert b"secret" not in (tmp_path / "copy").read_bytes()
+    assert not store.archive().empty()
+    store.archive().clear()
+    assert store.response(kept.response_id) is None
+    assert store.archive().empty()

@@ -23,7 +23,7 @@ from router_backend.state.spend import charges
 
 _PAGE = 1000
 _FIXED = ("events", "decisions", "feedbacks", "pending:implicit", "pending:unanswered")  # not `sequence`: it goes on
-_KINDS = ("decision", "outcome", "feedback", "spend")
+_KINDS = ("decision", "outcome", "feedback", "spend", "response")
 _FEEDBACK_FIELDS = ("body", "arm", "quality", "cost", "pending")
 
 

@@ -133,6 +133,12 @@ redis.call('EXPIRE', KEYS[2], ARGV[4])
 return 1
 """
 
+# KEYS: the answer's. ARGV: value, seconds to live.
+KEEP_RESPONSE = "redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2])"
+
+# KEYS: the answer's. Returns how many were removed.
+FORGET_RESPONSE = "return redis.call('DEL', KEYS[1])"
+
 # KEYS: the lease. ARGV: holder, milliseconds. Returns 1 if it is the holder's now.
 CLAIM = """
 local holder = redis.call('GET', KEYS[1])

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from router_backend.core.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome
+from router_backend.core.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome, StoredResponse
 from router_backend.core.signals import precedence
 from router_backend.state.base import GROUP, FeedbackStore
 from router_backend.state.codec import decode, encode
@@ -26,6 +26,8 @@ from router_backend.state.redis.values import (
     decision_value,
     event_of,
     outcome_of,
+    response_of,
+    response_value,
     spend_expires,
     split_event,
 )
@@ -155,7 +157,7 @@ class RedisStore(FeedbackStore):
         """Redis removes what is past its retention by itself; this removes what is younger, too."""
         if before <= time.time() - self._retention:
             return 0
-        removed = [self._prune(kind, before) for kind in ("decision", "outcome", "feedback")]
+        removed = [self._prune(kind, before) for kind in ("decision", "outcome", "feedback", "response")]
         return removed[0]
 
     def _prune(self, kind: str, before: float) -> int:
@@ -169,6 +171,18 @@ class RedisStore(FeedbackStore):
                     self._client.raw.delete(*old)
             removed += len(old)
         return removed
+
+    def keep_response(self, response: StoredResponse) -> None:
+        keys = [self._client.key("response", response.response_id)]
+        self._client.run(scripts.KEEP_RESPONSE, keys, [response_value(response), self._seconds_left(response.created)])
+
+    def response(self, response_id: str) -> StoredResponse | None:
+        with self._client.errors():
+            value = cast("bytes | None", self._client.raw.get(self._client.key("response", response_id)))
+        return None if value is None else response_of(response_id, value)
+
+    def forget_response(self, response_id: str) -> bool:
+        return bool(self._client.run(scripts.FORGET_RESPONSE, [self._client.key("response", response_id)], []))
 
     def log(self) -> str:
         key = self._client.key("log")
@@ -226,4 +240,5 @@ _TIMES: dict[str, Callable[[bytes], float]] = {
     "decision": lambda value: decode(Decision, value.partition(b"\n")[0]).created,
     "outcome": lambda value: decode(Outcome, value).completed,
     "feedback": lambda value: decode(Feedback, value).received,
+    "response": lambda value: response_of("", value).created,
 }

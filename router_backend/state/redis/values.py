@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from router_backend.core.records import Decision, LearningEvent, Outcome
+import orjson
+
+from router_backend.core.records import Decision, LearningEvent, Outcome, StoredResponse
 from router_backend.state.codec import (
     decode,
     encode,
@@ -32,6 +34,17 @@ def decision_of(value: bytes | None) -> Decision | None:
 
 def outcome_of(value: bytes | None) -> Outcome | None:
     return None if value is None else decode(Outcome, value)
+
+
+def response_value(response: StoredResponse) -> bytes:
+    """Key and time as JSON, a line break, and the body."""
+    return orjson.dumps([response.key, response.created]) + b"\n" + response.body
+
+
+def response_of(response_id: str, value: bytes) -> StoredResponse:
+    head, _, body = value.partition(b"\n")
+    key, created = orjson.loads(head)
+    return StoredResponse(response_id=response_id, key=key, created=created, body=body)
 
 
 def spend_expires(outcome: Outcome) -> int:

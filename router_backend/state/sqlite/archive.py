@@ -18,7 +18,7 @@ from router_backend.state.sqlite.rows import (
     put_outcome,
 )
 
-_TABLES = ("decisions", "outcomes", "feedback", "events", "counters", "spend")
+_TABLES = ("decisions", "outcomes", "feedback", "events", "counters", "spend", "responses")
 
 
 class SQLiteArchive:

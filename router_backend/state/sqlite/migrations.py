@@ -76,7 +76,13 @@ ALTER TABLE events ADD COLUMN judged BLOB;
 ALTER TABLE events ADD COLUMN revision TEXT NOT NULL DEFAULT '';
 """
 
-STEPS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6, _V7)
+# Answers that clients ask for again.
+_V8 = """
+CREATE TABLE responses (response_id TEXT PRIMARY KEY, key TEXT NOT NULL, created REAL NOT NULL, body BLOB NOT NULL);
+CREATE INDEX responses_created ON responses (created);
+"""
+
+STEPS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8)
 VERSION = len(STEPS)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from router_backend.core.records import Decision, KeptFeedback, LearningEvent, Outcome, Usage
+from router_backend.core.records import Decision, KeptFeedback, LearningEvent, Outcome, StoredResponse, Usage
 from router_backend.state.codec import decode, encode, join_decision, pack_context, split_decision, unpack_context
 from router_backend.state.spend import charges
 
@@ -55,6 +55,19 @@ def put_outcome(connection: Connection, outcome: Outcome) -> None:
             "INSERT INTO spend VALUES (?, ?, ?) ON CONFLICT (period, key) DO UPDATE SET usd = usd + excluded.usd",
             charges(outcome),
         )
+
+
+def get_response(connection: Connection, response_id: str) -> StoredResponse | None:
+    row = connection.execute(
+        "SELECT key, created, body FROM responses WHERE response_id = ?", (response_id,)
+    ).fetchone()
+    return StoredResponse(response_id=response_id, key=row[0], created=row[1], body=row[2]) if row else None
+
+
+def put_response(connection: Connection, response: StoredResponse) -> None:
+    """Unless there is one of that id."""
+    row = (response.response_id, response.key, response.created, response.body)
+    connection.execute("INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?)", row)
 
 
 def put_feedback(connection: Connection, kept: KeptFeedback) -> None:

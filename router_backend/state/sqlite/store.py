@@ -12,7 +12,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from router_backend.core.records import Decision, Feedback, FeedbackResult, KeptFeedback, LearningEvent, Outcome
+from router_backend.core.records import (
+    Decision,
+    Feedback,
+    FeedbackResult,
+    KeptFeedback,
+    LearningEvent,
+    Outcome,
+    StoredResponse,
+)
 from router_backend.core.signals import precedence
 from router_backend.state.base import FeedbackStore
 from router_backend.state.codec import decode
@@ -29,16 +37,18 @@ from router_backend.state.sqlite.rows import (
     event_of,
     get_decision,
     get_outcome,
+    get_response,
     put_decision,
     put_event,
     put_feedback,
     put_outcome,
+    put_response,
 )
 from router_backend.state.store import MISSING_ADVICE, Archive, Outbox, StoreMissing, UnknownDecision
 
 _PRUNE_BATCH = 2000  # rows a transaction deletes, so that writers get in between
 _SETTLE_BATCH = 500
-_TIMES = (("decisions", "created"), ("outcomes", "completed"), ("feedback", "received"))
+_TIMES = (("decisions", "created"), ("outcomes", "completed"), ("feedback", "received"), ("responses", "created"))
 _DUE = "SELECT decision_id, body FROM feedback WHERE pending = ? AND received < ? LIMIT ?"
 
 
@@ -153,6 +163,19 @@ class SQLiteStore(FeedbackStore):
             total += removed
             if removed < _PRUNE_BATCH:
                 return total
+
+    def keep_response(self, response: StoredResponse) -> None:
+        with self._database.transaction() as connection:
+            put_response(connection, response)
+
+    def response(self, response_id: str) -> StoredResponse | None:
+        with self._database.reading() as connection:
+            return get_response(connection, response_id)
+
+    def forget_response(self, response_id: str) -> bool:
+        with self._database.transaction() as connection:
+            removed = connection.execute("DELETE FROM responses WHERE response_id = ?", (response_id,))
+        return removed.rowcount == 1
 
     def log(self) -> str:
         with self._database.reading() as connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from router_backend.core.records import StoredResponse
 from router_backend.state.open import open_store
 from router_backend.state.store import Store, StoreError
 from router_backend.state.transfer import export_state, import_state
@@ -34,6 +36,8 @@ def use_everything(store: Store, folder: Path) -> None:
     assert store.archive().empty()
     import_state(store.archive(), folder / "export")
     assert store.event_count() == 1
+    store.keep_response(StoredResponse(response_id="r", key="app", created=time.time(), body=b"{}"))
+    assert store.forget_response("r")
     store.prune(1e12)
 
 
