@@ -24,6 +24,7 @@ from router_backend.config.policy import (
     PolicyConfig,
     TaskPolicyConfig,
 )
+from router_backend.config.responses import ResponsesConfig
 from router_backend.config.reward import PricedRewardConfig
 from router_backend.config.security import SecurityConfig
 from router_backend.config.signals import ImplicitSignals
@@ -72,6 +73,9 @@ class RouterConfig(Section):
     retention_days: Annotated[
         float, Field(gt=0, description="how long decisions are kept in the store; with an `archive` 7 unless given")
     ] = 90
+    responses: Annotated[
+        ResponsesConfig, Field(description="answers of the Responses API that clients ask for again")
+    ] = ResponsesConfig()
     timeouts: Annotated[Timeouts, Field(description="time limits of an answer")] = Timeouts()
     retries: Annotated[Retries, Field(description="further calls after a failure")] = Retries()
     breaker: Annotated[Breaker, Field(description="pauses of an upstream that fails")] = Breaker()

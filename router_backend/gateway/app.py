@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Iterator
 
 from router_backend.core.errors import OpenAIError
 from router_backend.gateway.http.access_log import log_access
@@ -55,11 +56,8 @@ class App:
                 log_access(exchange, route)
 
     def _find(self, method: str, path: str) -> tuple[str, Handler]:
+        path = next((pattern for pattern in _patterns(path) if pattern in self._routes), "")
         methods = self._routes.get(path)
-        if methods is None:
-            prefix = path.rpartition("/")[0] if not path.startswith("/v1/models/") else "/v1/models"
-            path = f"{prefix}/*"
-            methods = self._routes.get(path)
         if methods is None:
             raise ApiError(404, "Unknown URL; GET /openapi.json lists all", code="unknown_url")
         handler = methods.get("GET" if method == "HEAD" else method)
@@ -78,6 +76,16 @@ class App:
                 await self.service.aclose()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _patterns(path: str) -> Iterator[str]:
+    """A path as the table of routes may have it."""
+    yield path
+    if path.startswith("/v1/models/"):
+        yield "/v1/models/*"  # names may have slashes
+    above, _, last = path.rpartition("/")
+    yield f"{above}/*"
+    yield f"{above.rpartition('/')[0]}/*/{last}"
 
 
 class _Broken(Exception):

@@ -15,6 +15,7 @@ from router_backend.gateway.request import read_request
 from router_backend.gateway.review import Reviewer
 from router_backend.gateway.runtime import Runtime
 from router_backend.gateway.send import send
+from router_backend.gateway.stored import StoredResponses
 from router_backend.gateway.surfaces.surface import Surface
 from router_backend.gateway.traces import NoTraces, Operation, Traces
 from router_backend.gateway.triton_client import TritonClient
@@ -36,9 +37,10 @@ class CompletionPipeline:
         traces: Traces | NoTraces,
         ledger: Ledger,
         reviewer: Reviewer,
+        stored: StoredResponses,
     ) -> None:
         self._triton, self._sessions, self._traces, self._ledger = triton, sessions, traces, ledger
-        self._reviewer = reviewer
+        self._reviewer, self._stored = reviewer, stored
 
     async def complete(
         self, exchange: Exchange, raw: Body, surface: Surface, key: ApiKey | None, runtime: Runtime
@@ -50,7 +52,7 @@ class CompletionPipeline:
             ClientGone: the client doesn't read its answer.
         """
         config = runtime.config
-        request = await read_request(exchange, raw, surface, key, runtime, self._sessions)
+        request = await read_request(exchange, raw, surface, key, runtime, self._sessions, stored=self._stored)
         del raw  # as large as what was read of it
         trace = self._traces.begin(_OPERATIONS[surface.endpoint], request.trace, request.started, request.request_id)
         plan = await make_plan(request, runtime, self._triton, trace.context)

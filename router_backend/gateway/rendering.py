@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 
 from router_backend.core.jsonio import dump, load
+from router_backend.core.large import off_loop
 from router_backend.forwarding.answers import StreamedAnswer, WholeAnswer
 from router_backend.gateway.request import CompletionRequest
 from router_backend.gateway.surfaces.surface import Events, Fields
@@ -12,12 +13,19 @@ from router_backend.gateway.surfaces.surface import Events, Fields
 _END = b"data: [DONE]\n\n"
 
 
-def whole(answer: WholeAnswer, request: CompletionRequest) -> bytes:
+async def whole(answer: WholeAnswer, request: CompletionRequest) -> bytes:
     """The body of an answer that isn't streamed."""
-    codec = request.surface.codec
-    if codec is None or answer.native:
+    if request.surface.codec is None or (answer.native and not request.keeping):
         return answer.body
-    return dump(codec.answer(load(answer.body), request.asked))
+    made = await off_loop(len(answer.body), _translated, answer, request)
+    if request.keeping:
+        made = await request.keeping.whole(made)
+    return await off_loop(len(answer.body), dump, made)
+
+
+def _translated(answer: WholeAnswer, request: CompletionRequest) -> Fields:
+    codec, made = request.surface.codec, load(answer.body)
+    return made if codec is None or answer.native else codec.answer(made, request.asked)
 
 
 async def pieces(answer: StreamedAnswer, request: CompletionRequest) -> AsyncIterator[tuple[bytes, bool]]:
@@ -25,8 +33,8 @@ async def pieces(answer: StreamedAnswer, request: CompletionRequest) -> AsyncIte
     codec = request.surface.codec
     if codec:
         events = codec.events(request.asked, answer.progress.arm)
-        async for piece in _passed_on(answer, events) if answer.native else _events(answer, events):
-            yield piece
+        async for made, last in _passed_on(answer, events) if answer.native else _events(answer, events):
+            yield _frames(await request.keeping.events(made) if request.keeping else made), last
         return
     async for frames in answer.frames():
         last = frames.endswith(_END)
@@ -36,24 +44,24 @@ async def pieces(answer: StreamedAnswer, request: CompletionRequest) -> AsyncIte
     yield b"", True
 
 
-async def _events(answer: StreamedAnswer, events: Events) -> AsyncIterator[tuple[bytes, bool]]:
+async def _events(answer: StreamedAnswer, events: Events) -> AsyncIterator[tuple[list[Fields], bool]]:
     begun = [*events.begin()]
     async for payloads in answer.payloads():
         made, begun = begun, []
         for payload in payloads:
             chunk = load(payload)
             if chunk.get("error"):
-                yield _frames([*made, *events.failed(chunk["error"])]), True
+                yield [*made, *events.failed(chunk["error"])], True
                 return
             made += events.add(chunk)
         if answer.ended and not answer.progress.error:
-            yield _frames([*made, *events.end()]), True
+            yield [*made, *events.end()], True
             return
         if made:
-            yield _frames(made), False
+            yield made, False
 
 
-async def _passed_on(answer: StreamedAnswer, events: Events) -> AsyncIterator[tuple[bytes, bool]]:
+async def _passed_on(answer: StreamedAnswer, events: Events) -> AsyncIterator[tuple[list[Fields], bool]]:
     """An upstream's own events; `events`: for the end of an answer that fails."""
     sequence, response = -1, None
     async for payloads in answer.payloads():
@@ -67,12 +75,12 @@ async def _passed_on(answer: StreamedAnswer, events: Events) -> AsyncIterator[tu
                         sequence += 1
                         end["sequence_number"] = sequence
                         end["response"]["id"] = response or end["response"]["id"]
-                yield _frames([*made, *ends]), True
+                yield [*made, *ends], True
                 return
             sequence = event.get("sequence_number", sequence)
             response = (event.get("response") or {}).get("id", response)
             made.append(event)
-        yield _frames(made), answer.ended
+        yield made, answer.ended
         if answer.ended:
             return
 

@@ -18,6 +18,7 @@ from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.memory import Sessions
 from router_backend.gateway.runtime import Runtime
 from router_backend.gateway.schemas import Shape, parse
+from router_backend.gateway.stored import Keeping, StoredResponses
 from router_backend.gateway.surfaces.native import translated
 from router_backend.gateway.surfaces.surface import Surface
 
@@ -43,6 +44,7 @@ class CompletionRequest:
     trace: TraceContext  # the client's
     size: int  # bytes of the body
     started: float  # time.monotonic() when it came in
+    keeping: Keeping | None = None  # of its answer; None: it is not stored
 
     @property
     def repeatable(self) -> bool:
@@ -62,17 +64,24 @@ async def read_request(
     runtime: Runtime,
     sessions: Sessions,
     shape: Shape | None = None,
+    stored: StoredResponses | None = None,
 ) -> CompletionRequest:
-    """A request from its raw body. `shape`: of the body, where it isn't the surface's own.
+    """A request from its raw body. `shape`: of the body, where it isn't the surface's own; `stored`: where answers of surfaces
+    that are kept go.
 
     Raises:
-        ApiError: 400, body or hints are malformed; 403, the key may not name a policy.
+        ApiError: 400, body or hints are malformed; 403, the key may not name a policy; 503, what was said before can't be read.
     """
     asked = await off_loop(len(raw), parse, raw, shape or surface.shape, exchange.deployment)
     asked.setdefault("model", AUTO)  # only a request for a decision alone may leave it out
+    size, keeping = len(raw), None
+    if stored and surface.kept and runtime.config.responses.store:
+        continued = await stored.begin(asked, exchange.key, runtime.config)
+        asked, keeping = continued.asked, continued.keeping
+        size += continued.size
     body, refusal = asked, None
     if surface.codec:
-        body, refusal = await off_loop(len(raw), translated, surface.codec, asked)
+        body, refusal = await off_loop(size, translated, surface.codec, asked)
     hints = take_hints(exchange.headers, body, runtime.config.names)
     native = _native(exchange, surface, asked, refusal)
     if refusal:
@@ -100,8 +109,9 @@ async def read_request(
         client=exchange.key or exchange.address,
         request_id=exchange.request_id,
         trace=exchange.trace,
-        size=len(raw),
+        size=size,
         started=exchange.started,
+        keeping=keeping,
     )
 
 

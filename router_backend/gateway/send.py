@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from router_backend.core.large import off_loop
 from router_backend.forwarding.answers import Answer, WholeAnswer
 from router_backend.forwarding.failure import ForwardError
 from router_backend.gateway.accounting import Account
@@ -45,7 +44,7 @@ async def send(
     headers = decision_headers(request, plan, answer.progress.arm)
     if isinstance(answer, WholeAnswer):
         account.ended(answer.progress)
-        body = await off_loop(len(answer.body), whole, answer, request)
+        body = await whole(answer, request)
         await exchange.respond(answer.progress.status, body, headers)
         return
     try:

@@ -36,9 +36,11 @@ from router_backend.gateway.routes.metrics import MetricsHandler
 from router_backend.gateway.routes.models import ModelHandler, ModelsHandler
 from router_backend.gateway.routes.openapi import OpenAPIHandler
 from router_backend.gateway.routes.playground import FILES, PlaygroundHandler
+from router_backend.gateway.routes.responses import StoredResponseHandlers
 from router_backend.gateway.routes.route import RouteHandler
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.score_queue import ScoreQueue
+from router_backend.gateway.stored import StoredResponses
 from router_backend.gateway.surfaces.messages import MESSAGES
 from router_backend.gateway.surfaces.openai import CHAT, COMPLETIONS, EMBEDDINGS
 from router_backend.gateway.surfaces.responses import RESPONSES
@@ -56,7 +58,7 @@ if TYPE_CHECKING:
     from router_backend.gateway.extproc.server import ExternalProcessor
 
 Routes = dict[str, dict[str, Handler]]
-"""Handlers by path and method; a path that ends in `/*` stands for all with one part more."""
+"""Handlers by path and method; `*` in a path stands for any one part, or at the end of models' for all further ones."""
 
 _BUDGETS_SECONDS = 2.0
 _RELOAD_SECONDS = 60.0
@@ -135,16 +137,23 @@ class Service:
     def routes(self) -> Routes:
         """What is served where."""
         runtimes, triton, metrics = self.runtimes, self.triton, self.metrics
-        pipeline = CompletionPipeline(triton, self._sessions, self.traces, self._ledger, self.reviewer)
+        stored = StoredResponses(triton)
+        pipeline = CompletionPipeline(triton, self._sessions, self.traces, self._ledger, self.reviewer, stored)
+        kept = StoredResponseHandlers(runtimes, stored)
         in_flight = metrics.in_flight
         return {
             "/v1/chat/completions": {"POST": CompletionsHandler(CHAT, runtimes, pipeline, in_flight)},
             "/v1/completions": {"POST": CompletionsHandler(COMPLETIONS, runtimes, pipeline, in_flight)},
             "/v1/embeddings": {"POST": CompletionsHandler(EMBEDDINGS, runtimes, pipeline, in_flight)},
             "/v1/responses": {"POST": CompletionsHandler(RESPONSES, runtimes, pipeline, in_flight)},
+            "/v1/responses/*": {"GET": kept.handler(kept.show), "DELETE": kept.handler(kept.remove)},
+            "/v1/responses/*/cancel": {"POST": kept.handler(kept.cancel)},
+            "/v1/responses/*/input_items": {"GET": kept.handler(kept.input_items)},
             "/v1/messages": {"POST": CompletionsHandler(MESSAGES, runtimes, pipeline, in_flight)},
             "/v1/messages/count_tokens": {"POST": CountTokensHandler(runtimes, MESSAGES)},
-            "/v1/responses/input_tokens": {"POST": CountTokensHandler(runtimes, RESPONSES, object=_INPUT_TOKENS)},
+            "/v1/responses/input_tokens": {
+                "POST": CountTokensHandler(runtimes, RESPONSES, stored, object=_INPUT_TOKENS)
+            },
             "/v1/chat/completions/input_tokens": {"POST": CountTokensHandler(runtimes, CHAT, object=_INPUT_TOKENS)},
             "/v1/models": {"GET": ModelsHandler(runtimes)},
             "/v1/models/*": {"GET": ModelHandler(runtimes)},

@@ -23,6 +23,7 @@ from router_backend.gateway.kserve.inference import (
 )
 from router_backend.gateway.kserve.open import open_wire
 from router_backend.state.codec import encode_records
+from router_backend.state.responses import Asked, encode_asked
 from router_backend.state.spend import Spend
 
 __all__ = ["Owner", "TritonClient", "TritonError"]
@@ -109,9 +110,22 @@ class TritonClient:
         """
         await self._report(encode_records(scores=scores), seconds)
 
+    async def stored(self, asked: Asked, seconds: float) -> bytes:
+        """What the store says about a stored response; see state.responses.
+
+        Raises:
+            TritonError: it can't say.
+        """
+        outputs = await self._sealed("responses", encode_asked(asked), seconds)
+        return _output(outputs, "response")[4:]
+
+    async def _sealed(self, name: str, data: bytes, seconds: float) -> Outputs:
+        """The answer of `feedback` to an input that only gateways send."""
+        parameters = {seal.SEAL: seal.seal(self._key, data)} if self._key else {}
+        return await self._records.infer(Inference("feedback", (text(name, data),), parameters), seconds)
+
     async def _report(self, records: bytes, seconds: float) -> Outputs:
-        parameters = {seal.SEAL: seal.seal(self._key, records)} if self._key else {}
-        outputs = await self._records.infer(Inference("feedback", (text("records", records),), parameters), seconds)
+        outputs = await self._sealed("records", records, seconds)
         if _output(outputs, "accepted") != b"\x01":
             raise TritonError("error", message="feedback did not accept the records")
         return outputs

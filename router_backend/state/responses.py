@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import orjson
 
 from router_backend.core.records import StoredResponse
 from router_backend.state.store import Store
@@ -33,7 +32,7 @@ class Forget(msgspec.Struct, tag="forget", forbid_unknown_fields=True):
 
 
 Asked = Keep | Read | Forget
-_decoder = msgspec.json.Decoder(Asked)
+_decoder: msgspec.json.Decoder[Asked] = msgspec.json.Decoder(Asked)
 _encoder = msgspec.json.Encoder()
 DONE, NONE = b"true", b"null"
 
@@ -76,15 +75,3 @@ def answer(store: Store, asked: Asked, kept: bool) -> bytes:
     if isinstance(asked, Read):
         return found.body
     return DONE if store.forget_response(asked.response_id) else NONE
-
-
-def body_of(told: bytes) -> dict[str, object] | None:
-    """What a `Read` was told.
-
-    Raises:
-        ValueError: it is no stored answer.
-    """
-    body = orjson.loads(told)
-    if body is not None and not isinstance(body, dict):
-        raise ValueError("not a stored answer")
-    return body

@@ -355,11 +355,12 @@ def test_a_response_may_be_long(store: Store) -> None:
     assert store.response(kept.response_id) == kept
 
 
-def test_responses_go_with_the_decisions_of_their_time(store: Store) -> None:
+@pytest.mark.parametrize("archived", [False, True])
+def test_responses_go_with_the_decisions_of_their_time(store: Store, archived: bool) -> None:
     old, new = make_response(created=time.time() - 2 * DAY), make_response()
     for response in (old, new):
         store.keep_response(response)
-    store.prune(time.time() - DAY)
+    store.prune(time.time() - DAY, archived)
     assert (store.response(old.response_id), store.response(new.response_id)) == (None, new)
 
 

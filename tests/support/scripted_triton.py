@@ -21,7 +21,9 @@ from router_backend.core.decision import RoutedDecision
 from router_backend.core.ids import new_decision_id
 from router_backend.core.records import Outcome
 from router_backend.core.tracing import PARENT, STATE
+from router_backend.state import responses
 from router_backend.state.spend import charges
+from router_backend.state.store import Store
 from tests.support.scripted_http import application
 
 
@@ -55,6 +57,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     signals: list[tuple[str, str, float]] = field(default_factory=list)  # (decision, implicit, score)
     report_delay: float = 0.0
     hold_reports: asyncio.Event | None = None  # set: reports go on
+    store: Store | None = None  # of stored responses
 
     async def start(self, port: int = 0) -> None:
         if self.over == "http":
@@ -143,6 +146,10 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     async def _feedback(self, inputs: dict[str, Any]) -> dict[str, bytes]:
         if self.refuse_feedback:
             raise self.refuse_feedback
+        if "responses" in inputs:
+            assert self.store, "this test stores no responses"
+            told = responses.answer(self.store, responses.decode_asked(inputs["responses"]), kept=True)
+            return {"response": struct.pack("<I", len(told)) + told}
         if "records" in inputs:
             if self.refuse_records:
                 raise self.refuse_records

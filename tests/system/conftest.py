@@ -14,6 +14,6 @@ from tests.support.running import RunningSystem
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
     folder = tmp_path_factory.mktemp("system")
     routing = {"deadline_ms": 10_000, "classifier_cache_bytes": 1024 * 1024}
-    running = RunningSystem(folder, config=local_config(folder, routing=routing)).start()
+    running = RunningSystem(folder, config=local_config(folder, routing=routing, responses={"store": True})).start()
     yield running
     running.stop()

@@ -11,7 +11,7 @@ from router_backend.gateway.http.exchange import Exchange
 
 _EXPOSED = b"x-request-id, x-router-decision-id, x-router-model, x-router-task, x-router-reason, x-router-switched, retry-after"
 _PREFLIGHT: list[Header] = [
-    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
     (b"access-control-max-age", b"600"),
 ]
 

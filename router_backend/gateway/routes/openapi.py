@@ -18,7 +18,7 @@ _ERRORS = {
     "400": "The request is malformed; `param` says where.",
     "401": "No API key, or an unknown one.",
     "403": "The key lacks the scope.",
-    "404": "No such model, decision or URL.",
+    "404": "No such model, decision, response or URL.",
     "405": "The URL knows other methods; `allow` lists them.",
     "408": "The body did not arrive in time.",
     "413": "The body is too large.",
@@ -76,6 +76,16 @@ def document() -> dict[str, Any]:
             },
             "/v1/messages/count_tokens": {"post": _count("Messages", "MessagesError")},
             "/v1/responses/input_tokens": {"post": _count("Responses")},
+            "/v1/responses/{id}": {
+                "get": _operation("A stored response.", _stored("It."), path="id"),
+                "delete": _operation("Remove a stored response.", _stored("It is removed."), path="id"),
+            },
+            "/v1/responses/{id}/cancel": {
+                "post": _operation("A stored response, which has ended.", _stored("It."), path="id")
+            },
+            "/v1/responses/{id}/input_items": {
+                "get": _operation("What a stored response answers.", _stored("A page of items."), path="id")
+            },
             "/v1/chat/completions/input_tokens": {"post": _count("Chat")},
             "/v1/models": {"get": _operation("All models.", models)},
             "/v1/models/{id}": {"get": _operation("One model.", model, path="id")},
@@ -162,6 +172,10 @@ def _operation(
 def _count(body: str, error: str = "Error") -> dict[str, Any]:
     answer = {"200": _json("It.", {"type": "object", "required": ["input_tokens"]})}
     return _operation("An estimate of a prompt's tokens.", answer, body=body, error=error)
+
+
+def _stored(description: str) -> dict[str, Any]:
+    return {"200": _json(description, {"type": "object", "required": ["object"]})}
 
 
 def _metrics() -> dict[str, Any]:

@@ -55,3 +55,4 @@ class Surface:
     """An error's JSON, from the error and the request's id."""
     codec: Codec | None = None  # None: the body is the internal request
     native: NativeEndpoint | None = None  # where upstreams that speak the API take it
+    kept: bool = False  # whether its answers may be stored

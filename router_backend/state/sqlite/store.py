@@ -48,7 +48,7 @@ from router_backend.state.store import MISSING_ADVICE, Archive, Outbox, StoreMis
 
 _PRUNE_BATCH = 2000  # rows a transaction deletes, so that writers get in between
 _SETTLE_BATCH = 500
-_TIMES = (("decisions", "created"), ("outcomes", "completed"), ("feedback", "received"), ("responses", "created"))
+_TIMES = (("decisions", "created"), ("outcomes", "completed"), ("feedback", "received"))
 _DUE = "SELECT decision_id, body FROM feedback WHERE pending = ? AND received < ? LIMIT ?"
 
 
@@ -151,6 +151,7 @@ class SQLiteStore(FeedbackStore):
             connection.execute("DELETE FROM spend WHERE period < ?", (oldest_kept(now),))
         before -= max(0.0, time.time() - now)
         removed = [self._prune(*table, before, done) for table in _TIMES]
+        self._prune("responses", "created", before, done=False)  # no archive has them
         return removed[0]
 
     def _prune(self, table: str, time_column: str, before: float, done: bool) -> int:

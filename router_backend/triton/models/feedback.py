@@ -1,4 +1,4 @@
-"""`feedback`: scores, and the records that gateways report. What it accepts is durable."""
+"""`feedback`: scores, and the records and stored responses that gateways report. What it accepts is durable."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from router_backend.core.ids import decided_at
 from router_backend.core.records import Feedback, FeedbackResult
 from router_backend.core.tracing import PARENT, STATE
 from router_backend.learning.outcome import highest_cost
+from router_backend.state import responses
 from router_backend.state.checks import check_records
 from router_backend.state.codec import decode_records
 from router_backend.state.credit import check_feedback
@@ -81,6 +82,16 @@ class _Records:
     spend: bytes  # JSON: USD by key, by period; the gateway's budgets follow from it
 
 
+@dataclass(frozen=True, slots=True)
+class _Response:
+    """A row about a stored response, which is done by now."""
+
+    told: bytes  # see state.responses
+
+
+_Row = _Score | _Records | _Response
+
+
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         process.begin("feedback", guard=True)
@@ -105,8 +116,8 @@ class TritonPythonModel:
     def _apply(self, config: RouterConfig) -> None:
         self._rewards = {name: build_reward(policy.reward) for name, policy in config.named_policies().items()}
 
-    def _read(self, request: Any) -> list[_Score | _Records] | _Refused:
-        """The rows of a request, or why it is refused as a whole. Records are stored here."""
+    def _read(self, request: Any) -> list[_Row] | _Refused:
+        """The rows of a request, or why it is refused as a whole. Records and responses are stored here."""
         try:
             tensors.check_parameters(request, _PARAMETERS)
             given = tensors.parameters(request)
@@ -127,11 +138,14 @@ class TritonPythonModel:
             log.exception("a request could not be read")
             return _Refused("INTERNAL", f"{type(error).__name__}; see the server's log")
 
-    def _row(self, row: dict[str, Any], given: dict[str, Any]) -> _Score | _Records:
-        if "records" in row:
-            if self._key and not seal.is_sealed(given.get(seal.SEAL), self._key, row["records"]):
-                raise _NotSealed(f"records are taken with the seal of this server's {seal.KEY}: set the same for both")
-            return self._store_records(row["records"])
+    def _row(self, row: dict[str, Any], given: dict[str, Any]) -> _Row:
+        for name, take in (("records", self._store_records), ("responses", self._answer_response)):
+            if name in row:
+                if self._key and not seal.is_sealed(given.get(seal.SEAL), self._key, row[name]):
+                    raise _NotSealed(
+                        f"{name} are taken with the seal of this server's {seal.KEY}: set the same for both"
+                    )
+                return take(row[name])
         feedback = _feedback(row)
         check_feedback(feedback)
         self._check_owner(feedback, given)
@@ -172,6 +186,12 @@ class TritonPythonModel:
             self._deployment.implicit.add(score)
         return _Records(orjson.dumps({period: store.spend(period) for period in periods(time.time())}))
 
+    def _answer_response(self, text: str) -> _Response:
+        """Each is a commit of its own: they are few, and large."""
+        asked = responses.decode_asked(text)
+        told = responses.answer(self._deployment.store, asked, self._deployment.config.responses.store)
+        return _Response(told)
+
     def _write(self, scores: list[_Score]) -> None:
         """Store the scores, and set the reward of each."""
         if not scores:
@@ -200,7 +220,7 @@ class TritonPythonModel:
         """Whether it may be a decision that a router keeps in memory until the store takes it."""
         return decided_at(decision_id) is not None and self._deployment.backlog.held()
 
-    def _respond(self, rows: list[_Score | _Records] | _Refused) -> Any:
+    def _respond(self, rows: list[_Row] | _Refused) -> Any:
         if isinstance(rows, _Refused):
             return self._refuse(rows)
         rewards = [row.reward if isinstance(row, _Score) else math.nan for row in rows]
@@ -212,6 +232,7 @@ class TritonPythonModel:
                 tensors.numbers("accepted", [True] * len(rows), bool),
                 tensors.numbers("reward", rewards, np.float32),
                 tensors.text("spend", [row.spend if isinstance(row, _Records) else b"" for row in rows]),
+                tensors.text("response", [row.told if isinstance(row, _Response) else b"" for row in rows]),
             ]
         )
 

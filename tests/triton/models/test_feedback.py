@@ -15,6 +15,7 @@ from router_backend.config.runtime import state_dir
 from router_backend.core import seal
 from router_backend.core.ids import new_decision_id
 from router_backend.core.records import Decision, Usage
+from router_backend.state import responses
 from router_backend.state.backlog import Backlog
 from router_backend.state.codec import encode_records
 from router_backend.state.store import StoreError
@@ -232,3 +233,35 @@ def test_a_parameter_that_means_nothing_is_refused_by_name(feedback: Any, decisi
 def test_a_request_without_inputs_is_told_what_to_send(feedback: Any) -> None:
     (refused,) = feedback.execute([Request()])
     assert "decision_id and score are required" in refused.error().message()
+
+
+def asked(*questions: responses.Asked) -> Request:
+    return Request(responses=[responses.encode_asked(question) for question in questions])
+
+
+def test_responses_belong_to_their_key(deployed: Path, feedback: Any) -> None:
+    kept = responses.Keep("resp_1", "app", 1.0, '{"a": 1}')
+    (refused,) = feedback.execute([asked(kept)])
+    assert "responses.store is off" in refused.error().message()
+    config = feedback._deployment.config
+    feedback._deployment.config = config.model_copy(
+        update={"responses": config.responses.model_copy(update={"store": True})}
+    )
+    questions: list[responses.Asked] = [
+        kept,
+        responses.Read("resp_1", "app"),
+        responses.Read("resp_1", "other"),
+        responses.Forget("resp_1", "other"),
+        responses.Forget("resp_1", "app"),
+        responses.Read("resp_1", "app"),
+    ]
+    told = [feedback.execute([asked(question)])[0].values("response") for question in questions]
+    assert told == [["true"], ['{"a": 1}'], ["null"], ["null"], ["true"], ["null"]]
+
+
+def test_responses_need_a_seal_as_records_do(sealed_feedback: Any) -> None:
+    question = responses.encode_asked(responses.Read("resp_1", "app"))
+    (refused,) = sealed_feedback.execute([Request(responses=[question])])
+    assert seal.KEY in refused.error().message()
+    (told,) = sealed_feedback.execute([Request({seal.SEAL: seal.seal(KEY, question)}, responses=[question])])
+    assert told.values("response") == ["null"]

@@ -7,7 +7,11 @@ from router_backend.gateway.surfaces.responses.stream import ResponseEvents
 from router_backend.gateway.surfaces.surface import Codec, Surface
 
 RESPONSES = Surface(
-    "chat/completions", Responses, codec=Codec(chat_request, whole_answer, ResponseEvents), native="responses"
+    "chat/completions",
+    Responses,
+    codec=Codec(chat_request, whole_answer, ResponseEvents),
+    native="responses",
+    kept=True,
 )
 
 __all__ = ["RESPONSES"]

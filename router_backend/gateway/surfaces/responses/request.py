@@ -79,11 +79,11 @@ def chat_request(body: dict[str, Any]) -> dict[str, Any]:
 def _check(body: dict[str, Any]) -> None:
     only(body, (*_SAME, *_TRANSLATED, *_BESIDE))
     if body.get("store"):
-        refuse("store", "is on, but this gateway stores no answers; send false")
+        refuse("store", "is on, but this gateway stores no answers (responses.store); send false")
     if body.get("previous_response_id"):
         refuse(
             "previous_response_id",
-            "names a stored answer, and this gateway stores none; send the earlier items in input",
+            "names a stored answer, and this gateway stores none (responses.store); send the earlier items in input",
         )
     if body.get("background"):
         refuse("background")

@@ -1,0 +1,31 @@
+"""`responses:` answers of OpenAI's Responses API that clients ask for again."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from router_backend.config.base import Section
+
+
+class ResponsesConfig(Section):
+    """Stored answers of OpenAI's Responses API. Where they are off, the store holds no text at all."""
+
+    store: Annotated[
+        bool,
+        Field(
+            description="answers, and what they answer, are kept in the state store for `retention_days`, unless a request"
+            " says `store: false`"
+        ),
+    ] = False
+    max_bytes: Annotated[
+        int,
+        Field(
+            gt=0,
+            le=16 * 1024 * 1024,
+            description="an answer that is larger, with its conversation, is not stored; a database may take less (DynamoDB: 400 KB)",
+        ),
+    ] = 1024 * 1024
+
+    example: ClassVar[str] = "{store: true}"
