@@ -100,7 +100,7 @@ def _pooled_after(graph: onnx.GraphProto) -> int:
     for node in graph.node:
         if node.op_type == "QAttention":
             layers += 1
-        elif node.op_type == "SkipLayerNormalization":
+        elif any(name.endswith("norm.bias") for name in node.input):  # the end of a norm, in one operator or several
             states.add(node.output[0])
         elif node.op_type == "Pad" and node.input[0] in states:
             return layers

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from classifier_training.calibration import Calibration
 from classifier_training.embedding import Projection
-from classifier_training.export.fusion import fuse_norms, ready_for_fusion
+from classifier_training.export.fusion import plain_norms, ready_for_fusion
 from classifier_training.model import Classifier
 from router_backend.contract import (
     ATTENTION_MASK,
@@ -107,7 +107,7 @@ def quantise(source: Path, target: Path, heads: int, hidden: int, exact: bool = 
         between = Path(folder) / "fused.onnx"
         onnx.save(ready_for_fusion(onnx.load(str(source)), heads), str(between))
         fused = optimize_model(str(between), model_type="bert", num_heads=heads, hidden_size=hidden, opt_level=0)
-        fuse_norms(fused.model.graph)
+        plain_norms(fused.model.graph)
         fused.save_model_to_file(str(between))
         outside = [
             node.name

@@ -46,6 +46,13 @@ def test_attention_is_fused(artifact: Path) -> None:
     assert operators.count("Softmax") == 1  # of the tasks
 
 
+def test_norms_are_operators_that_every_onnxruntime_runs_fast(artifact: Path) -> None:
+    """Of the two that stand for a whole norm, one is slow up to 1.27 and the other since 1.28."""
+    nodes = onnx.load(str(artifact / "model.onnx")).graph.node
+    whole = [node for node in nodes if node.op_type in ("LayerNormalization", "SkipLayerNormalization")]
+    assert [node.input[1] for node in whole] == ["model.heads.norm.weight"]  # over one vector
+
+
 def test_both_precisions_share_an_embedding_space(artifact: Path) -> None:
     plain, small = Artifact(artifact, model_file="model.float32.onnx"), Artifact(artifact)
     assert plain.metadata.embedding_space == small.metadata.embedding_space
