@@ -42,7 +42,7 @@ On held-out rows, float32: {scores}
 ## Limits
 
 Complexity learns from benchmark difficulty and from judgements of the corpus' authors; it ranks prompts, it is no probability of failure.
-Other languages than English and Japanese were not trained; their rare characters are unknown tokens.
+Of other languages than English and Japanese it has seen a few prompts at most; their rare characters are unknown tokens.
 
 ## Manifest
 

@@ -33,7 +33,8 @@ def build_manifest(
             "fitted": len(fitted),
             "by_source": dict(sorted(Counter(fitted.sources.tolist()).items())),
             "by_task": dict(sorted(tasks.items())),
-            "by_language": dict(sorted(Counter(fitted.languages.tolist()).items())),
+            # As far as the data say it.
+            "by_language": dict(sorted(Counter(each for each in fitted.languages.tolist() if each).items())),
         },
         "success_models": len(fitted.models),
         "calibration": asdict(calibration),
