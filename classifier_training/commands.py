@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -15,12 +16,21 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from classifier_training.data.files import Columns
     from classifier_training.training.fit import Progress
     from classifier_training.training.pipeline import Tracker
 
 _LINE_SECONDS = 30.0
 
 Data = Annotated[list[str] | None, typer.Option("--data", help="Labelled prompts: files, globs, or hf:owner/name.")]
+TextColumn = Annotated[str, typer.Option(help="Column of the labelled files that holds the prompt.")]
+LabelColumn = Annotated[str, typer.Option(help="Column of the labelled files that holds the task.")]
+LabelMap = Annotated[
+    Path | None,
+    typer.Option(
+        help="YAML file that says which task a label of the files means: a line `label: task` each, no task to leave its rows out."
+    ),
+]
 Routing = Annotated[list[str] | None, typer.Option("--routing", help="Routing records; only `train` rows are read.")]
 
 
@@ -73,6 +83,9 @@ def _lines(console: Console) -> Tracker:
 def train(
     out: Annotated[Path, typer.Option(help="Folder for the artifact (and the checkpoint, while it trains).")],
     data: Data = None,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "task",
+    label_map: LabelMap = None,
     routing: Routing = None,
     own_corpus: Annotated[bool, typer.Option(help="Train on the project's own corpus too.")] = True,
     mode: Annotated[str, typer.Option(help="full (fine-tuning) or frozen (heads only, minutes).")] = "full",
@@ -133,6 +146,7 @@ def train(
     """
     import torch
 
+    from classifier_training.data.files import Columns
     from classifier_training.encoders.compact import CompactShape
     from classifier_training.model import LossWeights
     from classifier_training.training.fit import FitOptions
@@ -143,12 +157,14 @@ def train(
         raise typer.BadParameter("full or frozen", param_hint="--mode")
     if threads:
         torch.set_num_threads(threads)
+    columns = Columns.of(text_column, label_column, label_map)
     if adapt is not None:
-        _adapt(adapt, data or [], out, cap, seed)
+        _adapt(adapt, data or [], columns, out, cap, seed)
         return
     options = TrainOptions(
         out=out,
         data=tuple(data or ()),
+        columns=columns,
         routing=tuple(routing or ()),
         own_corpus=own_corpus,
         mode="full" if mode == "full" else "frozen",
@@ -184,11 +200,11 @@ def train(
     typer.echo(f"{out}: {scores}; int8 cosine {result.equality.int8_cosine:.3f}; {result.seconds / 60:.1f} minutes")
 
 
-def _adapt(start: Path, data: list[str], out: Path, cap: int, seed: int) -> None:
+def _adapt(start: Path, data: list[str], columns: Columns, out: Path, cap: int, seed: int) -> None:
     from classifier_training.training.adapt import adapt
 
     with _bars() as track:
-        result = adapt(start, data, out, track("reading prompts"), cap, seed)
+        result = adapt(start, data, out, track("reading prompts"), cap, seed, columns)
     figures = f"accuracy on own prompts held out {result.before:.3f} before, {result.after:.3f} after"
     if result.before != result.before:
         figures = "too few own prompts to hold some out and measure"
@@ -197,6 +213,9 @@ def _adapt(start: Path, data: list[str], out: Path, cap: int, seed: int) -> None
 
 def evaluate(
     data: Annotated[list[str] | None, typer.Argument(help="Labelled prompts: files or globs (`text`, `task`).")] = None,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "task",
+    label_map: LabelMap = None,
     artifact: Annotated[Path | None, typer.Option(help="Artifact folder; default: the shipped one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON, and nothing else.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the report and its plots.")] = None,
@@ -217,6 +236,7 @@ def evaluate(
 
     Example: llm-router evaluate 'classifier_training/corpus/heldout_*.csv' --json
     """
+    from classifier_training.data.files import Columns
     from classifier_training.evaluation.run import EvaluateOptions
     from classifier_training.evaluation.run import evaluate as run
     from router_backend.classifier.artifact import newest_artifact
@@ -224,6 +244,7 @@ def evaluate(
 
     options = EvaluateOptions(
         data=tuple(data or ()),
+        columns=Columns.of(text_column, label_column, label_map),
         artifact=artifact or newest_artifact(MODEL_REPOSITORY / "classifier"),
         out=out,
         held_out=held_out,
@@ -262,17 +283,28 @@ def promote(
         Path | None, typer.Option(envvar="LLM_ROUTER_STATE_DIR", help="State folder of that `llm-router up`.")
     ] = None,
     triton: Annotated[
-        str, typer.Option(help="Triton's gRPC address; empty writes the files and loads nothing.")
+        str,
+        typer.Option(
+            envvar="LLM_ROUTER_TRITON", help="Triton's gRPC address; empty writes the files and loads nothing."
+        ),
     ] = "localhost:8001",
     model: Annotated[str, typer.Option(help="Model name in Triton.")] = "classifier",
     admin_key_env: Annotated[
         str, typer.Option(help="Environment variable with the admin key.")
     ] = "LLM_ROUTER_ADMIN_KEY",
-    admin_key_file: Annotated[Path | None, typer.Option(help="File with the admin key instead.")] = None,
+    admin_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the admin key instead; default: the state folder's, where the variable isn't set."
+        ),
+    ] = None,
     admin_key_header: Annotated[
         str, typer.Option(help="gRPC metadata key that carries it.")
     ] = "triton-grpc-protocol-triton-admin-key",
     gate: Annotated[list[str] | None, typer.Option(help="Labelled prompts; default: the own held-out corpus.")] = None,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "task",
+    label_map: LabelMap = None,
     tolerance: Annotated[float, typer.Option(help="How much accuracy on the gate set may fall.")] = 0.01,
     carry_state: Annotated[str, typer.Option(help="map (linear map between embedding spaces) or fresh.")] = "map",
 ) -> None:
@@ -282,26 +314,32 @@ def promote(
 
     Example: llm-router promote artifact --carry-state map
     """
+    from classifier_training.data.files import Columns
     from classifier_training.promotion.promote import PromoteOptions
     from classifier_training.promotion.promote import promote as run
     from router_backend.classifier.repository import copied_repository
+    from router_backend.config.runtime import ADMIN_KEY_FILE
     from router_backend.config.runtime import state_dir as usual_state_dir
 
     if carry_state not in ("map", "fresh"):
         raise typer.BadParameter("map or fresh", param_hint="--carry-state")
     if (artifact is None) == (not rollback):
         raise typer.BadParameter("give either an artifact folder or --rollback")
+    state = state_dir or usual_state_dir()
+    if admin_key_file is None and not os.environ.get(admin_key_env) and (state / ADMIN_KEY_FILE).is_file():
+        admin_key_file = state / ADMIN_KEY_FILE
     typer.echo(
         run(
             PromoteOptions(
                 artifact=artifact,
-                repository=repository or copied_repository(state_dir or usual_state_dir()) / "classifier",
+                repository=repository or copied_repository(state) / "classifier",
                 triton=triton,
                 model=model,
                 admin_key_env=admin_key_env,
                 admin_key_file=admin_key_file,
                 admin_key_header=admin_key_header,
                 gate=tuple(gate or ()),
+                columns=Columns.of(text_column, label_column, label_map),
                 tolerance=tolerance,
                 carry_state=carry_state,
             )

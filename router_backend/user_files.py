@@ -53,14 +53,19 @@ class Table:
         columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
         return Table(self.name, columns, [self.lines[row] for row in rows] if self.lines else [])
 
+    def require(self, *columns: str) -> None:
+        """Raises DataError where a column is missing."""
+        for column in columns:
+            if column not in self.columns:
+                raise DataError(f"{self.name}: no column '{column}'; it has {', '.join(list(self.columns)[:12])}")
+
     def texts(self, column: str) -> list[str]:
         """A column in which every row has a text.
 
         Raises:
             DataError: no such column, a row without a text, or with something else than text.
         """
-        if column not in self.columns:
-            raise DataError(f"{self.name}: no column '{column}'; it has {', '.join(list(self.columns)[:12])}")
+        self.require(column)
         for row, value in enumerate(self.columns[column]):
             if _is_missing(value) or value == "":
                 raise DataError(f"{self.where(row)} has no {column}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from classifier_training.data.examples import Examples
 from router_backend.contract import TASKS
@@ -57,29 +59,78 @@ def _read(name: str) -> Table:
     return from_frame(name, load_dataset(owner_and_name, split=split or "train").to_pandas())
 
 
-def load_prompts(patterns: Sequence[str]) -> Examples:
-    """Labelled prompts: columns `text`, `task`; optional `source`, `language`, `difficulty`.
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """How files of labelled prompts name things.
+
+    Attributes:
+        tasks: what the files' labels mean; a label that isn't there stands for the task of its name, None for a row
+            that is left out.
+    """
+
+    text: str = "text"
+    label: str = "task"
+    tasks: Mapping[str, str | None] = field(default_factory=dict)
+
+    @staticmethod
+    def of(text: str, label: str, label_map: Path | None) -> Columns:
+        """With the meanings in a YAML file, a line each: `their label: task`, or nothing behind it to leave rows out.
+
+        Raises:
+            DataError: the file is no such mapping, or names a task that isn't one.
+        """
+        if label_map is None:
+            return Columns(text, label)
+        try:
+            tasks = yaml.safe_load(label_map.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise DataError(f"{label_map}: can't be read ({' '.join(str(error).split())})") from error
+        if not isinstance(tasks, dict):
+            raise DataError(f"{label_map}: give a line for each label, such as `bug report: classification`")
+        for name, task in tasks.items():
+            if task is not None and task not in TASKS:
+                raise DataError(f"{label_map}: '{name}' means '{task}', which is no task; one of {', '.join(TASKS)}")
+        return Columns(text, label, {str(name): task for name, task in tasks.items()})
+
+
+USUAL_COLUMNS = Columns()
+
+
+def load_prompts(patterns: Sequence[str], columns: Columns = USUAL_COLUMNS) -> Examples:
+    """Labelled prompts: a text and a label in each row; optional `source`, `language`, `difficulty`.
 
     Raises:
         DataError: a file is missing or unreadable, a label is unknown, or a difficulty is outside [0, 1].
     """
-    return Examples.join([_prompts(name) for name in expand(patterns)])
+    return Examples.join([_prompts(name, columns) for name in expand(patterns)])
 
 
-def _prompts(name: str) -> Examples:
+def _prompts(name: str, columns: Columns) -> Examples:
     table = _read(name)
-    texts = table.texts("text")
     index = {task: number for number, task in enumerate(TASKS)}
-    labels = table.texts("task")
-    for row, label in enumerate(labels):
-        if label not in index:
-            raise DataError(f"{table.where(row)}: unknown task '{label}'; one of {', '.join(TASKS)}")
+    table.require(columns.text, columns.label)
+    # Where labels have meanings, they may be numbers.
+    given = table.labels(columns.label) if columns.tasks else table.texts(columns.label)
+    tasks: list[int] = []
+    kept: list[int] = []
+    for row, label in enumerate(given):
+        task = columns.tasks.get(label, label)
+        if task is None:
+            continue
+        if task not in index:
+            raise DataError(
+                f"{table.where(row)}: unknown task '{task}'; one of {', '.join(TASKS)}, or say with --label-map what it means"
+            )
+        tasks.append(index[task])
+        kept.append(row)
+    table = table.select(kept)
+    texts = table.texts(columns.text)
     difficulty = np.full(len(texts), np.nan)
     if "difficulty" in table.columns:
         difficulty = table.numbers("difficulty", 0, 1)
     return Examples(
         texts,
-        np.array([index[label] for label in labels], dtype=np.int64),
+        np.array(tasks, dtype=np.int64),
         np.array(table.labels("source", Path(name).name), dtype=np.str_),
         np.array(table.labels("language"), dtype=np.str_),
         difficulty.astype(np.float32),

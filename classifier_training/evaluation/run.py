@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from classifier_training.data import DataError, Examples
-from classifier_training.data.files import load_prompts, load_routing, own_corpus
+from classifier_training.data.files import USUAL_COLUMNS, Columns, load_prompts, load_routing, own_corpus
 from classifier_training.encoders import load_encoder
 from classifier_training.encoders.loading import DEFAULT_LAYERS, PACKAGED
 from classifier_training.evaluation.feedback_log import evaluate_log
@@ -26,6 +26,7 @@ class EvaluateOptions:
 
     artifact: Path
     data: tuple[str, ...] = ()
+    columns: Columns = USUAL_COLUMNS
     out: Path | None = None
     held_out: bool = False
     routing: tuple[str, ...] = ()
@@ -51,8 +52,8 @@ def evaluate(options: EvaluateOptions, track: Callable[[str], Progress]) -> dict
     if options.from_log is not None:
         return evaluate_log(options.from_log)
     if not options.data:
-        raise DataError("nothing to measure on: give files with the columns `text` and `task`, or --from-log")
-    prompts = load_prompts(options.data)
+        raise DataError("nothing to measure on: give files with a text and a task in each row, or --from-log")
+    prompts = load_prompts(options.data, options.columns)
     routed = [load_routing(options.routing, split="eval")] if options.routing else []
     rows = prompts.select(prompts.splits() == "test") if options.held_out else prompts
     rows = Examples.join([rows, *routed])
@@ -67,7 +68,7 @@ def evaluate(options: EvaluateOptions, track: Callable[[str], Progress]) -> dict
 
 
 def _leave_out(options: EvaluateOptions, measured: Examples, track: Callable[[str], Progress]) -> dict[str, object]:
-    parts = [load_prompts(options.train_data), load_prompts(own_corpus())]
+    parts = [load_prompts(options.train_data, options.columns), load_prompts(own_corpus())]
     if options.routing:
         parts.append(load_routing(options.routing, split="train"))
     train = Examples.join(parts)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from classifier_training.data import Examples
-from classifier_training.data.files import held_out_corpus, load_prompts
+from classifier_training.data.files import Columns, held_out_corpus, load_prompts
 from classifier_training.evaluation.scores import task_scores
 from classifier_training.promotion.errors import PromotionError
 from router_backend.classifier.artifact import Artifact
@@ -21,13 +21,13 @@ class GateResult:
     candidate: float
 
 
-def gate_rows(patterns: Sequence[str]) -> Examples:
+def gate_rows(patterns: Sequence[str], columns: Columns) -> Examples:
     """The gate set: `patterns`, or the project's held-out corpus.
 
     Raises:
         DataError: no such file.
     """
-    return load_prompts(list(patterns) or held_out_corpus())
+    return load_prompts(patterns, columns) if patterns else load_prompts(held_out_corpus())
 
 
 def check_contract(candidate: Artifact, current: Artifact) -> None:

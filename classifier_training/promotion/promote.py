@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from classifier_training.data.files import load_prompts, own_corpus
+from classifier_training.data.files import USUAL_COLUMNS, Columns, load_prompts, own_corpus
 from classifier_training.promotion.control import ModelControl
 from classifier_training.promotion.errors import PromotionError
 from classifier_training.promotion.gate import check_contract, check_gate, gate_rows
@@ -29,6 +29,7 @@ class PromoteOptions:
     admin_key_file: Path | None = None
     admin_key_header: str = "triton-grpc-protocol-triton-admin-key"
     gate: tuple[str, ...] = ()
+    columns: Columns = USUAL_COLUMNS
     tolerance: float = 0.01
     carry_state: str = "map"
     map_texts: int = 4000
@@ -54,7 +55,7 @@ def promote(options: PromoteOptions) -> str:
     check_contract(candidate, current)
     notes = []
     if options.artifact is not None:
-        gate = check_gate(candidate, current, gate_rows(options.gate), options.tolerance)
+        gate = check_gate(candidate, current, gate_rows(options.gate, options.columns), options.tolerance)
         notes.append(f"accuracy {gate.candidate:.3f} on {gate.rows} gate prompts (before: {gate.current:.3f})")
     return _serve(options, source, content, notes, (current, candidate))
 

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from classifier_training.calibration import fit_temperature
 from classifier_training.data import DataError, Examples
-from classifier_training.data.files import expand, load_prompts, own_corpus
+from classifier_training.data.files import USUAL_COLUMNS, Columns, expand, load_prompts, own_corpus
 from classifier_training.export.artifact import FLOAT32_FILE
 from classifier_training.export.correction import Correction, apply, normed, with_pooled_output
 from classifier_training.export.graph import write_metadata
@@ -54,7 +54,13 @@ class AdaptResult:
 
 
 def adapt(
-    start: Path, data: Sequence[str], out: Path, progress: Progress, cap: int = 500, seed: int = 0
+    start: Path,
+    data: Sequence[str],
+    out: Path,
+    progress: Progress,
+    cap: int = 500,
+    seed: int = 0,
+    columns: Columns = USUAL_COLUMNS,
 ) -> AdaptResult:
     """Write into `out` the artifact of `start` with its tasks fitted to `data`.
 
@@ -64,9 +70,9 @@ def adapt(
     """
     started = time.monotonic()
     if not data:
-        raise DataError("nothing to adapt to: give --data FILES with the columns `text` and `task`")
+        raise DataError("nothing to adapt to: give --data FILES with a text and a task in each row")
     artifact = Artifact(start)
-    own = load_prompts(data)
+    own = load_prompts(data, columns)
     rows = Examples.join([own, load_prompts(own_corpus())])
     is_own = np.arange(len(rows)) < len(own)
     splits = rows.splits()

@@ -15,7 +15,15 @@ from tokenizers import Tokenizer
 
 from classifier_training.calibration import Calibration, fit_complexity, fit_temperature, softmax
 from classifier_training.data import DataError, Examples
-from classifier_training.data.files import OWN_SOURCE, expand, load_prompts, load_routing, own_corpus
+from classifier_training.data.files import (
+    OWN_SOURCE,
+    USUAL_COLUMNS,
+    Columns,
+    expand,
+    load_prompts,
+    load_routing,
+    own_corpus,
+)
 from classifier_training.embedding import fit_projection, success_explained
 from classifier_training.encoders import Encoder, load_encoder
 from classifier_training.encoders.compact import CompactShape
@@ -57,6 +65,7 @@ class TrainOptions:
 
     out: Path
     data: tuple[str, ...] = ()
+    columns: Columns = USUAL_COLUMNS
     routing: tuple[str, ...] = ()
     own_corpus: bool = True
     mode: Literal["frozen", "full"] = "full"
@@ -100,10 +109,11 @@ def load_examples(options: TrainOptions) -> Examples:
     Raises:
         DataError: nothing to train on, or a file can't be used.
     """
-    files = prompt_files(options)
-    if not files:
+    own = own_corpus() if options.own_corpus else []
+    if not options.data and not own:
         raise DataError("nothing to train on: give --data FILES or leave the project's own corpus on")
-    prompts = load_prompts(files)
+    given = [load_prompts(options.data, options.columns)] if options.data else []
+    prompts = Examples.join([*given, *([load_prompts(own)] if own else [])])
     if not options.routing:
         return prompts
     # A labelled prompt may also be one that routing is measured on; then nothing at all is learned from it.

@@ -13,6 +13,8 @@ CONFIG = "LLM_ROUTER_CONFIG"
 STATE_DIR = "LLM_ROUTER_STATE_DIR"
 LOCAL_URL = "LLM_ROUTER_LOCAL_URL"  # of the packaged model, up to and including /v1
 
+ADMIN_KEY_FILE = "triton-admin.key"  # in the state folder: opens the admin APIs of the Triton that `llm-router up` runs
+
 LOCAL_PROFILE = Path(__file__).parent / "local.yaml"
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from router_backend.config import RouterConfig, load_config
 from router_backend.config.base import Mistake
+from router_backend.config.runtime import ADMIN_KEY_FILE
 from router_backend.config.safety import Exposure, check_safe
 from router_backend.core.addresses import is_loopback
 from router_backend.launcher.ports import claim
 from router_backend.launcher.preflight import findings
-
-ADMIN_KEY_FILE = "triton-admin.key"
 
 
 class NotStarted(RuntimeError):

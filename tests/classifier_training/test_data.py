@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifier_training.data import DataError, Examples
-from classifier_training.data.files import load_prompts, load_routing
+from classifier_training.data.files import Columns, load_prompts, load_routing
 from classifier_training.text import batches, pad
 from classifier_training.training.pipeline import TrainOptions, train
+from router_backend.contract import TASKS
 
 
 def examples(texts: list[str], source: str = "s", models: tuple[str, ...] = ()) -> Examples:
@@ -98,6 +99,32 @@ def test_training_on_equal_rows_is_refused_before_it_starts(tmp_path: Path) -> N
 def test_a_pattern_without_files_is_an_error() -> None:
     with pytest.raises(DataError, match="no file matches 'nowhere"):
         load_prompts(["nowhere/*.csv"])
+
+
+def test_files_keep_their_own_columns_and_labels(tmp_path: Path) -> None:
+    path, meanings = tmp_path / "tickets.csv", tmp_path / "labels.yaml"
+    path.write_text("body,team\nwhy is it slow?,7\nhi,smalltalk\ntotal of 3 and 4?,math\nspam spam,junk\n")
+    meanings.write_text("7: open_qa\nsmalltalk: chatbot\njunk:\n")
+    rows = load_prompts([str(path)], Columns.of("body", "team", meanings))
+    assert rows.texts == ["why is it slow?", "hi", "total of 3 and 4?"]
+    assert [TASKS[task] for task in rows.tasks] == ["open_qa", "chatbot", "math"]
+
+
+@pytest.mark.parametrize(
+    ("meanings", "message"),
+    [
+        ("a: gardening", "'a' means 'gardening', which is no task; one of brainstorming"),
+        ("- a", "give a line for each label"),
+        ("b: math", r"tickets\.csv:2: row 1: unknown task 'a'.*--label-map"),
+        ("", "give a line for each label"),
+    ],
+)
+def test_a_map_that_can_not_be_used_is_named(tmp_path: Path, meanings: str, message: str) -> None:
+    path, file = tmp_path / "tickets.csv", tmp_path / "labels.yaml"
+    path.write_text("text,team\nhi,a\n")
+    file.write_text(meanings)
+    with pytest.raises(DataError, match=message):
+        load_prompts([str(path)], Columns.of("text", "team", file))
 
 
 def test_text_and_task_are_enough(tmp_path: Path) -> None:
