@@ -8,7 +8,7 @@ ARGS ?=
 # Processes that run the tests; each takes whole files, since tests of a file share their system.
 PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: setup up test test-slow lint bench docs docs-check lock clean
+.PHONY: setup up test test-slow lint bench docs docs-check docs-site lock clean
 
 setup: $(VENV)/.serve
 
@@ -47,6 +47,7 @@ test-slow: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy router_backend classifier_training clients docs/generate.py
 	PYTHONPATH=.:clients $(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
@@ -62,6 +63,11 @@ docs: $(VENV)/.dev
 # Fails where one of them isn't what the code writes.
 docs-check: $(VENV)/.dev
 	$(BIN)/python docs/generate.py --check
+
+# The pages as a site, in build/site. DOCS_REPOSITORY=https://… makes links to other files of the project work.
+docs-site: $(VENV)/.python
+	PYTHON=$(BIN)/python tests/tools/install-clients
+	"$${XDG_CACHE_HOME:-$$HOME/.cache}/llm-router/clients/site/bin/mkdocs" build --strict
 
 # Resolves the newest versions that pyproject.toml allows, in an environment of its own, into the lock file.
 lock:

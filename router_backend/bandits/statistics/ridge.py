@@ -135,7 +135,7 @@ class RidgeArms:
         return errors
 
     def restart(self, arm: int, keep: float, level: bool) -> None:
-        """Begin an arm anew, with what was known of it as a prior that counts for at most `keep` observations.
+        """Begin an arm again, with what was known of it as a prior that counts for at most `keep` observations.
 
         Without `level`, only how quality depends on the context is kept: its level (the bias) counts for one observation, and
         the arm for none.
