@@ -135,7 +135,7 @@ def test_the_cheapest_is_taken_when_all_are_over_their_ceiling() -> None:
 def test_a_session_stays_unless_another_arm_is_better_by_the_penalty() -> None:
     policy = make_policy("complexity", epsilon=0.0, switch_penalty=0.6)
     rng = np.random.default_rng(0)
-    # Scores are 1 for the named arm and 1/2 for its dearer neighbour.
+    # Scores are 1 for the named arm and 1/2 for its costlier neighbour.
     assert select(policy, make_query(complexity=0.1), rng).arm == 0
     assert select(policy, make_query(complexity=0.1, previous=1), rng).arm == 1
     assert select(policy, make_query(complexity=0.9, previous=0), rng).arm == 2

@@ -88,7 +88,7 @@ def test_cost_and_savings_are_summed_by_model_task_and_key(made: Report) -> None
     assert made.total.failed == 1
     assert made.unanswered == 1
     assert made.total.cost == pytest.approx((0.09 + 1.38 + 0.09 + 0.53) / 1000)
-    # Against the dearest model, 70B, for the same tokens.
+    # Against the costliest model, 70B, for the same tokens.
     assert made.total.savings == pytest.approx(4 * 1.38 / 1000 - made.total.cost)
     assert made.by_model["llama3-70b"].savings == pytest.approx(0)
     assert {name: sums.requests for name, sums in made.by_task.items()} == {"math": 2, "summarization": 1, NO_TASK: 1}

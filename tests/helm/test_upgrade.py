@@ -54,7 +54,7 @@ def test_a_new_api_key_rolls_the_gateways_alone() -> None:
 
 
 def test_selectors_and_volume_claims_are_those_of_the_first_release() -> None:
-    """Kubernetes refuses to change them: a release that did would have to be installed anew."""
+    """Kubernetes refuses to change them: a release that did would have to be installed again."""
     for item in rendered(CHART / "examples/eks.yaml"):
         if item["kind"] not in ("Deployment", "StatefulSet"):
             continue

@@ -54,10 +54,10 @@ def decisions(fast: int, slow: int) -> dict[str, str]:
     }
 
 
-def easy(all_easy: int, dearest: int) -> dict[str, str]:
+def easy(all_easy: int, costliest: int) -> dict[str, str]:
     return {
         "llm_router_easy_decisions_total": f"0+{all_easy}x120",
-        'llm_router_over_routed_total{model="large"}': f"0+{dearest}x120",
+        'llm_router_over_routed_total{model="large"}': f"0+{costliest}x120",
     }
 
 

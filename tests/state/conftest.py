@@ -40,7 +40,7 @@ def store_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def open_replica(store_url: str, tmp_path: Path) -> Iterator[Callable[[], Store]]:
-    """Opens the test's store anew, as another process would."""
+    """Opens the test's store again, as another process would."""
     opened: list[Store] = []
 
     def open_one() -> Store:

@@ -63,9 +63,9 @@ def test_hints_narrow_the_choice(client: RouterClient) -> None:
 
 def test_a_dear_model_is_left_out_under_a_cost_limit(client: RouterClient) -> None:
     asked = client.route("Hello there, how are you?")
-    dearest = max(asked.expected_cost, key=asked.expected_cost.__getitem__)
-    limit = asked.expected_cost[dearest] * 0.9
-    assert dearest not in client.route("Hello there, how are you?", hints=Hints(max_cost=limit)).ranking
+    costliest = max(asked.expected_cost, key=asked.expected_cost.__getitem__)
+    limit = asked.expected_cost[costliest] * 0.9
+    assert costliest not in client.route("Hello there, how are you?", hints=Hints(max_cost=limit)).ranking
 
 
 def test_an_answer_is_scored(client: RouterClient) -> None:

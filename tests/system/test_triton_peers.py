@@ -39,15 +39,15 @@ async def servers() -> AsyncIterator[tuple[ScriptedUpstream, ScriptedUpstream]]:
 
 @pytest.fixture
 def upstream(servers: tuple[ScriptedUpstream, ScriptedUpstream]) -> ScriptedUpstream:
-    return anew(servers[0])
+    return again(servers[0])
 
 
 @pytest.fixture
 def second(servers: tuple[ScriptedUpstream, ScriptedUpstream]) -> ScriptedUpstream:
-    return anew(servers[1])
+    return again(servers[1])
 
 
-def anew(server: ScriptedUpstream) -> ScriptedUpstream:
+def again(server: ScriptedUpstream) -> ScriptedUpstream:
     server.script(Script())
     server.requests.clear()
     server.cancelled = 0

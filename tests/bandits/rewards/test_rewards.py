@@ -55,8 +55,8 @@ def test_difference_prices_cost_by_the_scale() -> None:
 def test_without_a_given_scale_it_is_the_mean_cost_of_the_dearest() -> None:
     reward = Difference(0.2)
     rng = np.random.default_rng(0)
-    for dearest in rng.uniform(1e-3, 3e-3, 3000):
-        reward.observe(1e-4, [1e-4, dearest])
+    for costliest in rng.uniform(1e-3, 3e-3, 3000):
+        reward.observe(1e-4, [1e-4, costliest])
     assert reward.score([0.0], [0.0], [2e-3])[0][0] == pytest.approx(-0.2, rel=0.05)
 
 

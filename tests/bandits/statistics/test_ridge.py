@@ -50,7 +50,7 @@ def test_batches_of_any_size_give_what_single_updates_give(seed: int, sizes: lis
 
 
 def _drift(updates: int, dim: int) -> float:
-    """Largest error of a block after many updates of correlated contexts, against the sums solved anew."""
+    """Largest error of a block after many updates of correlated contexts, against the sums solved again."""
     rng = np.random.default_rng(5)
     mixing = rng.normal(size=(dim, dim)) * np.geomspace(1, 1e-3, dim)
     ridge = RidgeArms(1, dim, 1.0)

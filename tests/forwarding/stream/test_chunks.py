@@ -35,7 +35,7 @@ def test_only_the_model_changes_and_the_bytes_stay() -> None:
 
 
 def test_all_chunks_of_an_answer_have_the_time_of_the_first() -> None:
-    """OpenAI's API reference; llama.cpp stamps each chunk anew."""
+    """OpenAI's API reference; llama.cpp stamps each chunk again."""
     read = reader()
     times = [orjson.loads(read.take(chunk({"content": "x"}, created=second)) or b"")["created"] for second in (5, 5, 6)]
     assert times == [5, 5, 5]

@@ -196,8 +196,8 @@ def test_a_prior_that_is_wrong_on_other_rows_is_believed_less() -> None:
 def test_without_any_rows_beforehand_a_guarded_policy_begins_with_the_reference() -> None:
     grid = Grid(("linucb-noprior-guard",), components=(32,), seeds=1, bootstrap=0.0)
     run = REPLAY.run(grid, Setting("linucb-noprior-guard", 0.2, 32, 0))
-    dearest = int(REPLAY.evaluated.cost.mean(0).argmax())
-    assert (run.arms[:50] == dearest).mean() > 0.85
+    costliest = int(REPLAY.evaluated.cost.mean(0).argmax())
+    assert (run.arms[:50] == costliest).mean() > 0.85
     assert run.guarded[:50].mean() > 0.2
     free = REPLAY.run(grid, Setting("linucb-noprior", 0.2, 32, 0))
     assert not free.guarded.any()

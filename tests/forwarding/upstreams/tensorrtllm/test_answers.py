@@ -92,7 +92,7 @@ async def test_sampling_by_seed_and_without(engine_of: EngineOf, served: str) ->
         return text
 
     assert await say(seed=7, temperature=1.5) == await say(seed=7, temperature=1.5)
-    assert len({await say(temperature=1.5) for _ in range(3)}) > 1  # OpenAI samples anew without a seed
+    assert len({await say(temperature=1.5) for _ in range(3)}) > 1  # OpenAI samples again without a seed
 
 
 @pytest.mark.parametrize("served", ["tensorrt_llm_bls", "tensorrt_llm"])
