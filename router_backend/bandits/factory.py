@@ -11,6 +11,7 @@ from router_backend.bandits.policies.context_free import UCB1, EpsilonGreedy, Th
 from router_backend.bandits.policies.linear import Binary, LinTS, LinUCB
 from router_backend.bandits.policies.rule_based import Cascade, Complexity, Fixed, Random, TaskTable
 from router_backend.bandits.policy import Policy, Setup
+from router_backend.bandits.statistics.benchmarks import published
 from router_backend.bandits.statistics.prior import Prior
 from router_backend.config.models import ModelConfig
 from router_backend.config.policy import LearningPolicyConfig, PolicyConfig, PolicyName
@@ -43,7 +44,7 @@ def build_policy(
 
     Args:
         prior: in place of the file that `config.prior` names, of which only quality is taken: a benchmark's answers were
-            other models' at other prices.
+            other models' at other prices. Without either, what `benchmarks` of the models say.
         default: the model taken when the task is unsure; the cheapest if left out.
         space: embedding space of the contexts to come; a prior of another space is left out, with a warning. 0: any.
 
@@ -62,6 +63,8 @@ def build_policy(
             space,
         )
         prior = None
+    if prior is None:
+        prior = published(models, space)
     setup = Setup(config, models, 0, prior)
     names = [model.name for model in models]
     chosen = setup.by_price()[0] if default is None else names.index(default)

@@ -302,5 +302,6 @@ def _fingerprint(setup: Setup[BasePolicyConfig]) -> str:
         (model.name, model.price.model_dump(), model.share.model_dump(), model.max_cost_usd, model.explore)
         for model in setup.models
     ]
-    text = json.dumps([settings, models, setup.default], sort_keys=True)
+    published = {model.name: model.benchmarks for model in setup.models if model.benchmarks}
+    text = json.dumps([settings, models, setup.default, *([published] if published else [])], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]

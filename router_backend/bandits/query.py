@@ -33,7 +33,9 @@ class Query(NamedTuple):
     cache_saving: NDArray[np.float64] | None = (
         None  # [arms] USD that warm prompt caches take from list price, in `expected_cost` and `prompt_cost`; None: nothing
     )
-    time_cost: NDArray[np.float64] | None = None  # [arms] USD that the time of an answer is worth; None: nothing
+    time_cost: NDArray[np.float64] | None = (
+        None  # [arms] USD beside those of tokens: of time, and less what idle GPUs cost anyway; None: nothing
+    )
     cost_ratio: float = 1.0  # what answers have lately cost, of what was expected of them
 
     def afresh(self) -> Query:
@@ -86,3 +88,12 @@ class Choice:
             self.propensity = self.estimate() if self.estimate else 1.0
             self.estimate = None
         return self.propensity
+
+
+def doubt(means: Sequence[float], bonuses: Sequence[float]) -> float:
+    """From 0, the best arm is surely better than the next, to 1, both are alike: by the width of their bounds."""
+    if len(means) < 2:
+        return 0.0
+    best, second = sorted(range(len(means)), key=means.__getitem__, reverse=True)[:2]
+    width = bonuses[best] + bonuses[second]
+    return max(0.0, 1.0 - (means[best] - means[second]) / width) if width > 0 else 0.0

@@ -17,6 +17,11 @@ from router_backend.config.policy import (
     RankingPolicyConfig,
 )
 
+# Probability that new arms have together at most, where `new_share` isn't more by itself.
+_NEWCOMERS = 0.2
+# Times the observations after which an arm isn't new; from so many on of each other arm, new ones get more than `new_share`.
+_LONG_KNOWN = 2.5
+
 
 @dataclass(frozen=True, slots=True)
 class Guard:
@@ -74,8 +79,8 @@ class Rules:
     def floors(self, candidates: tuple[int, ...], counts: NDArray[np.float64]) -> list[float]:
         """Probability that each candidate has whatever its score; their sum is at most 1.
 
-        `epsilon / candidates` each. While an arm is new, the new ones share `new_share` if that is more. A maximum share
-        under the floor wins over it.
+        `epsilon / candidates` each. While an arm is new, the new ones share `new_share` if that is more, and up to `_NEWCOMERS` where
+        the others have long been known: then a newcomer is all that is worth trying. A maximum share under the floor wins over it.
         """
         explore = self.explore
         base = self.epsilon / len(candidates)
@@ -85,7 +90,10 @@ class Rules:
             if new and len(new) < len(candidates):
                 # What the floors leave over is all that can be given on top of them.
                 most = base + max(0.0, 1.0 - sum(floors)) / len(new)
-                share = max(base, min(self.new_share / len(new), most))
+                known = [float(counts[arm]) for i, arm in enumerate(candidates) if i not in new]
+                older = min(known) / (_LONG_KNOWN * self.new_until)
+                wanted = min(self.new_share * max(1.0, older), max(self.new_share, _NEWCOMERS))
+                share = max(base, min(wanted / len(new), most))
                 for i in new:
                     floors[i] = share
         return [min(floor, self.max_share[arm]) for floor, arm in zip(floors, candidates, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -74,15 +75,56 @@ class LocalUpstream(Section):
 Upstream = Annotated[OpenAIUpstream | TensorRTLLMUpstream | LocalUpstream, Field(discriminator="kind")]
 
 
+# Prompts are read about so many times as fast as answers are written.
+_READS_FASTER = 10.0
+
+
 class Price(Section):
-    """USD per million tokens."""
+    """USD per million tokens; or own GPUs, which are paid by the hour, and what they do at full load."""
 
     input: Annotated[float, Field(ge=0, description="prompt tokens")]
     output: Annotated[float, Field(ge=0, description="tokens of the answer")]
     cached_input: Annotated[float | None, Field(ge=0, description="prompt-cache hits; default: input's price")] = None
     reasoning: Annotated[float | None, Field(ge=0, description="thinking tokens; default: output's price")] = None
 
+    gpu_hour_usd: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description="USD per GPU and hour of own machines, in place of prices of tokens: a request costs its part of their time "
+            "by how busy they are, nothing where they idle",
+        ),
+    ] = None
+    gpus: Annotated[int, Field(gt=0, description="GPUs that serve the model, all its servers together")] = 1
+    tokens_per_second: Annotated[
+        float | None,
+        Field(gt=0, description="tokens of answers, of all requests together, when `max_concurrency` calls run"),
+    ] = None
+    prompt_tokens_per_second: Annotated[
+        float | None, Field(gt=0, description="tokens of prompts; default: ten times `tokens_per_second`")
+    ] = None
+
     example: ClassVar[str] = "{input: 0.59, output: 0.79, cached_input: 0.30}"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_the_hour(cls, value: Any) -> Any:
+        """Prices of tokens at full load, where the file names GPUs."""
+        if not isinstance(value, Mapping) or value.get("gpu_hour_usd") is None:
+            return value
+        try:
+            hour = float(value["gpu_hour_usd"]) * int(value.get("gpus", 1))
+            speed = float(value["tokens_per_second"])
+            reading = float(value.get("prompt_tokens_per_second") or _READS_FASTER * speed)
+            per_million = 1e6 * hour / 3600.0
+            prices = {"input": per_million / reading, "output": per_million / speed}
+        except KeyError:
+            raise Mistake(
+                "gpu_hour_usd needs it: what the GPUs do decides what a token costs", "tokens_per_second"
+            ) from None
+        except (TypeError, ValueError, ZeroDivisionError):
+            return value  # its own fields say what is wrong
+        return {**prices, **value}
 
     @property
     def blended(self) -> float:
@@ -142,6 +184,13 @@ class ModelConfig(Section):
         dict[TaskName, Annotated[int, Field(gt=0)]],
         Field(description="cap of max_tokens per task, for routed requests"),
     ] = {}
+    benchmarks: Annotated[
+        dict[Literal["en", "ja"], dict[TaskName, Annotated[float, Field(ge=0, le=1)]]],
+        Field(
+            description="published scores by task, of Japanese prompts (`ja`) and of others (`en`): its prior, until answers speak; "
+            "the models' scores of a task must be of one benchmark"
+        ),
+    ] = {}
     share: Annotated[Share, Field(description="bounds of its share of the traffic")] = Share()
     max_cost_usd: Annotated[
         float | None, Field(gt=0, description="an arm that is expected to cost more is no candidate")
@@ -160,6 +209,7 @@ context_window: 131072
 capabilities: [tools, json]
 system_prompt: detailed thinking on
 max_tokens_by_task: {summarization: 1024}
+benchmarks: {en: {math: 0.77, code_generation: 0.74}, ja: {math: 0.64}}
 share: {max: 0.5}
 """
 

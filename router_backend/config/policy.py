@@ -128,7 +128,10 @@ class LearningPolicyConfig(ExploringPolicyConfig):
     """What the policies share that learn from feedback."""
 
     new_share: Annotated[
-        Fraction, Field(description="floor that the new arms have together, if that is more than epsilon's")
+        Fraction,
+        Field(
+            description="floor that the new arms have together, if that is more than epsilon's; up to 0.2 where the others are long known"
+        ),
     ] = 0.05
     new_until: Annotated[
         float, Field(ge=0, allow_inf_nan=True, description="observations after which an arm isn't new")

@@ -353,6 +353,14 @@ class Engine:
         expected = ((name, arm.pace.expected) for name, arm in self._arms.items())
         return {name: pace for name, pace in expected if pace is not None}
 
+    def loads(self) -> Mapping[str, float]:
+        """Share of its places, in [0, 1], that calls of an arm on own GPUs take now, those that wait included."""
+        return {
+            name: min(1.0, (arm.limiter.running + arm.limiter.queued) / arm.config.max_concurrency)
+            for name, arm in self._arms.items()
+            if arm.config.price.gpu_hour_usd is not None
+        }
+
     async def aclose(self) -> None:
         """Close all connections, and with them the calls that still run."""
         for arm in self._arms.values():

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from router_backend.bandits.query import doubt
 from router_backend.config import RouterConfig
 from router_backend.config.judge import JudgeConfig
 from router_backend.core.background import kept
@@ -62,11 +63,7 @@ def selection(judge: JudgeConfig, decision: RoutedDecision) -> float:
 
 def unsure(decision: RoutedDecision) -> float:
     """From 0, the policy's best model is surely better than the next, to 1, both are alike: by the width of its bounds."""
-    if len(decision.means) < 2:
-        return 0.0
-    best, second = sorted(decision.means, key=decision.means.__getitem__, reverse=True)[:2]
-    width = decision.bonuses.get(best, 0.0) + decision.bonuses.get(second, 0.0)
-    return max(0.0, 1.0 - (decision.means[best] - decision.means[second]) / width) if width > 0 else 0.0
+    return doubt(list(decision.means.values()), [decision.bonuses.get(name, 0.0) for name in decision.means])
 
 
 class Judge:

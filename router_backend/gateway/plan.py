@@ -19,7 +19,7 @@ from router_backend.gateway.request import AUTO, CompletionRequest
 from router_backend.gateway.runtime import Runtime
 from router_backend.gateway.triton_client import TritonClient, TritonError
 from router_backend.prompts import describe
-from router_backend.prompts.hints import COST_RATIO, PACES, WARM
+from router_backend.prompts.hints import COST_RATIO, LOADS, PACES, WARM
 from router_backend.routing.capabilities import default_order, required_capabilities
 
 _END = 8 * 1024  # characters of a long text that are read, at its beginning and at its end
@@ -116,6 +116,8 @@ async def ask(
     if runtime.config.latency.counts:
         paces = runtime.caches.waits(runtime.engine.paces(), tokens, warm)
         parameters[PACES] = orjson.dumps(paces).decode()
+    if loads := runtime.engine.loads():
+        parameters[LOADS] = orjson.dumps(loads).decode()
     if runtime.budgeted:
         parameters[COST_RATIO] = runtime.bills.ratio
     if tokens:

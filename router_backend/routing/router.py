@@ -25,6 +25,7 @@ from router_backend.routing.candidates import NoCandidate, candidates, needs_of
 from router_backend.routing.capabilities import fits
 from router_backend.routing.experiments import Assignment, assign
 from router_backend.routing.latency import in_time, time_cost
+from router_backend.routing.load import less_what_is_paid_anyway
 from router_backend.routing.verdict import Verdict, since
 from router_backend.routing.view import View
 
@@ -120,7 +121,7 @@ class Router:
             complexity=classified.complexity,
             confidence=float(probabilities[task_index]),
             previous=_position(config.names, hints.previous_model),
-            time_cost=time_cost(view, hints, task),
+            time_cost=less_what_is_paid_anyway(time_cost(view, hints, task), view, hints, expected),
             cost_ratio=hints.cost_ratio,
         )
         query = in_time(config, query, hints)

@@ -67,6 +67,15 @@ def test_propensities_are_a_distribution_above_the_floor(
     assert 0.0 < choice.resolve() <= 1.0 + 1e-12
 
 
+def test_a_newcomer_is_tried_more_often_where_the_others_are_long_known() -> None:
+    floors = []
+    for taught in (60, 900):
+        policy = make_policy("epsilon_greedy", epsilon=0.0)
+        teach(policy, np.random.default_rng(0), taught, arms=2)
+        floors.append(policy.floors((0, 1, 2))[0][2])
+    assert floors == [0.05, 0.2]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_arms_are_chosen_as_often_as_their_propensities_say(name: str) -> None:
     rng = np.random.default_rng(7)

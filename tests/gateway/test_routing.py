@@ -363,6 +363,21 @@ async def test_nothing_is_sent_where_time_does_not_count(
     assert all("paces" not in asked for asked in triton.asked)
 
 
+async def test_how_busy_own_machines_are_goes_with_the_question(
+    serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    own = {"price": {"gpu_hour_usd": 2, "tokens_per_second": 100}, "max_concurrency": 2}
+    gateway = await serve(upstream, second, triton=triton, arms={"b": own})
+    second.script(Script(latency=math.inf))
+    async with asyncio.timeout(60):
+        waits = asyncio.create_task(gateway.chat(model="b"))
+        while not second.requests:
+            await asyncio.sleep(0.01)
+        await gateway.chat()
+        waits.cancel()
+    assert json.loads(triton.asked[-1]["loads"]) == {"b": 0.5}
+
+
 async def test_a_model_that_gives_no_first_token_is_measured_as_late(
     serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton
 ) -> None:

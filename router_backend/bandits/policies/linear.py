@@ -16,6 +16,7 @@ from router_backend.bandits.policy import Policy, Setup
 from router_backend.bandits.query import Query, Scores
 from router_backend.bandits.statistics.change import VARIANCE
 from router_backend.bandits.statistics.fields import Fields
+from router_backend.bandits.statistics.prior import Prior
 from router_backend.bandits.statistics.regressions import FrozenRegressions, LiveRegressions
 from router_backend.bandits.statistics.ridge import RidgeArms
 from router_backend.config.policy import (
@@ -29,6 +30,8 @@ from router_backend.contract import EMBEDDING_DIM, TASKS
 
 # Quality by which the table's model is expected to beat the others at its task; more than any usual λ takes away.
 TABLE_LEAN = 0.3
+# Observations that the level of an arm without a prior counts for, where others have one.
+_LEVEL_COUNT = 1.0
 
 
 Estimates = tuple[list[float], list[float], list[float]]
@@ -54,12 +57,23 @@ class LinearPolicy(Policy):
         if setup.prior is None and config.table:
             self._lean_on(config.table, config.initial_quality)
         if setup.prior is not None:
-            bias_included = np.append(self._positions, CONTEXT_DIM)
-            for arm, name in enumerate(self.arms):
-                prior = setup.prior.arm(name, bias_included, config.prior_weight)
-                if prior is not None:
-                    self._ridge.set_prior(arm, prior.precision, prior.means, prior.count)
+            self._start_from(setup.prior, config)
         self._read: LiveRegressions | FrozenRegressions = LiveRegressions(self._ridge)
+
+    def _start_from(self, prior: Prior, config: LinearPolicyConfig) -> None:
+        """Each arm from its own prior; a newcomer that has none as its neighbours are on average, of a level that shows soon."""
+        bias_included = np.append(self._positions, CONTEXT_DIM)
+        own = {arm: prior.arm(name, bias_included, config.prior_weight) for arm, name in enumerate(self.arms)}
+        known = {arm: found for arm, found in own.items() if found is not None}
+        for arm, found in known.items():
+            self._ridge.set_prior(arm, found.precision, found.means, found.count)
+        if not known:
+            return
+        means = np.mean([found.means[:1] for found in known.values()], axis=0)
+        level = np.zeros((self.dim, self.dim))
+        level[-1, -1] = min(0.0, _LEVEL_COUNT - config.ridge)
+        for arm in own.keys() - known.keys():
+            self._ridge.set_prior(arm, level, means, 0.0)
 
     def _lean_on(self, table: Mapping[str, str | TaskRule], initial_quality: float) -> None:
         """The cold start: before anything is known, a task's model of the table is expected to be better at it.

@@ -60,6 +60,10 @@ class CascadeEngine:
         """See `Engine.paces`."""
         return self._engine.paces()
 
+    def loads(self) -> Mapping[str, float]:
+        """See `Engine.loads`."""
+        return self._engine.loads()
+
     async def aclose(self) -> None:
         """See `Engine.aclose`."""
         await self._engine.aclose()

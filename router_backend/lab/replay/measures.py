@@ -135,6 +135,13 @@ def cumulative_regret(reward: Floats, rewards: Floats) -> Floats:
     return np.cumsum(rewards.max(axis=1) - reward)
 
 
+def requests_until(arms: NDArray[np.intp], newcomers: NDArray[np.intp], share: float, window: int = 100) -> int:
+    """Requests after which the latest `window` have sent at least this share to the newcomers; all of them, if that never is."""
+    sums = np.concatenate([[0], np.isin(arms, newcomers).cumsum()])
+    reached = np.flatnonzero(sums[window:] - sums[:-window] >= share * window)
+    return int(reached[0]) + window if len(reached) else len(arms)
+
+
 def over_routing_rate(choice: NDArray[np.intp], quality: Floats, cost: Floats) -> float:
     """Share of queries sent to an arm though a cheaper one (mean cost) scored at least as well on that query."""
     mean_cost, rows = cost.mean(axis=0), np.arange(len(choice))

@@ -22,7 +22,7 @@ from router_backend.contract import TASKS
 from router_backend.lab.replay.datasets import RoutingData
 from router_backend.lab.replay.encode import Contexts
 from router_backend.lab.replay.measures import Run
-from router_backend.lab.replay.scenarios import Scenario, World, unfold
+from router_backend.lab.replay.scenarios import Grading, Scenario, World, unfold
 
 # The replay's clock, for discounting: so many queries are a day.
 QUERIES_A_DAY = 1000
@@ -93,6 +93,7 @@ def play(
     guarded = np.zeros(len(course.online), bool)
     waiting: deque[tuple[int, int]] = deque()  # (position, arm)
     restricted = absent.any()
+    grading = None if scenario.grading is None else Grading(scenario.grading)
     for position, row in enumerate(course.online):
         query = asked[row]
         if restricted:
@@ -102,6 +103,8 @@ def play(
         guarded[position] = choice.reason == "guard"
         if observe is not None:
             observe(int(row), choice, float(world.quality[position, arm]), float(cost[position, arm]))
+        if grading is not None:
+            world.heard[position] = grading.chosen(choice, happening.random())
         waiting.append((position, arm))
         if len(waiting) > world.delay:
             _learn(policy, asked, course, world, cost, *waiting.popleft())

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from router_backend.bandits.query import Choice, doubt
+from router_backend.config.judge import JudgeConfig
+
 Floats = NDArray[np.float64]
 
 
@@ -23,6 +26,9 @@ class Scenario:
     delay: int = 0  # queries between an answer and its feedback
     feedback: float = 1.0  # share of answers that get feedback
     poisoned: float = 0.0  # share of feedback whose score is turned over, 1 − score
+    grading: float | None = (
+        None  # share of answers that a judge grades, more where the policy is unsure; in place of `feedback`
+    )
 
 
 SCENARIOS = {
@@ -38,6 +44,7 @@ SCENARIOS = {
 
 
 UNSCORED, JUDGED = "unscored", "judged"
+_AHEAD = 20.0  # answers of which a judge may grade its share beforehand
 
 
 def scored_by_a_judge(accuracy: float, share: float) -> dict[str, Scenario]:
@@ -48,8 +55,28 @@ def scored_by_a_judge(accuracy: float, share: float) -> dict[str, Scenario]:
     """
     if not (0 <= accuracy <= 1 and 0 < share <= 1):
         raise ValueError("--judge-accuracy and --judge-share are shares: of 0 to 1, and the second is more than 0")
-    judged = Scenario(JUDGED, feedback=share, poisoned=1 - accuracy)
+    judged = Scenario(JUDGED, poisoned=1 - accuracy, grading=share)
     return {UNSCORED: Scenario(UNSCORED, feedback=0.0), JUDGED: judged}
+
+
+class Grading:
+    """Which answers a judge grades: as `judge:` does, half its share where the policy is sure and twice where it isn't.
+
+    What it has graded so far is held to its share: where it was too little, more is graded now, as a day's budget allows.
+    """
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._judge = JudgeConfig(share=share / 2, unsure_share=min(1.0, 2 * share))
+        self._answers = self._graded = 0.0
+
+    def chosen(self, choice: Choice, point: float) -> bool:
+        """Whether the answer of a choice is graded; `point`: drawn uniformly from 0 to 1."""
+        room = max(0.0, self._share * (self._answers + _AHEAD) - self._graded) / (self._share * _AHEAD)
+        graded = point < room * self._judge.share_of("", doubt(choice.means, choice.bonuses))
+        self._answers += 1
+        self._graded += graded
+        return graded
 
 
 @dataclass(frozen=True, slots=True)

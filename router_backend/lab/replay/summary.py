@@ -18,6 +18,7 @@ from router_backend.lab.replay.measures import (
     interval,
     over_routing_rate,
     points_above_hull,
+    requests_until,
     resampled_means,
 )
 from router_backend.lab.replay.reference_points import reference_points
@@ -29,6 +30,8 @@ from router_backend.lab.replay.verdict import verdict
 Report = dict[str, Any]
 Floats = NDArray[np.float64]
 RANDOM = "random_equal_cost"
+NEARLY = 0.8
+"""Of the share that a newcomer has where it was there from the beginning: it then counts as found."""
 LEARNING = 3000
 """Requests after which it is measured what a policy has learned from a judge; of a shorter run two thirds."""
 
@@ -176,13 +179,18 @@ def _with_interval(value: float, resampled: Floats) -> Report:
 
 
 def _scenario(evaluation: Evaluation, policy: str, scenario: str) -> Report:
-    """Reward in either half of the run, and what the best single arm would have got in the second; means over seeds."""
+    """Reward in either half of the run, and what the best single arm would have got in the second; how soon a newcomer is found.
+
+    Means over seeds.
+    """
     lambda_, measured = evaluation.middle, []
-    for run in evaluation.runs_of(policy, lambda_, evaluation.largest, scenario):
+    stationary = evaluation.runs_of(policy, lambda_, evaluation.largest)
+    for run, known in zip(evaluation.runs_of(policy, lambda_, evaluation.largest, scenario), stationary, strict=True):
         every = baselines.rewards(run.truth, evaluation.data.cost[run.rows], lambda_, evaluation.scale)
         got = baselines.rewards(run.quality, run.cost, lambda_, evaluation.scale)
         cut = len(got) // 2
         newcomers = np.flatnonzero(~run.available[0])
+        hindsight = float(np.isin(known.arms[cut:], newcomers).mean())
         measured.append(
             {
                 "first_half": got[:cut].mean(),
@@ -190,6 +198,8 @@ def _scenario(evaluation: Evaluation, policy: str, scenario: str) -> Report:
                 "best_single_second_half": every[cut:].mean(0).max(),
                 "regret": evaluation.regret(run, lambda_)[-1],
                 "newcomer_share": np.isin(run.arms[cut:], newcomers).mean(),
+                "newcomer_hindsight_share": hindsight,
+                "newcomer_requests": requests_until(run.arms[cut:], newcomers, NEARLY * hindsight),
             }
         )
     return {name: float(np.mean([found[name] for found in measured])) for name in measured[0]}

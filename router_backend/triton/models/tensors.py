@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from router_backend.config.agreement import CONFIGURATION
 from router_backend.core.tracing import PARENT, STATE, TraceContext, trace_context
-from router_backend.prompts.hints import COST_RATIO, PACES, WARM
+from router_backend.prompts.hints import COST_RATIO, LOADS, PACES, WARM
 
 # Inputs of TensorRT-LLM's `ensemble` dialect, as OpenAI request fields.
 _SAMPLING = {
@@ -46,7 +46,7 @@ _NEUTRAL: dict[str, Sequence[float]] = {
 
 MAX_COST, MIN_QUALITY, PROMPT_TOKENS, DRY_RUN = "max_cost", "min_quality", "prompt_tokens", "dry_run"
 _PARAMETERS = frozenset(
-    (MAX_COST, MIN_QUALITY, PROMPT_TOKENS, DRY_RUN, PACES, WARM, COST_RATIO, CONFIGURATION, PARENT, STATE)
+    (MAX_COST, MIN_QUALITY, PROMPT_TOKENS, DRY_RUN, LOADS, PACES, WARM, COST_RATIO, CONFIGURATION, PARENT, STATE)
 )
 _OF_TRITON = re.compile(r"triton_.*|sequence_(id|start|end)|priority|timeout|binary_data_output|headers")
 

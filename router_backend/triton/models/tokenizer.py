@@ -20,7 +20,7 @@ from router_backend.classifier.encoding import PromptEncoder
 from router_backend.config.runtime import state_dir
 from router_backend.contract import LENGTH_BUCKETS, TOKENIZER_FILE
 from router_backend.prompts import BadRequest, describe, routing_text, step_of
-from router_backend.prompts.hints import CONVERSATION, COST_RATIO, PACES, WARM, RoutingHints
+from router_backend.prompts.hints import CONVERSATION, COST_RATIO, LOADS, PACES, WARM, RoutingHints
 from router_backend.routing.capabilities import required_capabilities
 from router_backend.state.hashing import Hasher
 from router_backend.triton.models import execution, process, tensors
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 _HIGHEST_RATIO = 100.0  # of costs to what was expected
 _MOST_TOKENS = 1e9
 Tokens = Annotated[float, msgspec.Meta(ge=0, le=_MOST_TOKENS)]
+Taken = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 
 
@@ -102,6 +103,7 @@ class TritonPythonModel:
             min_quality=_number(parameters, "min_quality", 1.0),
             paces=_paces(parameters),
             warm=_warm(parameters),
+            loads=_loads(parameters),
             cost_ratio=_number(parameters, COST_RATIO, _HIGHEST_RATIO) or 1.0,
             received=received,
             dry_run=_flag(parameters, DRY_RUN),
@@ -150,6 +152,17 @@ def _flag(parameters: dict[str, Any], name: str) -> bool:
     if not isinstance(value, bool):
         raise InvalidInput(f"parameter {name} must be true or false")
     return value
+
+
+def _loads(parameters: dict[str, Any]) -> dict[str, float]:
+    text = parameters.get(LOADS)
+    if text is None:
+        return {}
+    try:
+        return msgspec.json.decode(text, type=dict[str, Taken])
+    except (TypeError, msgspec.MsgspecError) as error:
+        message = f'parameter {LOADS} must be JSON such as {{"llama3-8b": 0.5}}: shares of places by model ({error})'
+        raise InvalidInput(message) from error
 
 
 def _paces(parameters: dict[str, Any]) -> dict[str, tuple[float, float]]:

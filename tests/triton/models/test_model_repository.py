@@ -11,7 +11,7 @@ from router_backend.contract import LENGTH_BUCKETS, bucket_length
 from router_backend.core import seal
 from router_backend.core.alive import ALIVE
 from router_backend.core.tracing import PARENT, STATE
-from router_backend.prompts.hints import COST_RATIO, PACES
+from router_backend.prompts.hints import COST_RATIO, LOADS, PACES
 
 
 def test_every_length_that_is_served_is_warmed_up_and_no_other() -> None:
@@ -35,7 +35,7 @@ def test_no_name_of_ours_is_one_that_triton_keeps_for_itself() -> None:
     reserved = re.compile(r"triton_.*|sequence_(id|start|end)|priority|timeout|headers|binary_data_output")
     configurations = [file.read_text() for file in MODEL_REPOSITORY.glob("*/config.pbtxt")]
     inputs = {name for text in configurations for name in re.findall(r'name: "(\w+)"', text)}
-    parameters = {ALIVE, CONFIGURATION, COST_RATIO, PACES, PARENT, STATE, seal.ANY_OWNER, seal.OWNER, seal.SEAL}
+    parameters = {ALIVE, CONFIGURATION, COST_RATIO, LOADS, PACES, PARENT, STATE, seal.ANY_OWNER, seal.OWNER, seal.SEAL}
     assert [name for name in inputs | parameters if reserved.fullmatch(name)] == []
 
 
