@@ -60,14 +60,14 @@ def scored_by_a_judge(accuracy: float, share: float) -> dict[str, Scenario]:
 
 
 class Grading:
-    """Which answers a judge grades: as `judge:` does, half its share where the policy is sure and twice where it isn't.
+    """Which answers a judge grades: as `judge:` does, about half its share where the policy is sure and twice where it isn't.
 
     What it has graded so far is held to its share: where it was too little, more is graded now, as a day's budget allows.
     """
 
     def __init__(self, share: float) -> None:
         self._share = share
-        self._judge = JudgeConfig(share=share / 2, unsure_share=min(1.0, 2 * share))
+        self._judge = JudgeConfig(share=max(share / 2, 2 * share - 1), unsure_share=min(1.0, 2 * share))
         self._answers = self._graded = 0.0
 
     def chosen(self, choice: Choice, point: float) -> bool:
