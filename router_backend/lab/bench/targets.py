@@ -68,7 +68,7 @@ def direct(port: int) -> Target:
     return Target("direct", port, "static")
 
 
-def router_config(upstream: int, store: str | None = None) -> str:
+def router_config(upstream: int, store: str | None = None, extproc: int | None = None) -> str:
     """The local profile's arms and prices on the static upstream; a decision may wait as long as it takes.
 
     The default deadline would turn overload into answers of the default model, which cost nothing to decide.
@@ -80,17 +80,21 @@ def router_config(upstream: int, store: str | None = None) -> str:
     config["routing"] = {"deadline_ms": 10_000}
     if store is not None:
         config["state"] = store
+    if extproc is not None:
+        config["gateway"] = {"extproc_port": extproc}
     return str(yaml.safe_dump(config, sort_keys=False))
 
 
-async def start_ours(folder: Path, upstream: int, twice: bool = True, store: str | None = None) -> Ours:
+async def start_ours(
+    folder: Path, upstream: int, twice: bool = True, store: str | None = None, extproc: int | None = None
+) -> Ours:
     """Start this system, with `twice` a second time: the second start finds everything in place.
 
-    `store`: URL of its state; None: SQLite.
+    `store`: URL of its state; None: SQLite. `extproc`: port on which an Envoy may ask the gateway.
     """
     state = Path(tempfile.mkdtemp(prefix="state-", dir=folder))
     config = folder / "router.yaml"
-    config.write_text(router_config(upstream, store))
+    config.write_text(router_config(upstream, store, extproc))
     seconds: list[float] = []
     for _ in range(2 if twice else 1):
         gateway, grpc = free_port(), free_port()

@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from router_backend.state.redis import scripts
-from router_backend.state.redis.durability import needs_waitaof
+from router_backend.state.redis.durability import check_eviction, needs_waitaof
 from router_backend.state.store import (
     MISSING_ADVICE,
     REPLACED_ADVICE,
@@ -30,6 +30,7 @@ from router_backend.state.store import (
 
 PASSWORD_VARIABLE = "LLM_ROUTER_STATE_PASSWORD"
 DEFAULT_PREFIX = "{llm-router}"  # in braces: Redis Cluster keeps keys of one tag in one slot, as scripts need
+_BY_FILE, _BY_SERVER = "file", "server"
 SCHEMA = 1
 _SCAN = 1000
 _CHECK_SECONDS = 1.0
@@ -45,16 +46,28 @@ class Address:
     url: str  # for redis-py
     prefix: str  # of every key
     shown: str  # without credentials
+    keeps: bool  # the server promises to keep what it acknowledges, by other means than a file that it tells of
 
 
 def parse_address(url: str) -> Address:
-    """`?prefix=` is ours, the other query parameters are redis-py's (`db`, `ssl_ca_certs`, `ssl_certfile`, …)."""
+    """`?prefix=` and `?durability=` are ours, the other query parameters are redis-py's (`db`, `ssl_ca_certs`, …).
+
+    Raises:
+        StoreMisconfigured: another durability than `file` and `server`.
+    """
     bare, _, tail = url.partition("?")
     query = parse_qs(tail)
     prefix = query.pop("prefix", [DEFAULT_PREFIX])[0]
+    durability = query.pop("durability", [_BY_FILE])[0]
     parts = urlsplit(bare)
     shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    return Address(url=f"{bare}?{urlencode(query, doseq=True)}" if query else bare, prefix=prefix, shown=shown)
+    if durability not in (_BY_FILE, _BY_SERVER):
+        raise StoreMisconfigured(
+            f"state: {shown}: ?durability={durability} is unknown; leave it out, or set it to {_BY_SERVER} for a service that"
+            " keeps what it acknowledges without an append-only file, such as Amazon MemoryDB"
+        )
+    url = f"{bare}?{urlencode(query, doseq=True)}" if query else bare
+    return Address(url=url, prefix=prefix, shown=shown, keeps=durability == _BY_SERVER)
 
 
 class RedisClient:
@@ -70,7 +83,8 @@ class RedisClient:
             StoreMissing: it answers, and there is no store, nor may one be made.
         """
         address = parse_address(url)
-        self.shown, self._prefix = address.shown, address.prefix
+        self.shown, self._prefix, self._keeps = address.shown, address.prefix, address.keeps
+        self._guard = scripts.guard(file=not address.keeps)
         self._create = create
         self.raw = _connect(address, timeout)
         self._syncing = _connect(address, timeout + _SYNC_SECONDS)  # for replies that wait for the disk
@@ -102,10 +116,12 @@ class RedisClient:
         """
         self._check()
         keys = [*keys, self.key(_IDENTITY)]
-        command = ("EVAL", scripts.GUARD + script, len(keys), *keys, *arguments, self._identity)
+        command = ("EVAL", self._guard + script, len(keys), *keys, *arguments, self._identity)
         try:
             with self._translated():
-                if self._waitaof:
+                if self._keeps:
+                    result, synced = self.raw.execute_command(*command), True  # type: ignore[no-untyped-call]
+                elif self._waitaof:
                     wait = ("WAITAOF", 1, 0, int(1000 * _SYNC_SECONDS))
                     result, (synced, _) = _pipelined(self._syncing, [command, wait])
                 else:  # the same question again, now that it is written
@@ -160,7 +176,9 @@ class RedisClient:
         if now < self._check_at:
             return
         with self._translated():
-            waitaof = needs_waitaof(self.raw, self.shown)
+            if self._keeps:
+                check_eviction(self.raw.info(), self.shown)
+            waitaof = not self._keeps and needs_waitaof(self.raw, self.shown)
             self._check_identity()
             self._check_schema()
         self._waitaof, self._check_at = waitaof, now + _CHECK_SECONDS

