@@ -275,6 +275,36 @@ def test_a_user_that_the_image_does_not_know_has_a_name_and_a_home(way: str) -> 
     assert environment["HOME"] == "/tmp"
 
 
+def test_where_a_nim_has_its_metrics_is_a_value() -> None:
+    """NVIDIA's KServe runtimes of some 1.x say /metrics."""
+
+    def path(**values: str) -> str:
+        monitor = of_kind(rendered({"monitoring.podMonitor.enabled": True, **values}), "PodMonitor", "-nim")[0]
+        found: str = monitor["spec"]["podMetricsEndpoints"][0]["path"]
+        return found
+
+    assert path() == "/v1/metrics"
+    assert path(**{"serving.metricsPath": "/metrics"}) == "/metrics"
+
+
+def test_large_models_get_cards_and_memory_that_hold_them() -> None:
+    """The 49B on two cards of 40 GB, or in 128 GB of memory, doesn't load."""
+    objects = rendered(CHART / "examples/eks.yaml")
+    needs = of_kind(objects, "NodePool")[0]["spec"]["template"]["spec"]["requirements"]
+    families = next(need["values"] for need in needs if need["key"].endswith("instance-family"))
+    assert "p4d" not in families  # A100 of 40 GB
+    for name in ("nemotron-49b", "llama3-70b"):
+        spec = of_kind(objects, "StatefulSet", name)[0]["spec"]["template"]["spec"]
+        terms = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+        asked = {need["key"]: need for term in terms for need in term["matchExpressions"]}
+        memory = asked["karpenter.k8s.aws/instance-gpu-memory"]
+        assert (memory["operator"], memory["values"]) == ("Gt", ["80000"])  # MiB
+    for item in of_kind(rendered(), "StatefulSet"):
+        container = item["spec"]["template"]["spec"]["containers"][0]
+        gpus = container["resources"]["limits"]["nvidia.com/gpu"]
+        assert int(container["resources"]["limits"]["memory"].removesuffix("Gi")) >= 128 * min(gpus, 2)
+
+
 def test_every_served_model_has_a_disruption_budget() -> None:
     budgets = {item["metadata"]["name"] for item in of_kind(rendered(), "PodDisruptionBudget")}
     assert {item["metadata"]["name"] for item in of_kind(rendered(), "StatefulSet")} <= budgets
