@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from router_backend.config.base import Mistake, Section
+from router_backend.config.discovery import Discovery
 from router_backend.config.experiments import Experiment, ShadowPolicy
 from router_backend.config.judge import JudgeConfig
 from router_backend.config.latency import LatencyConfig
@@ -45,6 +46,9 @@ class RouterConfig(Section):
 
     version: Annotated[Literal[1], Field(description="of this schema")]
     models: Annotated[list[ModelConfig], Field(min_length=1, description="the arms, in the order of `scores`")]
+    discover: Annotated[
+        list[Discovery], Field(description="servers whose models are offered by name, beside `models`")
+    ] = []
     default_model: Annotated[str, Field(description="taken when routing fails")]
     policy: Annotated[PolicyConfig, Field(description="chooses the model")] = LinUCBPolicyConfig()
     experiments: Annotated[list[Experiment], Field(description="A/B; the rest of the sessions use `policy`")] = []

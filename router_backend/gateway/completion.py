@@ -11,7 +11,7 @@ from router_backend.gateway.accounting import Account, Ledger
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.memory import Sessions
 from router_backend.gateway.plan import make_plan
-from router_backend.gateway.request import read_request
+from router_backend.gateway.request import CompletionRequest, read_request
 from router_backend.gateway.review import Reviewer
 from router_backend.gateway.runtime import Runtime
 from router_backend.gateway.send import send
@@ -51,9 +51,13 @@ class CompletionPipeline:
             ApiError: the request is malformed, or no model could ever take it.
             ClientGone: the client doesn't read its answer.
         """
-        config = runtime.config
         request = await read_request(exchange, raw, surface, key, runtime, self._sessions, stored=self._stored)
         del raw  # as large as what was read of it
+        with runtime.of(request.body["model"]) as chosen:
+            await self._answer(exchange, request, chosen)
+
+    async def _answer(self, exchange: Exchange, request: CompletionRequest, runtime: Runtime) -> None:
+        config, surface = runtime.config, request.surface
         trace = self._traces.begin(_OPERATIONS[surface.endpoint], request.trace, request.started, request.request_id)
         plan = await make_plan(request, runtime, self._triton, trace.context)
         decision = plan.decision

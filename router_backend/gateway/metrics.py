@@ -20,7 +20,7 @@ from router_backend.forwarding.observer import Observer
 from router_backend.gateway.workers.counts import Together, keep_in_files
 
 _MINUTE = 60.0
-BACKGROUND = ("budgets", "lag", "memory", "outcomes", "review", "scores")
+BACKGROUND = ("budgets", "discovery", "lag", "memory", "outcomes", "review", "scores")
 """The gateway's background work, by its names in metrics."""
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 

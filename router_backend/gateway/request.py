@@ -74,6 +74,7 @@ async def read_request(
     """
     asked = await off_loop(len(raw), parse, raw, shape or surface.shape, exchange.deployment)
     asked.setdefault("model", AUTO)  # only a request for a decision alone may leave it out
+    runtime = runtime.of(asked["model"])
     size, keeping = len(raw), None
     if stored and surface.kept and runtime.config.responses.store:
         continued = await stored.begin(asked, exchange.key, runtime.config)

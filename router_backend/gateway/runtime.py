@@ -12,16 +12,19 @@ from router_backend.config import ConfigError
 from router_backend.config.agreement import fingerprint
 from router_backend.config.base import Mistake
 from router_backend.config.load import mistake_at
+from router_backend.config.models import ModelConfig
 from router_backend.config.reward import BudgetRewardConfig
 from router_backend.config.runtime import runtime_config
 from router_backend.config.safety import Exposure, check_safe
 from router_backend.config.schema import RouterConfig
 from router_backend.config.watch import ConfigWatcher
+from router_backend.core.background import Failed, kept
 from router_backend.forwarding.cascade.engine import CascadeEngine
 from router_backend.forwarding.engine import Share, build_engine
 from router_backend.forwarding.observer import Observer
 from router_backend.gateway.bills import Bills
 from router_backend.gateway.caches import Caches
+from router_backend.gateway.discovery import Discoverer, Found
 from router_backend.gateway.keys.auth import Keys, Rates
 from router_backend.gateway.keys.budgets import Budgets
 
@@ -46,6 +49,7 @@ class Runtime:
         self.budgeted = any(isinstance(policy.reward, BudgetRewardConfig) for policy in policies)  # by real costs
         cheaper = any(model.price.cached_input is not None for model in config.models)
         self.caching = cheaper or config.latency.counts  # whether it matters what caches hold
+        self.discovered: Runtime | None = None  # of models that clients may name beside the arms
         self.keys = Keys(config.security.api_keys, rates, budgets, config.gateway.allowed_hosts)
         self._users = 0
         self._unused = asyncio.Event()
@@ -60,6 +64,16 @@ class Runtime:
         self._users -= 1
         if not self._users:
             self._unused.set()
+
+    def of(self, model: str) -> Runtime:
+        """The one that a request for a model goes to: that of discovered models, or this one."""
+        others = self.discovered
+        return others if others and model in others.config.names and model not in self.config.names else self
+
+    @property
+    def offered(self) -> tuple[ModelConfig, ...]:
+        """All models that clients may name, the arms first."""
+        return (*self.config.models, *(self.discovered.config.models if self.discovered else ()))
 
     async def retire(self) -> None:
         """Close the engine when nobody uses it any more, after the longest time that an answer may take at the latest."""
@@ -97,6 +111,8 @@ class Runtimes:
         self.bills, self.caches = Bills(), Caches()
         self._retiring: set[asyncio.Task[None]] = set()
         self._watcher: ConfigWatcher | None = None
+        self._discovery: asyncio.Task[None] | None = None
+        self._failed: Failed | None = None
         self._check(config, None)
         self.current = self._build(config)
 
@@ -110,6 +126,36 @@ class Runtimes:
 
             self._watcher = ConfigWatcher(self._path, changed)
             self._watcher.start()
+
+    def discover(self, failed: Failed) -> None:
+        """Ask servers for their models, from the running loop on. `failed` hears of mistakes of ours."""
+        self._failed = failed
+        self._rediscover()
+
+    def _rediscover(self) -> None:
+        """For the configuration in use; of another one nothing stays."""
+        if self._discovery:
+            self._discovery.cancel()
+            self._discovery = None
+        runtime = self.current
+        if self._failed and runtime.config.discover:
+            discoverer = Discoverer(
+                runtime.config.discover, runtime.config.names, lambda found: self._offer(runtime, found)
+            )
+            self._discovery = asyncio.create_task(kept("discovery", discoverer.run, self._failed))
+
+    def _offer(self, runtime: Runtime, found: Found) -> None:
+        before = runtime.discovered
+        runtime.discovered = None
+        if found:
+            update = {"models": list(found), "default_model": found[0].name, "discover": []}
+            try:
+                runtime.discovered = self._build(runtime.config.model_copy(update=update))
+            except ValueError as error:
+                _log.error("discovered models can't be offered: %s", error)
+        _log.info("models discovered: %d", len(found))
+        if before:
+            self._retire(before)
 
     async def reload(self) -> RouterConfig:
         """Read the configuration again and use it from the next request on.
@@ -148,11 +194,18 @@ class Runtimes:
             raise ConfigError(f"{self._path}: {error}") from None
 
     def _use(self, runtime: Runtime) -> None:
-        task = asyncio.ensure_future(self.current.retire())
+        before = self.current
+        self.current = runtime
+        for each in (before, before.discovered):
+            if each:
+                self._retire(each)
+        self._rediscover()
+        _log.info("configuration loaded again")
+
+    def _retire(self, runtime: Runtime) -> None:
+        task = asyncio.ensure_future(runtime.retire())
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
-        self.current = runtime
-        _log.info("configuration loaded again")
 
     async def reload_or_log(self) -> None:
         """`reload` for SIGHUP: a mistake is logged."""
@@ -178,9 +231,12 @@ class Runtimes:
     async def aclose(self) -> None:
         if self._watcher:
             self._watcher.stop()
-        for task in self._retiring:
+        ending = [*self._retiring, *([self._discovery] if self._discovery else ())]
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*self._retiring, return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
+        if self.current.discovered:
+            await self.current.discovered.engine.aclose()
         await self.current.engine.aclose()
 
     def _build(self, config: RouterConfig) -> Runtime:

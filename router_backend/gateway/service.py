@@ -175,6 +175,7 @@ class Service:
     async def open(self) -> None:
         """Start what runs in the background."""
         self.runtimes.follow()
+        self.runtimes.discover(self.metrics.failed)
         self.budgets.begin(self.outcomes.adopt())
         self.outcomes.start()
         self.scores.start()

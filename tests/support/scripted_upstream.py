@@ -53,6 +53,7 @@ class ScriptedUpstream:
         self.model = model
         self.models: Any = {"object": "list", "data": [{"id": model, "object": "model"}]}  # what /v1/models says
         self.key = ""  # that /v1/models asks for
+        self.listed = 0  # times that /v1/models was asked
         self.requests: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.request_headers: list[Mapping[str, str]] = []
@@ -132,6 +133,7 @@ class ScriptedUpstream:
                 await self._changed.wait()
 
     async def _models(self, request: web.Request) -> web.Response:
+        self.listed += 1
         if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
             return web.json_response({"error": {"message": "wrong key"}}, status=401)
         return web.json_response(self.models)

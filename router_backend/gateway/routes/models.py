@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, get_args
 
-from router_backend.config import RouterConfig
-from router_backend.config.models import Capability
+from router_backend.config.models import Capability, ModelConfig
 from router_backend.gateway.http.errors import unknown_model
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.request import AUTO
@@ -25,9 +25,10 @@ class ModelsHandler:
     async def __call__(self, exchange: Exchange) -> None:
         runtime = self._runtimes.current
         runtime.keys.admit(exchange, "chat")
-        names = (AUTO, *runtime.config.names)
+        offered = runtime.offered
+        names = (AUTO, *(model.name for model in offered))
         page = {"has_more": False, "first_id": names[0], "last_id": names[-1]}  # Anthropic's
-        data = [_entry(name, runtime.config) for name in names]
+        data = [_entry(AUTO, runtime.config.models), *(_entry(model.name, [model]) for model in offered)]
         await exchange.json({"object": "list", "data": data, **page})
 
 
@@ -41,14 +42,14 @@ class ModelHandler:
         runtime = self._runtimes.current
         runtime.keys.admit(exchange, "chat")
         name = exchange.path.removeprefix("/v1/models/")
-        if name != AUTO and name not in runtime.config.names:
+        models = [model for model in runtime.offered if model.name == name] if name != AUTO else runtime.config.models
+        if not models:
             raise unknown_model(name, runtime.config.names)
-        await exchange.json(_entry(name, runtime.config))
+        await exchange.json(_entry(name, models))
 
 
-def _entry(name: str, config: RouterConfig) -> dict[str, Any]:
-    """OpenAI's and Anthropic's fields, and what clients read beside them. `auto` can what any model can."""
-    models = [model for model in config.models if name in (AUTO, model.name)]
+def _entry(name: str, models: Sequence[ModelConfig]) -> dict[str, Any]:
+    """OpenAI's and Anthropic's fields, and what clients read beside them: what any of the models can."""
     able = set().union(*(model.capabilities for model in models))
     window = max(model.context_window for model in models)
     return {
