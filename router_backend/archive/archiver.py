@@ -18,7 +18,7 @@ from router_backend.state.store import Store, StoreError
 EVERY_SECONDS = 300.0
 GROUP = 20_000
 """Records of each kind."""
-_LEASE_SECONDS = 120.0
+LEASE_SECONDS = 120.0
 _RETRY_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
@@ -26,8 +26,9 @@ _log = logging.getLogger(__name__)
 class Archiver:
     """Works in the thread that calls it."""
 
-    def __init__(self, store: Store, place: Place, group: int = GROUP) -> None:
-        self._store, self._place, self._group = store, place, group
+    def __init__(self, store: Store, place: Place, group: int = GROUP, lease_seconds: float = LEASE_SECONDS) -> None:
+        """`lease_seconds`: after which another one goes on where this one is gone."""
+        self._store, self._place, self._group, self._lease_seconds = store, place, group, lease_seconds
         self._holder = secrets.token_hex(8)
 
     def drain(self) -> int:
@@ -37,7 +38,7 @@ class Archiver:
             ArchiveError, StoreError: the rest waits.
         """
         total = 0
-        while self._store.claim("archive", self._holder, _LEASE_SECONDS):
+        while self._store.claim("archive", self._holder, self._lease_seconds):
             parcel = self._store.outbox().take(self._group)
             if not parcel.records and parcel.begins == parcel.ends:
                 break

@@ -1,6 +1,7 @@
 """The archive's tables in DuckDB: read as they are streamed, joined and summed in bounded memory.
 
-A row may have been written twice, so readers group by its id. They go day by day: a decision's rows lie in one day in every table.
+A row may have been written twice, so readers group by its id. They go day by day, and through a day by ranges of ids: a decision's rows
+lie in one day in every table, and what is grouped at once is bounded.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import duckdb
@@ -19,7 +21,9 @@ from router_backend.archive.schema import TABLES, schema
 
 MEMORY = "1GB"
 """Of joins and sums, before they go to disk."""
-Parameters = dict[str, Any]
+TOGETHER = 250_000
+"""Rows of a table that are grouped by their ids at once."""
+_DAY_MILLISECONDS = 86_400_000
 
 
 def day(at: float) -> str:
@@ -46,6 +50,18 @@ class Tables:
             else:
                 found = ds.dataset(files, schema(table), "parquet", filesystem=self._place.system)
                 self._connection.register(table, found)
+
+    def ranges(self, day: str, rows: int = TOGETHER) -> Iterator[tuple[str, str]]:
+        """Ids of a day's decisions in parts [from, to) of about so many rows: all ids are in one of them.
+
+        By the time that an id begins with; `day` must be shown.
+        """
+        counts = [self.query(f"SELECT count(*) AS n FROM {table}")[0]["n"] for table in ("decisions", "outcomes")]
+        parts = max(1, -(-max(counts) // rows))
+        begins = round(1000 * datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp())
+        times = [begins + _DAY_MILLISECONDS * part // parts for part in range(1, parts)]
+        bounds = ["", *(f"{at >> 16:08x}-{at & 0xFFFF:04x}" for at in times), "~"]
+        yield from pairwise(bounds)
 
     def query(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         """Rows by column.

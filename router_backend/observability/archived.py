@@ -21,11 +21,13 @@ _GROUPS = ("model", "task", "key", "reason", "part", "slow")
 _SUMS = """
 WITH rows AS (
     SELECT decision_id, epoch(created) AS created, task, split_part(reason, ':', 1) AS reason FROM decisions
+    WHERE decision_id >= $low AND decision_id < $high
     UNION ALL BY NAME
     SELECT decision_id, epoch(completed) AS completed, served, status, prompt_tokens, completion_tokens, cost, latency, key,
-        {savings} AS savings FROM outcomes WHERE epoch(completed) >= $start AND epoch(completed) < $end
+        {savings} AS savings FROM outcomes
+    WHERE epoch(completed) >= $start AND epoch(completed) < $end AND decision_id >= $low AND decision_id < $high
     UNION ALL BY NAME
-    SELECT decision_id, score FROM feedback
+    SELECT decision_id, score FROM feedback WHERE decision_id >= $low AND decision_id < $high
 ), decided AS (
     SELECT any_value(created) AS created, any_value(completed) AS completed, any_value(served) AS model,
         any_value(task) AS task, any_value(key) AS key, any_value(reason) AS reason, any_value(status) AS status,
@@ -56,9 +58,11 @@ def build_archived(tables: Tables, config: RouterConfig, start: float, end: floa
     # An answer ends after its decision, which may have been made the day before.
     for name in tables.days(day(start - _DAY), day(end)):
         tables.show(name, name)
-        rows = tables.query(sql, start=start, end=end, parts=PARTS, step=_STEP, no_task=NO_TASK, no_key=NO_KEY)
-        for row in rows:
-            _add(report, latencies, row)
+        for low, high in tables.ranges(name):
+            within = {"start": start, "end": end, "low": low, "high": high}
+            rows = tables.query(sql, **within, parts=PARTS, step=_STEP, no_task=NO_TASK, no_key=NO_KEY)
+            for row in rows:
+                _add(report, latencies, row)
     report.latency = {f"p{q}": _quantile(latencies, q / 100) for q in (50, 95)}
     for group in ("by_model", "by_task", "by_key"):
         setattr(report, group, most_expensive_first(getattr(report, group)))

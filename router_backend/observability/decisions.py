@@ -86,22 +86,24 @@ def of_archive(tables: Tables, wanted: Wanted) -> list[DecisionRow]:
     found: list[DecisionRow] = []
     for name in reversed(tables.days(day(wanted.start))):
         tables.show(name, name)
-        left = wanted.limit - len(found)
-        rows = tables.query(
-            _LATEST,
-            start=wanted.start,
-            key=wanted.key,
-            model=wanted.model,
-            task=wanted.task,
-            reason=wanted.reason,
-            cost_from=wanted.cost_from,
-            score_from=wanted.score_from,
-            score_to=wanted.score_to,
-            rows=left,
-        )
-        found += (DecisionRow(**row) for row in rows)
-        if len(found) >= wanted.limit:
-            break
+        for low, high in reversed(list(tables.ranges(name))):
+            rows = tables.query(
+                _LATEST,
+                low=low,
+                high=high,
+                start=wanted.start,
+                key=wanted.key,
+                model=wanted.model,
+                task=wanted.task,
+                reason=wanted.reason,
+                cost_from=wanted.cost_from,
+                score_from=wanted.score_from,
+                score_to=wanted.score_to,
+                rows=wanted.limit - len(found),
+            )
+            found += (DecisionRow(**row) for row in rows)
+            if len(found) >= wanted.limit:
+                return found
     return found
 
 
@@ -128,8 +130,11 @@ def _row(decision: Decision, outcome: Outcome | None, kept: KeptFeedback | None)
 _LATEST = """
 WITH rows AS (
     SELECT decision_id, epoch(created) AS created, model, task, reason, policy, propensity FROM decisions
+    WHERE decision_id >= $low AND decision_id < $high
     UNION ALL BY NAME SELECT decision_id, served, status, cost, latency, key FROM outcomes
+    WHERE decision_id >= $low AND decision_id < $high
     UNION ALL BY NAME SELECT decision_id, score, implicit FROM feedback
+    WHERE decision_id >= $low AND decision_id < $high
 ), decided AS (
     SELECT decision_id, any_value(created) AS created, any_value(model) AS model, any_value(task) AS task,
         any_value(reason) AS reason, any_value(policy) AS policy, any_value(propensity) AS propensity,

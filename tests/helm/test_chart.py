@@ -161,6 +161,19 @@ def test_one_replica_with_sqlite_is_recreated_and_its_volume_kept() -> None:
     assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
 
+def test_an_archiver_runs_beside_triton_where_there_is_an_archive() -> None:
+    def containers(**values: Any) -> dict[str, Any]:
+        (triton,) = of_kind(rendered(values), "Deployment", "triton")
+        return {item["name"]: item for item in triton["spec"]["template"]["spec"]["containers"]}
+
+    assert set(containers()) == {"triton"}
+    found = containers(**{"router.archive": "s3://bucket/router"})
+    assert found["archive"]["command"] == ["python3", "-m", "router_backend.archive"]
+    assert found["archive"]["image"] == found["triton"]["image"]
+    shared = {"config", "state", "tmp"}
+    assert shared <= {mount["name"] for mount in found["archive"]["volumeMounts"]}
+
+
 def test_a_change_of_the_configuration_rolls_the_pods() -> None:
     def checksums(**values: Any) -> list[str]:
         deployments = of_kind(rendered(values), "Deployment")
