@@ -291,6 +291,10 @@ def _learned_by(setup: Setup[BasePolicyConfig]) -> str:
     return json.dumps(settings, sort_keys=True)
 
 
+# Prices by the hour are prices of tokens, too.
+_TOKEN_PRICES = {"input", "output", "cached_input", "reasoning"}
+
+
 def _fingerprint(setup: Setup[BasePolicyConfig]) -> str:
     """Eight hex digits of what decides how the policy chooses."""
     settings = _EVERY_SETTING | setup.config.model_dump(mode="json")
@@ -299,7 +303,13 @@ def _fingerprint(setup: Setup[BasePolicyConfig]) -> str:
             del settings[later]
     settings["reward"] = _EVERY_REWARD_SETTING | settings["reward"]
     models = [
-        (model.name, model.price.model_dump(), model.share.model_dump(), model.max_cost_usd, model.explore)
+        (
+            model.name,
+            model.price.model_dump(include=_TOKEN_PRICES),
+            model.share.model_dump(),
+            model.max_cost_usd,
+            model.explore,
+        )
         for model in setup.models
     ]
     published = {model.name: model.benchmarks for model in setup.models if model.benchmarks}
