@@ -25,7 +25,7 @@ WORKDIR /opt/llm-router
 COPY requirements.lock ./
 # The Python backend runs the system's interpreter: packages go there, at the lock's versions.
 RUN --mount=type=bind,from=wheels,source=/wheels/serving,target=/wheels \
-    pip install --no-cache-dir --break-system-packages --constraint requirements.lock "$(echo /wheels/*.whl)[otel,archive]" \
+    pip install --no-cache-dir --break-system-packages --constraint requirements.lock "$(echo /wheels/*.whl)[otel,archive,aws]" \
     && groupadd --gid 10001 router \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin router \
     && install -d -o 10001 -g 10001 /var/lib/llm-router

@@ -61,9 +61,9 @@ class RouterConfig(Section):
     state: Annotated[
         str,
         Field(
-            pattern=r"^(sqlite:///|rediss?://|unix://)",
+            pattern=r"^(sqlite:///|rediss?://|unix://|dynamodb://)",
             description="store of decisions and of what is learned: `sqlite:///` and a path (relative to the state folder),"
-            " or for several replicas `redis://`, `rediss://` or `unix://`",
+            " or for several replicas `redis://`, `rediss://`, `unix://` or `dynamodb://TABLE?region=…`",
         ),
     ] = "sqlite:///state.db"
     archive: Annotated[

@@ -9,6 +9,7 @@ from router_backend.state.store import Store, StoreMisconfigured
 
 _SQLITE = "sqlite:///"
 _REDIS = ("redis://", "rediss://", "unix://")
+_DYNAMODB = "dynamodb://"
 
 
 def open_store(url: str, state_dir: Path, retention_days: float = 90.0, create: bool = True) -> Store:
@@ -25,4 +26,10 @@ def open_store(url: str, state_dir: Path, retention_days: float = 90.0, create: 
         from router_backend.state.redis.store import RedisStore  # redis-py is needed by those who use it
 
         return RedisStore(url, retention_days, create=create)
-    raise StoreMisconfigured(f"state: {url!r} is neither sqlite:///FILE nor redis://, rediss:// or unix://")
+    if url.startswith(_DYNAMODB):
+        from router_backend.state.dynamodb.store import DynamoDBStore  # botocore is of the extra `aws`
+
+        return DynamoDBStore(url, retention_days, create=create)
+    raise StoreMisconfigured(
+        f"state: {url!r} is neither sqlite:///FILE nor redis://, rediss://, unix:// or dynamodb://"
+    )

@@ -1,4 +1,4 @@
-"""The protocol of a state store; `sqlite` and `redis` implement it.
+"""The protocol of a state store; `sqlite`, `redis` and `dynamodb` implement it.
 
 Only Triton's models open a store; gateways report through the `feedback` model. Calls block: the hot path never makes one.
 The store is an append-only log of learning events, which every router folds into its own statistics. Statistics are sums,

@@ -10,6 +10,7 @@ import pytest
 
 from router_backend.state.open import open_store
 from router_backend.state.store import Store
+from tests.support.dynamodb_server import CREDENTIALS, DynamoDBServer
 from tests.support.redis_server import RedisServer
 
 
@@ -31,9 +32,24 @@ def redis_url(redis_server: RedisServer) -> str:
     return f"{redis_server.url}?prefix={{{uuid.uuid4().hex}}}"
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(scope="session")
+def dynamodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DynamoDBServer]:
+    """One server for all tests; each has its own table."""
+    server = DynamoDBServer().start(tmp_path_factory.mktemp("dynamodb") / "log")
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def dynamodb_url(dynamodb_server: DynamoDBServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    return dynamodb_server.url(uuid.uuid4().hex)
+
+
+@pytest.fixture(params=["sqlite", "redis", pytest.param("dynamodb", marks=pytest.mark.slow)])
 def store_url(request: pytest.FixtureRequest) -> str:
-    """The same tests for each kind of store."""
+    """The same tests for each kind of store; what `test_store` promises is tested on all of them each time."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 

@@ -57,6 +57,8 @@ def fresh_urls(store_url: str) -> Iterator[str]:
     """A new, empty store for each example."""
     if store_url.startswith("sqlite"):
         return (f"sqlite:///{uuid.uuid4().hex}.db" for _ in iter(int, 1))
+    if store_url.startswith("dynamodb"):
+        return (f"dynamodb://{uuid.uuid4().hex}?{store_url.partition('?')[2]}" for _ in iter(int, 1))
     base = store_url.partition("?")[0]
     return (f"{base}?prefix={{{uuid.uuid4().hex}}}" for _ in iter(int, 1))
 

@@ -23,6 +23,12 @@ from tests.state.examples import make_decision, make_feedback, make_outcome
 DAY = 86_400.0
 
 
+@pytest.fixture(params=["sqlite", "redis", "dynamodb"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
 def same(left: Decision | None, right: Decision) -> bool:
     assert left is not None
     empty = np.zeros(0, np.float32)
