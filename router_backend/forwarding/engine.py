@@ -320,7 +320,7 @@ class Engine:
         if arm.breaker.blocked(request.caller):
             raise _resting(arm)
         try:
-            return await arm.limiter.acquire()
+            return await arm.limiter.acquire(request.client)
         except QueueFull as full:
             message = (
                 f"{arm.config.name} has {arm.limiter.running} calls running and {arm.limiter.queued} waiting; "

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import deque
 from collections.abc import Callable
+
+from router_backend.forwarding.guards.turns import Turns
 
 MAX_RETRY_AFTER = 60.0
 _POLL_SECONDS = 0.005
@@ -39,7 +40,7 @@ class Slots:
 
 
 class Limiter:
-    """First come, first served. Each arm has its own, so that a hung upstream takes no other arm's slots."""
+    """Clients take turns, and of one the first comes first. Each arm has its own, so that a hung upstream takes no other arm's slots."""
 
     def __init__(
         self,
@@ -49,9 +50,9 @@ class Limiter:
         slots: Slots | None = None,
     ) -> None:
         """`slots`: those of several processes, `concurrency` in all; they are handed on within this one."""
-        self._concurrency, self._queue, self._on_change = concurrency, queue, on_change
+        self._concurrency, self._on_change = concurrency, on_change
         self._slots = slots or Slots(concurrency)
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiters = Turns(queue)
         self._polling = False
         self._running = 0
         self._held = 1.0  # seconds that a slot is held, running mean
@@ -66,25 +67,31 @@ class Limiter:
         """Calls that wait."""
         return len(self._waiters)
 
-    async def acquire(self) -> Slot:
-        """A slot, now or when one is freed.
+    async def acquire(self, client: str = "") -> Slot:
+        """A slot, now or when one is freed. `client`: whom the call is for; they take turns.
 
         Raises:
-            QueueFull: at once, when the queue is full.
+            QueueFull: at once, when the queue is full; or later, when a client that waits with fewer needs the place.
         """
         if not self._waiters and self._slots.take():
             self._running += 1
         else:
-            await self._wait()
+            await self._wait(client)
         self._on_change(self._running, len(self._waiters))
         return Slot(self)
 
-    async def _wait(self) -> None:
-        if len(self._waiters) >= self._queue:
+    async def _wait(self, client: str) -> None:
+        if self._waiters.full:
             ahead = (len(self._waiters) + 1) / self._concurrency
-            raise QueueFull(float(round(min(MAX_RETRY_AFTER, max(1.0, ahead * self._held)))))
+            full = QueueFull(float(round(min(MAX_RETRY_AFTER, max(1.0, ahead * self._held)))))
+            yielding = self._waiters.yielding(client)
+            if yielding is None:
+                raise full
+            self._waiters.remove(yielding)
+            if not yielding.done():
+                yielding.set_exception(full)
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        self._waiters.append(client, waiter)
         self._on_change(self._running, len(self._waiters))
         if self._slots.polled and not self._polling:
             self._polling = True
@@ -93,9 +100,9 @@ class Limiter:
             await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled():
-                self._free()  # the slot was handed over in the same moment
-            elif waiter in self._waiters:
-                self._waiters.remove(waiter)
+                if waiter.exception() is None:
+                    self._free()  # the slot was handed over in the same moment
+            elif self._waiters.remove(waiter):
                 self._on_change(self._running, len(self._waiters))
             raise
 
@@ -124,7 +131,7 @@ class Limiter:
     def _handed_on(self) -> bool:
         """Whether a waiter has taken a slot over, which stays counted."""
         while self._waiters:
-            waiter = self._waiters.popleft()
+            waiter = self._waiters.pop()
             if not waiter.done():  # else it was cancelled, and its task hasn't run since
                 waiter.set_result(None)
                 return True
