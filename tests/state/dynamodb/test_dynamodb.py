@@ -120,7 +120,7 @@ def test_another_table_and_a_newer_store_are_refused(dynamodb_url: str, admin: A
     [
         ("dynamodb://", "no name of a table"),
         ("dynamodb://table/path?region=eu-west-1", "no name of a table"),
-        ("dynamodb://table?regoin=eu-west-1", "unknown regoin"),
+        ("dynamodb://table?zone=eu-west-1", "unknown zone"),
         ("dynamodb://table", "names no region"),
     ],
 )
