@@ -12,8 +12,17 @@ from numpy.typing import NDArray
 from router_backend.contract import EMBEDDING_DIM, TASKS
 
 # Behind the embedding: task probabilities, complexity, log length, Japanese, code.
-FEATURES = len(TASKS) + 4
+_REQUEST = len(TASKS) + 4
+# And behind those, of a step in a loop over tools, zeros elsewhere: log depth, one for each kind of tool, failure.
+TOOLS = ("read", "write", "run", "other")
+STEP = len(TOOLS) + 2
+FEATURES = _REQUEST + STEP
 CONTEXT_DIM = EMBEDDING_DIM + FEATURES
+EARLIER_DIM = CONTEXT_DIM - STEP
+"""Of contexts that were logged before steps were part of them."""
+_AT = EMBEDDING_DIM + len(TASKS)
+_LENGTH = _AT + 1
+_DEEP = np.log1p(64.0)
 _LONG = np.log1p(8192.0)
 
 
@@ -24,18 +33,35 @@ def build_context(
     prompt_tokens: int,
     japanese: bool,
     code: bool,
+    depth: int = 0,
+    tool: str = "",
+    failed: bool = False,
 ) -> NDArray[np.float32]:
-    """FP32 [CONTEXT_DIM] from the classifier's outputs ([EMBEDDING_DIM], [tasks]) and the prompt's features."""
+    """FP32 [CONTEXT_DIM] from the classifier's outputs ([EMBEDDING_DIM], [tasks]), the prompt's features, and the step of a loop:
+    rounds of tools so far, kind of the last one, and whether it failed."""
     context = np.empty(CONTEXT_DIM, np.float32)
     context[:EMBEDDING_DIM] = embedding
-    context[EMBEDDING_DIM : EMBEDDING_DIM + len(TASKS)] = task_probabilities
-    context[-4:] = complexity, min(1.0, np.log1p(prompt_tokens) / _LONG), japanese, code
+    context[EMBEDDING_DIM:_AT] = task_probabilities
+    context[_AT:EARLIER_DIM] = complexity, min(1.0, np.log1p(prompt_tokens) / _LONG), japanese, code
+    context[EARLIER_DIM:] = 0.0
+    if depth:
+        context[EARLIER_DIM] = min(1.0, np.log1p(depth) / _DEEP)
+        if tool in TOOLS:
+            context[EARLIER_DIM + 1 + TOOLS.index(tool)] = 1.0
+        context[-1] = failed
     return context
 
 
 def prompt_tokens(context: NDArray[np.float32]) -> float:
     """Tokens of the prompt of a context [CONTEXT_DIM]; at most 8,192, where its feature ends."""
-    return float(np.expm1(float(context[-3]) * _LONG))
+    return float(np.expm1(float(context[_LENGTH]) * _LONG))
+
+
+def widened(context: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Contexts [..., EARLIER_DIM] in today's layout; others as they are."""
+    if context.shape[-1] != EARLIER_DIM:
+        return context
+    return np.concatenate([context, np.zeros((*context.shape[:-1], STEP), np.float32)], axis=-1)
 
 
 def view_indices(components: int) -> NDArray[np.intp]:

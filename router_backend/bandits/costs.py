@@ -95,6 +95,7 @@ class Expected(NamedTuple):
     total: NDArray[np.float64]
     prompt: NDArray[np.float64]  # of it
     saving: NDArray[np.float64] | None  # that warm caches have taken from both; None: nothing
+    cacheable: NDArray[np.float64] | None  # that a cache which held the whole prompt would take; None: nothing
     answer_limit: NDArray[np.float64] | None  # of the longest answer that is allowed; None: no limit
 
 
@@ -110,6 +111,7 @@ class CostModel:
         self._discount = self._input - np.array(
             [PER_TOKEN * (p.input if p.cached_input is None else p.cached_input) for p in self._prices]
         )
+        self._cheaper = bool(self._discount.any())
         self._output = np.array([model.price.output for model in models]) * PER_TOKEN
         caps = [[model.max_tokens_by_task.get(task, np.inf) for task in TASKS] for model in models]
         self._caps = np.array(caps, np.float64)  # [arms, tasks], tokens
@@ -132,12 +134,14 @@ class CostModel:
         column = _TASK_INDEX.get(task, _TASK_INDEX["other"])
         tokens, prompt = self.lengths.means[:, column], prompt_tokens * self._input
         saving = None if warm is None else np.minimum(warm, prompt_tokens) * self._discount
+        cacheable = prompt_tokens * self._discount if self._cheaper else None
         if saving is not None:
             prompt = prompt - saving
         if max_tokens is None and not self._capped:
-            return Expected(prompt + tokens * self._output, prompt, saving, None)
+            return Expected(prompt + tokens * self._output, prompt, saving, cacheable, None)
         most = self._caps[:, column] if max_tokens is None else np.minimum(self._caps[:, column], max_tokens)
-        return Expected(prompt + np.minimum(tokens, most) * self._output, prompt, saving, most * self._output)
+        answer = np.minimum(tokens, most) * self._output
+        return Expected(prompt + answer, prompt, saving, cacheable, most * self._output)
 
     def answer_tokens(self, task: str, max_tokens: int | None = None) -> NDArray[np.float64]:
         """Tokens that each arm is expected to answer with, FP64 [arms]."""

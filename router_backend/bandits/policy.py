@@ -298,7 +298,7 @@ _TOKEN_PRICES = {"input", "output", "cached_input", "reasoning"}
 def _fingerprint(setup: Setup[BasePolicyConfig]) -> str:
     """Eight hex digits of what decides how the policy chooses."""
     settings = _EVERY_SETTING | setup.config.model_dump(mode="json")
-    for later in ("change", "guard"):  # than the first versions
+    for later in ("change", "guard", "loop"):  # than the first versions
         if settings[later] == _EVERY_SETTING[later]:
             del settings[later]
     settings["reward"] = _EVERY_REWARD_SETTING | settings["reward"]

@@ -40,6 +40,8 @@ class Rules:
     ceilings: tuple[float, ...] | None  # USD of the estimate; None: no arm has one
     max_share: tuple[float, ...]
     switch_penalty: float
+    loop_confidence: float  # standard errors by which another arm must be better for a change within a loop
+    loop_steps: float  # over which a switch must pay
     min_confidence: float
     default: int  # taken when the task is unsure or no score is a number
     new_share: float  # probability that the new arms have together
@@ -63,6 +65,8 @@ class Rules:
             ceilings=ceilings if min(ceilings) < math.inf else None,
             max_share=tuple(model.share.max for model in models),
             switch_penalty=ranking.switch_penalty,
+            loop_confidence=ranking.loop.confidence,
+            loop_steps=ranking.loop.steps,
             min_confidence=ranking.min_confidence,
             default=default,
             new_share=learning.new_share if learning else 0.0,  # where nothing is learned, no arm is ever new

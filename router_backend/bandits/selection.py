@@ -22,15 +22,18 @@ DRAWS = 4096
 _WORST = float("-inf")
 
 
-def select(policy: Policy, query: Query, rng: np.random.Generator) -> Choice:
-    """Choose an arm of `query.candidates` and count the choice in the policy's shares and budget."""
+def select(policy: Policy, query: Query, rng: np.random.Generator, most: float = 0.0) -> Choice:
+    """Choose an arm of `query.candidates` and count the choice in the policy's shares and budget.
+
+    `most`: expected cost in USD of the most expensive arm that `settled` has left out.
+    """
     rules = policy.rules
     if rules.ceilings is not None:
         query = _affordable(policy, query)
     values, means, bonuses, costs = policy.scores(query)
     candidates = query.candidates
     if len(candidates) == 1:
-        weight = policy.reward.observe(costs[0], costs, values, query.cost_ratio)
+        weight = policy.reward.observe(costs[0], costs, values, query.cost_ratio, most)
         return Choice(
             arm=candidates[0],
             candidates=candidates,
@@ -42,7 +45,7 @@ def select(policy: Policy, query: Query, rng: np.random.Generator) -> Choice:
             propensity=1.0,
             reason="only_candidate",
         )
-    bounded = policy.shares is not None or rules.switch_penalty > 0 or query.time_cost is not None
+    bounded = policy.shares is not None or rules.switch_penalty > 0 or query.time_cost is not None or query.further > 0
     offsets = _offsets(policy, query, costs) if bounded else None
     pick, reason = _pick(
         policy, query, policy.draw(query, rng, 1)[0].tolist() if policy.stochastic else values, offsets
@@ -64,7 +67,7 @@ def select(policy: Policy, query: Query, rng: np.random.Generator) -> Choice:
     propensity = None if drawn else floors[chosen] + (1.0 - total if chosen == pick else 0.0)
     if policy.shares is not None:
         policy.shares.observe(candidates, arm)
-    weight = policy.reward.observe(costs[chosen], costs, values, query.cost_ratio)
+    weight = policy.reward.observe(costs[chosen], costs, values, query.cost_ratio, most)
     return Choice(
         arm=arm,
         candidates=candidates,
@@ -176,11 +179,18 @@ def _offsets(policy: Policy, query: Query, costs: list[float]) -> list[float] | 
 
 
 def _time_prices(policy: Policy, query: Query, costs: list[float]) -> list[float] | None:
-    """What the time of each candidate's answer takes from its reward; None: nothing. `costs`: USD by candidate."""
-    if query.time_cost is None or not policy.rules.rewarded:
+    """What the time of each candidate's answer takes from its reward, less what is paid for later steps; None: nothing.
+
+    `costs`: USD by candidate.
+    """
+    later = query.later_saving
+    if (query.time_cost is None and later is None) or not policy.rules.rewarded:
         return None
     dollar = policy.reward.dollar(costs)
-    return [dollar * query.time_cost.item(arm) for arm in query.candidates]
+    prices = np.zeros(len(query.expected_cost)) if query.time_cost is None else query.time_cost
+    if later is not None:
+        prices = prices - later
+    return [dollar * prices.item(arm) for arm in query.candidates]
 
 
 def _pick(policy: Policy, query: Query, values: list[float], offsets: list[float] | None) -> tuple[int, str]:
@@ -210,23 +220,41 @@ def _best(values: Sequence[float]) -> int:
     return best
 
 
-def _unsure(policy: Policy, query: Query) -> list[int]:
-    """Positions that the guard leaves out: they aren't better than the reference by enough standard errors of the difference.
+def settled(policy: Policy, query: Query) -> tuple[Query, float]:
+    """The query of a step within a loop: only the arm that the loop is with, and those that are surely better.
 
-    Better in expected reward: optimism is no evidence.
+    And the expected cost in USD of the most expensive arm, with those that are left out.
     """
+    previous = query.previous
+    if previous is None or previous not in query.candidates or len(query.candidates) == 1:
+        return query, 0.0
+    unsure = _no_better(policy, query, previous, policy.rules.loop_confidence)
+    left = tuple(arm for i, arm in enumerate(query.candidates) if i not in unsure)
+    return query.among(left), max(policy.scores(query).costs)
+
+
+def _unsure(policy: Policy, query: Query) -> list[int]:
+    """Positions that the guard leaves out."""
     guard = policy.rules.guard
     if guard is None or guard.reference not in query.candidates:
         return []
+    return _no_better(policy, query, guard.reference, guard.confidence)
+
+
+def _no_better(policy: Policy, query: Query, reference: int, confidence: float) -> list[int]:
+    """Positions of arms that aren't better than the reference, a candidate, by enough standard errors of the difference.
+
+    Better in expected reward: optimism is no evidence.
+    """
     scores, errors = policy.scores(query), policy.standard_errors(query)
     means, times = scores.means, _time_prices(policy, query, scores.costs)
     if times is not None:
         means = [mean - price for mean, price in zip(means, times, strict=True)]
-    own = query.candidates.index(guard.reference)
+    own = query.candidates.index(reference)
     return [
         i
         for i, mean in enumerate(means)
-        if i != own and not mean - means[own] >= guard.confidence * math.hypot(errors[i], errors[own])
+        if i != own and not mean - means[own] >= confidence * math.hypot(errors[i], errors[own])
     ]
 
 

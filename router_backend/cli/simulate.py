@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from router_backend.cli.agents import simulate_agents
 from router_backend.cli.options import DEFAULT_CONFIG, DEFAULT_URL, ApiKey, Config, GatewayUrl
-from router_backend.cli.replay import ContextOption, DataFile, Models, encoded, words
+from router_backend.cli.replay import ContextOption, Models, encoded, words
 
 if TYPE_CHECKING:
     from llm_router_client import RouterClient
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def simulate(
-    data: DataFile,
+    data: Annotated[
+        Path | None, typer.Argument(help="CSV or Parquet: prompt, task, <model>__score, <model>__cost.", exists=True)
+    ] = None,
     models: Models = "",
     rename: Annotated[
         str, typer.Option(help="Arms for the file's models: `model=arm`, by comma; default: by rank of cost and price.")
@@ -28,6 +31,10 @@ def simulate(
     limit: Annotated[int, typer.Option(help="Prompts to send.", min=1)] = 500,
     seed: Annotated[int, typer.Option(help="Of the prompts' order.")] = 0,
     max_tokens: Annotated[int, typer.Option(help="Limit of each answer.", min=1)] = 8,
+    agents: Annotated[
+        int, typer.Option(help="Instead of a file: simulated runs of agents, for each seed; no system is asked.", min=0)
+    ] = 0,
+    seeds: Annotated[int, typer.Option(help="With --agents: repetitions, for the intervals.", min=1)] = 6,
     out: Annotated[Path, typer.Option(help="Folder of simulation.json and the plot.")] = Path("simulation"),
     context: ContextOption = "",
     config: Config = DEFAULT_CONFIG,
@@ -39,8 +46,16 @@ def simulate(
     The local profile's models share one small model, so real differences in quality come from the recording. Shows the share
     of each model, the quality and the savings while it learns, and compares with the same policy replayed offline.
 
+    With --agents, what agents' runs cost at the same quality: this router against routing that knows no caches, and
+    against sessions that never change their model.
+
     Example: llm-router simulate answers.parquet --models small,medium,large --limit 300
     """
+    if agents:
+        simulate_agents(agents, seeds, out)
+        return
+    if data is None:
+        raise typer.BadParameter("name a file of recorded answers, or give --agents", param_hint="DATA")
     import json
 
     import numpy as np

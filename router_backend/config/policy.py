@@ -80,6 +80,29 @@ class BasePolicyConfig(Section):
     """Whether its values are rewards."""
 
 
+class LoopConfig(Section):
+    """An agent's loop over tools: when its model changes."""
+
+    confidence: Annotated[
+        float,
+        Field(
+            ge=0,
+            allow_inf_nan=False,
+            description="standard errors by which another model's reward must be better, for a change within a loop",
+        ),
+    ] = 0.05
+    steps: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=1000,
+            description="that a request with tools is expected to be followed by: what a cold cache costs is spread over them",
+        ),
+    ] = 30.0
+
+    example: ClassVar[str] = "{confidence: 1, steps: 20}"
+
+
 class RankingPolicyConfig(BasePolicyConfig):
     """What the policies share that prefer one arm to another."""
 
@@ -87,6 +110,7 @@ class RankingPolicyConfig(BasePolicyConfig):
     switch_penalty: Annotated[float, Field(ge=0, description="score taken from arms other than the session's last")] = (
         0.0
     )
+    loop: Annotated[LoopConfig, Field(description="agents' loops over tools")] = LoopConfig()
 
 
 class ExploringPolicyConfig(RankingPolicyConfig):

@@ -55,10 +55,15 @@ class Caches:
             return
         usage, model = outcome.usage, outcome.served
         warm = conversation.warm.get(model)
-        if warm and warm.tokens >= _LEAST:
-            self._caches.setdefault(model, _Cache()).learn(warm.tokens, started - warm.at, usage.cached)
+        if warm:
+            self.observe(model, warm.tokens, started - warm.at, usage.cached)
         if outcome.first_token is not None and usage.prompt:
             self._waits.setdefault(model, _Waits()).learn(usage.prompt - usage.cached, outcome.first_token)
+
+    def observe(self, model: str, tokens: int, age: float, cached: int) -> None:
+        """Of so many tokens that a model had read `age` seconds before, so many came from its cache."""
+        if tokens >= _LEAST:
+            self._caches.setdefault(model, _Cache()).learn(tokens, age, cached)
 
     def waits(
         self, paces: Mapping[str, tuple[float, float]], tokens: int, warm: Mapping[str, float]

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from router_backend.bandits.batch import Batch
-from router_backend.bandits.context import CONTEXT_DIM, prompt_tokens
+from router_backend.bandits.context import CONTEXT_DIM, EARLIER_DIM, prompt_tokens, widened
 from router_backend.bandits.costs import CostModel, OutputLengths
 from router_backend.bandits.factory import build_policy
 from router_backend.bandits.policy import Policy
@@ -53,6 +53,9 @@ class Fold:
     @property
     def key(self) -> str:
         """Names what the statistics depend on beside the log: folds of one key that read the same log are the same."""
+        return self._key(CONTEXT_DIM)
+
+    def _key(self, dim: int) -> str:
         source = self._map.digest() if self._map is not None else ""
         prices = [(model.name, model.price.model_dump(), model.context_window) for model in self.config.models]
         policies = [policy.learned_by for policy in self._distinct]
@@ -61,7 +64,7 @@ class Fold:
             ORDER,
             self.space,
             source,
-            CONTEXT_DIM,
+            dim,
             prices,
             self.config.gateway.feedback_cost_usd,
             policies,
@@ -82,7 +85,7 @@ class Fold:
         Raises:
             CheckpointError: it is of another configuration, or damaged. The fold must not be used then.
         """
-        if checkpoint.key != self.key:
+        if checkpoint.key not in (self.key, self._key(EARLIER_DIM)):
             raise CheckpointError("it is of another configuration or embedding space")
         if checkpoint.log != self.log:
             raise CheckpointError("it is of another log")
@@ -111,7 +114,7 @@ class Fold:
     def _fold(self, kept: Sequence[LearningEvent]) -> None:
         """Those that can be used, of arms that stay what they are."""
         scores = [self._score(event) for event in kept]
-        contexts = np.stack([event.context for event in kept])
+        contexts = np.stack([widened(event.context) for event in kept])
         if self._map is not None:
             foreign = np.array([event.embedding_space == self._map.source for event in kept])
             if foreign.any():
@@ -172,7 +175,7 @@ class Fold:
         known = event.embedding_space == self.space or (
             self._map is not None and event.embedding_space == self._map.source
         )
-        return known and len(event.context) == CONTEXT_DIM
+        return known and len(event.context) in (CONTEXT_DIM, EARLIER_DIM)
 
 
 def _prices(config: RouterConfig) -> dict[str, Price]:

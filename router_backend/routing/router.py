@@ -15,7 +15,7 @@ from router_backend.bandits.context import build_context
 from router_backend.bandits.policy import Policy
 from router_backend.bandits.query import Query
 from router_backend.bandits.rules import within
-from router_backend.bandits.selection import select
+from router_backend.bandits.selection import select, settled
 from router_backend.contract import TASKS
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.ids import new_decision_id
@@ -100,7 +100,9 @@ class Router:
         task = TASKS[task_index]
         assignment = self._assignment(view, hints)
         policy = view.policies[assignment.policy]
-        expected = view.costs.expected(hints.prompt_tokens, task, hints.max_tokens, _warm(config.names, hints))
+        expected = view.costs.expected(
+            hints.prompt_tokens, task, hints.max_tokens, _warm(config.names, hints) if hints.warm else None
+        )
         context = build_context(
             classified.embedding,
             probabilities,
@@ -108,6 +110,9 @@ class Router:
             hints.prompt_tokens,
             hints.japanese,
             hints.code,
+            hints.depth,
+            hints.tool,
+            hints.failed,
         )
         query = Query(
             context=context,
@@ -121,13 +126,22 @@ class Router:
             complexity=classified.complexity,
             confidence=float(probabilities[task_index]),
             previous=_position(config.names, hints.previous_model),
+            cacheable=expected.cacheable,
+            further=1.0 - 1.0 / policy.rules.loop_steps if "tools" in hints.needs else 0.0,
             time_cost=less_what_is_paid_anyway(time_cost(view, hints, task), view, hints, expected),
             cost_ratio=hints.cost_ratio,
         )
         query = in_time(config, query, hints)
         query = _good_enough(policy, _cheap_enough(policy, query, hints.max_cost), hints.min_quality)
-        choice = select(policy, query, self._rng)
-        verdict = Verdict(new_decision_id(now), now, view, assignment, hints, classified.embedding_space, query, choice)
+        able, most = query.candidates, 0.0
+        if hints.depth:
+            query, most = settled(policy, query)
+        choice = select(policy, query, self._rng, most)
+        if len(query.candidates) == 1 < len(able):
+            choice.reason = "sticky"
+        verdict = Verdict(
+            new_decision_id(now), now, view, assignment, hints, classified.embedding_space, query, choice, able
+        )
         answer = verdict.answer(started)
         if not hints.dry_run:
             self._record(verdict.record(answer), choice.estimate)
@@ -190,9 +204,9 @@ def _good_enough(policy: Policy, query: Query, floor: float | None) -> Query:
     return query.among(kept or (best,))
 
 
-def _warm(names: tuple[str, ...], hints: RoutingHints) -> NDArray[np.float64] | None:
+def _warm(names: tuple[str, ...], hints: RoutingHints) -> NDArray[np.float64]:
     """Tokens [arms] of the prompt that caches hold."""
-    return np.array([hints.warm.get(name, 0.0) for name in names]) if hints.warm else None
+    return np.array([hints.warm.get(name, 0.0) for name in names])
 
 
 def _position(names: tuple[str, ...], name: str) -> int | None:

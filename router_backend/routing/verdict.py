@@ -27,6 +27,7 @@ class Verdict(NamedTuple):
     embedding_space: int  # of the query's context
     query: Query
     choice: Choice
+    able: tuple[int, ...]  # arms that could answer, those included that a loop doesn't change to
 
     def answer(self, started: float) -> RoutedDecision:
         """What `route` answers; `started`: `time.perf_counter()` when the decision began."""
@@ -34,6 +35,9 @@ class Verdict(NamedTuple):
         policy = self.view.policies[self.assignment.policy]
         names = [arms[arm] for arm in choice.candidates]
         model, saved = arms[choice.arm], self.query.cache_saving
+        ranking = [arms[arm] for arm in choice.ranking]
+        if len(self.able) > len(choice.candidates):  # a loop's model may fail, too
+            ranking += [arms[arm] for arm in self.able if arms[arm] not in ranking]
         return RoutedDecision(
             decision_id=self.decision_id,
             model=model,
@@ -41,7 +45,7 @@ class Verdict(NamedTuple):
             task=self.query.task,
             task_probabilities=np.asarray(self.query.task_probabilities).tolist(),
             complexity=float(self.query.complexity),
-            ranking=[arms[arm] for arm in choice.ranking],
+            ranking=ranking,
             scores=dict(zip(names, choice.scores, strict=True)),
             means=dict(zip(names, choice.means, strict=True)),
             bonuses=dict(zip(names, choice.bonuses, strict=True)),

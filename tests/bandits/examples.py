@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.bandits.context import CONTEXT_DIM
+from router_backend.bandits.context import CONTEXT_DIM, EARLIER_DIM, widened
 from router_backend.bandits.factory import build_policy
 from router_backend.bandits.policy import Policy
 from router_backend.bandits.query import Query
@@ -54,7 +54,8 @@ def make_policy(
 
 
 def make_context(rng: np.random.Generator) -> NDArray[np.float32]:
-    return (rng.normal(size=CONTEXT_DIM) / 8).astype(np.float32)
+    """Of a user's own turn: of no step in a loop."""
+    return widened((rng.normal(size=EARLIER_DIM) / 8).astype(np.float32))
 
 
 def make_query(

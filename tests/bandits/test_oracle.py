@@ -10,7 +10,7 @@ from mabwiser.mab import MAB, LearningPolicy
 from numpy.typing import NDArray
 
 from router_backend.bandits.batch import Batch
-from router_backend.bandits.context import view, view_indices
+from router_backend.bandits.context import CONTEXT_DIM, view, view_indices
 from router_backend.bandits.policy import Policy
 from tests.bandits.examples import NOW, make_models, make_policy, make_query
 
@@ -20,7 +20,7 @@ ROWS = 400
 
 def _data() -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.float64]]:
     rng = np.random.default_rng(11)
-    contexts = (rng.normal(size=(ROWS, 144)) / 6).astype(np.float32)
+    contexts = (rng.normal(size=(ROWS, CONTEXT_DIM)) / 6).astype(np.float32)
     return contexts, rng.integers(0, ARMS, ROWS), rng.integers(0, 2, ROWS).astype(np.float64)
 
 
@@ -50,7 +50,7 @@ def _theirs(learning: object, contextual: bool) -> MAB:
 def test_linucb(alpha: float) -> None:
     policy = _ours("linucb", alpha=alpha, ridge=0.8)
     mab = _theirs(LearningPolicy.LinUCB(alpha=alpha, l2_lambda=0.8), contextual=True)
-    fresh = (np.random.default_rng(4).normal(size=(30, 144)) / 6).astype(np.float32)
+    fresh = (np.random.default_rng(4).normal(size=(30, CONTEXT_DIM)) / 6).astype(np.float32)
     expected = mab.predict_expectations(view(fresh, view_indices(32)))
     for context, theirs in zip(fresh, expected, strict=True):
         ours = policy.scores(make_query(context)).values
@@ -62,7 +62,7 @@ def test_linucb(alpha: float) -> None:
 def test_lints_draws_from_the_same_distribution() -> None:
     policy = _ours("lints", alpha=0.5, ridge=1.0).snapshot()
     mab = _theirs(LearningPolicy.LinTS(alpha=0.5, l2_lambda=1.0), contextual=True)
-    context = (np.random.default_rng(4).normal(size=144) / 6).astype(np.float32)
+    context = (np.random.default_rng(4).normal(size=CONTEXT_DIM) / 6).astype(np.float32)
     ours = policy.draw(make_query(context), np.random.default_rng(0), 4000)
     repeated = mab.predict_expectations(np.repeat(view(context, view_indices(32))[None], 4000, axis=0))
     theirs = np.array([[row[arm] for arm in range(ARMS)] for row in repeated])

@@ -103,18 +103,18 @@ def test_numbers_that_are_not_finite_still_give_a_choice(name: str) -> None:
     rng = np.random.default_rng(1)
     policy = make_policy(name, default="m1")
     before = policy.snapshot().scores(make_query())
-    policy.update(np.full(144, np.nan, np.float32), 0, 0.5, 1.0, 1e9)
+    policy.update(np.full(CONTEXT_DIM, np.nan, np.float32), 0, 0.5, 1.0, 1e9)
     policy.update(make_context(rng), 0, math.nan, 1.0, 1e9)
     policy.update(make_context(rng), 0, 0.5, math.inf, 1e9)
     assert policy.snapshot().scores(make_query()) == before
-    choice = select(policy.snapshot(), make_query(np.full(144, np.nan, np.float32), costs=(math.nan,) * 3), rng)
+    choice = select(policy.snapshot(), make_query(np.full(CONTEXT_DIM, np.nan, np.float32), costs=(math.nan,) * 3), rng)
     assert choice.arm in (0, 1, 2)
     assert 0 < choice.resolve() <= 1
 
 
 def test_without_a_usable_score_the_default_is_taken() -> None:
     policy = make_policy(epsilon=0.0, new_share=0.0, default="m2")
-    choice = select(policy.snapshot(), make_query(np.full(144, np.nan, np.float32)), np.random.default_rng(0))
+    choice = select(policy.snapshot(), make_query(np.full(CONTEXT_DIM, np.nan, np.float32)), np.random.default_rng(0))
     assert (choice.arm, choice.reason) == (2, "fallback:scores")
 
 
@@ -192,7 +192,7 @@ def test_a_share_gives_up_the_requests_on_which_it_costs_least() -> None:
     """Capped at a half, the dear arm keeps the hard prompts on which it is much better."""
     rng = np.random.default_rng(0)
     policy = make_policy("linucb", make_models(1, 2, share=[{}, {"max": 0.5}]), epsilon=0.0, new_share=0.0, alpha=0.0)
-    contexts = np.zeros((400, 144), np.float32)
+    contexts = np.zeros((400, CONTEXT_DIM), np.float32)
     hard = np.arange(400) % 10 < 4
     contexts[:, 0] = hard
     for arm in (0, 1):

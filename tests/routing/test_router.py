@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from router_backend.bandits.context import CONTEXT_DIM, EARLIER_DIM
 from router_backend.config import RouterConfig, parse_config
 from router_backend.contract import EMBEDDING_DIM, TASKS
 from router_backend.core.records import Decision, LearningEvent, Usage
@@ -273,3 +274,70 @@ def test_what_leaving_a_warm_model_costs_is_said() -> None:
     cold = setup.router.decide(classified(), replace(hints, warm={}))
     assert cold.cache_savings == {}
     assert cold.expected_cost["big"] - decision.expected_cost["big"] == pytest.approx(400 * 0.75e-6)
+
+
+LOOP = CONFIG.split("shadows:")[0].replace(
+    "price: {input: 1, output: 2}", "price: {input: 1, output: 2, cached_input: 0.1}"
+)
+
+
+def loop_hints(**fields: object) -> RoutingHints:
+    return replace(RoutingHints(prompt_tokens=800, needs=[], session="s", previous_model="big", depth=3), **fields)
+
+
+def test_within_a_loop_the_model_stays_while_no_other_is_surely_better() -> None:
+    setup = Setup(LOOP.replace("epsilon: 0.0", "epsilon: 0.0, loop: {confidence: 2}"))
+    assert setup.router.decide(classified(), loop_hints(depth=0)).model == "small"  # nothing is known: the cheapest
+    decision = setup.router.decide(classified(), loop_hints())
+    assert (decision.model, decision.reason, decision.propensity) == ("big", "sticky", 1.0)
+    assert set(decision.ranking) == {"big", "middle", "small"}  # it may fail
+    assert decision.ranking[0] == "big"
+    assert setup.recorded[-1].candidates == ("big",)
+
+
+def test_within_a_loop_a_model_that_is_surely_better_takes_over() -> None:
+    before = Setup(LOOP)
+    before.router.decide(classified(), loop_hints())
+    context = before.recorded[0].context
+    assert context.shape == (CONTEXT_DIM,)
+    events = [
+        LearningEvent(
+            sequence=i,
+            decision_id=str(i),
+            arm=("big", "middle")[i % 2],
+            at=1e9,
+            embedding_space=1,
+            context=context,
+            task="math",
+            quality=float(i % 2),
+            cost=0.0,
+            usage=Usage(),
+        )
+        for i in range(1, 400)
+    ]
+    setup = Setup(LOOP.replace("epsilon: 0.0", "epsilon: 0.0, loop: {confidence: 2}"), events)
+    decision = setup.router.decide(classified(), loop_hints(candidates=["big", "middle"]))
+    assert (decision.model, decision.switched) == ("middle", True)
+
+
+def test_a_switch_that_pays_over_the_steps_to_come_is_made() -> None:
+    """The other model's cold cache costs as much now as the warm one would in ten steps."""
+    price = "{input: 0.5, output: 1, cached_input: 0.05}, capabilities: [tools]"
+    text = LOOP.replace("{input: 0.5, output: 1}", price)
+    text = text.replace("epsilon: 0.0", "epsilon: 0.0, alpha: 0, loop: {confidence: 0, steps: STEPS}")
+    warm = loop_hints(candidates=["big", "middle"], warm={"big": 7000.0}, prompt_tokens=7100, max_tokens=1)
+    found = []
+    for steps in ("1", "30"):
+        setup = Setup(text.replace("STEPS", steps))
+        found.append(setup.router.decide(classified(), replace(warm, needs=["tools"])).model)
+    assert found == ["big", "middle"]
+
+
+def test_the_step_of_a_loop_is_part_of_the_context() -> None:
+    setup = Setup(LOOP)
+    setup.router.decide(classified(), loop_hints(depth=0))
+    setup.router.decide(classified(), loop_hints(tool="run", failed=True))
+    own, step = (recorded.context[EARLIER_DIM:] for recorded in setup.recorded)
+    assert not own.any()
+    assert 0 < step[0] < 1
+    assert step[1:].tolist() == [0.0, 0.0, 1.0, 0.0, 1.0]

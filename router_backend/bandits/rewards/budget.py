@@ -28,8 +28,15 @@ class Budget(PricedReward):
         found = self._pacer.dollar
         return super().dollar(costs) if found is None else found
 
-    def observe(self, cost: float, costs: Sequence[float], values: Sequence[float] = (), ratio: float = 1.0) -> float:
-        weight = super().observe(cost, costs)
+    def observe(
+        self,
+        cost: float,
+        costs: Sequence[float],
+        values: Sequence[float] = (),
+        ratio: float = 1.0,
+        most: float = 0.0,
+    ) -> float:
+        weight = super().observe(cost, costs, most=most)
         free = [value + weight * costs[i] for i, value in enumerate(values)] or [0.0] * len(costs)
         if cost >= 0 and ratio > 0 and math.isfinite(cost + ratio + sum(free) + sum(costs)):
             self._pacer.observe(cost, costs, free, ratio)

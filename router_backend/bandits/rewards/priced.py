@@ -53,10 +53,19 @@ class PricedReward:
     def realised(self, quality: float, cost: float, costs: Sequence[float], weight: float | None = None) -> float:
         return quality - (self.dollar(costs or [cost]) if weight is None else weight) * cost
 
-    def observe(self, cost: float, costs: Sequence[float], values: Sequence[float] = (), ratio: float = 1.0) -> float:
+    def observe(
+        self,
+        cost: float,
+        costs: Sequence[float],
+        values: Sequence[float] = (),
+        ratio: float = 1.0,
+        most: float = 0.0,
+    ) -> float:
         weight = self.dollar(costs)
         if self._running:
             largest = max(costs)
+            if most > largest:
+                largest = most
             if largest > _NOTHING:  # false for NaN
                 if self._seen < _MEMORY:
                     self._seen += 1

@@ -43,7 +43,14 @@ class QualityFloor:
         largest = max(costs, default=cost)
         return 2.0 - (cost / largest if largest > 0 else 0.0) if quality >= self.floor else quality
 
-    def observe(self, cost: float, costs: Sequence[float], values: Sequence[float] = (), ratio: float = 1.0) -> float:
+    def observe(
+        self,
+        cost: float,
+        costs: Sequence[float],
+        values: Sequence[float] = (),
+        ratio: float = 1.0,
+        most: float = 0.0,
+    ) -> float:
         """What was spent doesn't change this reward."""
         return 0.0
 

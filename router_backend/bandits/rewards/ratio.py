@@ -29,7 +29,14 @@ class Ratio:
     def realised(self, quality: float, cost: float, costs: Sequence[float], weight: float | None = None) -> float:
         return quality * (min(costs, default=cost) / cost) if cost > 0 else quality
 
-    def observe(self, cost: float, costs: Sequence[float], values: Sequence[float] = (), ratio: float = 1.0) -> float:
+    def observe(
+        self,
+        cost: float,
+        costs: Sequence[float],
+        values: Sequence[float] = (),
+        ratio: float = 1.0,
+        most: float = 0.0,
+    ) -> float:
         """What was spent doesn't change this reward."""
         return 0.0
 

@@ -33,10 +33,18 @@ class Reward(Protocol):
         """
         ...
 
-    def observe(self, cost: float, costs: Sequence[float], values: Sequence[float] = (), ratio: float = 1.0) -> float:
+    def observe(
+        self,
+        cost: float,
+        costs: Sequence[float],
+        values: Sequence[float] = (),
+        ratio: float = 1.0,
+        most: float = 0.0,
+    ) -> float:
         """A request was sent to an arm, at this expected cost of these (a budget's price follows it).
 
-        `values`: by candidate, what decided, the price of cost in it; `ratio`: what answers have lately cost, of what was expected.
+        `values`: by candidate, what decided, the price of cost in it; `ratio`: what answers have lately cost, of what was expected;
+        `most`: expected cost of the most expensive arm that could have answered, where that is no candidate.
         Returns what one USD took from its reward; 0 where cost isn't subtracted.
         """
         ...

@@ -24,7 +24,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from router_backend.bandits.batch import Batch
-from router_backend.bandits.context import CONTEXT_DIM
+from router_backend.bandits.context import CONTEXT_DIM, widened
 from router_backend.bandits.statistics.fields import Fields, FieldsError, nested, part, taken
 
 # Observations that are looked back on. A shift of quality by 0.15 shows within them.
@@ -120,6 +120,9 @@ class Errors:
         if values.shape[1] > WINDOW:
             raise FieldsError(f"values of {values.shape[1]} observations, more than {WINDOW}")
         errors, n = cls(), values.shape[1]
+        contexts = fields.get("contexts")
+        if contexts is not None:
+            fields = {**fields, "contexts": widened(contexts)}
         errors._contexts[:n] = taken(fields, "contexts", n, CONTEXT_DIM)
         errors._values[:, :n] = values
         errors._end = n

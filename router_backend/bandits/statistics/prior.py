@@ -31,7 +31,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.bandits.context import CONTEXT_DIM
+from router_backend.bandits.context import CONTEXT_DIM, STEP
 
 VERSION = 1
 DIM = CONTEXT_DIM + 1
@@ -158,6 +158,8 @@ class Prior:
         if int(fields["version"]) != VERSION:
             raise PriorError(f"{path}: version {fields['version']} isn't {VERSION}; run `llm-router bootstrap` again")
         arms = tuple(str(arm) for arm in fields["arms"])
+        if fields["precision"].shape[-1] == DIM - STEP:  # of before steps of a loop were part of the context
+            fields |= {name: _widened(fields[name]) for name in ("precision", "quality", "cost")}
         shapes = fields["precision"].shape, fields["quality"].shape, fields["cost"].shape
         if shapes != ((len(arms), DIM, DIM), (len(arms), DIM), (len(arms), DIM)):
             raise PriorError(f"{path}: another context layout than this version's; run `llm-router bootstrap` again")
@@ -175,6 +177,14 @@ class Prior:
             int(fields["space"]),
             float(fields["cost_ridge"]),
         )
+
+
+def _widened(sums: Array) -> Array:
+    """Sums [arms, …] of contexts without the step of a loop in today's layout: in front of the bias, nothing was seen."""
+    at = [DIM - STEP - 1] * STEP
+    for axis in range(1, sums.ndim):
+        sums = np.insert(sums, at, 0.0, axis=axis)
+    return sums
 
 
 def _fit(precision: Array, sums: Array, ridge: float) -> Array:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from router_backend.bandits.context import CONTEXT_DIM
+from router_backend.bandits.context import CONTEXT_DIM, EARLIER_DIM, widened
 from router_backend.core.records import Decision
 from router_backend.lab.replay.offpolicy import PropensityError
 from router_backend.state import codec
@@ -95,7 +95,7 @@ def _row(place: str, line: bytes, extra: dict[str, Any]) -> tuple[str, Scored | 
         raise PropensityError(
             f"{place}: selected is {selected:g}: an answer as unlikely to be scored as that is not scored"
         )
-    return "", Scored(decision, score, cost, selected)
+    return "", Scored(replace(decision, context=widened(decision.context)), score, cost, selected)
 
 
 def _number(place: str, name: str, value: Any, high: float) -> float:
@@ -116,7 +116,7 @@ def _unusable(decision: Decision, extra: dict[str, Any]) -> str:
         return "without a cost"
     if extra.get("served") not in (None, "", decision.model):
         return "answered by another model than the chosen one"
-    if decision.context.shape != (CONTEXT_DIM,):
+    if decision.context.shape not in ((CONTEXT_DIM,), (EARLIER_DIM,)):
         return "without a context of this version's layout"
     return ""
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from router_backend.bandits.batch import Batch
+from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.policies.linear import win_probability
 from router_backend.bandits.policy import Policy
 from router_backend.bandits.selection import select
@@ -30,7 +31,7 @@ def test_win_probability_is_a_fair_comparison(strong: float, weak: float) -> Non
 def _taught(**fields: Any) -> tuple[Policy, NDArray[np.float32]]:
     """Contexts where strong is better where the first component is 1, and equal where it is 0."""
     policy = make_policy("binary", epsilon=0.0, new_share=0.0, **fields)
-    contexts = np.zeros((200, 144), np.float32)
+    contexts = np.zeros((200, CONTEXT_DIM), np.float32)
     contexts[100:, 0] = 1
     quality = {0: np.repeat([0.8, 0.2], 100), 1: np.full(200, 0.5), 2: np.repeat([0.8, 0.9], 100)}
     for arm, values in quality.items():
