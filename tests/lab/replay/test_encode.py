@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router_backend.bandits.context import CONTEXT_DIM
+from router_backend.bandits.context import CONTEXT_DIM, EARLIER_DIM
 from router_backend.contract import EMBEDDING_DIM, TASKS, TOKENIZER_FILE, ContractError
 from router_backend.lab.replay.encode import artifact_contexts, tfidf_contexts
 from tests.support.artifacts import make_artifact
@@ -24,7 +24,7 @@ def test_contexts_follow_the_layout_that_serving_uses(tmp_path: Path) -> None:
     assert contexts.context[0, :EMBEDDING_DIM] == pytest.approx(2.5)
     assert contexts.task_probabilities[0] == pytest.approx(1 / len(TASKS))
     assert contexts.complexity == pytest.approx([0.25, 0.25])
-    assert contexts.context[:, -1].tolist() == [0.0, 1.0]
+    assert contexts.context[:, EARLIER_DIM - 1].tolist() == [0.0, 1.0]
     assert seen == [2]
 
 
