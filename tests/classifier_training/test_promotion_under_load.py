@@ -34,7 +34,8 @@ def server(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder = tmp_path_factory.mktemp("promotion")
     repository = folder / "model_repository"
     shutil.copytree(PROJECT / "model_repository", repository, ignore=shutil.ignore_patterns("*.onnx"))
-    shutil.rmtree(repository / "classifier" / "1", ignore_errors=True)
+    for version in (repository / "classifier").glob("[0-9]*"):  # the shipped one
+        shutil.rmtree(version)
     promote(PromoteOptions(artifact=artifact, repository=repository / "classifier", triton=""))
     running = RunningSystem(folder, config=local_config(folder), model_repository=repository).start()
     yield running
