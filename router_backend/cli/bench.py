@@ -1,4 +1,5 @@
-"""`llm-router bench`, and what it measures alone: `capacity`, `replicas`, `hop`, `bodies`, `surfaces`, `mesh`."""
+"""`llm-router bench`, and what it measures or writes alone: `capacity`, `cores`, `replicas`, `hop`, `bodies`, `surfaces`,
+`mesh`, `publish`."""
 
 from __future__ import annotations
 
@@ -132,6 +133,35 @@ def mesh(
     from router_backend.lab.bench.mesh import markdown, run
 
     typer.echo("\n".join(markdown(_measured("mesh-", lambda folder, say: run(folder, rounds, say)))))
+
+
+@bench.command()
+def cores(
+    seconds: Annotated[float, typer.Option(help="Of each target, on each number of cores.", min=1)] = 4.0,
+) -> None:
+    """What the system serves when it may use one core, and two (`taskset`), and what is the limit then."""
+    from router_backend.lab.bench.cores import markdown, run
+
+    typer.echo("\n".join(markdown(_measured("cores-", lambda folder, say: run(folder, seconds, say)))))
+
+
+@bench.command()
+def publish(
+    page: Annotated[
+        Path, typer.Argument(help="Markdown with the two comments that a report goes between.", exists=True)
+    ],
+    report: Annotated[Path, typer.Option(help="Folder of the report.", exists=True, file_okay=False)] = _FOLDER,
+) -> None:
+    """Put a run's tables and plot into a page.
+
+    Example: llm-router bench publish docs/performance.md
+    """
+    from router_backend.lab.bench.publish import publish as put
+
+    try:
+        put(report, page)
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _measured(prefix: str, measure: Callable[[Path, Callable[[str], None]], Coroutine[Any, Any, Found]]) -> Found:

@@ -13,7 +13,8 @@ def new_decision_id(at: float | None = None) -> str:
     """A fresh id for a decision made `at` (Unix seconds; default: now)."""
     milliseconds = int((time.time() if at is None else at) * 1000)
     value = (milliseconds << 80) | int.from_bytes(os.urandom(10))
-    return str(uuid.UUID(int=(value & _VERSION_AND_VARIANT_MASK) | (0x7 << 76) | (0x2 << 62)))
+    digits = f"{(value & _VERSION_AND_VARIANT_MASK) | (0x7 << 76) | (0x2 << 62):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def decided_at(decision_id: str) -> float | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
@@ -18,6 +19,8 @@ from router_backend.core.metrics import Declared
 from router_backend.core.records import Outcome
 from router_backend.forwarding.observer import Observer
 from router_backend.gateway.workers.counts import Together, keep_in_files
+
+M = TypeVar("M", Counter, Histogram)
 
 _MINUTE = 60.0
 BACKGROUND = ("budgets", "discovery", "lag", "memory", "outcomes", "review", "scores")
@@ -83,13 +86,16 @@ class Metrics:
             self._page.register(Together(files))
 
     def _counter(self, metric: Declared) -> Counter:
-        return Counter(metric.name, metric.meaning, metric.labels, registry=self.registry)
+        return _remembering(Counter(metric.name, metric.meaning, metric.labels, registry=self.registry))
 
     def _gauge(self, metric: Declared, of_workers: Literal["livesum", "livemax"] = "livesum") -> Gauge:
         return Gauge(metric.name, metric.meaning, metric.labels, registry=self.registry, multiprocess_mode=of_workers)
 
     def _histogram(self, metric: Declared) -> Histogram:
-        return Histogram(metric.name, metric.meaning, metric.labels, buckets=metric.buckets, registry=self.registry)
+        buckets = metric.buckets
+        return _remembering(
+            Histogram(metric.name, metric.meaning, metric.labels, buckets=buckets, registry=self.registry)
+        )
 
     def decided(self, decision: RoutedDecision, seconds: float) -> None:
         """Count one decision. `seconds`: that Triton took for it, 0 where it wasn't asked."""
@@ -161,6 +167,12 @@ class Metrics:
             if now >= minute:
                 self._stalls, minute = [0.0, self._stalls[0]], now + _MINUTE
             self._stalls[0] = max(self._stalls[0], lag)
+
+
+def _remembering(metric: M) -> M:
+    """With series found by one look: the library makes text of all labels each time, under a lock. None may be removed."""
+    metric.labels = functools.cache(metric.labels)  # type: ignore[method-assign]
+    return metric
 
 
 class EngineMetrics(Observer):

@@ -146,11 +146,12 @@ def parse(raw: Body, shape: Shape, model: str = "") -> dict[str, Any]:
         ApiError: 400 with the place of the mistake in `param`; no value of the body is repeated in the message.
     """
     # A value and a field take a byte each, so that a short body needs no counting.
-    if len(raw) > _LEAST_TOO_MANY and _too_many(raw):
-        limits = f"{MAX_VALUES:,} values or {MAX_FIELDS:,} objects, lists and fields"
-        raise ApiError(400, f"The request body holds more than {limits}", code="request_too_complex")
-    if len(raw) > LARGE and shape in _OUR_WORDS and (found := _large(raw, shape, model)):
-        return found
+    if len(raw) > _LEAST_TOO_MANY:
+        if _too_many(raw):
+            limits = f"{MAX_VALUES:,} values or {MAX_FIELDS:,} objects, lists and fields"
+            raise ApiError(400, f"The request body holds more than {limits}", code="request_too_complex")
+        if len(raw) > LARGE and shape in _OUR_WORDS and (found := _large(raw, shape, model)):
+            return found
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:

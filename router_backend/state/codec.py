@@ -93,7 +93,8 @@ def without_context(record: Contextual) -> Contextual:
 
 def split_decision(decision: Decision) -> tuple[bytes, bytes]:
     """(JSON without the context, the context's bytes)."""
-    return encode(without_context(decision)), pack_context(decision.context)
+    bare = without_context(decision) if decision.context.size else decision
+    return encode(bare), pack_context(decision.context)
 
 
 def join_decision(body: bytes | str, context: bytes | None) -> Decision:

@@ -16,7 +16,7 @@ import uvloop
 
 from router_backend.lab.bench.client import BadAnswer, Connection
 from router_backend.lab.bench.processes import Running
-from router_backend.lab.bench.targets import start_ours, start_upstream
+from router_backend.lab.bench.targets import Ours, start_ours, start_upstream
 from router_backend.lab.tables import table
 
 SIZE = 8_000_000
@@ -61,17 +61,22 @@ async def run(folder: Path, seconds: float, say: Callable[[str], None]) -> list[
     try:
         ours = await start_ours(folder, port, twice=False)
         try:
-            small = _request(ours.port, {"messages": [_message("hi")]})
-            found = []
-            for kind, fields in kinds().items():
-                say(kind)
-                large = _request(ours.port, fields) if fields else None
-                found.append(await _one(ours.port, ours.running, kind, large, small, seconds))
-            return found
+            return await measure_bodies(ours, seconds, say)
         finally:
             ours.running.stop()
     finally:
         upstream.stop()
+
+
+async def measure_bodies(ours: Ours, seconds: float, say: Callable[[str], None]) -> list[Found]:
+    """Each kind for so many seconds, on a system that runs."""
+    small = _request(ours.port, {"messages": [_message("hi")]})
+    found = []
+    for kind, fields in kinds().items():
+        say(f"small requests beside bodies of 8 MB: {kind}")
+        large = _request(ours.port, fields) if fields else None
+        found.append(await _one(ours.port, ours.running, kind, large, small, seconds))
+    return found
 
 
 def _request(port: int, fields: dict[str, Any]) -> bytes:

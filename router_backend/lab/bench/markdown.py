@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import isnan
 
-from router_backend.lab.bench import aiperf, feedback, stores
+from router_backend.lab.bench import aiperf, bodies, cores, feedback, stores
 from router_backend.lab.bench.bandit_costs import BanditCost
 from router_backend.lab.bench.measure import CLIENTS, Latency, Measured
 from router_backend.lab.bench.results import Results
@@ -49,6 +49,16 @@ def _lines(results: Results, plot: str) -> Iterator[str]:
     yield from table(["", "asked by", "1 client", "16 clients", "requests/s at 16"], _triton(results))
     yield ""
     yield from _aiperf(results)
+    if results.bodies:
+        yield "### Small requests while four bodies of 8 MB are read"
+        yield ""
+        yield from bodies.markdown(results.bodies)
+        yield ""
+    if results.cores:
+        yield "### Capacity by cores"
+        yield ""
+        yield from cores.markdown(results.cores)
+        yield ""
     yield from _memory(results)
     yield from _stores(results)
     yield from _bandits(results)

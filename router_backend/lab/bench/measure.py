@@ -28,6 +28,8 @@ class Plan:
     stream: float = 3.0
     triton: float = 4.0
     encoder: float = 2.0
+    bodies: float = 5.0  # of each kind
+    cores: float = 4.0  # of each target, on each number of cores
     aiperf_requests: int = 400
     feedback: int = 6_000  # scores, for each number of clients and writers
     log_events: int = 100_000  # that policies are rebuilt from
@@ -43,6 +45,8 @@ QUICK = Plan(
     stream=0.7,
     triton=0.7,
     encoder=0.5,
+    bodies=1.0,
+    cores=0.7,
     aiperf_requests=60,
     feedback=800,
     log_events=5_000,

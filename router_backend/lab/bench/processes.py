@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,17 @@ class Running:
     log: Path
 
     @classmethod
-    def start(cls, name: str, command: Sequence[str], log: Path, environment: dict[str, str] | None = None) -> Running:
+    def start(
+        cls,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        environment: dict[str, str] | None = None,
+        cores: Iterable[int] = (),
+    ) -> Running:
+        """`cores`: that it and all its children may use, by number; none: all of them."""
+        if cores:
+            command = ["taskset", "--cpu-list", ",".join(map(str, cores)), *command]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 list(command),

@@ -13,6 +13,8 @@ from typing import Any
 
 from router_backend.lab.bench.aiperf import Aiperf
 from router_backend.lab.bench.bandit_costs import BanditCost
+from router_backend.lab.bench.bodies import Found
+from router_backend.lab.bench.cores import OnCores
 from router_backend.lab.bench.measure import Latency, Measured, Plan
 from router_backend.lab.bench.memory import Soak
 from router_backend.lab.bench.stores import StoreRates
@@ -38,6 +40,8 @@ class Results:
     triton: dict[str, ByClients] = field(default_factory=dict)
     perf_analyzer: dict[str, ByClients] = field(default_factory=dict)
     aiperf: Aiperf | None = None
+    bodies: list[Found] = field(default_factory=list)
+    cores: list[OnCores] = field(default_factory=list)
     soak: Soak | None = None
     crowd: dict[str, float] = field(default_factory=dict)
     starts: dict[str, float] = field(default_factory=dict)

@@ -9,6 +9,8 @@ from pathlib import Path
 from router_backend.lab.bench import aiperf, perf_analyzer
 from router_backend.lab.bench.aiperf import measure_aiperf
 from router_backend.lab.bench.bandit_costs import measure_bandits
+from router_backend.lab.bench.bodies import measure_bodies
+from router_backend.lab.bench.cores import measure_cores
 from router_backend.lab.bench.encoder import measure_encoder
 from router_backend.lab.bench.feedback import measure_feedback
 from router_backend.lab.bench.measure import Plan, by_length, measure
@@ -38,6 +40,7 @@ async def run(plan: Plan, scratch: Path, peers: Sequence[str] | None, say: Say) 
         say("direct")
         results.targets.append(await measure(direct(port), plan))
         await _ours(results, plan, scratch, port, say)
+        results.cores = await measure_cores(scratch, port, plan.cores, say)
         await _stores(results, plan, scratch, port, say)
         await _peers(results, plan, scratch, port, peers, say)
     finally:
@@ -64,6 +67,7 @@ async def _ours(results: Results, plan: Plan, scratch: Path, port: int, say: Say
         await _tools(results, plan, scratch, ours, say)
         say("feedback through Triton, SQLite")
         results.feedback["SQLite"] = await measure_feedback(ours.grpc, plan.feedback)
+        results.bodies = await measure_bodies(ours, plan.bodies, say)
         say("llm-router: a thousand streams at once")
         results.crowd = await crowd(targets[0], plan.crowd_rounds)
         say(f"llm-router: memory over {plan.soak_requests} requests, once the classifier's cache is full")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -86,11 +86,17 @@ def router_config(upstream: int, store: str | None = None, extproc: int | None =
 
 
 async def start_ours(
-    folder: Path, upstream: int, twice: bool = True, store: str | None = None, extproc: int | None = None
+    folder: Path,
+    upstream: int,
+    twice: bool = True,
+    store: str | None = None,
+    extproc: int | None = None,
+    cores: Iterable[int] = (),
 ) -> Ours:
     """Start this system, with `twice` a second time: the second start finds everything in place.
 
-    `store`: URL of its state; None: SQLite. `extproc`: port on which an Envoy may ask the gateway.
+    `store`: URL of its state; None: SQLite. `extproc`: port on which an Envoy may ask the gateway. `cores`: that it may use;
+    none: all of them.
     """
     state = Path(tempfile.mkdtemp(prefix="state-", dir=folder))
     config = folder / "router.yaml"
@@ -103,7 +109,7 @@ async def start_ours(
             *("--state-dir", str(state), "--gateway-port", str(gateway), "--grpc-port", str(grpc)),
             *("--http-port", "0", "--metrics-port", "0"),
         ]
-        running = Running.start("llm-router", command, folder / "llm-router.log")
+        running = Running.start("llm-router", command, folder / "llm-router.log", cores=cores)
         try:
             ready = b"GET /health/ready HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
             seconds.append(await running.until(gateway, ready, _START_SECONDS))

@@ -30,6 +30,8 @@ EVENT_COLUMNS = ", ".join(_EVENT_FIELDS)
 EVENTS_AFTER = f"SELECT sequence, {EVENT_COLUMNS} FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?"
 _INSERT_EVENT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES ({', '.join('?' * len(_EVENT_FIELDS))})"
 
+_ADD_SPEND = "INSERT INTO spend VALUES (?, ?, ?) ON CONFLICT (period, key) DO UPDATE SET usd = usd + excluded.usd"
+
 
 def get_decision(connection: Connection, decision_id: str) -> Decision | None:
     row = connection.execute("SELECT body, context FROM decisions WHERE decision_id = ?", (decision_id,)).fetchone()
@@ -51,10 +53,8 @@ def put_outcome(connection: Connection, outcome: Outcome) -> None:
     """Unless there is one of that id; what it cost is added to its key's spending."""
     row = (outcome.decision_id, outcome.completed, outcome.served, encode(outcome))
     if connection.execute("INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?)", row).rowcount == 1:
-        connection.executemany(
-            "INSERT INTO spend VALUES (?, ?, ?) ON CONFLICT (period, key) DO UPDATE SET usd = usd + excluded.usd",
-            charges(outcome),
-        )
+        for charge in charges(outcome):
+            connection.execute(_ADD_SPEND, charge)
 
 
 def get_response(connection: Connection, response_id: str) -> StoredResponse | None:

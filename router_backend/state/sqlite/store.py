@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,9 +66,9 @@ class SQLiteStore(FeedbackStore):
 
     def append(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome]) -> None:
         with self._database.transaction() as connection:
-            for decision in decisions:
-                if put_decision(connection, decision):
-                    count(connection, "decisions", decision.model)
+            made = Counter(decision.model for decision in decisions if put_decision(connection, decision))
+            for arm, number in made.items():
+                count(connection, "decisions", arm, number)
             for outcome in outcomes:
                 put_outcome(connection, outcome)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from router_backend.lab.bench.bandit_costs import BanditCost
-from router_backend.lab.bench.measure import QUICK, Latency
+from router_backend.lab.bench.bodies import Found
+from router_backend.lab.bench.cores import OnCores
+from router_backend.lab.bench.markdown import markdown
+from router_backend.lab.bench.measure import CLIENTS, QUICK, Latency, Measured
 from router_backend.lab.bench.memory import Filled, Soak
 from router_backend.lab.bench.results import Results, begin
 from router_backend.lab.bench.stores import StoreRates
@@ -61,3 +64,42 @@ def test_stores_and_bandits_have_their_targets(results: Results) -> None:
 def test_the_process_that_grew_most_is_named(results: Results) -> None:
     results.soak = Soak(50_000, 300.0, 0, {"a": 100.0, "b": 50.0}, {"a": 101.0, "b": 53.0}, Filled(20_000, 20.0))
     assert verdict(results, "memory growth")[2:] == ("6.0 % (b)", False)
+
+
+def measured(name: str, p50: float, rate: float, cpu_ms: float = 1.0) -> Measured:
+    closed = {clients: Latency(100, rate, p50, 2 * p50, 3 * p50) for clients in CLIENTS}
+    return Measured(
+        name=name, closed=closed, open={50: took(1), 80: took(1)}, saturation=rate, first_chunk=took(1), cpu_ms=cpu_ms
+    )
+
+
+def test_the_system_is_held_against_litellm_within_one_run(results: Results) -> None:
+    results.targets = [
+        measured("direct", 1.0, 9000),
+        measured("llm-router, named model", 1.4, 3600),
+        measured("llm-router, auto", 5.0, 500),
+        measured("llm-router, auto, repeated", 3.6, 900, cpu_ms=1.5),
+        measured("litellm", 11.0, 80),
+    ]
+    found = {what: (measured, met) for what, _, measured, met in verdicts(results)}
+    assert found["auto, unseen, added p50 / LiteLLM's"] == ("0.40: 4.00 ms to 10.00 ms", True)
+    assert found["auto, unseen, throughput at 16 clients / LiteLLM's"] == ("6.2: 500/s to 80/s", True)
+    assert found["auto, repeated, added p50"] == ("2.60 ms", False)
+    assert found["auto, repeated, processor time a request, 16 clients"] == ("1.50 ms", True)
+    assert found["auto, unseen, open loop at 80 %, p99 / p50"] == ("4.00", False)
+    assert found["named model, throughput"] == ("3,600/s", True)
+
+
+def test_large_bodies_and_cores_are_part_of_the_report(results: Results) -> None:
+    results.targets = [measured("direct", 1.0, 9000)]
+    results.bodies = [
+        Found("none", 0, 0.5, 0.001, 0),
+        Found("one text", 9, 0.09, 0.002, 120_000_000),
+        Found("strings", 9, 0.05, 0.002, 10_000_000),
+    ]
+    assert verdict(results, "longest wait")[2:] == ("90 ms (one text)", True)
+    assert verdict(results, "memory that they take")[2:] == ("120 MB (one text)", False)
+    results.cores = [OnCores("llm-router, auto", 1, took(9.0, rate=321), 3.0, 0.97, "tritonserver", 0.5)]
+    page = markdown(results, "report.svg")
+    assert "| one text | 9 | 2.0 | 90 | +120 |" in page
+    assert "| llm-router, auto | 1 | 321 | 4.50 / 18.00 | 3.00 | 0.97 | tritonserver (0.50) | its cores |" in page
