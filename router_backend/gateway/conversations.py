@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 import orjson
@@ -95,19 +96,20 @@ def recognise(key: str, body: Mapping[str, Any], sessions: Sessions) -> Conversa
     if not messages or not all(isinstance(message, Mapping) for message in messages):
         return None
     lead = _leading(messages)
-    turns = messages[lead:]
-    found = _beginnings(key, body, messages, lead)
+    answer = next((at for at, m in enumerate(messages) if at >= lead and m.get("role") == "assistant"), None)
+    first = max(lead + 1, answer or 0)  # the shortest beginning that an answer may have followed
+    beginnings = _beginnings(key, body, messages, lead, first)
+    found = [*beginnings.values()]
     whole, known, warm, tokens = found[-1].digest, *_search(found, sessions)
-    answer = next((at for at, message in enumerate(turns) if message.get("role") == "assistant"), None)
     parent, previous = NOBODY, ""
     if answer is None:
         # Nobody has answered yet: with the same words once more another conversation begins, or this one again.
         session, known = whole, None
-        if turns and text_of(turns[-1].get("content"))[:_SAID].lstrip().startswith(_SUMMARIES):
+        if len(messages) > lead and text_of(messages[-1].get("content"))[:_SAID].lstrip().startswith(_SUMMARIES):
             root = sessions.find(found[0].digest)
             parent, previous = (root.session, root.model) if root else (NOBODY, "")
     elif known is None:  # another replica's, or forgotten: it has the name that it was given at its beginning
-        session = found[max(answer, 1)].digest
+        session = beginnings[first].digest
     else:
         name, turn = known
         forked = turn.continued and name != whole
@@ -122,16 +124,18 @@ def _leading(messages: Sequence[Mapping[str, Any]]) -> int:
     return next((at for at, m in enumerate(messages) if m.get("role") not in ("system", "developer")), len(messages))
 
 
-def _beginnings(key: str, body: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], lead: int) -> list[Beginning]:
+def _beginnings(
+    key: str, body: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], lead: int, first: int
+) -> dict[int, Beginning]:
+    """By number of messages: those of `lead` and `first`, and those that are looked up."""
     state, size = hashlib.blake2b(digest_size=len(NOBODY), key=hashlib.sha256(key.encode()).digest()), 0
-    parts = [_json(body.get("tools")), *map(_json, messages)]
-    found = []
-    for at, part in enumerate(parts):
+    found = {}
+    for at, part in enumerate(map(_json, chain([body.get("tools")], messages))):  # one at a time: there may be many
         state.update(len(part).to_bytes(8))
         state.update(part)
         size += len(part)
-        if at >= lead:
-            found.append(Beginning(state.digest(), size))
+        if at in (lead, first) or at > max(len(messages) - _TRIED, lead):
+            found[at] = Beginning(state.digest(), size)
     return found
 
 

@@ -63,10 +63,13 @@ def read_usage(usage: dict[str, Any]) -> Usage | None:
     completion = 0 if completion is None else token_count(completion)
     if prompt is None or completion is None:
         return None
-    cached = _detail(usage.get("prompt_tokens_details"), "cached_tokens")
-    reasoning = _detail(usage.get("completion_tokens_details"), "reasoning_tokens") or _detail(
-        usage, "reasoning_tokens"
-    )
+    cached = reasoning = 0
+    if "prompt_tokens_details" in usage:
+        cached = _detail(usage["prompt_tokens_details"], "cached_tokens")
+    if "completion_tokens_details" in usage:
+        reasoning = _detail(usage["completion_tokens_details"], "reasoning_tokens")
+    if not reasoning and "reasoning_tokens" in usage:
+        reasoning = _detail(usage, "reasoning_tokens")
     return Usage(prompt=prompt, cached=cached, completion=completion, reasoning=reasoning)
 
 
@@ -94,5 +97,8 @@ def timestamp(value: Any) -> bool:
 
 def revision_of(answer: dict[str, Any]) -> str:
     """The model id and the system_fingerprint of an answer, as far as they can name a model; empty: neither."""
-    names: tuple[Any, ...] = answer.get("model"), answer.get("system_fingerprint")
-    return "@".join(name for name in names if identifier(name))
+    model, build = answer.get("model"), answer.get("system_fingerprint")
+    name = model if identifier(model) else ""
+    if build is None or not identifier(build):  # most have none
+        return str(name)
+    return f"{name}@{build}" if name else str(build)
