@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
 
+from router_backend.gateway.http.connection import Joined
 from tests.gateway.conftest import Running, Serve
 from tests.gateway.test_disconnects import connect
 from tests.gateway.test_process import GatewayProcess
@@ -263,3 +267,44 @@ async def test_http_1_0_gets_no_chunks(serve: Serve, upstream: ScriptedUpstream,
     else:
         assert json.loads(answer)["choices"]
     writer.close()
+
+
+class Written:
+    """A transport that keeps what each write was."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+
+    def writelines(self, parts: Iterable[bytes]) -> None:
+        self.writes.append(b"".join(parts))
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self.writes.append(b"closed")
+
+
+async def test_a_head_and_the_body_that_follows_at_once_are_one_write() -> None:
+    cycle, written = SimpleNamespace(response_started=False), Written()
+    transport: Any = Joined(cycle, written, asyncio.get_running_loop())  # type: ignore[arg-type]
+    transport.write(b"continue ")
+    cycle.response_started = True
+    transport.write(b"head ")
+    transport.write(b"body")
+    transport.write(b"more")
+    assert written.writes == [b"continue ", b"head body", b"more"]
+
+
+async def test_a_head_alone_leaves_in_the_next_turn_of_the_loop_and_before_the_end() -> None:
+    written: list[Written] = [Written(), Written()]
+    for one in written:
+        transport: Any = Joined(SimpleNamespace(response_started=True), one, asyncio.get_running_loop())  # type: ignore[arg-type]
+        transport.write(b"head")
+        assert one.writes == []
+    transport.close()
+    await asyncio.sleep(0)
+    assert [one.writes for one in written] == [[b"head"], [b"head", b"closed"]]

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -87,6 +87,7 @@ def limited_protocol(limits: HeadLimits, connections: Connections) -> type[HttpT
             self._stop_timer()
             connections.works(self)
             super().on_headers_complete()
+            self.cycle.transport = Joined(self.cycle, self.transport, self.loop)  # type: ignore[assignment]
             self._in_body = True
             self._unanswered.append(self.cycle)
             if self.scope["http_version"] == "1.0":
@@ -104,7 +105,7 @@ def limited_protocol(limits: HeadLimits, connections: Connections) -> type[HttpT
 
         def on_response_complete(self) -> None:
             if self._unanswered:
-                self._unanswered.popleft()
+                cast("Joined", self._unanswered.popleft().transport).flush()
             super().on_response_complete()
             if self._refusal and not self._unanswered:
                 self._send_refusal(self._refusal)
@@ -206,6 +207,44 @@ def limited_protocol(limits: HeadLimits, connections: Connections) -> type[HttpT
                 self.transport.close()
 
     return LimitedProtocol
+
+
+class Joined:
+    """The transport of one response, whose head leaves with the body, where that follows at once: each write is a call of the
+    system, and a packet that wakes the client.
+    """
+
+    def __init__(
+        self, cycle: RequestResponseCycle, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._cycle, self._transport, self._loop = cycle, transport, loop
+        self._head: bytes | None = None
+        self._begun = False
+
+    def write(self, data: bytes) -> None:
+        """As the transport's."""
+        if self._head is not None:
+            head, self._head = self._head, None
+            self._transport.writelines((head, data))
+        elif self._cycle.response_started and not self._begun:
+            self._begun, self._head = True, data
+            self._loop.call_soon(self.flush)
+        else:
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        """Nothing follows at once."""
+        if self._head is not None:
+            head, self._head = self._head, None
+            if not self._transport.is_closing():
+                self._transport.write(head)
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 def _leave(cycle: RequestResponseCycle) -> None:
