@@ -17,6 +17,13 @@ from tests.state.examples import make_decision, make_feedback, make_outcome
 DAY = 86_400.0
 
 
+@pytest.fixture(params=["sqlite", "redis"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """The stores that have an outbox."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
 def written(store: Store, *numbers: int, feedback: bool = True) -> list[Decision]:
     decisions = [make_decision(number) for number in numbers]
     store.append(decisions, [make_outcome(decision) for decision in decisions])
