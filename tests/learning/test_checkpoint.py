@@ -28,6 +28,7 @@ from router_backend.learning.learner import Learner
 from router_backend.routing.view import View
 from router_backend.state.open import open_store
 from router_backend.state.redis.store import RedisStore
+from router_backend.state.sqlite.migrations import STEPS
 from router_backend.state.sqlite.store import SQLiteStore
 from router_backend.state.store import Store
 from router_backend.state.transfer import export_state, import_state
@@ -312,13 +313,9 @@ def test_replicas_hold_the_same_whoever_wrote(store: Store, tmp_path: Path) -> N
 
 
 def test_a_file_of_the_release_before_gains_checkpoints(tmp_path: Path) -> None:
-    SQLiteStore(tmp_path / "state.db").close()
     with sqlite3.connect(tmp_path / "state.db") as connection:  # as version 5 left it
-        connection.execute("DROP TABLE checkpoints")
-        connection.execute("DROP TABLE leases")
-        for column in ("source", "judged", "revision"):
-            connection.execute(f"ALTER TABLE events DROP COLUMN {column}")
-        connection.execute("DELETE FROM meta WHERE name = 'log'")
+        for step in STEPS[:5]:
+            connection.executescript(step)
         connection.execute("PRAGMA user_version = 5")
     store = SQLiteStore(tmp_path / "state.db")
     assert store.save_checkpoint("k", store.log(), 1, b"one")
