@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,8 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from router_backend.cli.options import DEFAULT_CONFIG, DEFAULT_STATE_DIR, Config, StateDir
-from router_backend.config import load_config
+from router_backend.config import RouterConfig, load_config
 from router_backend.learning.changes import found_in
+from router_backend.observability.report import seconds
 from router_backend.state.open import open_store
 from router_backend.state.store import Store
 from router_backend.state.transfer import export_decisions, export_state, import_state
@@ -77,11 +79,22 @@ def export(
     decisions: Annotated[
         bool, typer.Option("--decisions", help="Only the decision log with its scores, for evaluate-policy.")
     ] = False,
+    archived: Annotated[
+        bool, typer.Option("--archived", help="With --decisions: from the archive, which goes back further.")
+    ] = False,
+    since: Annotated[str, typer.Option(help="With --archived: how far back, a number with m, h, d or w.")] = "4w",
 ) -> None:
     """Copy everything that is kept to a file, while the routers run.
 
     Example: llm-router state export backup.jsonl.gz
     """
+    if archived:
+        if not decisions:
+            raise ValueError(
+                "--archived needs --decisions: the archive holds decisions, and no store that could be imported"
+            )
+        typer.echo(f"{file}: {_export_archived(file, load_config(config), state_dir, since):,} decisions", err=True)
+        return
     with _store(config, state_dir) as store:
         if decisions:
             count = export_decisions(store, file)
@@ -124,6 +137,15 @@ def reset(
             raise typer.Exit(1)
         store.archive().clear()
     typer.echo("The state is empty. Restart the routers, so that they forget, too.")
+
+
+def _export_archived(file: Path, settings: RouterConfig, state_dir: Path, since: str) -> int:
+    from router_backend.archive.decision_log import export_archived_decisions
+    from router_backend.archive.process import archive_place
+    from router_backend.archive.reading import tables
+
+    with tables(archive_place(settings, state_dir)) as opened:
+        return export_archived_decisions(opened, file, time.time() - seconds(since))
 
 
 @contextmanager

@@ -42,7 +42,7 @@ class TransferError(ValueError):
 def export_state(archive: Archive, path: Path, progress: Callable[[int], None] = lambda count: None) -> int:
     """Write all that a store keeps; the file appears whole or not at all. Returns the number of records."""
     count = 0
-    with _writing(path) as file:
+    with writing(path) as file:
         file.write(orjson.dumps({_HEADER: FORMAT}) + b"\n")
         for record in archive.records():
             file.write(b'{"%s":%s}\n' % (_NAMES[type(record)].encode(), encode(record)))
@@ -82,9 +82,9 @@ def export_decisions(store: Store, path: Path) -> int:
         elif isinstance(record, Outcome):
             outcomes[record.decision_id] = record
     count = 0
-    with _writing(path) as file:
+    with writing(path) as file:
         for decision in _decisions(store.archive().records()):
-            file.write(_logged(decision, outcomes.get(decision.decision_id), scores.get(decision.decision_id)))
+            file.write(logged(decision, outcomes.get(decision.decision_id), scores.get(decision.decision_id)))
             count += 1
     return count
 
@@ -93,13 +93,16 @@ def _decisions(records: Iterable[Record]) -> Iterator[Decision]:
     return (record for record in records if isinstance(record, Decision))
 
 
-def _logged(decision: Decision, outcome: Outcome | None, kept: KeptFeedback | None) -> bytes:
+def logged(decision: Decision, outcome: Outcome | None, kept: KeptFeedback | None) -> bytes:
+    """A line of the decision log."""
     extra: dict[str, Any] = {}
     if outcome is not None:
         extra |= {"served": outcome.served, "cost": outcome.cost, "status": outcome.status}
     if kept is not None:
         extra |= {"score": kept.quality, "cost": kept.cost, "served": kept.arm, "implicit": kept.feedback.implicit}
         extra["selected"] = kept.feedback.selected
+        if kept.feedback.task:
+            extra["task_label"] = kept.feedback.task
     return orjson.dumps({**orjson.loads(encode(decision)), **extra}) + b"\n"
 
 
@@ -148,7 +151,7 @@ def _reading(path: Path) -> Iterator[Iterator[bytes]]:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
+def writing(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
     """A file that replaces `path`, or what a link leads to, once it is whole and on disk; a device or pipe is written to."""
     try:
         if path.exists() and not path.is_file():
