@@ -14,6 +14,12 @@ from router_backend.state.transfer import logged, writing
 
 _TOGETHER = 20_000  # rows, each with its context
 
+_PLAIN = (
+    *("decision_id", "kind", "model", "reason", "policy", "policy_version", "experiment", "task", "complexity"),
+    *("embedding_space", "propensity", "cost_weight", "session", "prompt"),
+)
+_LISTS = ("task_probabilities", "candidates", "scores", "expected_cost")
+
 # One row an id: rows may have been written twice.
 _ROWS = """
 WITH made AS (SELECT DISTINCT ON (decision_id) *, epoch(created) AS made_at FROM decisions
@@ -40,18 +46,11 @@ def export_archived_decisions(tables: Tables, path: Path, start: float) -> int:
 
 
 def _decision(row: Mapping[str, Any]) -> Decision:
-    return Decision(
-        **{
-            name: row[name]
-            for name in ("decision_id", "kind", "model", "reason", "policy", "policy_version", "experiment")
-        },
-        **{name: row[name] for name in ("task", "complexity", "embedding_space", "propensity", "cost_weight")},
-        **{name: row[name] for name in ("session", "prompt")},
-        **{name: tuple(row[name]) for name in ("task_probabilities", "candidates", "scores", "expected_cost")},
-        created=row["made_at"],
-        context=np.array(row["context"], np.float32),
-        shadows=tuple((shadow["policy"], shadow["model"]) for shadow in row["shadows"]),
-    )
+    fields: dict[str, Any] = {name: row[name] for name in _PLAIN}
+    fields |= {name: tuple(row[name]) for name in _LISTS}
+    fields["context"] = np.array(row["context"], np.float32)
+    fields["shadows"] = tuple((shadow["policy"], shadow["model"]) for shadow in row["shadows"])
+    return Decision(**fields, created=row["made_at"])
 
 
 def _outcome(row: Mapping[str, Any]) -> Outcome | None:
