@@ -22,6 +22,8 @@ EARLIER_DIM = CONTEXT_DIM - STEP
 """Of contexts that were logged before steps were part of them."""
 _AT = EMBEDDING_DIM + len(TASKS)
 _LENGTH = _AT + 1
+JAPANESE = _AT + 2
+"""Where a context says so."""
 _DEEP = np.log1p(64.0)
 _LONG = np.log1p(8192.0)
 

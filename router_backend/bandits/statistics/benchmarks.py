@@ -12,12 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.bandits.context import CONTEXT_DIM
+from router_backend.bandits.context import JAPANESE
 from router_backend.bandits.statistics.prior import DIM, Prior
 from router_backend.config.models import ModelConfig
 from router_backend.contract import EMBEDDING_DIM, TASKS
 
-_JAPANESE = CONTEXT_DIM - 2  # of the context's layout
 # Of the prior's fit: scores are exact, and there are few of them.
 _RIDGE = 0.1
 
@@ -55,5 +54,5 @@ def _neighbours(scores: Array) -> Array:
 
 def _context(language: int, task: int) -> NDArray[np.float32]:
     context = np.zeros(DIM - 1, np.float32)
-    context[EMBEDDING_DIM + task], context[_JAPANESE] = 1.0, language
+    context[EMBEDDING_DIM + task], context[JAPANESE] = 1.0, language
     return context

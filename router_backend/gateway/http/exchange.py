@@ -89,7 +89,7 @@ class Exchange:
         body, more = bytearray(), True
         while more:
             part, more = await self._piece(until, seconds)
-            if not (body or more):
+            if not (body or more) and len(part) <= min(limit, SMALL):
                 return part
             body += part  # joined at the end, a large one would be there twice
             if len(body) > limit:

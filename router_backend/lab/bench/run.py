@@ -12,7 +12,7 @@ from router_backend.lab.bench.bandit_costs import measure_bandits
 from router_backend.lab.bench.bodies import measure_bodies
 from router_backend.lab.bench.cores import measure_cores
 from router_backend.lab.bench.encoder import measure_encoder
-from router_backend.lab.bench.feedback import measure_feedback
+from router_backend.lab.bench.feedback import measure_feedback, share_seal
 from router_backend.lab.bench.measure import Plan, by_length, measure
 from router_backend.lab.bench.memory import crowd, soak
 from router_backend.lab.bench.packages import Package, ToolFailed
@@ -33,6 +33,7 @@ Say = Callable[[str], None]
 
 async def run(plan: Plan, scratch: Path, peers: Sequence[str] | None, say: Say) -> Results:
     """Measure everything. `peers` names those to start; None: all that are installed."""
+    share_seal()
     results = begin(plan)
     clock = time.perf_counter()
     upstream, port = await start_upstream(scratch)
