@@ -137,7 +137,7 @@ async def test_the_end_comes_though_the_upstream_stays_open(
 ) -> None:
     upstream.script(Script(linger=math.inf))
     gateway = await serve(upstream, triton=triton)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         assert (await stream(gateway, api))[-1]["type"] == api.end
     assert (await outcome(triton))["usage"]["completion"] == 3
 

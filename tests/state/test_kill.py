@@ -38,7 +38,7 @@ class Writer:
             self.acknowledged.append(line.strip())
 
     def wait_for(self, count: int) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while len(self.acknowledged) < count:
             assert time.monotonic() < deadline, "the writer acknowledges nothing"
             assert self._process.poll() is None, "the writer ended by itself"
