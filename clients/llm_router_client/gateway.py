@@ -39,7 +39,7 @@ class GatewayDialect:
         return Completion.from_openai(body, self.opened(headers))
 
     def reward(self, body: Mapping[str, Any], score: Score) -> Reward:
-        return Reward(score.decision_id, body["reward"])
+        return Reward.of(score.decision_id, score.score, body)
 
     def opened(self, headers: Mapping[str, str]) -> Decision:
         return Decision(

@@ -39,7 +39,7 @@ class GrpcTransport:
 
     def feedback(self, score: Score) -> Reward:
         outputs = self._infer(triton.FEEDBACK, triton.feedback_inputs(score))
-        return Reward(score.decision_id, outputs["reward"])
+        return Reward.of(score.decision_id, score.score, outputs)
 
     def lookup(self, decision_id: str) -> Decision:
         raise triton.no_lookup()
@@ -102,7 +102,7 @@ class AsyncGrpcTransport:
 
     async def feedback(self, score: Score) -> Reward:
         outputs = await self._infer(triton.FEEDBACK, triton.feedback_inputs(score))
-        return Reward(score.decision_id, outputs["reward"])
+        return Reward.of(score.decision_id, score.score, outputs)
 
     async def lookup(self, decision_id: str) -> Decision:
         raise triton.no_lookup()

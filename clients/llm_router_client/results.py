@@ -122,3 +122,12 @@ class Reward:
 
     decision_id: str
     reward: float
+    score: float  # that counts: the given one, or that of the decision's first feedback
+    duplicate: bool = False  # the decision had a score already, and keeps it
+
+    @classmethod
+    def of(cls, decision_id: str, given: float, said: Mapping[str, Any]) -> Reward:
+        """What `feedback` says; a server before 0.2 says the reward alone."""
+        return cls(
+            decision_id, said["reward"], said.get("score", said.get("counted", given)), said.get("duplicate", False)
+        )

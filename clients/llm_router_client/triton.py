@@ -99,7 +99,7 @@ class TritonDialect:
         return completion_of(body)
 
     def reward(self, body: Mapping[str, Any], score: Score) -> Reward:
-        return Reward(score.decision_id, body["reward"])
+        return Reward.of(score.decision_id, score.score, body)
 
     def opened(self, headers: Mapping[str, str]) -> Decision | None:
         return None

@@ -91,8 +91,11 @@ def feedback(
     from router_backend.cli.connect import connected
 
     with connected(url, api_key) as client:
-        reward = client.feedback(decision_id, score, task=task).reward
-    typer.echo(f"accepted, reward {reward:.3f}")
+        learned = client.feedback(decision_id, score, task=task)
+    if learned.duplicate:
+        typer.echo(f"already scored: the first score, {learned.score:g}, counts (reward {learned.reward:.3f})")
+    else:
+        typer.echo(f"accepted, reward {learned.reward:.3f}")
 
 
 @contextmanager

@@ -39,6 +39,14 @@ class Owner(NamedTuple):
     everyone: bool = False  # it may score for others
 
 
+class Scored(NamedTuple):
+    """What became of a score; it is durable."""
+
+    reward: float  # that was learned
+    score: float  # that counts: the given one, or that of the decision's first feedback
+    duplicate: bool  # the decision had one already
+
+
 class TritonClient:
     """Asks one Triton. Decisions and records have connections of their own: a store that is slow holds up no decision."""
 
@@ -63,8 +71,8 @@ class TritonClient:
 
     async def feedback(
         self, decision_id: str, score: float, cost: float | None, task: str, tags: str, owner: Owner, seconds: float
-    ) -> float:
-        """Give a score; returns the reward that was learned, and it is durable then."""
+    ) -> Scored:
+        """Give a score; it is durable when this returns."""
         parameters = {}
         if self._key:
             everyone = "1" if owner.everyone else ""
@@ -81,10 +89,12 @@ class TritonClient:
         if tags:
             tensors.append(text("tags", tags.encode()))
         outputs = await self._records.infer(Inference("feedback", tuple(tensors), parameters), seconds)
-        reward = _output(outputs, "reward")
-        if len(reward) != 4:
-            raise TritonError("error", message="feedback answered without a usable reward")
-        return float(struct.unpack("<f", reward)[0])
+        counted = outputs.get("counted") or struct.pack("<f", score)  # an older Triton doesn't say it
+        return Scored(
+            _number("reward", _output(outputs, "reward")),
+            _number("counted", counted),
+            outputs.get("duplicate") == b"\x01",
+        )
 
     async def report(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome], seconds: float) -> Spend:
         """Write decisions and outcomes; they are durable when this returns. What keys have spent then, if Triton says it.
@@ -153,6 +163,12 @@ class TritonClient:
                 raise
             # An older Triton, or a repository of somebody's own: `route` gives the same and more.
             return await self._decisions.infer(replace(inference, model="route"), seconds)
+
+
+def _number(name: str, data: bytes) -> float:
+    if len(data) != 4:
+        raise TritonError("error", message=f"feedback answered without a usable {name}")
+    return float(struct.unpack("<f", data)[0])
 
 
 def _output(outputs: Outputs, name: str) -> bytes:

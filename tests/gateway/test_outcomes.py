@@ -36,7 +36,14 @@ async def test_feedback_answers_with_the_reward(
     gateway = await serve(upstream, triton=triton)
     decision = (await gateway.chat()).headers["x-router-decision-id"]
     response = await give(gateway, decision, 0.5, cost_usd=20e-6, task="math", tags={"a": 1})
-    assert response.json() == {"object": "feedback", "decision_id": decision, "accepted": True, "reward": 0.375}
+    assert response.json() == {
+        "object": "feedback",
+        "decision_id": decision,
+        "accepted": True,
+        "reward": 0.375,
+        "score": 0.5,
+        "duplicate": False,
+    }
     assert triton.scores == [(decision, 0.5)]
 
 

@@ -48,6 +48,8 @@ def test_chat_answers_and_feedback_scores_it(system: RunningSystem) -> None:
     scored = call(system, "feedback", found[1], "--score", "1")
     assert scored.returncode == 0, scored.stderr
     assert "accepted, reward" in scored.stdout
+    again = call(system, "feedback", found[1], "--score", "0")
+    assert "the first score, 1, counts" in again.stdout
 
 
 async def test_chat_prints_characters_that_look_like_line_ends() -> None:

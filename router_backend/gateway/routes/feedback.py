@@ -70,7 +70,7 @@ class FeedbackHandler:
         _check(cost is None or cost <= highest, "cost_usd", message)
         try:
             owner = Owner(exchange.key, scores_all)
-            reward = await self._triton.feedback(
+            scored = await self._triton.feedback(
                 decision_id, body["score"], cost, task, tags_json, owner, _CALL_SECONDS
             )
         except TritonError as error:
@@ -80,8 +80,8 @@ class FeedbackHandler:
             self._metrics.feedback.labels(result).inc()
             raise refusal from None
         self._metrics.feedback.labels("accepted").inc()
-        self._metrics.reward.observe(reward)
-        await exchange.json({"object": "feedback", "decision_id": decision_id, "accepted": True, "reward": reward})
+        self._metrics.reward.observe(scored.reward)
+        await exchange.json({"object": "feedback", "decision_id": decision_id, "accepted": True, **scored._asdict()})
 
 
 def _unknown() -> ApiError:

@@ -57,7 +57,7 @@ def document() -> dict[str, Any]:
     models = {"200": _json("The models, `auto` first.", {"type": "object", "required": ["object", "data"]})}
     model = {"200": _json("One model.", {"type": "object", "required": ["id", "object", "created", "owned_by"]})}
     decision = {"type": "object", "required": ["decision_id", "model", "reason", "task_probabilities", "answer"]}
-    reward = {"type": "object", "required": ["decision_id", "accepted", "reward"]}
+    reward = {"type": "object", "required": ["decision_id", "accepted", "reward", "score", "duplicate"]}
     return {
         "openapi": "3.1.0",
         "info": {

@@ -73,6 +73,8 @@ class _Score:
 
     feedback: Feedback
     reward: float | _Refused = math.nan  # that was learned
+    counted: float = math.nan  # the score that counts: this one, or that of the decision's first feedback
+    duplicate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +217,7 @@ class TritonPythonModel:
                 score.reward = _Refused("NOT_FOUND", reason)
             else:
                 score.reward = self._count(score.feedback, result)
+                score.counted, score.duplicate = result.quality, result.duplicate
 
     def _may_wait(self, decision_id: str) -> bool:
         """Whether it may be a decision that a router keeps in memory until the store takes it."""
@@ -231,6 +234,10 @@ class TritonPythonModel:
             [
                 tensors.numbers("accepted", [True] * len(rows), bool),
                 tensors.numbers("reward", rewards, np.float32),
+                tensors.numbers(
+                    "counted", [row.counted if isinstance(row, _Score) else math.nan for row in rows], np.float32
+                ),
+                tensors.numbers("duplicate", [isinstance(row, _Score) and row.duplicate for row in rows], bool),
                 tensors.text("spend", [row.spend if isinstance(row, _Records) else b"" for row in rows]),
                 tensors.text("response", [row.told if isinstance(row, _Response) else b"" for row in rows]),
             ]

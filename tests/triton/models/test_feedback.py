@@ -55,6 +55,15 @@ def test_a_score_is_accepted_with_the_reward_that_was_learned(feedback: Any, dec
     assert response.values("spend") == [""]
 
 
+def test_a_second_score_is_told_that_the_first_one_counts(feedback: Any, decision: Decision) -> None:
+    first, second = (
+        feedback.execute([Request(decision_id=[decision.decision_id], score=[score])])[0] for score in (0.75, 0.25)
+    )
+    assert (first.values("counted"), first.values("duplicate")) == ([0.75], [False])
+    assert (second.values("counted"), second.values("duplicate")) == ([0.75], [True])
+    assert second.values("reward") == first.values("reward")
+
+
 def test_records_are_answered_with_what_keys_have_spent(feedback: Any) -> None:
     (response,) = feedback.execute([records(make_decision(1))])
     assert response.values("accepted") == [True]
