@@ -17,6 +17,7 @@ from rich.table import Table
 from router_backend.cli.options import DEFAULT_CONFIG, DEFAULT_STATE_DIR, Config, StateDir
 from router_backend.config import RouterConfig, load_config
 from router_backend.learning.changes import found_in
+from router_backend.observability import judging
 from router_backend.observability.report import seconds
 from router_backend.state.open import open_store
 from router_backend.state.store import Store
@@ -69,6 +70,23 @@ def show(
             f"{name} agrees with people in {agreement.agreement:.0%} of {agreement.pairs:,} answers that both have scored"
             f" (bias {agreement.bias:+.2f}); one of its scores weighs {agreement.weight:.2f} of somebody's"
         )
+
+
+@state.command()
+def judge(
+    since: Annotated[str, typer.Option(help="How far back: a number with m, h, d or w.")] = "4w",
+    config: Config = DEFAULT_CONFIG,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """How the judge grades: whether the place, the length or the author of an answer moves it.
+
+    Example: llm-router state judge --since 2w
+    """
+    start = time.time() - seconds(since)
+    with _store(config, state_dir) as store:
+        report = judging.judge_report(judging.grades_in(store.archive().records(), start))
+    typer.echo(orjson.dumps(report.plain()).decode() if as_json else judging.text(report))
 
 
 @state.command()

@@ -11,6 +11,21 @@ from router_backend.config.base import Section, TaskName
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+class PairsConfig(Section):
+    """Answers that are graded beside the reference model's own answer to the same request."""
+
+    share: Annotated[
+        Share,
+        Field(description="of the answers that the judge is given; it costs the reference model's answer as well"),
+    ] = 0.0
+    reference: Annotated[str | None, Field(description="the model compared with; default: `default_model`")] = None
+    max_tokens: Annotated[
+        int, Field(ge=16, le=32_768, description="of the reference model's answer; one that is cut off is not compared")
+    ] = 1024
+
+    example: ClassVar[str] = "{share: 0.1, reference: llama3-70b}"
+
+
 class JudgeConfig(Section):
     """A share of the answers is graded by another model, after they went out. Off unless models are named."""
 
@@ -34,6 +49,7 @@ class JudgeConfig(Section):
     grades_itself: Annotated[
         bool, Field(description="a model may grade its own answers, if no other of `models` is left")
     ] = False
+    pairs: Annotated[PairsConfig, Field(description="answers that are compared with the best model's")] = PairsConfig()
     rubrics: Annotated[
         dict[TaskName, Annotated[str, Field(max_length=4000)]],
         Field(description="what a good answer is, by task, in place of ours"),
@@ -49,6 +65,7 @@ share: 0.05
 shares: {math: 0.1, chatbot: 0.02}
 unsure_share: 0.2
 usd_per_day: 2.5
+pairs: {share: 0.1, reference: llama3-70b}
 """
 
     def share_of(self, task: str, unsure: float) -> float:
@@ -56,7 +73,7 @@ usd_per_day: 2.5
         share = self.shares.get(task, self.share)
         return share + max(0.0, self.unsure_share - share) * unsure if share else 0.0
 
-    def grader(self, answered: str) -> str:
-        """The model that grades an answer of the model `answered`; empty: none may."""
-        others = [name for name in self.models if name != answered]
-        return others[0] if others else answered if self.grades_itself and answered in self.models else ""
+    def grader(self, *answered: str) -> str:
+        """The model that grades answers of the models `answered`; empty: none may."""
+        others = [name for name in self.models if name not in answered]
+        return next(iter(others or (self.models if self.grades_itself else ())), "")

@@ -176,6 +176,8 @@ state: "redis://valkey:6379/0"
         """Every place that names a model, and the name."""
         yield ("default_model",), self.default_model
         yield from ((("judge", "models", index), name) for index, name in enumerate(self.judge.models))
+        if self.judge.pairs.reference is not None:
+            yield ("judge", "pairs", "reference"), self.judge.pairs.reference
         yield from _models_of(self.policy, ("policy",))
         for section in ("experiments", "shadows"):
             for index, other in enumerate(getattr(self, section)):

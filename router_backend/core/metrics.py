@@ -219,6 +219,13 @@ WORKER_RESTARTS = Declared(
 JUDGE_GRADED = Declared(
     "gateway", "llm_router_judge_graded_total", "counter", "Answers that the judge has graded.", ("model", "task")
 )
+JUDGE_COMPARED = Declared(
+    "gateway",
+    "llm_router_judge_compared_total",
+    "counter",
+    "Answers that the judge has compared with the reference model's, by model and which was better: `answer`, `reference` or `neither`.",
+    ("model", "better"),
+)
 JUDGE_DROPPED = Declared(
     "gateway",
     "llm_router_judge_dropped_total",

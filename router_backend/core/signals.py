@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 JUDGE_SIGNAL = "judge"
+COMPARED_SIGNAL = "compared"
+"""A judge's grade of an answer that it has seen beside the reference model's."""
+GRADES = (JUDGE_SIGNAL, COMPARED_SIGNAL)
+"""Sources of opinions: their scores take any value, those of other signals one."""
 
 ORDER = (
     "ended_well",
@@ -14,6 +18,7 @@ ORDER = (
     "refusal",
     "tool_error",
     JUDGE_SIGNAL,
+    COMPARED_SIGNAL,
     "empty",
     "invalid_tool_call",
     "invalid_output",

@@ -75,6 +75,7 @@ class Metrics:
         self.reviews_dropped = self._counter(declared.REVIEWS_DROPPED)
         self.scores_lost = self._counter(declared.SCORES_LOST)
         self.judge_graded = self._counter(declared.JUDGE_GRADED)
+        self.judge_compared = self._counter(declared.JUDGE_COMPARED)
         self.judge_dropped = self._counter(declared.JUDGE_DROPPED)
         self.judge_usd = self._counter(declared.JUDGE_USD)
         self._gauge(declared.BUILD_INFO, "livemax").labels(_version()).set(1)

@@ -24,6 +24,7 @@ from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Feedback
 from router_backend.forwarding.answers import Answer, Copy, WholeAnswer
 from router_backend.forwarding.progress import Progress
+from router_backend.gateway.comparing import may_be_compared
 from router_backend.gateway.judge import Graded, Judge
 from router_backend.gateway.memory import Recent
 from router_backend.gateway.metrics import Metrics
@@ -53,6 +54,7 @@ class Watch:
     streamed: bool
     native: bool
     selected: float  # probability with which the judge was given it; 0: it was not
+    compared: bool = False  # with the reference model's, by the judge
     arm: str = ""  # that answered
     finish_reason: str = ""
 
@@ -99,6 +101,8 @@ class Reviewer:
         watch = Watch(
             plan.decision, request, config.implicit, copy, request.size + limit, streamed, answer.native, selected
         )
+        if selected and may_be_compared(request, plan.decision, config):
+            watch.compared = self._judge.compares(config.judge)
         self.held += watch.held
         return watch
 
@@ -150,6 +154,7 @@ class Reviewer:
                                 watch.messages,
                                 reading.text,
                                 watch.selected,
+                                watch.request.body if watch.compared else None,
                             )
                         )
                 except Exception as error:  # an upstream's oddity; a message might quote it

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from router_backend.bandits.statistics.change import VARIANCE
 from router_backend.bandits.statistics.fields import Fields, taken
 from router_backend.contract import TASKS
-from router_backend.core.signals import JUDGE_SIGNAL, ORDER, Agreement
+from router_backend.core.signals import GRADES, ORDER, Agreement
 
 _PAIRS = 20.0
 # Moments 1, s, h, s², s·h, h², |s − h| of a pair that agrees, of scores right or wrong alike.
@@ -95,7 +95,7 @@ def _mixed(sums: NDArray[np.float64], prior: NDArray[np.float64]) -> NDArray[np.
 
 def _bias_and_weight(source: str, moments: NDArray[np.float64]) -> tuple[float, float]:
     _, s, h, ss, sh, hh, _ = moments.tolist()
-    if source == JUDGE_SIGNAL:
+    if source in GRADES:
         spread, along = max(hh - h * h, 1e-12), sh - s * h
         slope = along / spread
         noise = max(ss - s * s - slope * along, 0.0)

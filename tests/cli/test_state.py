@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from router_backend.cli.state import state
+from router_backend.core.judgement import Judgement
 from router_backend.state.sqlite.store import SQLiteStore
 from tests.state.examples import make_decision, make_feedback, make_outcome
 
@@ -78,6 +81,27 @@ def test_show_says_how_far_a_judge_agrees_with_people(state_dir: Path) -> None:
     assert (source["pairs"], source["agreement"], source["bias"]) == (40, 0.5, 0.0)
     assert source["weight"] < 0.5
     assert "judge agrees with people in 50% of 40 answers" in run(state_dir, "show").stdout
+
+
+def test_judge_says_what_moves_its_grades(state_dir: Path) -> None:
+    store = SQLiteStore(state_dir / "state.db")
+    decisions = [make_decision(n, model="small") for n in range(40)]
+    store.append(decisions, [make_outcome(decision) for decision in decisions])
+    shown = [
+        Judgement(judge="j", characters=9, reference="r", reference_characters=5, reference_score=0.5, first=n % 2 == 0)
+        for n in range(40)
+    ]
+    scores = [0.9 if judgement.first else 0.1 for judgement in shown]
+    store.add_feedback_many(
+        [
+            replace(make_feedback(decision, score, implicit="compared"), tags=judgement.tags(), received=time.time())
+            for decision, score, judgement in zip(decisions, scores, shown, strict=True)
+        ]
+    )
+    store.close()
+    report = json.loads(run(state_dir, "judge", "--json").stdout)
+    assert (report["compared"], report["first_wins"]["value"], report["longer_wins"]["value"]) == (40, 1.0, 0.5)
+    assert "the first of two wins                 100% (91% … 100%) of 40" in run(state_dir, "judge").stdout
 
 
 def test_a_copy_survives_a_reset(state_dir: Path) -> None:

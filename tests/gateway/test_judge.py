@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ import pytest
 
 from router_backend.config.judge import JudgeConfig
 from router_backend.core.decision import RoutedDecision
+from router_backend.core.judgement import Judgement
 from router_backend.core.records import JUDGE
 from router_backend.gateway import judge as judging
 from router_backend.gateway.judge import selection, unsure
@@ -185,6 +187,143 @@ async def test_too_many_that_wait_are_dropped_oldest_first(
     await metric(gateway, 'llm_router_judge_dropped_total{cause="queue"} 2.0')
     triton.hold_reports.set()
     assert await signals(triton, 1) == [(answered[-1], "judge", 0.7)]
+
+
+PAIR = {"models": ["c"], "share": 1.0, "pairs": {"share": 1.0, "reference": "b"}}
+
+
+def prefers(best: str) -> Callable[[Mapping[str, Any]], Script]:
+    """A judge that finds one of the two answers better, wherever it stands."""
+
+    def script(body: Mapping[str, Any]) -> Script:
+        shown = body["messages"][1]["content"]
+        first = shown.index("first-answer>") < shown.index(best) < shown.index("second-answer>")
+        return Script(
+            text=[orjson.dumps({"reason": "r", "first": 9 if first else 2, "second": 2 if first else 9}).decode()]
+        )
+
+    return script
+
+
+@pytest.fixture
+async def third() -> AsyncIterator[ScriptedUpstream]:
+    """The server of model `c`."""
+    async with ScriptedUpstream() as server:
+        yield server
+
+
+async def test_an_answer_is_compared_with_the_reference_models_in_an_order_that_is_drawn(
+    serve: Serve,
+    upstream: ScriptedUpstream,
+    second: ScriptedUpstream,
+    third: ScriptedUpstream,
+    triton: ScriptedTriton,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gateway = await serve(upstream, second, third, triton=triton, judge=PAIR, arms={"c": {"capabilities": ["json"]}})
+    second.script(*[Script(text=["It is far away."])] * 2)
+    third.script_by(prefers("Hello, world"))
+    for drawn in (0.1, 0.9):  # the order, too
+        monkeypatch.setattr(gateway.app.judge._draw, "random", lambda drawn=drawn: drawn)
+        answered = decision(await gateway.chat("Where is Paris?", stream=True, user="me", max_tokens=50))
+        await signals(triton, 1 + (drawn > 0.5))
+        assert triton.signals[-1] == (answered, "compared", 0.9)
+    again = second.requests[0]
+    assert (again["messages"], again["max_tokens"]) == ([{"role": "user", "content": "Where is Paris?"}], 50)
+    assert "user" not in again
+    first, other = (request["messages"][1]["content"] for request in third.requests)
+    assert first.index("Hello, world") < first.index("It is far away.")
+    assert other.index("Hello, world") > other.index("It is far away.")
+    assert third.requests[0]["response_format"]["json_schema"]["schema"]["required"] == ["reason", "first", "second"]
+    kept = [Judgement.of(tags) for tags in triton.signal_tags]
+    assert kept == [
+        Judgement(
+            judge="c", characters=12, reference="b", reference_characters=15, reference_score=0.2, first=drawn < 0.5
+        )
+        for drawn in (0.1, 0.9)
+    ]
+    assert [outcome["served"] for outcome in paid(triton)] == ["b", "c"] * 2
+    await metric(gateway, 'llm_router_judge_compared_total{better="answer",model="a"} 2.0')
+
+
+@pytest.mark.parametrize(
+    ("fields", "script", "cause"),
+    [
+        ({}, Script(text=["cut"], finish="length"), "no_answer"),
+        ({}, Script(text=[""]), "no_answer"),
+        ({}, Script(status=500), "failed"),
+    ],
+)
+async def test_without_an_answer_of_the_reference_model_nothing_is_compared(
+    serve: Serve,
+    upstream: ScriptedUpstream,
+    second: ScriptedUpstream,
+    third: ScriptedUpstream,
+    triton: ScriptedTriton,
+    fields: dict[str, Any],
+    script: Script,
+    cause: str,
+) -> None:
+    second.script(script)
+    gateway = await serve(upstream, second, third, triton=triton, judge=PAIR)
+    await gateway.chat(**fields)
+    await metric(gateway, f'llm_router_judge_dropped_total{{cause="{cause}"}} 1.0')
+    assert third.requests == []
+    assert triton.signals == []
+
+
+@pytest.mark.parametrize(
+    ("judge", "fields"),
+    [
+        ({"pairs": {"share": 1.0, "reference": "a"}}, {}),  # its own answer
+        ({"models": ["b"]}, {}),  # the judge would grade its own
+        ({}, {"tools": [{"type": "function", "function": {"name": "look", "parameters": {}}}]}),
+    ],
+)
+async def test_what_can_not_be_compared_is_graded_alone(
+    serve: Serve,
+    upstream: ScriptedUpstream,
+    second: ScriptedUpstream,
+    third: ScriptedUpstream,
+    triton: ScriptedTriton,
+    judge: dict[str, Any],
+    fields: dict[str, Any],
+) -> None:
+    second.script(GRADE)
+    third.script(GRADE)
+    gateway = await serve(
+        upstream, second, third, triton=triton, judge={**PAIR, **judge}, arm={"capabilities": ["tools"]}
+    )
+    answered = decision(await gateway.chat(**fields))
+    assert await signals(triton, 1) == [(answered, "judge", 0.7)]
+    assert len(second.requests) + len(third.requests) == 1
+
+
+async def test_a_judge_compares_its_own_answers_where_it_is_told_to(
+    serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    second.script(Script(text=["mine"]), Script(text=['{"reason": "r", "first": 5, "second": 5}']))
+    gateway = await serve(upstream, second, triton=triton, judge={**PAIR, "models": ["b"], "grades_itself": True})
+    answered = decision(await gateway.chat())
+    assert await signals(triton, 1) == [(answered, "compared", 0.5)]
+    await metric(gateway, 'llm_router_judge_compared_total{better="neither",model="a"} 1.0')
+
+
+async def test_a_comparison_stays_within_the_budget(
+    serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, third: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    """Room for the reference model's answer at the most that it can cost, not for the judgement behind it."""
+    gateway = await serve(
+        upstream,
+        second,
+        third,
+        triton=triton,
+        judge={**PAIR, "usd_per_day": 0.02, "pairs": {**PAIR["pairs"], "max_tokens": 16}},
+    )
+    await gateway.chat()
+    await metric(gateway, 'llm_router_judge_dropped_total{cause="budget"} 1.0')
+    assert third.requests == []
+    assert sum(outcome["cost"] for outcome in paid(triton)) <= 0.02
 
 
 def test_the_closer_two_models_are_the_more_is_graded() -> None:

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_backend.learning.grading import MAX_CHARACTERS, grade_of, grading_messages
+from router_backend.learning.grading import (
+    MAX_CHARACTERS,
+    comparing_messages,
+    grade_of,
+    grades_of,
+    grading_messages,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +33,8 @@ from router_backend.learning.grading import MAX_CHARACTERS, grade_of, grading_me
         ('{"score": 11}', None),
         ('{"reason": "score: 3"}', 0.3),
         ("I give 5 of 7 points, because the answer is wrong", None),
+        ("score: 0 to 10", None),
+        ("Score: 0-10, as you like", None),
         ("", None),
     ],
 )
@@ -73,3 +81,42 @@ def test_the_request_is_the_last_turn_of_the_user_and_long_texts_are_shown_by_th
 
 def test_a_text_completion_or_nothing_at_all_can_be_asked_about() -> None:
     assert grading_messages([], "Hi", "", {})[1]["content"].count("Hi") == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "grades"),
+    [
+        ('{"reason": "the second is wrong", "first": 8, "second": 3}', (0.8, 0.3)),
+        ('```json\n{"first": "10", "second": 0}\n```', (1.0, 0.0)),
+        ('"first": 7, "second": 2 and so on', (0.7, 0.2)),
+        ('{"first": 7}', None),
+        ('{"first": 7, "second": 20}', None),
+        ('{"first": true, "second": 2}', None),
+        ("The first is better.", None),
+        ("7", None),
+        ("", None),
+    ],
+)
+def test_a_comparison_is_two_grades_or_none(reply: str, grades: tuple[float, float] | None) -> None:
+    assert grades_of(reply) == grades
+
+
+@pytest.mark.parametrize("text", ["What is 2+2?", "2たす2は?"])
+def test_who_only_repeats_what_it_was_shown_gives_no_grade(text: str) -> None:
+    conversation = [{"role": "user", "content": text}]
+    one = grading_messages(conversation, "4", "math", {})[0]["content"]
+    two = comparing_messages(conversation, "4", "5", "math", {})[0]["content"]
+    for said in (one, one.splitlines()[-1]):
+        assert grade_of(said) is None
+    for said in (two, two.splitlines()[-1]):
+        assert grades_of(said) is None
+
+
+def test_two_answers_are_shown_in_the_order_given() -> None:
+    shown = comparing_messages([{"role": "user", "content": "Hi"}], "one", "two", "", {})[1]["content"]
+    assert shown.index("first-answer>\none") < shown.index("second-answer>\ntwo")
+
+
+@given(st.text(max_size=300))
+def test_any_reply_is_two_grades_or_none(reply: str) -> None:
+    assert all(0 <= grade <= 1 for grade in grades_of(reply) or ())

@@ -55,6 +55,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
     scores: list[tuple[str, float]] = field(default_factory=list)
     signals: list[tuple[str, str, float]] = field(default_factory=list)  # (decision, implicit, score)
+    signal_tags: list[str] = field(default_factory=list)
     report_delay: float = 0.0
     hold_reports: asyncio.Event | None = None  # set: reports go on
     store: Store | None = None  # of stored responses
@@ -160,6 +161,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
             self.signals += [
                 (record["decision_id"], record["implicit"], record["score"]) for record in records.get("scores", ())
             ]
+            self.signal_tags += [record["tags"] for record in records.get("scores", ())]
             self.decisions |= {record["decision_id"]: record for record in records["decisions"]}
             self.outcomes = {record["decision_id"]: record for record in records["outcomes"]} | self.outcomes
             spend = orjson.dumps(self._spend())
