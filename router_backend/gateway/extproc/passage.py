@@ -7,17 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import ProcessingModeBodySendMode
-from envoy_data_plane.envoy.service.ext_proc.v3 import (
-    BodyResponse,
-    CommonResponse,
-    HttpBody,
-    HttpHeaders,
-    ProcessingRequest,
-    ProcessingResponse,
-    TrailersResponse,
-)
-
 from router_backend.config.models import ModelConfig, OpenAIUpstream
 from router_backend.core.jsonio import dump
 from router_backend.core.large import off_loop
@@ -27,6 +16,16 @@ from router_backend.forwarding.upstreams.body import arm_body, usage_asked
 from router_backend.forwarding.upstreams.secrets import key_reader
 from router_backend.gateway.accounting import Account, Ledger
 from router_backend.gateway.extproc import replies
+from router_backend.gateway.extproc.messages import (
+    FULL_DUPLEX_STREAMED,
+    BodyResponse,
+    CommonResponse,
+    HttpBody,
+    HttpHeaders,
+    ProcessingRequest,
+    ProcessingResponse,
+    TrailersResponse,
+)
 from router_backend.gateway.extproc.observed import Observed
 from router_backend.gateway.http.bodies import Bodies
 from router_backend.gateway.http.errors import ApiError, ClientGone, Header, retry_after
@@ -93,21 +92,21 @@ class Passage:
             self._close()
 
     async def _take(self, message: ProcessingRequest) -> list[ProcessingResponse]:
-        if (modes := message.protocol_config) is not None:
-            duplex = ProcessingModeBodySendMode.FULL_DUPLEX_STREAMED
-            self._request_duplex = modes.request_body_mode == duplex
-            self._response_duplex = modes.response_body_mode == duplex
-        if message.request_headers is not None:
+        if message.HasField("protocol_config"):
+            modes = message.protocol_config
+            self._request_duplex = modes.request_body_mode == FULL_DUPLEX_STREAMED
+            self._response_duplex = modes.response_body_mode == FULL_DUPLEX_STREAMED
+        if message.HasField("request_headers"):
             return self._take_head(message.request_headers)
-        if message.request_body is not None:
+        if message.HasField("request_body"):
             return await self._take_body(message.request_body)
-        if message.response_headers is not None:
+        if message.HasField("response_headers"):
             return await self._answer_begins(message.response_headers)
-        if message.response_body is not None:
+        if message.HasField("response_body"):
             return await self._answer_goes_on(message.response_body)
-        if message.request_trailers is not None:
+        if message.HasField("request_trailers"):
             return [ProcessingResponse(request_trailers=TrailersResponse())]
-        if message.response_trailers is not None:
+        if message.HasField("response_trailers"):
             await self._answer_ended()
             return [ProcessingResponse(response_trailers=TrailersResponse())]
         return []

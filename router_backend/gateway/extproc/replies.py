@@ -4,35 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from envoy_data_plane.envoy.config.core.v3 import (
-    HeaderMap,
-    HeaderValue,
-    HeaderValueOption,
-    HeaderValueOptionHeaderAppendAction,
-)
-from envoy_data_plane.envoy.service.ext_proc.v3 import (
+from router_backend.gateway.extproc.messages import (
+    OVERWRITE_IF_EXISTS_OR_ADD,
     BodyMutation,
     BodyResponse,
     CommonResponse,
+    HeaderMap,
     HeaderMutation,
     HeadersResponse,
+    HeaderValue,
+    HeaderValueOption,
     HttpBody,
+    HttpStatus,
     ImmediateResponse,
     ProcessingResponse,
     StreamedBodyResponse,
 )
-from envoy_data_plane.envoy.type.v3 import HttpStatus, StatusCode
-
 from router_backend.gateway.http.errors import Header
 
 _PIECE = 62 * 1024  # bytes of one streamed piece: Envoy takes up to 64 KB
 
 
-def headers_of(message: HeaderMap | None) -> list[Header]:
+def headers_of(message: HeaderMap) -> list[Header]:
     """Names in lower case, as Envoy sends them. Newer Envoys fill `raw_value`, older ones `value`."""
-    if message is None:
-        return []
-    return [(item.key.encode("latin-1"), item.raw_value or item.value.encode()) for item in message.headers]
+    return [(item.key.encode("latin-1"), item.raw_value or item.value) for item in message.headers]
 
 
 def changed_headers(values: Mapping[str, str | bytes], removed: Sequence[str] = ()) -> HeaderMutation:
@@ -41,7 +36,7 @@ def changed_headers(values: Mapping[str, str | bytes], removed: Sequence[str] = 
         set_headers=[
             HeaderValueOption(
                 header=HeaderValue(key=name, raw_value=value if isinstance(value, bytes) else value.encode()),
-                append_action=HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
+                append_action=OVERWRITE_IF_EXISTS_OR_ADD,
             )
             for name, value in values.items()
         ],
@@ -93,6 +88,6 @@ def refusal(status: int, body: bytes, headers: Sequence[Header]) -> ProcessingRe
     fields = {name.decode("latin-1"): value for name, value in headers} | {"content-type": b"application/json"}
     return ProcessingResponse(
         immediate_response=ImmediateResponse(
-            status=HttpStatus(code=StatusCode(status)), headers=changed_headers(fields), body=body, details="llm_router"
+            status=HttpStatus(code=status), headers=changed_headers(fields), body=body, details="llm_router"
         )
     )

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from envoy_data_plane.envoy.service.ext_proc.v3 import ProcessingRequest, ProcessingResponse
 
 from router_backend.config.security import Tls
+from router_backend.gateway.extproc.messages import ProcessingRequest, ProcessingResponse
 from router_backend.gateway.extproc.passage import Parts, Passage
 
 _SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
@@ -40,7 +40,7 @@ class ExternalProcessor:
         """Listen, on the running loop. Raises RuntimeError when the port is taken."""
         self._server = grpc.aio.server(options=self._options)
         handler: Any = grpc.stream_stream_rpc_method_handler(
-            self._process, request_deserializer=ProcessingRequest.parse, response_serializer=bytes
+            self._process, request_deserializer=ProcessingRequest.FromString, response_serializer=ProcessingResponse.SerializeToString
         )
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {"Process": handler}),))
         if self._credentials:
