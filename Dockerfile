@@ -65,7 +65,7 @@ ENTRYPOINT ["llm-router", "up", "--host", "0.0.0.0"]
 
 FROM python AS gateway
 RUN --mount=type=bind,from=wheels,source=/wheels/serving,target=/wheels \
-    pip install --no-cache-dir --constraint requirements.lock "$(echo /wheels/*.whl)[otel,mesh]" \
+    pip install --no-cache-dir --constraint requirements.lock "$(echo /wheels/*.whl)[otel]" \
     && install -d -m 0700 -o 10001 -g 10001 /var/lib/llm-router
 USER 10001:10001
 EXPOSE 8080

@@ -255,17 +255,13 @@ class Service:
             raise ConfigError(str(error)) from None
 
     def _external_processor(self) -> ExternalProcessor | None:
-        """Raises ValueError when the extra that it needs is not installed."""
         config = self.settings.config
         if (port := config.gateway.extproc_port) is None:
             return None
-        try:
-            from router_backend.gateway.extproc.passage import Parts
-            from router_backend.gateway.extproc.server import ExternalProcessor
-        except ImportError as error:
-            raise ValueError(
-                f"gateway.extproc_port needs the extra `mesh` ({error.name} is missing): pip install 'triton-llm-router[mesh]'"
-            ) from error
+        # Not at the top: importing grpc takes its time.
+        from router_backend.gateway.extproc.passage import Parts
+        from router_backend.gateway.extproc.server import ExternalProcessor
+
         parts = Parts(self.runtimes, self.triton, self._ledger, self._sessions, self.traces, self.bodies)
         limits = config.gateway
         return ExternalProcessor(parts, self.settings.exposure.host, port, limits.max_body_bytes, config.security.tls)

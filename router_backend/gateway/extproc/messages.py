@@ -39,7 +39,11 @@ FIELDS: dict[str, dict[int, str]] = {
     "HeaderMutation": {1: "set_headers HeaderValueOption*", 2: "remove_headers string*"},
     "StreamedBodyResponse": {1: "body bytes", 2: "end_of_stream bool"},
     "BodyMutation": {1: "body bytes", 3: "streamed_response StreamedBodyResponse"},  # one of them
-    "CommonResponse": {2: "header_mutation HeaderMutation", 3: "body_mutation BodyMutation", 5: "clear_route_cache bool"},
+    "CommonResponse": {
+        2: "header_mutation HeaderMutation",
+        3: "body_mutation BodyMutation",
+        5: "clear_route_cache bool",
+    },
     "HeadersResponse": {1: "response CommonResponse"},
     "BodyResponse": {1: "response CommonResponse"},
     "TrailersResponse": {1: "header_mutation HeaderMutation"},
@@ -90,6 +94,10 @@ HeaderMap, HeaderValue, HeaderValueOption = _all["HeaderMap"], _all["HeaderValue
 HeaderMutation, BodyMutation = _all["HeaderMutation"], _all["BodyMutation"]
 HttpHeaders, HttpBody = _all["HttpHeaders"], _all["HttpBody"]
 CommonResponse, StreamedBodyResponse = _all["CommonResponse"], _all["StreamedBodyResponse"]
-HeadersResponse, BodyResponse, TrailersResponse = _all["HeadersResponse"], _all["BodyResponse"], _all["TrailersResponse"]
+HeadersResponse, BodyResponse, TrailersResponse = (
+    _all["HeadersResponse"],
+    _all["BodyResponse"],
+    _all["TrailersResponse"],
+)
 HttpStatus, ImmediateResponse = _all["HttpStatus"], _all["ImmediateResponse"]
 ProcessingRequest, ProcessingResponse = _all["ProcessingRequest"], _all["ProcessingResponse"]

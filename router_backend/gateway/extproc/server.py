@@ -40,7 +40,9 @@ class ExternalProcessor:
         """Listen, on the running loop. Raises RuntimeError when the port is taken."""
         self._server = grpc.aio.server(options=self._options)
         handler: Any = grpc.stream_stream_rpc_method_handler(
-            self._process, request_deserializer=ProcessingRequest.FromString, response_serializer=ProcessingResponse.SerializeToString
+            self._process,
+            request_deserializer=ProcessingRequest.FromString,
+            response_serializer=ProcessingResponse.SerializeToString,
         )
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {"Process": handler}),))
         if self._credentials:

@@ -1,9 +1,10 @@
-"""What the router adds to a request: as a gateway, and as the external processor of an Envoy. The ways in turn, so that their
-differences hold on a busy machine."""
+"""What the router adds to a request: as a gateway, and as the external processor of an Envoy. The ways in turn, in another order
+each round, so that their differences hold on a busy machine."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,9 @@ from router_backend.lab.tables import table
 CLIENTS = (1, 8)
 _TURN = 40  # requests, before the next way's turn
 _NAMED = "llama3-8b"
+_PAUSE = (
+    0.3  # seconds before a turn: outcomes of the one before are still being reported, and would be charged to this one
+)
 
 
 @dataclass(slots=True)
@@ -61,8 +65,9 @@ async def run(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Mea
                 ways.append(Measured(replace(straight.target, name=f"{label}, {kind}", port=own, model=model), base))
         for number in range(rounds + 1):  # the first one warms up
             say(f"round {number} of {rounds}")
-            for way in ways:
+            for way in random.Random(number).sample(ways, len(ways)):
                 for clients in CLIENTS:
+                    await asyncio.sleep(_PAUSE)
                     seconds = await _turn(way.target, clients, number)
                     if number:
                         way.seconds[clients] += seconds
