@@ -10,6 +10,7 @@ import httpx
 import orjson
 import pytest
 
+from router_backend.gateway.routes.playground import FILES
 from tests.gateway.conftest import Serve
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream
@@ -250,7 +251,7 @@ async def test_an_upstream_that_sends_garbage_is_502(serve: Serve, upstream: Scr
 async def test_openapi_lists_the_whole_api(serve: Serve, upstream: ScriptedUpstream) -> None:
     gateway = await serve(upstream)
     listed = (await gateway.http.get("/openapi.json")).json()["paths"]
-    pages = {"/", "/playground.css", "/playground.js", "/openapi.json"}
+    pages = {*FILES, "/openapi.json"}
     served = {
         (path.replace("*", "{id}"), method.lower())
         for path, methods in gateway.app.routes().items()

@@ -1,109 +1,31 @@
-// The playground's behaviour. It speaks the gateway's public API only; text is always set as text, never as HTML.
+// The playground: a conversation, why each answer's model was chosen, and how a score teaches.
 
-const $ = (id) => document.getElementById(id);
+import { dollars, show } from "./decision.js";
+import { address, call, events, told } from "./gateway.js";
+import { render } from "./markdown.js";
+import { $, button, element } from "./page.js";
+import { asCurl, asPython } from "./snippets.js";
+
 const totals = { cost: 0, savings: 0, requests: 0 };
 let messages = [];
-let session = crypto.randomUUID?.() ?? String(Math.random());
+let running = null; // of the answer that streams: what stops it
 
-function element(tag, className = "", text = "") {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
+const key = () => $("key").value.trim();
+const json = async (path, body) => (await call(path, body, { key: key() })).json();
+
+// --- What is asked for ---------------------------------------------------------------------------------------------
+
+function requestOf(asked) {
+  const system = $("system").value.trim();
+  const body = { model: $("model").value, messages: system ? [{ role: "system", content: system }, ...asked] : asked };
+  if ($("max-tokens").value) body.max_tokens = Number($("max-tokens").value);
+  if ($("temperature").value) body.temperature = Number($("temperature").value);
+  return { ...body, stream: true, stream_options: { include_usage: true } };
 }
 
-// --- The gateway ---------------------------------------------------------------------------------------------------
-
-async function call(path, body) {
-  const headers = { "content-type": "application/json", "x-router-session": session };
-  const key = $("key").value.trim();
-  if (key) headers.authorization = `Bearer ${key}`;
-  const response = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) });
-  if (response.ok) return response;
-  const failure = await response.json().catch(() => null);
-  throw new Error(failure?.error?.message ?? `HTTP ${response.status}`);
-}
-
-const json = async (path, body) => (await call(path, body)).json();
-
-async function* events(response) {
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    const frames = (rest + value).split("\n\n");
-    rest = frames.pop();
-    for (const frame of frames) {
-      const data = frame.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trim()).join("");
-      if (data === "[DONE]") return;
-      if (data) yield JSON.parse(data);
-    }
-  }
-}
-
-// --- The decision --------------------------------------------------------------------------------------------------
-
-const dollars = (value) => (value === 0 ? "$0" : value < 0.01 ? `$${value.toPrecision(2).replace(/e-(\d+)/, "e-$1")}` : `$${value.toFixed(3)}`);
-const signed = (value) => `${value >= 0 ? "+" : "−"}${Math.abs(value).toFixed(3)}`;
-
-function show(decision, before = null) {
-  $("empty").hidden = true;
-  $("decision").hidden = false;
-  $("chosen").textContent = decision.answer?.served ?? decision.model;
-  $("reason").textContent = decision.reason;
-  const ms = decision.timings_ms?.routing ?? decision.timings_ms?.decision;
-  $("timing").textContent = ms ? `decided in ${ms.toFixed(1)} ms` : "";
-  const classified = Object.keys(decision.task_probabilities).length > 0;
-  document.querySelector(".meter").hidden = !classified;
-  $("complexity").style.width = `${100 * decision.complexity}%`;
-  $("complexity-value").textContent = decision.complexity.toFixed(2);
-  showTasks(decision, classified);
-  showArms(decision, before);
-}
-
-function showTasks(decision, classified) {
-  $("tasks-card").hidden = !classified;
-  const rows = Object.entries(decision.task_probabilities).sort((a, b) => b[1] - a[1]).slice(0, 6);
-  $("tasks").replaceChildren(...rows.map(([task, probability]) => {
-    const row = element("div", task === decision.task ? "task top" : "task");
-    const value = element("b", "", `${(100 * probability).toFixed(0)} %`);
-    row.append(element("span", "", task.replaceAll("_", " ")), track([["mean", probability]]), value);
-    return row;
-  }));
-}
-
-function showArms(decision, before) {
-  const names = decision.ranking.filter((name) => name in decision.means);
-  $("arms-card").hidden = names.length === 0;
-  // Rewards may be negative (an expensive arm): the bars start at the lowest one.
-  const low = Math.min(0, ...names.map((name) => decision.means[name])) * 1.05;
-  const size = Math.max(0.001, ...names.map((name) => decision.means[name] + decision.bonuses[name])) - low;
-  $("arms").replaceChildren(...names.map((name) => {
-    const mean = decision.means[name], bonus = decision.bonuses[name];
-    const arm = element("div", name === (before ?? decision).model ? "arm first" : "arm");
-    arm.dataset.arm = name;
-    const head = element("div", "row");
-    head.append(element("span", "name", name), element("span", "grow"));
-    const moved = before?.means?.[name] === undefined ? 0 : mean - before.means[name];
-    if (Math.abs(moved) >= 0.0005) head.append(element("span", moved > 0 ? "delta up" : "delta down", signed(moved)));
-    head.append(element("span", "numbers", `≈ ${dollars(decision.expected_cost[name] ?? 0)}`));
-    const numbers = element("div", "numbers", `${signed(mean).replace("+", "")} ${signed(bonus)} exploration`);
-    const kept = decision.cache_savings?.[name] ?? 0;
-    if (kept > 0) numbers.append(element("span", "switching", ` · leaving it costs ${dollars(kept)} of cached prompt`));
-    arm.append(head, track([["mean", (mean - low) / size], ["bonus", bonus / size]]), numbers);
-    return arm;
-  }));
-}
-
-function track(parts) {
-  const made = element("div", "track");
-  for (const [className, share] of parts) {
-    const bar = element("i", className);
-    made.append(bar);
-    requestAnimationFrame(() => { bar.style.width = `${100 * share}%`; });
-  }
-  return made;
+function hints() {
+  const given = { "x-router-policy": $("policy").value, "x-router-max-cost": $("max-cost").value, "x-router-min-quality": $("min-quality").value };
+  return Object.fromEntries(Object.entries(given).map(([name, value]) => [name, value.trim()]).filter(([, value]) => value));
 }
 
 // --- One turn ------------------------------------------------------------------------------------------------------
@@ -111,33 +33,53 @@ function track(parts) {
 async function ask(prompt) {
   $("hello")?.remove();
   messages.push({ role: "user", content: prompt });
-  const asked = [...messages];
+  const asked = [...messages], body = requestOf(asked), headers = hints();
   const answer = element("div", "answer running");
   const text = element("div", "text"), foot = element("div", "foot");
   answer.append(text, foot);
   $("messages").append(element("div", "user", prompt), answer);
-  $("send").disabled = true;
+  running = new AbortController();
+  $("send").hidden = true;
+  $("stop").hidden = false;
+  let said = "", stopped = false;
   try {
-    const body = { model: $("model").value, messages: asked, stream: true, stream_options: { include_usage: true } };
-    const response = await call("/v1/chat/completions", body);
-    const id = response.headers.get("x-router-decision-id");
+    const response = await call("/v1/chat/completions", body, { key: key(), headers, signal: running.signal });
     $("switched").hidden = response.headers.get("x-router-switched") !== "true";
-    show(await json(`/v1/decisions/${id}`));
-    for await (const chunk of events(response)) {
-      if (chunk.error) throw new Error(chunk.error.message);
-      const delta = chunk.choices?.[0]?.delta;
-      text.textContent += delta?.content ?? "";
-      answer.scrollIntoView({ block: "end" });
+    const brief = told(response.headers);
+    show(await decisionOr(brief));
+    try {
+      for await (const chunk of events(response)) {
+        if (chunk.error) throw new Error(chunk.error.message);
+        said += chunk.choices?.[0]?.delta?.content ?? "";
+        text.replaceChildren(...render(said));
+        answer.scrollIntoView({ block: "end" });
+      }
+    } catch (error) {
+      if (error.name !== "AbortError") throw error;
+      stopped = true;
     }
-    messages.push({ role: "assistant", content: text.textContent });
-    finish(await json(`/v1/decisions/${id}`), asked, foot);
+    messages.push({ role: "assistant", content: said });
+    if (stopped) foot.append(element("span", "", "stopped"));
+    finish(await decisionOr(brief), body.messages, foot);
+    foot.append(copier("curl", asCurl(address(), body, headers, key())), copier("Python", asPython(address(), body, headers, key())));
   } catch (error) {
-    foot.append(element("span", "error", error.message));
+    foot.append(element("span", "error", error.name === "AbortError" ? "stopped" : error.message));
     messages = asked.slice(0, -1);
   } finally {
+    running = null;
     answer.classList.remove("running");
-    $("send").disabled = false;
+    $("send").hidden = false;
+    $("stop").hidden = true;
     answer.scrollIntoView({ block: "end" });
+  }
+}
+
+// Behind several gateways another one may have made it, and only that one knows it in full.
+async function decisionOr(brief) {
+  try {
+    return await json(`/v1/decisions/${brief.decision_id}`);
+  } catch {
+    return brief;
   }
 }
 
@@ -152,6 +94,7 @@ function finish(decision, asked, foot) {
   $("total-requests").textContent = totals.requests;
   const up = thumb("Good answer", "vote up"), down = thumb("Bad answer", "vote down");
   const note = element("span");
+  note.setAttribute("role", "status");
   foot.append(up, down, element("b", "", answer?.served ?? decision.model));
   if (answer) foot.append(element("span", "", `${answer.usage.completion} tokens · ${answer.latency.toFixed(1)} s · ${dollars(answer.cost ?? 0)}`));
   foot.append(note);
@@ -159,17 +102,26 @@ function finish(decision, asked, foot) {
   down.onclick = () => rate(decision, asked, 0, [down, up], note);
 }
 
+function copier(name, text) {
+  const made = button(`Copy as ${name}`, "quiet copy", async () => {
+    await navigator.clipboard.writeText(text);
+    made.textContent = "Copied";
+  });
+  made.dataset.copies = text;
+  return made;
+}
+
 function thumb(title, className) {
-  const button = element("button", className);
-  button.type = "button";
-  button.title = title;
+  const made = button("", className);
+  made.title = title;
+  made.setAttribute("aria-label", title);
   const picture = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   picture.setAttribute("viewBox", "0 0 24 24");
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
   path.setAttribute("d", "M3.5 11H7v9H3.5zM7 11l4-8c2 0 2.6 1.5 2.2 3.2L12.3 10h6.2c1.6 0 2.2 1 2 2.2l-1.2 6c-.3 1.2-1 1.8-2.3 1.8H7");
   picture.append(path);
-  button.append(picture);
-  return button;
+  made.append(picture);
+  return made;
 }
 
 async function rate(decision, asked, score, [given, other], note) {
@@ -210,7 +162,7 @@ async function listModels() {
 $("form").onsubmit = (event) => {
   event.preventDefault();
   const prompt = $("prompt").value.trim();
-  if (!prompt || $("send").disabled) return;
+  if (!prompt || running) return;
   $("prompt").value = "";
   ask(prompt);
 };
@@ -220,6 +172,8 @@ $("prompt").onkeydown = (event) => {
     $("form").requestSubmit();
   }
 };
+$("stop").onclick = () => running?.abort();
+document.onkeydown = (event) => { if (event.key === "Escape") running?.abort(); };
 $("fresh").onclick = () => location.reload();
 $("key").value = sessionStorage.getItem("key") ?? "";
 $("key").onchange = () => { sessionStorage.setItem("key", $("key").value); listModels(); };

@@ -12,7 +12,10 @@ from router_backend.gateway.runtime import Runtimes
 FILES = {
     "/": ("index.html", b"text/html; charset=utf-8"),
     "/playground.css": ("playground.css", b"text/css; charset=utf-8"),
-    "/playground.js": ("playground.js", b"text/javascript; charset=utf-8"),
+    **{
+        f"/{name}.js": (f"{name}.js", b"text/javascript; charset=utf-8")
+        for name in ("playground", "decision", "gateway", "markdown", "page", "snippets")
+    },
 }
 _HEADERS = [
     # The page loads and calls nothing but this gateway; an answer's text can't run as a script.
