@@ -287,7 +287,7 @@ class Judge:
     def _most(body: dict[str, Any], config: RouterConfig, arm: str) -> float:
         """USD that a call costs at most: no token is shorter than a byte, and each try is paid for."""
         price, prompt = config.model(arm).price, len(dump(body)) + _TEMPLATE_TOKENS
-        answer = body.get("max_completion_tokens") or body["max_tokens"]
+        answer = int(body.get("max_completion_tokens") or body["max_tokens"])
         highest = max(price.input, price.cached_input or 0.0), max(price.output, price.reasoning or 0.0)
         usd = PER_TOKEN * (prompt * highest[0] + answer * highest[1])
         return usd * config.retries.attempts

@@ -1,8 +1,9 @@
 """Which revision of a model answered: the first answer of one not seen before is another model's behind the same name.
 
 Revisions are told by the log's events, so all replicas see the replacement at the same place. One that was seen before is no news:
-upstreams of several servers alternate, and a rollback is found like any change (bandits.statistics.change). Nor is the one after
-`_MOST`: who names so many names answers, not models.
+upstreams of several servers alternate, and a rollback is found like any change (bandits.statistics.change). Nor is another form of a
+name: OpenAI's chat answers say `model@fingerprint`, and its Responses the model alone. Nor is the one after `_MOST`: who names so
+many names answers, not models.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Revisions:
         if revision in seen or len(seen) >= _MOST:
             return False
         self._seen[arm] = (*seen, revision)
-        return bool(seen)
+        return bool(seen) and not _another_form(revision, seen)
 
     def dump(self) -> Fields:
         """UINT8 [n]: `{arm: [revision, …]}` as JSON, oldest first."""
@@ -58,3 +59,10 @@ class Revisions:
     def adopt(self, other: Revisions) -> None:
         """Take over what another has seen."""
         self._seen = dict(other._seen)
+
+
+def _another_form(revision: str, seen: Sequence[str]) -> bool:
+    """Whether it names a model that was seen: less exactly, or for the first time more exactly."""
+    name, exact, _ = revision.partition("@")
+    exactly = any(other.startswith(f"{name}@") for other in seen)
+    return exactly if not exact else name in seen and not exactly

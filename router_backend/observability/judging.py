@@ -18,9 +18,9 @@ _LEAST = 4  # pairs of numbers that have a correlation with an interval
 
 
 class Figure(NamedTuple):
-    """A figure from `count` grades, with its 95 % interval."""
+    """A figure from so many grades, with its 95 % interval."""
 
-    count: int
+    grades: int
     value: float
     low: float
     high: float
@@ -109,7 +109,7 @@ def text(report: JudgeReport) -> str:
         said = "too few grades"
         if figure:
             value, low, high = (form.format(number) for number in figure[1:])
-            said = f"{value} ({low} … {high}) of {figure.count:,}"
+            said = f"{value} ({low} … {high}) of {figure.grades:,}"
         lines.append(f"{title:<38}{said}")
     return "\n".join(lines)
 

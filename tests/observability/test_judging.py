@@ -54,7 +54,7 @@ def test_what_moves_a_judge_is_found() -> None:
     assert longer.length_of_pairs
     assert longer.length_of_pairs.low > 0.2
     assert own.own_wins
-    assert own.own_wins.count == 100
+    assert own.own_wins.grades == 100
     assert own.own_wins.low > 0.6
     assert own.own_grades
     assert own.own_grades.low > 0.1

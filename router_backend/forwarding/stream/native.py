@@ -13,7 +13,7 @@ from router_backend.core.records import Usage
 from router_backend.forwarding.failure import error_answer, unusable
 from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.stream.sse import DONE
-from router_backend.forwarding.stream.values import finish_reason, identifier, parse, token_count
+from router_backend.forwarding.stream.values import finish_reason, identifier, parse, revision_of, token_count
 
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
 _FINISHES = {
@@ -59,6 +59,7 @@ class NativeReader:
         return dump(event)
 
     def _head(self, answer: dict[str, Any]) -> None:
+        self._progress.revision = self._progress.revision or revision_of(answer)
         answer["model"] = self._progress.arm
         self._count(answer.get("usage"))
 
@@ -167,6 +168,7 @@ def read_native(data: bytes, progress: Progress) -> bytes:
         raise unusable(progress.arm, "the body has neither content nor output")
     _note(progress, body.get("usage"))
     progress.finish_reason = _finish(body.get("stop_reason") or _response_end(body))
+    progress.revision = revision_of(body)
     body["model"] = progress.arm
     return dump(body)
 

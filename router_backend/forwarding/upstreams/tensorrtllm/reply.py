@@ -45,6 +45,7 @@ class TritonReply:
         self._id = f"{'chatcmpl' if self._chat else 'cmpl'}-{uuid4().hex}"
         self._created = int(time.time())
         self._begun = self._over = False
+        self._served = ""  # model and version, as the server names them
 
     async def body(self) -> bytes:
         """See `Reply.body`."""
@@ -89,6 +90,8 @@ class TritonReply:
         if response.error_message:
             raise server_failure(self._arm, response.error_message)
         answer = response.infer_response
+        if answer.model_name and answer.model_version:
+            self._served = f"{answer.model_name}/{answer.model_version}"
         text = self._stops.feed(self._read(outputs(answer)))
         if self._stops.stopped:
             self._reason = "stop"
@@ -140,7 +143,8 @@ class TritonReply:
         return "chat.completion.chunk" if self._chat else "text_completion"
 
     def _head(self, kind: str) -> dict[str, Any]:
-        return {"id": self._id, "object": kind, "created": self._created, "model": self._arm}
+        head = {"id": self._id, "object": kind, "created": self._created, "model": self._arm}
+        return {**head, "system_fingerprint": self._served} if self._served else head
 
     def _chunk(self, content: Any, finish: str | None = None) -> bytes:
         choice = {"index": 0, "delta" if self._chat else "text": content, "logprobs": None, "finish_reason": finish}

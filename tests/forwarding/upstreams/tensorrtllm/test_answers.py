@@ -53,6 +53,7 @@ async def test_a_whole_answer(engine_of: EngineOf, served: str, expected: str) -
     assert body["usage"]["prompt_tokens"] == 35
     assert answer.progress.usage.completion == 12
     assert answer.progress.finish_reason == "length"
+    assert answer.progress.revision == f"{served}@{served}/1"  # of the server's repository
 
 
 @pytest.mark.parametrize("served", SERVED)
