@@ -36,7 +36,9 @@ def new(
     ] = None,
     usd_per_day: Annotated[float | None, typer.Option(min=0.000001, help="It may spend in a UTC day.")] = None,
     usd_per_month: Annotated[float | None, typer.Option(min=0.000001, help="It may spend in a UTC month.")] = None,
-    requests_per_minute: Annotated[int | None, typer.Option(min=1)] = None,
+    requests_per_minute: Annotated[int | None, typer.Option(min=1, help="More are refused.")] = None,
+    tokens_per_minute: Annotated[int | None, typer.Option(min=1, help="Of prompts and answers.")] = None,
+    group: Annotated[str | None, typer.Option(help="One of security.groups, whose limits it shares.")] = None,
     expires: Annotated[str | None, typer.Option(help="Last day that it is valid (UTC), such as 2027-06-30.")] = None,
     config: _File = None,
 ) -> None:
@@ -51,6 +53,8 @@ def new(
     key, digest = new_key()
     limits = {
         "requests_per_minute": requests_per_minute,
+        "tokens_per_minute": tokens_per_minute,
+        "group": group,
         "usd_per_day": usd_per_day,
         "usd_per_month": usd_per_month,
         "expires": _day(expires),
@@ -78,14 +82,15 @@ def list_keys(
 
     Example: llm-router keys list --config router.yaml
     """
-    table = Table("name", "scopes", "requests/min", "USD/day", "USD/month", "expires")
+    table = Table("name", "scopes", "group", "requests/min", "tokens/min", "USD/day", "USD/month", "expires")
     today = date.today()
     for key in load_config(config).security.api_keys:
         until = f"{key.expires}{' (expired)' if key.expires < today else ''}" if key.expires else ""
-        numbers = (key.requests_per_minute, key.usd_per_day, key.usd_per_month)
+        numbers = (key.requests_per_minute, key.tokens_per_minute, key.usd_per_day, key.usd_per_month)
         table.add_row(
             key.name,
             ", ".join(sorted(key.scopes)),
+            key.group or "",
             *("" if number is None else f"{number:g}" for number in numbers),
             until,
         )

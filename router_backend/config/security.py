@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from router_backend.config.base import Section
+from router_backend.config.base import Mistake, Section
 from router_backend.core.records import JUDGE
 
 Scope = Literal["chat", "feedback", "feedback_any", "policy", "admin"]
@@ -37,7 +37,12 @@ class ApiKey(Section):
         ),
     ] = frozenset({"chat", "feedback"})
     requests_per_minute: Annotated[int | None, Field(gt=0, description="more are refused; default: no limit")] = None
+    tokens_per_minute: Annotated[
+        int | None,
+        Field(gt=0, description="of prompts and answers; beyond it requests are refused; default: no limit"),
+    ] = None
     feedback_per_minute: Annotated[int | None, Field(gt=0, description="more is refused; default: no limit")] = None
+    group: Annotated[str | None, Field(description="one of `groups`, whose limits its keys share")] = None
     usd_per_day: Annotated[float | None, Field(gt=0, description="spend in a UTC day; default: no limit")] = None
     usd_per_month: Annotated[float | None, Field(gt=0, description="spend in a UTC month; default: no limit")] = None
     expires: Annotated[date | None, Field(description="last day that it is valid, in UTC; default: for ever")] = None
@@ -49,6 +54,20 @@ scopes: [chat, feedback]
 requests_per_minute: 600
 usd_per_day: 25
 """
+
+
+class KeyGroup(Section):
+    """Limits that several keys share, such as those of a team; a key has its own beside them."""
+
+    name: Annotated[str, Field(min_length=1, description="what keys call it")]
+    requests_per_minute: Annotated[
+        int | None, Field(gt=0, description="of all its keys together; default: no limit")
+    ] = None
+    tokens_per_minute: Annotated[int | None, Field(gt=0, description="of all its keys together; default: no limit")] = (
+        None
+    )
+
+    example: ClassVar[str] = "{name: search, requests_per_minute: 3000, tokens_per_minute: 2000000}"
 
 
 class Tls(Section):
@@ -64,6 +83,7 @@ class SecurityConfig(Section):
     """Without keys the gateway serves loopback addresses only."""
 
     api_keys: Annotated[list[ApiKey], Field(description="who may call")] = []
+    groups: Annotated[list[KeyGroup], Field(description="teams: limits that keys share")] = []
     tls: Annotated[Tls | None, Field(description="default: plain HTTP")] = None
 
     example: ClassVar[str] = """\
@@ -71,3 +91,17 @@ api_keys:
   - {name: search-team, sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}
 tls: {certificate: /etc/llm-router/tls.crt, key: /etc/llm-router/tls.key}
 """
+
+    @model_validator(mode="after")
+    def _groups_agree(self) -> SecurityConfig:
+        names = [group.name for group in self.groups]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise Mistake(f"group {name!r} is listed twice; give each group its own name", "groups", index, "name")
+        for index, key in enumerate(self.api_keys):
+            if key.group is not None and key.group not in names:
+                known = ", ".join(names) or "there are none"
+                raise Mistake(
+                    f"names the group {key.group!r}, which is not under groups ({known})", "api_keys", index, "group"
+                )
+        return self

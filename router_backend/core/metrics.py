@@ -181,6 +181,12 @@ REPORTS_LOST = Declared(
     "counter",
     "Outcomes dropped because Triton was away for too long, or they could not be sent at all.",
 )
+RATES_AWAY = Declared(
+    "gateway",
+    "llm_router_rates_away",
+    "gauge",
+    "1 while the store doesn't answer, so that each gateway holds its fair share of the keys' rates by itself.",
+)
 BACKGROUND_FAILURES = Declared(
     "gateway",
     "llm_router_background_failures_total",

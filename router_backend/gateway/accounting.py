@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -43,7 +43,10 @@ class Ledger:
         sessions: Sessions,
         decisions: Decisions,
         metrics: Metrics,
+        spend_tokens: Callable[[str, int], None],
     ) -> None:
+        """`spend_tokens`: hears of the key and the tokens of each answer."""
+        self._spend_tokens = spend_tokens
         self._outcomes, self._budgets, self._bills, self._metrics = outcomes, budgets, bills, metrics
         self._caches, self._sessions, self._decisions = caches, sessions, decisions
 
@@ -70,6 +73,7 @@ class Ledger:
             self._bills.enter(expected, outcome.cost)
         if _stored(request):
             self._budgets.spend(outcome)
+            self._spend_tokens(outcome.key, outcome.usage.prompt + outcome.usage.completion)
             self._outcomes.outcome(outcome, plan.record)
         # A cascade may cost more than the most expensive answer alone; a counter can't go back.
         self._metrics.completion(plan.decision, outcome, None if savings is None else max(0.0, savings))

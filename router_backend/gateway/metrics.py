@@ -23,7 +23,7 @@ from router_backend.gateway.workers.counts import Together, keep_in_files
 M = TypeVar("M", Counter, Histogram)
 
 _MINUTE = 60.0
-BACKGROUND = ("budgets", "discovery", "lag", "memory", "outcomes", "review", "scores")
+BACKGROUND = ("budgets", "discovery", "lag", "memory", "outcomes", "rates", "review", "scores")
 """The gateway's background work, by its names in metrics."""
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -66,6 +66,7 @@ class Metrics:
         self._stall = self._gauge(declared.EVENT_LOOP_STALL, "livemax")
         self._state = self._gauge(declared.UPSTREAM_STATE, "livemax")
         self.reports_waiting = self._gauge(declared.REPORTS_WAITING)
+        self._rates_away = self._gauge(declared.RATES_AWAY, "livemax")
         self.background_failures = self._counter(declared.BACKGROUND_FAILURES)
         for work in BACKGROUND:
             self.background_failures.labels(work)
@@ -132,6 +133,10 @@ class Metrics:
     def failed(self, work: str) -> None:
         """Count an error of background work."""
         self.background_failures.labels(work).inc()
+
+    def rates_away(self, away: bool) -> None:
+        """Whether this gateway holds its fair share of keys' rates by itself."""
+        self._rates_away.set(float(away))
 
     def watch(self, health: Callable[[], Mapping[str, str]], waiting: Callable[[], int]) -> None:
         """Export breaker states and waiting reports as they are when metrics are read."""

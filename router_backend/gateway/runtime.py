@@ -25,8 +25,9 @@ from router_backend.forwarding.observer import Observer
 from router_backend.gateway.bills import Bills
 from router_backend.gateway.caches import Caches
 from router_backend.gateway.discovery import Discoverer, Found
-from router_backend.gateway.keys.auth import Keys, Rates
+from router_backend.gateway.keys.auth import Keys
 from router_backend.gateway.keys.budgets import Budgets
+from router_backend.gateway.keys.rates import Rates
 
 _log = logging.getLogger("llm_router.gateway")
 
@@ -50,7 +51,7 @@ class Runtime:
         cheaper = any(model.price.cached_input is not None for model in config.models)
         self.caching = cheaper or config.latency.counts  # whether it matters what caches hold
         self.discovered: Runtime | None = None  # of models that clients may name beside the arms
-        self.keys = Keys(config.security.api_keys, rates, budgets, config.gateway.allowed_hosts)
+        self.keys = Keys(config.security, rates, budgets, config.gateway.allowed_hosts)
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()

@@ -20,8 +20,8 @@ from router_backend.gateway.http.bodies import Bodies
 from router_backend.gateway.http.exchange import Handler
 from router_backend.gateway.journal import Journal
 from router_backend.gateway.judge import Judge
-from router_backend.gateway.keys.auth import Rates
 from router_backend.gateway.keys.budgets import Budgets
+from router_backend.gateway.keys.rates import Rates
 from router_backend.gateway.memory import Decisions, Sessions
 from router_backend.gateway.metrics import EngineMetrics, Metrics
 from router_backend.gateway.outcome_queue import OutcomeQueue
@@ -40,6 +40,7 @@ from router_backend.gateway.routes.responses import StoredResponseHandlers
 from router_backend.gateway.routes.route import RouteHandler
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.score_queue import ScoreQueue
+from router_backend.gateway.settler import RateSettler
 from router_backend.gateway.stored import StoredResponses
 from router_backend.gateway.surfaces.messages import MESSAGES
 from router_backend.gateway.surfaces.openai import CHAT, COMPLETIONS, EMBEDDINGS
@@ -93,12 +94,13 @@ class Service:
         self.bodies = Bodies(place.share(limits.bodies_bytes))
         self.metrics = Metrics() if place.alone else Metrics(place.metrics, place.index)
         self.budgets = Budgets(SharedSpending(shared) if shared else None)
+        self.rates = SharedRates(shared) if shared else Rates()
         self.runtimes = Runtimes(
             settings.config,
             settings.config_path,
             settings.exposure,
             EngineMetrics(self.metrics),
-            SharedRates(shared) if shared else Rates(),
+            self.rates,
             self.budgets,
             Share(place.count, partial(SharedSlots, shared)) if shared else Share(),
             self._reload_together if self.siblings else None,
@@ -127,6 +129,14 @@ class Service:
             self._sessions,
             self._decisions,
             self.metrics,
+            lambda key, tokens: self.runtimes.current.keys.limits.spend(key, tokens),
+        )
+        self.settler = RateSettler(
+            self.rates,
+            self.triton,
+            lambda: self.runtimes.current.keys.limits.per_minute,
+            place.gateway(),
+            self.metrics.rates_away,
         )
         self.processor = self._external_processor()
         self._tasks: list[asyncio.Task[None]] = []
@@ -185,6 +195,7 @@ class Service:
         if self.runtimes.current.keys.budgeted:
             await self.outcomes.refresh(_BUDGETS_KNOWN)
         self._background("budgets", self._follow_budgets)
+        self._background("rates", self.settler.run)
         self._background("memory", return_free_memory)
         if self.processor:
             await self.processor.start()

@@ -22,7 +22,9 @@ from router_backend.gateway.kserve.inference import (
     text,
 )
 from router_backend.gateway.kserve.open import open_wire
+from router_backend.state import rates
 from router_backend.state.codec import encode_records
+from router_backend.state.rates import Draw, Levels
 from router_backend.state.responses import Asked, encode_asked
 from router_backend.state.spend import Spend
 
@@ -128,6 +130,18 @@ class TritonClient:
         """
         outputs = await self._sealed("responses", encode_asked(asked), seconds)
         return _output(outputs, "response")[4:]
+
+    async def draw(self, draw: Draw, seconds: float) -> Levels:
+        """Tell what was taken from the buckets that all gateways share; returns what is left.
+
+        Raises:
+            TritonError: they are not told, as far as is known.
+        """
+        outputs = await self._sealed("rates", rates.encode(draw), seconds)
+        try:
+            return rates.decode_levels(_output(outputs, "response")[4:])
+        except ValueError as error:
+            raise TritonError("error", message=f"feedback answered without usable levels ({error})") from error
 
     async def _sealed(self, name: str, data: bytes, seconds: float) -> Outputs:
         """The answer of `feedback` to an input that only gateways send."""

@@ -22,6 +22,7 @@ from router_backend.core.records import (
     Record,
     StoredResponse,
 )
+from router_backend.state.rates import Levels, Use
 
 CHECKPOINT_DAYS = 30.0
 
@@ -183,6 +184,11 @@ class Store(Protocol):
 
     def claim(self, name: str, holder: str, seconds: float) -> bool:
         """Take a lease, or prolong one's own; False while somebody else holds it. It ends by itself."""
+        ...
+
+    def draw(self, gateway: str, uses: Sequence[Use]) -> Levels:
+        """Take what a gateway has used from the buckets of `state.rates`, each once, whether there is as much or not; returns what is
+        left. It may be lost with the machine: a bucket is full again a minute later anyway."""
         ...
 
     def archive(self) -> Archive: ...

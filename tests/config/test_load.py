@@ -213,3 +213,14 @@ def test_a_key_that_stands_twice_is_refused_with_its_line() -> None:
 def test_an_alias_around_itself_is_an_answer_and_no_endless_search() -> None:
     with pytest.raises(ConfigError):
         parse_config("version: 1\nmodels: &m [*m]\n")
+
+
+def test_a_keys_group_is_one_of_the_groups() -> None:
+    text = "version: 1\nmodels: [{name: a, upstream: {kind: openai, base_url: 'http://a/v1', model: a}, price: {input: 1, output: 1}, context_window: 9}]\ndefault_model: a\n"
+    key = f"security:\n  api_keys:\n    - name: k\n      sha256: '{'0' * 64}'\n      group: team\n"
+    team = "  groups:\n    - {name: team, tokens_per_minute: 5}\n"
+    assert parse_config(text + key + team).security.groups[0].tokens_per_minute == 5
+    with pytest.raises(ConfigError, match=r":8: security.api_keys\[0\].group: names the group 'team'"):
+        parse_config(text + key)
+    with pytest.raises(ConfigError, match="'team' is listed twice"):
+        parse_config(text + key + team + team.partition("\n")[2])

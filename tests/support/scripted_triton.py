@@ -21,7 +21,7 @@ from router_backend.core.decision import RoutedDecision
 from router_backend.core.ids import new_decision_id
 from router_backend.core.records import Outcome
 from router_backend.core.tracing import PARENT, STATE
-from router_backend.state import responses
+from router_backend.state import rates, responses
 from router_backend.state.spend import charges
 from router_backend.state.store import Store
 from tests.support.scripted_http import application
@@ -58,7 +58,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     signal_tags: list[str] = field(default_factory=list)
     report_delay: float = 0.0
     hold_reports: asyncio.Event | None = None  # set: reports go on
-    store: Store | None = None  # of stored responses
+    store: Store | None = None  # of stored responses and rates
 
     async def start(self, port: int = 0) -> None:
         if self.over == "http":
@@ -151,6 +151,12 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
             assert self.store, "this test stores no responses"
             told = responses.answer(self.store, responses.decode_asked(inputs["responses"]), kept=True)
             return {"response": struct.pack("<I", len(told)) + told}
+        if "rates" in inputs:
+            if not self.store:
+                raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT: unknown input 'rates'")
+            asked = rates.decode_draw(inputs["rates"])
+            levels = rates.encode(await asyncio.to_thread(self.store.draw, asked.gateway, asked.uses))
+            return {"response": struct.pack("<I", len(levels)) + levels}
         if "records" in inputs:
             if self.refuse_records:
                 raise self.refuse_records

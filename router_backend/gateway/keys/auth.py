@@ -1,20 +1,21 @@
-"""Who may do what, and how often: API keys with scopes and rate limits."""
+"""Who may do what: API keys with scopes and limits."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import secrets
-import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import UTC, datetime
 
-from router_backend.config.security import ApiKey, Scope
+from router_backend.config.security import ApiKey, Scope, SecurityConfig
 from router_backend.core.addresses import is_loopback
 from router_backend.gateway.http.errors import ApiError
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.http.origins import own_name_only, same_site_only
 from router_backend.gateway.keys.budgets import Budgets, limited
+from router_backend.gateway.keys.limits import KeyLimits
+from router_backend.gateway.keys.rates import Rates
 
 KEY_PREFIX = "llmr-"
 
@@ -25,41 +26,21 @@ def new_key() -> tuple[str, str]:
     return key, hashlib.sha256(key.encode()).hexdigest()
 
 
-class Rates:
-    """Token buckets by key name, in memory: they survive a reload of the configuration, not a restart of the process."""
-
-    def __init__(self) -> None:
-        self._buckets: dict[tuple[str, str], tuple[float, float]] = {}  # tokens, and when they were counted
-
-    def take(self, key: str, what: str, per_minute: int) -> float:
-        """Take one of `per_minute`; returns seconds to wait, 0 if it was granted."""
-        now = time.monotonic()
-        tokens, counted = self._buckets.get((key, what), (float(per_minute), now))
-        tokens, wait = taken(tokens, counted, now, per_minute)
-        self._buckets[key, what] = (tokens, now)
-        return wait
-
-
-def taken(tokens: float, counted: float, now: float, per_minute: int) -> tuple[float, float]:
-    """A bucket's tokens after one was asked for, and the seconds to wait, 0 if it was granted."""
-    tokens = min(float(per_minute), tokens + (now - counted) * per_minute / 60)
-    return (tokens - 1, 0.0) if tokens >= 1 else (tokens, (1 - tokens) * 60 / per_minute)
-
-
 class Keys:
     """The configured keys. Without any, everybody who can connect may do everything but `admin` from elsewhere."""
 
     def __init__(
-        self, keys: Sequence[ApiKey], rates: Rates, budgets: Budgets, allowed_hosts: Collection[str] = ()
+        self, security: SecurityConfig, rates: Rates, budgets: Budgets, allowed_hosts: Collection[str] = ()
     ) -> None:
-        self._keys, self._rates, self._budgets = list(keys), rates, budgets
+        self._keys, self._budgets = security.api_keys, budgets
+        self.limits = KeyLimits(security, rates)
         self._allowed_hosts = frozenset(name.lower() for name in allowed_hosts)
 
     def admit(self, exchange: Exchange, scope: Scope) -> ApiKey | None:
         """The key that a request shows, if it may use `scope`; its name is noted on the exchange. None: no keys are on.
 
         Raises:
-            ApiError: 401 no or unknown key, 403 not its scope, 429 its rate or budget is used up.
+            ApiError: 401 no or unknown key, 403 not its scope, 429 a rate of it or its group is used up.
         """
         if not self._keys:
             same_site_only(exchange, even_allowed=scope == "admin")
@@ -71,11 +52,7 @@ class Keys:
         key = self._find(_shown(exchange))
         exchange.key = key.name
         self.require(key, scope)
-        if scope in ("chat", "feedback"):
-            per_minute = key.requests_per_minute if scope == "chat" else key.feedback_per_minute
-            if per_minute and (wait := self._rates.take(key.name, scope, per_minute)):
-                message = f"Rate limit reached: {per_minute} {'requests' if scope == 'chat' else scope} per minute"
-                raise ApiError(429, message, type="requests", code="rate_limit_exceeded", retry_after=wait)
+        self.limits.admit(key, scope)
         return key
 
     def own_name(self, exchange: Exchange) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from router_backend.gateway.keys.auth import Rates, taken
 from router_backend.gateway.keys.budgets import Charge, Spending
+from router_backend.gateway.keys.rates import Rates
 from router_backend.gateway.workers.shared import Full, Shared
+from router_backend.state.rates import Use
 from router_backend.state.spend import Spend
 
 _MONTH = len("2026-01")
@@ -16,25 +16,34 @@ _log = logging.getLogger("llm_router.gateway")
 
 
 class SharedRates(Rates):
-    """Token buckets of all workers."""
+    """Token buckets of all workers, told to the store by any of them."""
 
     def __init__(self, shared: Shared) -> None:
-        super().__init__()
-        self._table = shared.rates
+        super().__init__(shared.rates)
+        self._own = Rates()  # of names for which there is no room
 
-    def take(self, key: str, what: str, per_minute: int) -> float:
+    def wait(self, name: str, per_minute: int) -> float:
+        return super().wait(name, per_minute) if self._has_room(name) else self._own.wait(name, per_minute)
+
+    def take(self, name: str, per_minute: int) -> float:
+        return super().take(name, per_minute) if self._has_room(name) else self._own.take(name, per_minute)
+
+    def count(self, name: str, per_minute: int, amount: float) -> None:
+        if self._has_room(name):
+            super().count(name, per_minute, amount)
+        else:
+            self._own.count(name, per_minute, amount)
+
+    def begin(self, limits: Mapping[str, int]) -> list[Use]:
+        return super().begin({name: limit for name, limit in limits.items() if self._has_room(name)})
+
+    def _has_room(self, name: str) -> bool:
         try:
-            bucket = self._table.find(f"{what} {key}")
+            self._table.find(name)
         except Full:
             _log.error("no room for another key: each worker counts its rate for itself; restart the gateway")
-            return super().take(key, what, per_minute)
-        numbers = self._table.numbers
-        with self._table.changing(bucket):
-            tokens, counted = numbers[bucket], numbers[bucket + 1]
-            now = time.monotonic()
-            numbers[bucket], wait = taken(tokens if counted else float(per_minute), counted or now, now, per_minute)
-            numbers[bucket + 1] = now
-        return wait
+            return False
+        return True
 
 
 class SharedSpending(Spending):

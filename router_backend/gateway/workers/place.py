@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import secrets
+import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,6 +46,11 @@ class Place:
     def alone(self) -> bool:
         """Whether this is the only process, and its own parent."""
         return not self.folder
+
+    def gateway(self) -> str:
+        """A new name for this gateway that no other one has; all its workers get the same."""
+        own = f"{socket.gethostname()} {self.folder}" if self.folder else secrets.token_hex(16)
+        return hashlib.blake2b(own.encode(), digest_size=16).hexdigest()
 
     @property
     def others(self) -> list[int]:

@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Iterator
 
+from router_backend.gateway.keys.rates import NUMBERS as _RATE
 from router_backend.gateway.workers.place import Place
 
 _DOUBLE = 8
@@ -24,7 +25,6 @@ _ARMS = 2_048
 _LOCK_SECONDS = 0.001
 SESSION_BYTES = 256
 SESSION_WAYS = 8
-_RATE = 2  # tokens, and when they were counted
 _SPENT = 2  # period and USD: as the store knows it, and again of each worker
 
 

@@ -44,7 +44,9 @@ from router_backend.state.dynamodb.items import (
     text,
 )
 from router_backend.state.dynamodb.log import Log
+from router_backend.state.dynamodb.rates import draw
 from router_backend.state.dynamodb.writes import IF_NEW, RECORDS, add_spending, add_tallies, put_feedback, put_new
+from router_backend.state.rates import Levels, Use
 from router_backend.state.store import Archive, Outbox, StoreMisconfigured, UnknownDecision
 
 _SHARDS = 16
@@ -251,6 +253,9 @@ class DynamoDBStore(FeedbackStore):
 
     def claim(self, name: str, holder: str, seconds: float) -> bool:
         return claim(self._client, name, holder, seconds)
+
+    def draw(self, gateway: str, uses: Sequence[Use]) -> Levels:
+        return draw(self._client, gateway, uses)
 
     def archive(self) -> Archive:
         return DynamoArchive(self._client, self._log, self._expires)

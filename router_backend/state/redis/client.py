@@ -108,8 +108,8 @@ class RedisClient:
         with self._translated():
             yield
 
-    def run(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        """Run a script that writes; durable when this returns.
+    def run(self, script: str, keys: Sequence[str], arguments: Sequence[Any], durable: bool = True) -> Any:
+        """Run a script that writes; unless `durable` is off, what it wrote is on disk when this returns.
 
         The script itself makes sure that it writes to the store it is meant for, and that this keeps what it is given:
         what changes between two checks can't be acknowledged wrongly either.
@@ -119,7 +119,7 @@ class RedisClient:
         command = ("EVAL", self._guard + script, len(keys), *keys, *arguments, self._identity)
         try:
             with self._translated():
-                if self._keeps:
+                if self._keeps or not durable:
                     result, synced = self.raw.execute_command(*command), True  # type: ignore[no-untyped-call]
                 elif self._waitaof:
                     wait = ("WAITAOF", 1, 0, int(1000 * _SYNC_SECONDS))

@@ -157,6 +157,30 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
 
+# KEYS: the gateways, then one bucket a name. ARGV: gateway, seconds that one counts without a word, seconds that a bucket is kept,
+# then (per minute, used) per name. Returns how many gateways there are, then what is left, as text. By the server's clock.
+DRAW = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local function exact(value) return string.format('%.17g', value) end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', exact(now - ARGV[2]))
+redis.call('ZADD', KEYS[1], exact(now), ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+local results = {redis.call('ZCARD', KEYS[1])}
+for i = 2, #KEYS do
+  local per_minute, left = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i])
+  local known = redis.call('HMGET', KEYS[i], 'left', 'at')
+  if known[1] then
+    left = math.min(per_minute, known[1] + math.max(0, now - known[2]) * per_minute / 60)
+  end
+  left = left - ARGV[2 * i + 1]
+  redis.call('HSET', KEYS[i], 'left', exact(left), 'at', exact(now))
+  redis.call('EXPIRE', KEYS[i], ARGV[3])
+  results[i] = exact(left)
+end
+return results
+"""
+
 # KEYS: the log's name, the stream of the outbox, the latest event that the archive has. ARGV: the name and the event that they must
 # be, the stream's first entry that must be there ('' for none), what comes after the last that is done, the event that is done.
 DONE = """

@@ -17,6 +17,7 @@ from router_backend.core.signals import precedence
 from router_backend.state.base import GROUP, FeedbackStore
 from router_backend.state.codec import decode, encode
 from router_backend.state.credit import credit, in_place_of, learning_event, pending_kind
+from router_backend.state.rates import GATEWAY_SECONDS, KEPT_SECONDS, Levels, Use
 from router_backend.state.redis import scripts
 from router_backend.state.redis.archive import RedisArchive
 from router_backend.state.redis.client import RedisClient
@@ -200,6 +201,14 @@ class RedisStore(FeedbackStore):
 
     def claim(self, name: str, holder: str, seconds: float) -> bool:
         return bool(self._client.run(scripts.CLAIM, [self._client.key("lease", name)], [holder, int(1000 * seconds)]))
+
+    def draw(self, gateway: str, uses: Sequence[Use]) -> Levels:
+        keys = [self._client.key("gateways"), *(self._client.key("rate", use.name) for use in uses)]
+        arguments: list[Any] = [gateway, GATEWAY_SECONDS, int(KEPT_SECONDS)]
+        for use in uses:
+            arguments += [use.per_minute, use.used]
+        gateways, *left = self._client.run(scripts.DRAW, keys, arguments, durable=False)
+        return Levels(gateways=gateways, left={use.name: float(each) for use, each in zip(uses, left, strict=True)})
 
     def archive(self) -> Archive:
         return RedisArchive(self._client, self._seconds_left)

@@ -82,7 +82,13 @@ CREATE TABLE responses (response_id TEXT PRIMARY KEY, key TEXT NOT NULL, created
 CREATE INDEX responses_created ON responses (created);
 """
 
-STEPS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8)
+# Rates that gateways share (state.rates).
+_V9 = """
+CREATE TABLE rates (name TEXT PRIMARY KEY, tokens REAL NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE gateways (name TEXT PRIMARY KEY, seen REAL NOT NULL) WITHOUT ROWID;
+"""
+
+STEPS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8, _V9)
 VERSION = len(STEPS)
 
 

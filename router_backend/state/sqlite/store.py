@@ -26,12 +26,14 @@ from router_backend.core.signals import precedence
 from router_backend.state.base import FeedbackStore
 from router_backend.state.codec import decode
 from router_backend.state.credit import credit, in_place_of, learning_event, pending_kind
+from router_backend.state.rates import Levels, Use
 from router_backend.state.spend import oldest_kept
 from router_backend.state.sqlite.archive import SQLiteArchive
 from router_backend.state.sqlite.checkpoints import get_checkpoints, log_name, put_checkpoint, put_claim
 from router_backend.state.sqlite.clock import RetentionClock
 from router_backend.state.sqlite.database import Database
 from router_backend.state.sqlite.outbox import SQLiteOutbox, prunable
+from router_backend.state.sqlite.rates import draw
 from router_backend.state.sqlite.rows import (
     EVENTS_AFTER,
     count,
@@ -194,6 +196,10 @@ class SQLiteStore(FeedbackStore):
     def claim(self, name: str, holder: str, seconds: float) -> bool:
         with self._database.transaction() as connection:
             return put_claim(connection, name, holder, seconds)
+
+    def draw(self, gateway: str, uses: Sequence[Use]) -> Levels:
+        with self._database.transaction() as connection:
+            return draw(connection, gateway, uses)
 
     def archive(self) -> Archive:
         return SQLiteArchive(self._database)

@@ -1,4 +1,4 @@
-"""`feedback`: scores, and the records and stored responses that gateways report. What it accepts is durable."""
+"""`feedback`: scores, and the records, stored responses and rates that gateways report. What it accepts is durable."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from router_backend.core.ids import decided_at
 from router_backend.core.records import Feedback, FeedbackResult
 from router_backend.core.tracing import PARENT, STATE
 from router_backend.learning.outcome import highest_cost
-from router_backend.state import responses
+from router_backend.state import rates, responses
 from router_backend.state.checks import check_records
 from router_backend.state.codec import decode_records
 from router_backend.state.credit import check_feedback
@@ -85,13 +85,13 @@ class _Records:
 
 
 @dataclass(frozen=True, slots=True)
-class _Response:
-    """A row about a stored response, which is done by now."""
+class _Told:
+    """A row about a stored response or rates, which is done by now."""
 
-    told: bytes  # see state.responses
+    told: bytes  # see state.responses and state.rates
 
 
-_Row = _Score | _Records | _Response
+_Row = _Score | _Records | _Told
 
 
 class TritonPythonModel:
@@ -141,7 +141,11 @@ class TritonPythonModel:
             return _Refused("INTERNAL", f"{type(error).__name__}; see the server's log")
 
     def _row(self, row: dict[str, Any], given: dict[str, Any]) -> _Row:
-        for name, take in (("records", self._store_records), ("responses", self._answer_response)):
+        for name, take in (
+            ("records", self._store_records),
+            ("responses", self._answer_response),
+            ("rates", self._draw),
+        ):
             if name in row:
                 if self._key and not seal.is_sealed(given.get(seal.SEAL), self._key, row[name]):
                     raise _NotSealed(
@@ -188,11 +192,15 @@ class TritonPythonModel:
             self._deployment.implicit.add(score)
         return _Records(orjson.dumps({period: store.spend(period) for period in periods(time.time())}))
 
-    def _answer_response(self, text: str) -> _Response:
+    def _answer_response(self, text: str) -> _Told:
         """Each is a commit of its own: they are few, and large."""
         asked = responses.decode_asked(text)
         told = responses.answer(self._deployment.store, asked, self._deployment.config.responses.store)
-        return _Response(told)
+        return _Told(told)
+
+    def _draw(self, text: str) -> _Told:
+        asked = rates.decode_draw(text)
+        return _Told(rates.encode(self._deployment.store.draw(asked.gateway, asked.uses)))
 
     def _write(self, scores: list[_Score]) -> None:
         """Store the scores, and set the reward of each."""
@@ -239,7 +247,7 @@ class TritonPythonModel:
                 ),
                 tensors.numbers("duplicate", [isinstance(row, _Score) and row.duplicate for row in rows], bool),
                 tensors.text("spend", [row.spend if isinstance(row, _Records) else b"" for row in rows]),
-                tensors.text("response", [row.told if isinstance(row, _Response) else b"" for row in rows]),
+                tensors.text("response", [row.told if isinstance(row, _Told) else b"" for row in rows]),
             ]
         )
 

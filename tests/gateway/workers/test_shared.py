@@ -40,14 +40,14 @@ def outcome(usd: float, completed: float | None = None) -> Outcome:
 
 def test_tokens_are_taken_from_one_bucket(view: Views) -> None:
     first, second = SharedRates(view(0)), SharedRates(view(1))
-    assert [rates.take("k", "chat", 2) == 0 for rates in (first, second, first, second)] == [True, True, False, False]
-    assert second.take("k", "feedback", 1) == 0
-    assert second.take("other", "chat", 1) == 0
+    assert [rates.take("chat k", 2) == 0 for rates in (first, second, first, second)] == [True, True, False, False]
+    assert second.take("feedback k", 1) == 0
+    assert second.take("chat other", 1) == 0
 
 
 def test_a_lock_of_a_frozen_worker_is_passed_over(view: Views) -> None:
     shared = view(0)
-    SharedRates(shared).take("k", "chat", 2)
+    SharedRates(shared).take("chat k", 2)
     program = (
         "import fcntl, os, sys, signal; fcntl.lockf(int(sys.argv[1]), fcntl.LOCK_EX); print(flush=True); signal.pause()"
     )
@@ -58,8 +58,8 @@ def test_a_lock_of_a_frozen_worker_is_passed_over(view: Views) -> None:
     assert holder.stdout is not None
     holder.stdout.readline()
     os.kill(holder.pid, signal.SIGSTOP)
-    assert SharedRates(view(1)).take("k", "chat", 2) == 0
-    assert SharedRates(view(1)).take("k", "chat", 2) > 0
+    assert SharedRates(view(1)).take("chat k", 2) == 0
+    assert SharedRates(view(1)).take("chat k", 2) > 0
     holder.kill()
     holder.wait()
 

@@ -15,7 +15,7 @@ from router_backend.config.runtime import state_dir
 from router_backend.core import seal
 from router_backend.core.ids import new_decision_id
 from router_backend.core.records import Decision, Usage
-from router_backend.state import responses
+from router_backend.state import rates, responses
 from router_backend.state.backlog import Backlog
 from router_backend.state.codec import encode_records
 from router_backend.state.store import StoreError
@@ -274,3 +274,21 @@ def test_responses_need_a_seal_as_records_do(sealed_feedback: Any) -> None:
     assert seal.KEY in refused.error().message()
     (told,) = sealed_feedback.execute([Request({seal.SEAL: seal.seal(KEY, question)}, responses=[question])])
     assert told.values("response") == ["null"]
+
+
+def test_rates_are_drawn_from_the_store(feedback: Any) -> None:
+    question = rates.encode(rates.Draw("g", [rates.Use("requests key k", 60, 70.0)]))
+    (told,) = feedback.execute([Request(rates=[question])])
+    levels = rates.decode_levels(told.values("response")[0])
+    assert levels.gateways == 1
+    assert -10 <= levels.left["requests key k"] < 0
+    (refused,) = feedback.execute([Request(rates=[b"{}"])])
+    assert "INVALID_ARGUMENT" in refused.error().message()
+
+
+def test_rates_need_a_seal_as_records_do(sealed_feedback: Any) -> None:
+    question = rates.encode(rates.Draw("g", []))
+    (refused,) = sealed_feedback.execute([Request(rates=[question])])
+    assert seal.KEY in refused.error().message()
+    (told,) = sealed_feedback.execute([Request({seal.SEAL: seal.seal(KEY, question)}, rates=[question])])
+    assert rates.decode_levels(told.values("response")[0]).gateways == 1
