@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
@@ -22,6 +22,9 @@ from router_backend.observability.report import seconds
 from router_backend.state.open import open_store
 from router_backend.state.store import Store
 from router_backend.state.transfer import export_decisions, export_state, import_state
+
+if TYPE_CHECKING:
+    from router_backend.classifier.space_map import SpaceMap
 
 state = typer.Typer(add_completion=False, no_args_is_help=True, help="Look at, copy and reset what was learned.")
 
@@ -41,14 +44,14 @@ def show(
         parsed, counts = load_config(config), store.counts()
         models = {name: counts.get(name, {"decisions": 0, "feedback": 0}) for name in parsed.names}
         models |= counts  # models that were removed from the configuration keep their counts
-        events = store.event_count()
+        events, mark = store.event_count(), store.compaction().mark()
         with Console(stderr=True).status("reading the log of learning …"):
-            all_changes, agreements = found_in(store, parsed)
+            all_changes, agreements = found_in(store, parsed, _classifier(state_dir)[1] if mark else None)
             changes = {name: found for name, found in all_changes.items() if found}
     if as_json:
         described = {name: [change._asdict() for change in found] for name, found in changes.items()}
         sources = {name: agreement._asdict() for name, agreement in agreements.items()}
-        shown = {"models": models, "events": events, "changes": described, "sources": sources}
+        shown = {"models": models, "events": events, "compacted": mark, "changes": described, "sources": sources}
         typer.echo(orjson.dumps(shown).decode())
         return
     table = Table(box=None, pad_edge=False)
@@ -58,7 +61,10 @@ def show(
         table.add_row(name, f"{count['decisions']:,}", f"{count['feedback']:,}")
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
-    console.print(f"{events:,} observations learned from")
+    console.print(
+        f"{events:,} observations learned from"
+        + (f", those up to number {mark:,} are in the archive alone" if mark else "")
+    )
     for name, found in changes.items():
         for change in found:
             when = datetime.fromtimestamp(change.at, UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -102,7 +108,7 @@ def export(
     ] = False,
     since: Annotated[str, typer.Option(help="With --archived: how far back, a number with m, h, d or w.")] = "4w",
 ) -> None:
-    """Copy everything that is kept to a file, while the routers run.
+    """Copy everything that is kept to a file, while the routers run. Observations that are in the archive alone are part of it.
 
     Example: llm-router state export backup.jsonl.gz
     """
@@ -114,11 +120,7 @@ def export(
         typer.echo(f"{file}: {_export_archived(file, load_config(config), state_dir, since):,} decisions", err=True)
         return
     with _store(config, state_dir) as store:
-        if decisions:
-            count = export_decisions(store, file)
-        else:
-            with Console(stderr=True).status("exporting …") as status:
-                count = export_state(store.archive(), file, lambda done: status.update(f"exporting … {done:,}"))
+        count = export_decisions(store, file) if decisions else _export(store, file, load_config(config), state_dir)
     # A device or pipe may be standard output itself.
     typer.echo(f"{file}: {count:,} {'decisions' if decisions else 'records'}", err=not file.is_file())
 
@@ -155,6 +157,67 @@ def reset(
             raise typer.Exit(1)
         store.archive().clear()
     typer.echo("The state is empty. Restart the routers, so that they forget, too.")
+
+
+@state.command()
+def rebuild(
+    config: Config = DEFAULT_CONFIG,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
+    artifact: Annotated[
+        Path | None, typer.Option(help="The classifier's folder; default: the one that is served.", file_okay=False)
+    ] = None,
+) -> None:
+    """Learn everything again by this configuration, from the archive and the store, and leave it as a checkpoint for routers.
+
+    Before or after a change by which old observations are learned otherwise: prices, components, a discount, another classifier.
+    Routers take it at their next start, and those that wait for it within half a minute.
+
+    Example: llm-router state rebuild --config router.yaml
+    """
+    from router_backend.learning.rebuild import rebuild as learn_again
+
+    (space, space_map), began = _classifier(state_dir, artifact), time.monotonic()
+    with _store(config, state_dir) as store, Console(stderr=True).status("learning …") as status:
+        done = learn_again(
+            store,
+            load_config(config),
+            state_dir,
+            space,
+            space_map,
+            lambda count: status.update(f"learning … {count:,}"),
+        )
+    seconds = time.monotonic() - began
+    typer.echo(
+        f"{done.archived + done.kept:,} observations learned ({done.archived:,} from the archive) in {seconds:.1f} s;"
+        + (" a checkpoint is written" if done.written else " there is a checkpoint as late as that already")
+    )
+    if done.missing:
+        typer.echo(f"{done.missing:,} observations are neither in the archive nor in the store", err=True)
+
+
+def _classifier(state_dir: Path, artifact: Path | None = None) -> tuple[int, SpaceMap | None]:
+    """The embedding space of a classifier, and what carries observations of an earlier one over."""
+    from router_backend.classifier.artifact import artifact_metadata, newest_artifact
+    from router_backend.classifier.repository import served_repository
+    from router_backend.classifier.space_map import SPACE_MAP_FILE, SpaceMap
+
+    folder = artifact or newest_artifact(served_repository(state_dir) / "classifier")
+    space_map = SpaceMap.load(folder / SPACE_MAP_FILE) if (folder / SPACE_MAP_FILE).is_file() else None
+    return artifact_metadata(folder).embedding_space, space_map
+
+
+def _export(store: Store, file: Path, settings: RouterConfig, state_dir: Path) -> int:
+    from router_backend.learning.rebuild import WholeLog
+
+    with Console(stderr=True).status("exporting …") as status:
+        log = WholeLog(store, settings, state_dir)
+
+        def progress(done: int) -> None:
+            log.renew(log.mark)
+            status.update(f"exporting … {done:,}")
+
+        former = (event for events in log.archived() for event in events)
+        return export_state(store.archive(), file, progress, former)
 
 
 def _export_archived(file: Path, settings: RouterConfig, state_dir: Path, since: str) -> int:

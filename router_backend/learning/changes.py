@@ -5,28 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from router_backend.bandits.statistics.change import Change
+from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
 from router_backend.core.signals import Agreement
 from router_backend.learning.fold import Fold
+from router_backend.learning.resume import resumed
 from router_backend.state.store import Store
 
 _PAGE = 5000
 
 
-def found_in(store: Store, config: RouterConfig) -> tuple[Mapping[str, tuple[Change, ...]], Mapping[str, Agreement]]:
+def found_in(
+    store: Store, config: RouterConfig, space_map: SpaceMap | None = None
+) -> tuple[Mapping[str, tuple[Change, ...]], Mapping[str, Agreement]]:
     """What routers have found: changes by model, oldest first, of the main policy; agreements by source.
 
-    In the embedding space of the last event; folds the whole log.
+    In the embedding space of the last event; from the latest checkpoint on, and of a log that was shortened without one from
+    where it begins.
     """
-    folds: dict[int, Fold] = {}
-    fold, sequence = Fold(config, space=0), 0
-    while events := store.events(sequence, _PAGE):
-        sequence = events[-1].sequence
-        for event in events:
-            if event.embedding_space not in folds:
-                folds[event.embedding_space] = Fold(config, event.embedding_space)
-        for of_space in folds.values():
-            of_space.fold(events)
-        fold = folds[events[-1].embedding_space]
+    space = _last_space(store)
+    fold, mark = resumed(store, config, space, space_map), store.compaction().mark()
+    if fold.sequence < mark:
+        fold = Fold(config, space, space_map)
+        fold.pass_over(mark)
+    while events := store.events(fold.sequence, _PAGE):
+        fold.fold(events)
     view = fold.view()
     return view.main.changes, view.agreements
+
+
+def _last_space(store: Store) -> int:
+    """0 for an empty log."""
+    space, sequence = 0, store.compaction().mark()
+    while events := store.events(sequence, _PAGE):
+        space, sequence = events[-1].embedding_space, events[-1].sequence
+    return space

@@ -36,7 +36,9 @@ class Fold:
         self.config = config
         self.space = space
         self.sequence = 0
-        self.log = ""  # the name of the log that all this is of; empty: part of it was learned in another way
+        self.log = ""  # the name of the log that this is of
+        self.lacks = 0  # the first events of it, which weren't read
+        self.whole = True  # False: some events weren't read, or were learned in another way: no checkpoint
         self._map = space_map if space_map is not None and space_map.target == space else None
         self._arms = {name: index for index, name in enumerate(config.names)}
         self._named = config.named_policies()
@@ -99,6 +101,11 @@ class Fold:
             raise CheckpointError(f"it holds other statistics ({error})") from error
         self.sequence = checkpoint.sequence
 
+    def pass_over(self, sequence: int) -> None:
+        """Begin behind an event: those up to it can't be read."""
+        self.sequence = self.lacks = sequence
+        self.whole = False
+
     def fold(self, events: Sequence[LearningEvent]) -> None:
         """Take in the next events of the log, in order. Those of other spaces and of removed arms are passed over."""
         if not events:
@@ -133,7 +140,8 @@ class Fold:
 
     def adopt(self, other: Fold) -> bool:
         """Take over what `other` has learned; False if the log has more to tell (of a new arm, price or policy)."""
-        self.sequence, self.log = other.sequence, other.log if other.key == self.key else ""
+        self.sequence, self.log, self.lacks = other.sequence, other.log, other.lacks
+        self.whole = other.whole and other.key == self.key
         self._costs.lengths.adopt(other._costs.lengths)
         self.reliability.adopt(other.reliability)
         self._revisions.adopt(other._revisions)

@@ -2,7 +2,9 @@
 
 A router starts from the latest checkpoint that fits its configuration and folds the rest of the log; without one, and after a
 reload that adds an arm or a policy, it folds the whole log beside the view in use. All replicas fold the same events in the
-same order; one of them writes a checkpoint now and then. While the store is down the last view stays.
+same order; one of them writes a checkpoint now and then, and one removes events that the archive has and nobody reads any more.
+Where a router would need those, it goes on with the others until somebody has rebuilt a checkpoint from the archive. While the
+store is down the last view stays.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
 from router_backend.core.background import kept_thread
 from router_backend.learning.fold import Fold
-from router_backend.learning.resume import resumed
+from router_backend.learning.following import Following
+from router_backend.learning.resume import GAP_ADVICE, followed
 from router_backend.routing.view import View
 from router_backend.state.store import Store, StoreError
 
@@ -30,6 +33,7 @@ _OUTCOME_LAG_SECONDS = 2.0  # that an outcome may come later than the feedback, 
 _PRUNE_SECONDS = 3600.0
 _CHECKPOINT_EVENTS = 5000  # a start folds about as many again
 _CHECKPOINT_SECONDS = 10.0  # between two looks whether so many have come
+_GAP_SECONDS = 30.0  # between two looks for a checkpoint that fills a gap
 _LEASE_SECONDS = 60.0  # after which another replica writes, where the one that did is gone
 
 
@@ -62,6 +66,8 @@ class Learner:
         self._settle_at = self._prune_at = self._checkpoint_at = 0.0  # monotonic
         self._checkpoint_events = checkpoint_events
         self._holder = secrets.token_hex(8)
+        self._following = Following(store)
+        self._gap_at: dict[int, float] = {}  # by embedding space that lacks events: monotonic, the next look for them
         self._saved: dict[str, int] = {}  # by the fold's key: the latest checkpoint's position
         self._folds: dict[int, Fold] = {}
         self._cold = Fold(config, space=0).view()  # before anything is learned: the priors
@@ -100,7 +106,7 @@ class Learner:
             folds = {}
             for space, old in self._folds.items():
                 folds[space] = Fold(config, space, self._map)
-                if not folds[space].adopt(old):
+                if not folds[space].adopt(old) or not folds[space].whole:
                     self._wanted.add(space)
             self._folds = folds
             self._views = {space: fold.view() for space, fold in folds.items()}
@@ -143,6 +149,9 @@ class Learner:
             self._build(space)
         for space, fold in tuple(self._folds.items()):
             while events := self._store.events(fold.sequence, _PAGE):
+                if events[0].sequence > fold.sequence + 1 and self._following.follow(fold) > fold.sequence:
+                    self._wanted.add(space)  # it was away, and the log was shortened meanwhile
+                    break
                 with self._wake:
                     if self._folds.get(space) is not fold:
                         break  # replaced by a reload
@@ -155,10 +164,15 @@ class Learner:
     def _build(self, space: int) -> None:
         """Fold the log for a space, beside the view in use if there is one, then swap it in."""
         config = self._config
-        fold = resumed(self._store, config, space, self._map)
+        fold = followed(self._store, config, space, self._map, self._following)
+        if fold.lacks and self._goes_on(space, fold.lacks):
+            return
+        if fold.sequence and not fold.lacks:
+            _log.info("learning goes on from the checkpoint at event %d", fold.sequence)
         self._saved[fold.key] = fold.sequence
         while events := self._store.events(fold.sequence, _PAGE):
             fold.fold(events)
+            self._following.missed([fold])
             with self._wake:
                 if self._stopping or self._config is not config:
                     return
@@ -168,11 +182,26 @@ class Learner:
             if self._config is not config:
                 return  # reloaded meanwhile; the space is still wanted
             self._wanted.discard(space)
+            if not fold.lacks:
+                self._gap_at.pop(space, None)
             if space in self._folds:
                 fold.keep_controls(self._folds[space])
             others = [(key, value) for key, value in self._folds.items() if key != space][-(_SPACES - 1) :]
             self._folds = {**dict(others), space: fold}
             self._views = {key: self._views[key] for key, _ in others} | {space: fold.view()}
+
+    def _goes_on(self, space: int, lacks: int) -> bool:
+        """Whether the fold in use is as good as one that lacks events, which nobody can read now; says so once."""
+        if space not in self._gap_at:
+            _log.warning("the first %d observations aren't learned from: %s", lacks, GAP_ADVICE)
+        self._gap_at[space] = time.monotonic() + _GAP_SECONDS
+        with self._wake:
+            if space not in self._folds or self._folds[space].sequence < lacks:
+                return False
+            self._wanted.discard(space)
+            fold = self._folds[space]
+        self._following.follow(fold)
+        return True
 
     def _checkpoint(self) -> None:
         """Keep what was learned since the latest checkpoint; one replica does so at a time."""
@@ -180,13 +209,15 @@ class Learner:
             due = {
                 fold.key: fold.checkpoint()
                 for fold in self._folds.values()
-                if fold.log and fold.sequence - self._saved.get(fold.key, 0) >= self._checkpoint_events
+                if fold.whole and fold.sequence - self._saved.get(fold.key, 0) >= self._checkpoint_events
             }
         for key, checkpoint in due.items():
             if self._store.claim(f"checkpoint:{key}", self._holder, _LEASE_SECONDS):
                 self._store.save_checkpoint(key, checkpoint.log, checkpoint.sequence, checkpoint.encode())
             # Another's is about as late as one's own would have been.
             self._saved[key] = checkpoint.sequence
+        if self._config.archive is not None and self._folds:
+            self._following.compact(next(iter(self._folds.values())).log)
 
     def _tidy(self) -> None:
         """Settle implicit feedback and remove what is past its retention; several routers may do so at once."""
@@ -197,6 +228,10 @@ class Learner:
         if monotonic >= self._prune_at:
             self._store.prune(now - self._config.retention_days * 86_400, done=self._config.archive is not None)
             self._prune_at = monotonic + _PRUNE_SECONDS
+        with self._wake:
+            folds = tuple(self._folds.values())
+        self._wanted.update(self._following.missed(folds))
+        self._wanted.update(space for space, at in self._gap_at.items() if monotonic >= at)
         if monotonic >= self._checkpoint_at and not self._wanted:
             self._checkpoint()
             self._checkpoint_at = monotonic + _CHECKPOINT_SECONDS

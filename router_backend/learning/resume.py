@@ -8,8 +8,13 @@ from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
 from router_backend.learning.checkpoint import Checkpoint, CheckpointError
 from router_backend.learning.fold import Fold
+from router_backend.learning.following import Following
 from router_backend.state.store import Store
 
+GAP_ADVICE = (
+    "they are in the archive alone, and no checkpoint of this configuration holds them: run `llm-router state rebuild`, and routers"
+    " go on from what it writes"
+)
 _log = logging.getLogger(__name__)
 
 
@@ -24,7 +29,23 @@ def resumed(store: Store, config: RouterConfig, space: int, space_map: SpaceMap 
             _log.warning("a checkpoint of what was learned is passed over: %s", error)
             fold = Fold(config, space, space_map)
         else:
-            _log.info("learning goes on from the checkpoint at event %d", fold.sequence)
             break
     fold.log = log
+    return fold
+
+
+def followed(store: Store, config: RouterConfig, space: int, space_map: SpaceMap | None, following: Following) -> Fold:
+    """As `resumed`, and no event behind it will leave the log. Where some have left it already, the fold begins behind them, and
+    isn't whole."""
+    before, mark = -1, 0
+    while True:
+        fold = resumed(store, config, space, space_map)
+        if (mark := following.follow(fold)) <= fold.sequence:
+            return fold
+        if fold.sequence == before:
+            break
+        before = fold.sequence  # the log was shortened in between; then there is a later checkpoint
+    fold = Fold(config, space, space_map)
+    fold.log = store.log()
+    fold.pass_over(mark)
     return fold

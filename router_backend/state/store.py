@@ -22,6 +22,7 @@ from router_backend.core.records import (
     Record,
     StoredResponse,
 )
+from router_backend.state.compaction import Compaction
 from router_backend.state.rates import Levels, Use
 
 CHECKPOINT_DAYS = 30.0
@@ -133,11 +134,12 @@ class Store(Protocol):
     def outcome(self, decision_id: str) -> Outcome | None: ...
 
     def events(self, after: int, limit: int = 1000) -> list[LearningEvent]:
-        """Events with `sequence > after`, in order. A sequence seen once never gains a predecessor later."""
+        """Events with `sequence > after`, in order. A sequence seen once never gains a predecessor later. Those up to the mark of
+        `compaction` are gone."""
         ...
 
     def event_count(self) -> int:
-        """Length of the log."""
+        """Length of the log, with what was removed from its beginning."""
         ...
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -190,6 +192,8 @@ class Store(Protocol):
         """Take what a gateway has used from the buckets of `state.rates`, each once, whether there is as much or not; returns what is
         left. It may be lost with the machine: a bucket is full again a minute later anyway."""
         ...
+
+    def compaction(self) -> Compaction: ...
 
     def archive(self) -> Archive: ...
 

@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,12 +39,20 @@ class TransferError(ValueError):
     """A file that can't be imported, or a store that can't take it; nothing was written."""
 
 
-def export_state(archive: Archive, path: Path, progress: Callable[[int], None] = lambda count: None) -> int:
-    """Write all that a store keeps; the file appears whole or not at all. Returns the number of records."""
+def export_state(
+    archive: Archive,
+    path: Path,
+    progress: Callable[[int], None] = lambda count: None,
+    former: Iterable[LearningEvent] = (),
+) -> int:
+    """Write all that a store keeps; the file appears whole or not at all. Returns the number of records.
+
+    `former`: the events in front of those that the store has, where its log was shortened.
+    """
     count = 0
     with writing(path) as file:
         file.write(orjson.dumps({_HEADER: FORMAT}) + b"\n")
-        for record in archive.records():
+        for record in chain(former, archive.records()):
             file.write(b'{"%s":%s}\n' % (_NAMES[type(record)].encode(), encode(record)))
             count += 1
             if count % _PAGE == 0:

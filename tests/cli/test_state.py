@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from router_backend.archive.archiver import Archiver
+from router_backend.archive.place import open_place
 from router_backend.cli.state import state
 from router_backend.core.judgement import Judgement
+from router_backend.state.compaction import Reader
 from router_backend.state.sqlite.store import SQLiteStore
 from tests.state.examples import make_decision, make_feedback, make_outcome
 
@@ -134,3 +137,23 @@ def test_a_look_at_no_state_says_so_and_makes_none(tmp_path: Path, arguments: li
     assert result.exit_code == 1
     assert "no state yet" in str(result.exception)
     assert [file.name for file in tmp_path.iterdir()] == ["router.yaml"]
+
+
+def test_what_is_in_the_archive_alone_is_learned_again_and_exported(state_dir: Path) -> None:
+    (state_dir / "router.yaml").write_text(CONFIG + "archive: archive\n")
+    store = SQLiteStore(state_dir / "state.db")
+    more = [make_decision(number) for number in range(10, 15)]
+    store.append(more, [make_outcome(decision) for decision in more])
+    store.add_feedback_many([make_feedback(decision) for decision in more])
+    Archiver(store, open_place("archive", state_dir)).drain()
+    store.compaction().follow(Reader("one", store.log(), 4, ""))
+    assert store.compaction().compact(store.log()) == 4
+    store.close()
+    rebuilt = run(state_dir, "rebuild")
+    assert "6 observations learned (4 from the archive)" in rebuilt.stdout, rebuilt.output
+    assert "a checkpoint is written" in rebuilt.stdout
+    assert "6 observations learned from, those up to number 4 are in the archive alone" in run(state_dir, "show").stdout
+    assert run(state_dir, "export", str(state_dir / "copy.jsonl")).exit_code == 0
+    assert run(state_dir, "reset", "--yes").exit_code == 0
+    assert run(state_dir, "import", str(state_dir / "copy.jsonl")).exit_code == 0
+    assert "6 observations learned from\n" in run(state_dir, "show").stdout

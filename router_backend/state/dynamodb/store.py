@@ -24,6 +24,7 @@ from router_backend.core.records import (
 )
 from router_backend.core.signals import precedence
 from router_backend.state.base import FeedbackStore
+from router_backend.state.compaction import Compaction, KeepsAll
 from router_backend.state.credit import credit, in_place_of, learning_event, pending_kind
 from router_backend.state.dynamodb.archive import DynamoArchive
 from router_backend.state.dynamodb.checkpoints import claim, get_checkpoints, save_checkpoint
@@ -256,6 +257,9 @@ class DynamoDBStore(FeedbackStore):
 
     def draw(self, gateway: str, uses: Sequence[Use]) -> Levels:
         return draw(self._client, gateway, uses)
+
+    def compaction(self) -> Compaction:
+        return KeepsAll()
 
     def archive(self) -> Archive:
         return DynamoArchive(self._client, self._log, self._expires)

@@ -10,6 +10,7 @@ from router_backend.core.signals import precedence
 from router_backend.state.codec import decode, encode
 from router_backend.state.redis import scripts
 from router_backend.state.redis.client import RedisClient
+from router_backend.state.redis.compaction import COMPACTED, POSITIONS, READERS
 from router_backend.state.redis.outbox import ARCHIVED, OUTBOX
 from router_backend.state.redis.values import (
     decision_of,
@@ -113,9 +114,16 @@ class RedisArchive:
 
     def clear(self) -> None:
         with self._client.errors():
-            self._client.raw.delete(
-                *map(self._client.key, ("log", OUTBOX, ARCHIVED, *_FIXED))
+            gone = (
+                "log",
+                OUTBOX,
+                ARCHIVED,
+                READERS,
+                POSITIONS,
+                COMPACTED,
+                *_FIXED,
             )  # the log that comes is another one
+            self._client.raw.delete(*map(self._client.key, gone))
         for kind in (*_KINDS, "checkpoint"):
             for keys in self._client.scan(kind):
                 with self._client.errors():

@@ -131,16 +131,55 @@ return events
 """
 )
 
-# KEYS: the log's name, the key of the checkpoints. ARGV: the name that it must have, position, bytes, seconds to live. Returns
-# 1 if it was kept; the one before it stays beside it.
+# KEYS: the log's name, the key of the checkpoints, the positions of all older ones. ARGV: the name that it must have, position, bytes,
+# seconds to live, the checkpoints' name among the positions. Returns 1 if it was kept; the one before it stays beside it.
 CHECKPOINT = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local latest = redis.call('HMGET', KEYS[2], 'sequence', 'body')
 if latest[1] and tonumber(latest[1]) >= tonumber(ARGV[2]) then return 0 end
 if latest[2] then redis.call('HSET', KEYS[2], 'previous', latest[2]) end
+redis.call('HSET', KEYS[3], ARGV[5], latest[1] or ARGV[2])
 redis.call('HSET', KEYS[2], 'sequence', ARGV[2], 'body', ARGV[3])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 return 1
+"""
+
+# KEYS: the readers, what was removed, the checkpoints that the reader starts from. ARGV: its name, its log, position and key, the
+# checkpoints' seconds to live. Returns the mark.
+FOLLOW = """
+redis.call('HSET', KEYS[1], ARGV[1], redis.call('TIME')[1] .. ' ' .. ARGV[2])
+redis.call('EXPIRE', KEYS[3], ARGV[3])
+return redis.call('HGET', KEYS[2], 'mark') or '0'
+"""
+
+# KEYS: the log's name, events, the latest event that the archive has, the readers, the positions of older checkpoints, what was
+# removed. ARGV: the name that the log must have, seconds after which a reader isn't there and a key holds nothing, the most that is
+# removed. Returns how many events were.
+COMPACT = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local now, limit, heard = tonumber(redis.call('TIME')[1]), tonumber(redis.call('GET', KEYS[3]) or '0'), false
+local readers = redis.call('HGETALL', KEYS[4])
+for i = 1, #readers, 2 do
+  local seen, log, sequence, key = string.match(readers[i + 1], '^(%d+) (%S*) (%d+) (%S*)$')
+  local age = now - tonumber(seen)
+  if age > tonumber(ARGV[3]) then
+    redis.call('HDEL', KEYS[4], readers[i])
+  elseif log == ARGV[1] then
+    if age <= tonumber(ARGV[2]) then
+      heard, limit = true, math.min(limit, tonumber(sequence))
+    end
+    if key ~= '' then limit = math.min(limit, tonumber(redis.call('HGET', KEYS[5], key) or '0')) end
+  end
+end
+local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
+if not heard or not first then return 0 end
+limit = math.min(limit, tonumber(string.match(first[1], '^%d+')) + tonumber(ARGV[4]) - 1)
+local removed = redis.call('XTRIM', KEYS[2], 'MINID', string.format('%.0f-0', limit + 1))
+if removed > 0 then
+  redis.call('HSET', KEYS[6], 'mark', string.format('%.0f', limit))
+  redis.call('HINCRBY', KEYS[6], 'events', removed)
+end
+return removed
 """
 
 # KEYS: the answer's. ARGV: value, seconds to live.

@@ -16,11 +16,13 @@ from router_backend.core.records import Decision, Feedback, FeedbackResult, Lear
 from router_backend.core.signals import precedence
 from router_backend.state.base import GROUP, FeedbackStore
 from router_backend.state.codec import decode, encode
+from router_backend.state.compaction import Compaction
 from router_backend.state.credit import credit, in_place_of, learning_event, pending_kind
 from router_backend.state.rates import GATEWAY_SECONDS, KEPT_SECONDS, Levels, Use
 from router_backend.state.redis import scripts
 from router_backend.state.redis.archive import RedisArchive
 from router_backend.state.redis.client import RedisClient
+from router_backend.state.redis.compaction import COMPACTED, POSITIONS, RedisCompaction
 from router_backend.state.redis.outbox import OUTBOX, RedisOutbox
 from router_backend.state.redis.values import (
     decision_of,
@@ -139,7 +141,8 @@ class RedisStore(FeedbackStore):
 
     def event_count(self) -> int:
         with self._client.errors():
-            return self._client.raw.xlen(self._client.key("events"))
+            removed = cast("bytes | None", self._client.raw.hget(self._client.key(COMPACTED), "events"))
+            return int(removed or 0) + self._client.raw.xlen(self._client.key("events"))
 
     def counts(self) -> dict[str, dict[str, int]]:
         kinds = ("decisions", "feedbacks")
@@ -196,8 +199,9 @@ class RedisStore(FeedbackStore):
         return [body for body in bodies if body is not None]
 
     def save_checkpoint(self, key: str, log: str, sequence: int, data: bytes) -> bool:
-        keys = [self._client.key("log"), self._client.key("checkpoint", key)]
-        return bool(self._client.run(scripts.CHECKPOINT, keys, [log, sequence, data, int(86_400 * CHECKPOINT_DAYS)]))
+        keys = [self._client.key("log"), self._client.key("checkpoint", key), self._client.key(POSITIONS)]
+        arguments = [log, sequence, data, int(86_400 * CHECKPOINT_DAYS), key]
+        return bool(self._client.run(scripts.CHECKPOINT, keys, arguments))
 
     def claim(self, name: str, holder: str, seconds: float) -> bool:
         return bool(self._client.run(scripts.CLAIM, [self._client.key("lease", name)], [holder, int(1000 * seconds)]))
@@ -209,6 +213,9 @@ class RedisStore(FeedbackStore):
             arguments += [use.per_minute, use.used]
         gateways, *left = self._client.run(scripts.DRAW, keys, arguments, durable=False)
         return Levels(gateways=gateways, left={use.name: float(each) for use, each in zip(uses, left, strict=True)})
+
+    def compaction(self) -> Compaction:
+        return RedisCompaction(self._client)
 
     def archive(self) -> Archive:
         return RedisArchive(self._client, self._seconds_left)

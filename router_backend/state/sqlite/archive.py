@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from router_backend.core.records import Decision, Feedback, KeptFeedback, LearningEvent, Outcome, Record, Tally
 from router_backend.state.codec import decode, join_decision
+from router_backend.state.sqlite import compaction, outbox
 from router_backend.state.sqlite.database import Database
-from router_backend.state.sqlite.outbox import forget
 from router_backend.state.sqlite.rows import (
     EVENTS_AFTER,
     count,
@@ -68,5 +68,6 @@ class SQLiteArchive:
             ) in _TABLES:  # not SQLite's own table of sequences: these go on, so that no reader overlooks an event
                 connection.execute(f"DELETE FROM {table}")
             connection.execute("DELETE FROM checkpoints")
-            forget(connection)
+            outbox.forget(connection)
+            compaction.forget(connection)
             connection.execute("UPDATE meta SET value = lower(hex(randomblob(16))) WHERE name = 'log'")

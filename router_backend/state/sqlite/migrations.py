@@ -88,7 +88,14 @@ CREATE TABLE rates (name TEXT PRIMARY KEY, tokens REAL NOT NULL, at REAL NOT NUL
 CREATE TABLE gateways (name TEXT PRIMARY KEY, seen REAL NOT NULL) WITHOUT ROWID;
 """
 
-STEPS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8, _V9)
+# Who reads the log, and how far (state.compaction).
+_V10 = """
+CREATE TABLE readers (
+    name TEXT PRIMARY KEY, log TEXT NOT NULL, key TEXT NOT NULL, sequence INTEGER NOT NULL, seen REAL NOT NULL
+) WITHOUT ROWID;
+"""
+
+STEPS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8, _V9, _V10)
 VERSION = len(STEPS)
 
 

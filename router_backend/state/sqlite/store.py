@@ -25,12 +25,14 @@ from router_backend.core.records import (
 from router_backend.core.signals import precedence
 from router_backend.state.base import FeedbackStore
 from router_backend.state.codec import decode
+from router_backend.state.compaction import Compaction
 from router_backend.state.credit import credit, in_place_of, learning_event, pending_kind
 from router_backend.state.rates import Levels, Use
 from router_backend.state.spend import oldest_kept
 from router_backend.state.sqlite.archive import SQLiteArchive
 from router_backend.state.sqlite.checkpoints import get_checkpoints, log_name, put_checkpoint, put_claim
 from router_backend.state.sqlite.clock import RetentionClock
+from router_backend.state.sqlite.compaction import SQLiteCompaction, removed_events
 from router_backend.state.sqlite.database import Database
 from router_backend.state.sqlite.outbox import SQLiteOutbox, prunable
 from router_backend.state.sqlite.rates import draw
@@ -137,7 +139,8 @@ class SQLiteStore(FeedbackStore):
     def event_count(self) -> int:
         with self._database.reading() as connection:
             first, last = connection.execute("SELECT min(sequence), max(sequence) FROM events").fetchone()
-        return 0 if first is None else int(last - first + 1)  # without gaps: no need to count
+            removed = removed_events(connection)
+        return removed + (0 if first is None else int(last - first + 1))  # without gaps: no need to count
 
     def counts(self) -> dict[str, dict[str, int]]:
         with self._database.reading() as connection:
@@ -200,6 +203,9 @@ class SQLiteStore(FeedbackStore):
     def draw(self, gateway: str, uses: Sequence[Use]) -> Levels:
         with self._database.transaction() as connection:
             return draw(connection, gateway, uses)
+
+    def compaction(self) -> Compaction:
+        return SQLiteCompaction(self._database)
 
     def archive(self) -> Archive:
         return SQLiteArchive(self._database)

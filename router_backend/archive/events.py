@@ -1,0 +1,132 @@
+"""The observations of one log out of the archive, in the order of the log, each once.
+
+Rows lie by the day of their decisions, and feedback comes when it comes: parts of files (row groups) overlap in the log. They are read in
+the order of their first events, and what lies in front of the first event of the next part is complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from router_backend.archive.place import ArchiveError, Place
+from router_backend.archive.schema import LOG, usage_of
+from router_backend.core.records import LearningEvent
+
+_TABLE = "events"
+_TOGETHER = 20_000  # rows that are put in order at once, or as many as overlap
+_FOOTERS = 16  # that are read at once: a bucket answers each in some 20 ms
+_LISTINGS = 3  # after files that somebody merged into others meanwhile
+_FARTHEST = 2**62
+_PLAIN = (
+    *("sequence", "decision_id", "arm", "embedding_space", "task"),
+    *("quality", "cost", "output_tokens", "source", "revision"),
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Part:
+    """A row group."""
+
+    first: int
+    last: int
+    path: str
+    number: int
+
+
+def archived_events(place: Place, log: str, last: int) -> Iterator[list[LearningEvent]]:
+    """Up to the event `last`; ArchiveError if the archive can't be read."""
+    for table in archived_rows(place, log, last):
+        yield [_event(row) for row in table.to_pylist()]
+
+
+def archived_rows(place: Place, log: str, last: int) -> Iterator[pa.Table]:
+    """As `archived_events`, as rows of the table."""
+    after, listings = 0, 0
+    while True:
+        try:
+            for table in _rows(place, log, after, last):
+                after = table["sequence"][-1].as_py()
+                yield table
+            return
+        except FileNotFoundError as error:
+            listings += 1
+            if listings == _LISTINGS:
+                raise ArchiveError(f"{place.shown}: files go while they are read ({error}); try again") from error
+        except (OSError, pa.ArrowException) as error:
+            raise ArchiveError(f"{place.shown}: the observations can't be read ({error})") from error
+
+
+def _rows(place: Place, log: str, after: int, last: int) -> Iterator[pa.Table]:
+    parts = sorted(part for part in _parts(place, log) if part.last > after and part.first <= last)
+    files: dict[str, pq.ParquetFile] = {}
+    waiting: list[pa.Table] = []
+    for place_in_order, part in enumerate(parts):
+        if part.path not in files:
+            files[part.path] = _opened(place, part.path)
+        rows = files[part.path].read_row_group(part.number)
+        rows = rows.filter((pc.field(LOG) == log) & (pc.field("sequence") > after) & (pc.field("sequence") <= last))
+        waiting.append(rows)
+        following = parts[place_in_order + 1 :]
+        if sum(map(len, waiting)) < _TOGETHER and following:
+            continue
+        bound = following[0].first if following else _FARTHEST
+        complete, rest = _in_order(waiting, bound)
+        waiting = [rest]
+        if len(complete):
+            after = complete["sequence"][-1].as_py()
+            yield complete
+        if not any(other.path == part.path for other in following[:64]):
+            files.pop(part.path).close()
+
+
+def _in_order(tables: list[pa.Table], bound: int) -> tuple[pa.Table, pa.Table]:
+    """(the rows in front of an event, in order and each once; the others)."""
+    rows = pa.concat_tables(tables, promote_options="default")
+    sequences = rows["sequence"].to_numpy()
+    _, first = np.unique(sequences, return_index=True)  # in order
+    cut = int(np.searchsorted(sequences[first], bound))
+    return rows.take(first[:cut]), rows.take(first[cut:])
+
+
+def _parts(place: Place, log: str) -> list[_Part]:
+    with ThreadPoolExecutor(_FOOTERS) as pool:
+        found = list(pool.map(lambda path: _of_file(place, path, log), place.files(_TABLE)))
+    return [part for parts in found for part in parts]
+
+
+def _of_file(place: Place, path: str, log: str) -> list[_Part]:
+    with _opened(place, path) as file:
+        parts = []
+        for number in range(file.metadata.num_row_groups):
+            group = file.metadata.row_group(number)
+            leaves = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+            logs, sequences = leaves[LOG].statistics, leaves["sequence"].statistics
+            if logs is not None and logs.has_min_max and not logs.min <= log <= logs.max:
+                continue
+            known = sequences is not None and sequences.has_min_max
+            first, last = (sequences.min, sequences.max) if known else (0, _FARTHEST)
+            parts.append(_Part(first, last, path, number))
+        return parts
+
+
+def _opened(place: Place, path: str) -> pq.ParquetFile:
+    return pq.ParquetFile(place.system.open_input_file(path), pre_buffer=not place.local)
+
+
+def _event(row: dict[str, Any]) -> LearningEvent:
+    fields = {name: row[name] for name in _PLAIN}
+    return LearningEvent(
+        **fields,
+        at=row["at"].timestamp(),
+        context=np.array(row["context"], np.float32),
+        usage=usage_of(row),
+        judged={each["signal"]: each["score"] for each in row["judged"] or ()},
+    )
