@@ -29,6 +29,8 @@ class ImplicitSignals(Section):
     ] = None
     asked_again: Annotated[Score, Field(description="the same prompt again in a session")] = None
     regenerated: Annotated[Score, Field(description="the same conversation again in a session")] = None
+    thanked: Annotated[Score, Field(description="the user's next turn begins with thanks or praise")] = None
+    complained: Annotated[Score, Field(description="the user's next turn begins with a complaint")] = None
     ended_well: Annotated[
         Score, Field(description="a complete answer of which nothing else was noticed by the end of `grace_seconds`")
     ] = None
@@ -44,6 +46,11 @@ class ImplicitSignals(Section):
         """What a signal stands for; None: nothing, or there is no such signal."""
         score: float | None = getattr(self, signal) if signal in _SIGNALS else None
         return score
+
+    @property
+    def reacts(self) -> bool:
+        """Whether it matters what the user says to an answer."""
+        return self.thanked is not None or self.complained is not None
 
     def reads(self, *, checked: bool) -> bool:
         """Whether an answer has to be read. `checked`: its request holds schemas that it must meet."""

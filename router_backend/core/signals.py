@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+THANKED, COMPLAINED = "thanked", "complained"
 JUDGE_SIGNAL = "judge"
 COMPARED_SIGNAL = "compared"
 """A judge's grade of an answer that it has seen beside the reference model's."""
@@ -15,6 +16,8 @@ ORDER = (
     "truncated",
     "asked_again",
     "regenerated",
+    THANKED,
+    COMPLAINED,
     "refusal",
     "tool_error",
     JUDGE_SIGNAL,

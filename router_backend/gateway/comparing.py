@@ -45,14 +45,16 @@ def may_be_compared(request: CompletionRequest, decision: RoutedDecision, config
 def asked_again(body: Mapping[str, Any], config: RouterConfig) -> dict[str, Any]:
     """The client's request for the reference model: for one whole answer of at most `pairs.max_tokens`."""
     limit = config.judge.pairs.max_tokens
-    name, client = next(((name, body[name]) for name in _LIMITS if body.get(name)), ("max_tokens", limit))
+    name = next((name for name in _LIMITS if body.get(name)), "max_tokens")
     kept = {key: value for key, value in body.items() if key in _KEPT}
-    return {**kept, "model": reference_of(config), name: min(limit, client)}
+    return {**kept, "model": reference_of(config), name: min(limit, body.get(name) or limit)}
 
 
-def comparable(reading: Reading, finish_reason: str) -> bool:
-    """Whether an answer of the reference model can be compared: it is text, and was not cut off."""
-    return bool(reading.text.strip()) and not reading.calls and finish_reason != "length"
+def comparable(reading: Reading, finish_reason: str, body: Mapping[str, Any], config: RouterConfig) -> bool:
+    """Whether the reference model's answer to a client's request can be compared: it is text, and was not cut off by us."""
+    most = config.judge.pairs.max_tokens
+    whole = finish_reason != "length" or any(body.get(name) and body[name] <= most for name in _LIMITS)
+    return whole and bool(reading.text.strip()) and not reading.calls
 
 
 def _is_text(content: Any) -> bool:

@@ -199,9 +199,10 @@ class Judge:
         self._score(graded, JUDGE_SIGNAL, grade, Judgement(judge=arm, characters=len(graded.text)))
 
     async def _rival(self, graded: Graded, reference: str, runtime: Runtime) -> Rival:
-        body = asked_again(graded.body or {}, runtime.config)
+        asked = graded.body or {}
+        body = asked_again(asked, runtime.config)
         reading, finish_reason = await self._ask(reference, body, graded.task, runtime)
-        if not comparable(reading, finish_reason):
+        if not comparable(reading, finish_reason, asked, runtime.config):
             raise Dropped("no_answer")
         return Rival(reference, reading.text, self._draw.random() < 0.5)
 

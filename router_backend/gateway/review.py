@@ -31,9 +31,11 @@ from router_backend.gateway.metrics import Metrics
 from router_backend.gateway.plan import Plan
 from router_backend.gateway.request import CompletionRequest
 from router_backend.gateway.score_queue import ScoreQueue
+from router_backend.learning.reactions import reaction
 from router_backend.learning.reading import ANSWER_BYTES, Reading, read_answer
 from router_backend.learning.signals import checked, signals_in
 from router_backend.prompts.loop import failed_calls
+from router_backend.prompts.messages import text_of
 
 HELD_BYTES = 64 * 1024 * 1024
 """Of all requests and answers together that are held."""
@@ -76,6 +78,7 @@ class Reviewer:
         self.held = 0  # bytes
         # Only the worker's thread touches these.
         self._calls: Recent[bytes, str] = Recent(_REMEMBERED)  # decision by call
+        self._answers: Recent[bytes, str] = Recent(_REMEMBERED)  # decision by answer
         self._conversations: Recent[bytes, tuple[bytes, str]] = Recent(_REMEMBERED)  # (digest, decision) by session
 
     def start(self) -> None:
@@ -174,6 +177,8 @@ class Reviewer:
         reading = read_answer(watch.copy.payloads, streamed=watch.streamed, native=watch.native)
         signals = signals_in(watch.request.body, reading, watch.finish_reason)
         found += ((watch.decision.decision_id, signal) for signal in signals)
+        if watch.signals.reacts and reading.text.strip():
+            self._answers.put(_said(watch, reading.text), watch.decision.decision_id)
         for call in reading.calls[:_WAITING]:
             if call.identity:
                 self._calls.put(_call(watch, call.identity), watch.decision.decision_id)
@@ -185,6 +190,11 @@ class Reviewer:
             if before:
                 yield before, "tool_error"
                 break
+        if watch.signals.reacts and (turn := _turn(watch.messages)):
+            answer, said = turn
+            before, found = self._answers.get(_said(watch, answer)), reaction(said)
+            if before and found:
+                yield before, found
         session = watch.request.session
         if watch.request.repeatable and watch.messages and watch.signals.regenerated is not None:
             conversation = hashlib.blake2b(orjson.dumps(watch.messages), digest_size=16).digest()
@@ -199,16 +209,37 @@ def _looked_at(request: CompletionRequest, signals: ImplicitSignals) -> bool:
     body = request.body
     if "messages" not in body:
         return signals.reads(checked=False)
-    if signals.reads(checked=checked(body)) or (signals.tool_error is not None and bool(body.get("tools"))):
+    if (
+        signals.reacts
+        or signals.reads(checked=checked(body))
+        or (signals.tool_error is not None and bool(body.get("tools")))
+    ):
         return True
     return signals.regenerated is not None and request.repeatable
 
 
 def _call(watch: Watch, identity: str) -> bytes:
     """Of a call in its conversation: some servers number their calls, so that an id alone says little."""
+    return _digest(watch.request.key, watch.request.hints.session, identity, _beginning(watch))
+
+
+def _said(watch: Watch, answer: str) -> bytes:
+    """Of an answer in its conversation: clients may take spaces off its ends."""
+    return _digest(watch.request.key, watch.request.hints.session, "answer", answer.strip(), _beginning(watch))
+
+
+def _beginning(watch: Watch) -> str:
     first = next((message for message in watch.messages if message.get("role") == "user"), None)
-    said = orjson.dumps(first).decode("utf-8", "replace")
-    return _digest(watch.request.key, watch.request.hints.session, identity, said)
+    return orjson.dumps(first).decode("utf-8", "replace")
+
+
+def _turn(messages: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
+    """(the answer, what the user says to it), where a conversation ends so."""
+    roles = [message.get("role") for message in messages[-2:]]
+    if roles != ["assistant", "user"]:
+        return None
+    answer, said = (text_of(message.get("content")) for message in messages[-2:])
+    return (answer, said) if answer.strip() else None
 
 
 def _digest(*parts: str) -> bytes:

@@ -272,6 +272,16 @@ async def test_without_an_answer_of_the_reference_model_nothing_is_compared(
     assert triton.signals == []
 
 
+async def test_both_answers_may_end_at_the_clients_own_limit(
+    serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, third: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    second.script(Script(text=["cut"], finish="length"))
+    third.script(Script(text=['{"first": 4, "second": 4}']))
+    gateway = await serve(upstream, second, third, triton=triton, judge=PAIR)
+    answered = decision(await gateway.chat(max_tokens=5))
+    assert await signals(triton, 1) == [(answered, "compared", 0.4)]
+
+
 @pytest.mark.parametrize(
     ("judge", "fields"),
     [

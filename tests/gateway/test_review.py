@@ -138,3 +138,37 @@ async def test_scores_wait_while_triton_is_away(
     await idle(gateway)
     hold.set()
     assert await signals(triton, 1) == [(made, "invalid_output", 0.0)]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_the_user_says_to_an_answer_is_its_score(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, stream: bool
+) -> None:
+    gateway = await serve(upstream, triton=triton, implicit={"thanked": 0.9, "complained": 0.1})
+    conversation: list[dict[str, Any]] = [{"role": "user", "content": "Where is Paris?"}]
+    answered = []
+    for said in ("Thanks! And Rome?", "That's wrong.", "Name three lakes."):
+        body = {"model": "auto", "messages": conversation, "stream": stream}
+        answered.append(decision(await gateway.http.post("/v1/chat/completions", json=body)))
+        await idle(gateway)
+        conversation += [{"role": "assistant", "content": "Hello, world "}, {"role": "user", "content": said}]
+    # All answers have the same text: the latest one is meant.
+    assert await signals(triton, 2) == [(answered[0], "thanked", 0.9), (answered[1], "complained", 0.1)]
+
+
+async def test_thanks_for_an_answer_of_somebody_else_are_nobodys(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    gateway = await serve(upstream, triton=triton, implicit={"thanked": 0.9})
+    await gateway.chat("Where is Paris?")
+    await idle(gateway)
+    ask, thanks = {"role": "user", "content": "Where is Paris?"}, {"role": "user", "content": "Thanks!"}
+    for messages in (
+        [ask, {"role": "assistant", "content": "Elsewhere"}, thanks],
+        [{**ask, "content": "Where is Rome?"}, {"role": "assistant", "content": "Hello, world"}, thanks],
+        [ask, {"role": "assistant", "content": "Hello, world"}, {"role": "user", "content": "And Rome?"}],
+        [thanks],
+    ):
+        await gateway.http.post("/v1/chat/completions", json={"model": "auto", "messages": messages})
+        await idle(gateway)
+    assert triton.signals == []
