@@ -116,7 +116,8 @@ async def whole(gateway: Running, api: Api, said: Any = "hi", **fields: Any) -> 
 async def stream(gateway: Running, api: Api, said: Any = "hi", **fields: Any) -> list[dict[str, Any]]:
     answer = await whole(gateway, api, said, stream=True, **fields)
     assert answer.status_code == 200, answer.text
-    return [json.loads(line[6:]) for line in answer.text.split("\n") if line.startswith("data: ")]
+    lines = (line[6:] for line in answer.text.split("\n") if line.startswith("data: "))
+    return [json.loads(line) for line in lines if line != "[DONE]"]
 
 
 # Accounting: LiteLLM #14457, #37992, Envoy AI Gateway #2563
