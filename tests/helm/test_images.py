@@ -7,10 +7,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from router_backend.config import load_config
 from tests.support.helm import CHART, PROJECT
@@ -43,8 +45,9 @@ def test_every_image_is_pinned_and_runs_as_nobody() -> None:
     for stage in re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]:
         name = stage.split("\n")[0].split(" AS ")[1]
         installs = [line for line in stage.splitlines() if "pip install" in line]
-        assert all("--constraint requirements.lock" in line or "==" in line for line in installs)
-        if name not in ("python", "wheels"):
+        pinned = ("--constraint requirements.lock", "==", "--no-deps /wheels/")
+        assert all(any(word in line for word in pinned) for line in installs)
+        if name not in ("python", "wheels", "dependencies"):
             assert re.findall(r"^USER (.*)$", stage, re.MULTILINE)[-1] == "10001:10001", name
             assert "HEALTHCHECK" in stage, name
 
@@ -54,6 +57,7 @@ def test_images_that_serve_hold_neither_laboratory_nor_training() -> None:
     wheels = {name: re.findall(r"source=/wheels/(\w+)", stage) for name, stage in stages.items()}
     assert wheels == {
         "wheels": [],
+        "dependencies": [],
         "python": [],
         "triton": ["serving"],
         "gateway": ["serving"],
@@ -62,6 +66,47 @@ def test_images_that_serve_hold_neither_laboratory_nor_training() -> None:
     }
     copied = [line for name in ("triton", "python", "gateway") for line in stages[name].splitlines() if "COPY" in line]
     assert set(copied) == {"COPY requirements.lock ./"}
+
+
+def test_a_change_of_code_installs_no_dependencies_again() -> None:
+    """They are a layer before the wheel's, made of pyproject.toml and the lock alone."""
+    stages = {re.findall(r" AS (\w+)", stage)[0]: stage for stage in DOCKERFILE.split("\nFROM ")[1:]}
+    assert re.findall(r"^COPY (.*)$", stages["dependencies"], re.MULTILINE) == [
+        "pyproject.toml deploy/dependencies.py ./"
+    ]
+    written = dict(re.findall(r"dependencies.py ([\w ]+) > /requirements/(\w+)\.txt", stages["dependencies"]))
+    assert {name: extras.split() for extras, name in written.items()} == {
+        "triton": ["otel", "archive", "aws"],
+        "gateway": ["otel"],
+        "train": ["train"],
+        "local": ["local", "archive"],
+    }
+    for name in ("triton", "gateway", "train", "local"):
+        own, wheel = (
+            stages[name].index(f"--requirement /requirements/{name}.txt"),
+            stages[name].index("--no-deps /wheels/"),
+        )
+        assert own < wheel
+
+
+def test_the_list_of_dependencies_is_what_pip_would_install() -> None:
+    command = [sys.executable, "deploy/dependencies.py", "otel", "aws"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=True)
+    lines = done.stdout.splitlines()
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert set(lines) >= set(project["dependencies"]) | {"botocore>=1.36"}
+    assert all(not Requirement(line).url for line in lines)
+
+
+def test_a_profile_that_is_named_by_a_flag_is_refused() -> None:
+    """--profile would start the services of one profile with the router's configuration of another."""
+    program = shutil.which("docker-compose")
+    assert program
+    environment = {name: value for name, value in os.environ.items() if name != "COMPOSE_PROFILES"}
+    command = [program, "--file", str(COMPOSE), "--profile", "nim", "config"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert "local or nim" in done.stderr
 
 
 @pytest.mark.parametrize("profile", PROFILES)
