@@ -97,6 +97,8 @@ def test_policies(values: Path | None) -> None:
         assert pod["runAsUser"] > 0, name
         assert pod["seccompProfile"]["type"] == "RuntimeDefault", name
         assert spec["automountServiceAccountToken"] is False, name
+        # A release named llm-router would give LLM_ROUTER_GATEWAY_PORT=tcp://…, which the command line takes for its own.
+        assert spec["enableServiceLinks"] is False, name
         for container in [*spec["containers"], *spec.get("initContainers", [])]:
             where = f"{name}/{container['name']}"
             security = container["securityContext"]

@@ -32,6 +32,7 @@ lists are joined, of single values the last one counts. */}}
 {{- define "llm-router.podDefaults" -}}
 {{- $pod := .pod -}}
 automountServiceAccountToken: false
+enableServiceLinks: false
 serviceAccountName: {{ include "llm-router.serviceAccountName" .root }}
 {{- with (include "llm-router.pullSecrets" .root | fromYaml).names }}
 imagePullSecrets:
