@@ -184,6 +184,9 @@ envFrom:
       {{- end }}
   env:
     - {name: HF_HOME, value: /var/cache/huggingface}
+    # It asks the hub and nobody else: whether there is a newer `hf` would wait for PyPI, which policies may shut off.
+    - {name: HF_HUB_DISABLE_UPDATE_CHECK, value: "1"}
+    - {name: HF_HUB_DISABLE_TELEMETRY, value: "1"}
     {{- with include "llm-router.env" . | trim }}{{ . | nindent 4 }}{{ end }}
   {{- with include "llm-router.envFrom" (dict "root" .root "pod" .pod "upstreams" true) | trim }}{{ . | nindent 2 }}{{ end }}
   securityContext:
