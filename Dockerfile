@@ -11,6 +11,7 @@ FROM ${PYTHON_IMAGE} AS wheels
 WORKDIR /source
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY clients clients
+COPY llm_router llm_router
 COPY model_repository model_repository
 COPY router_backend router_backend
 COPY classifier_training classifier_training

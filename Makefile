@@ -49,7 +49,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
-	$(BIN)/mypy router_backend classifier_training clients docs/generate.py
+	$(BIN)/mypy router_backend classifier_training llm_router clients docs/generate.py
 	PYTHONPATH=.:clients $(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
 

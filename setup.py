@@ -4,7 +4,7 @@ from setuptools import find_namespace_packages, setup
 
 setup(
     packages=[
-        *find_namespace_packages(include=["router_backend*", "classifier_training*"]),
+        *find_namespace_packages(include=["router_backend*", "classifier_training*", "llm_router*"]),
         # At the top of the checkout it is what Triton is pointed at; installed, it is data of the package.
         "router_backend.model_repository",
         # A distribution of its own (clients/pyproject.toml), but on no index yet that a dependency could name.

@@ -18,7 +18,7 @@ LINT = Path(sys.executable).with_name("lint-imports")
 def checkout(tmp_path: Path) -> Path:
     """A copy of what the contracts are about, to break them in."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    for package in ("router_backend", "classifier_training", "clients"):
+    for package in ("router_backend", "classifier_training", "llm_router", "clients"):
         shutil.copytree(
             ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__", "node_modules")
         )
@@ -53,6 +53,7 @@ def test_the_tree_keeps_its_contracts(checkout: Path) -> None:
         ("router_backend/triton/models/router.py", "import router_backend.lab.replay.runner", "What serves is free"),
         ("router_backend/forwarding/engine.py", "import classifier_training.text", "What serves is free"),
         ("clients/llm_router_client/stream.py", "import router_backend.core.ids", "The client library stands alone"),
+        ("llm_router/router.py", "import router_backend.gateway.app", "The library is a door"),
         ("classifier_training/text.py", "import router_backend.prompts", "Training and serving meet"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`llm-router gateway`: the gateway alone, in front of a Triton that runs elsewhere."""
+"""`llm-router gateway`: the gateway alone, in front of a Triton that runs elsewhere, or without any."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from router_backend.cli.options import DEFAULT_CONFIG, DEFAULT_TRITON, Config, TritonUrl
+from router_backend.cli.options import DEFAULT_CONFIG, DEFAULT_STATE_DIR, DEFAULT_TRITON, Config, StateDir, TritonUrl
+from router_backend.config import runtime
 
 
 def gateway(
@@ -21,18 +22,21 @@ def gateway(
         Path | None,
         typer.Option(help="Folder for outcomes that Triton hasn't stored yet, so that they survive the process."),
     ] = None,
+    state_dir: StateDir = DEFAULT_STATE_DIR,
     allow_unauthenticated: Annotated[
         bool, typer.Option("--allow-unauthenticated", help="Serve addresses other than loopback without API keys.")
     ] = False,
 ) -> None:
     """Run the gateway alone, in front of a Triton that runs elsewhere with the same `router.yaml`.
 
-    It serves while Triton is away, too: with the default model. `/health/ready` says whether Triton answers.
+    It serves while Triton is away, too: see `routing.fallback`. `/health/ready` says whether decisions are made. With
+    `routing: {host: in_process}` it decides and learns by itself, with the store that `state` names; no Triton is asked.
 
     Example: llm-router gateway --triton triton.internal:8001 --config router.yaml
     """
     words = ["--config", str(config), "--triton-url", triton, "--host", host, "--port", str(port)]
     words += ["--journal", str(journal)] if journal else []
     words += ["--allow-unauthenticated"] if allow_unauthenticated else []
+    os.environ[runtime.STATE_DIR] = str(state_dir)  # where it decides by itself
     # The process becomes the gateway, as `llm-router up` and the image start it: signals reach it directly.
     os.execv(sys.executable, [sys.executable, "-m", "router_backend.gateway", *words])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -51,18 +51,32 @@ class Breaker(Section):
     example: ClassVar[str] = "{failures: 3, open_seconds: 30}"
 
 
-class RoutingLimits(Section):
-    """Of the decision, not of the answer."""
+class RoutingConfig(Section):
+    """Who decides, and the limits of the decision."""
 
-    deadline_ms: Annotated[float, Field(gt=0, description="a slower decision is replaced by the default model")] = 50.0
+    host: Annotated[
+        Literal["triton", "in_process"],
+        Field(
+            description="`in_process`: the gateway decides and learns by itself, without Triton, and opens `state`; read at"
+            " the start"
+        ),
+    ] = "triton"
+    fallback: Annotated[
+        Literal["default_model", "in_process"],
+        Field(
+            description="what decides where Triton doesn't; `in_process`: the gateway itself, with what `state` has taught,"
+            " for about 100 MB of memory in each worker; read at the start"
+        ),
+    ] = "default_model"
+    deadline_ms: Annotated[float, Field(gt=0, description="a slower decision is replaced by that of `fallback`")] = 50.0
     classifier_cache_bytes: Annotated[
         int,
         Field(
-            ge=1024 * 1024, description="for answers to prompts that come again, in each Triton; read when it starts"
+            ge=1024 * 1024, description="for answers to prompts that come again, in each router; read when it starts"
         ),
     ] = 16 * 1024 * 1024
 
-    example: ClassVar[str] = "{deadline_ms: 100, classifier_cache_bytes: 67108864}"
+    example: ClassVar[str] = "{host: in_process, deadline_ms: 200, classifier_cache_bytes: 67108864}"
 
 
 class GatewayConfig(Section):

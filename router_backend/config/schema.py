@@ -12,7 +12,7 @@ from router_backend.config.discovery import Discovery
 from router_backend.config.experiments import Experiment, ShadowPolicy
 from router_backend.config.judge import JudgeConfig
 from router_backend.config.latency import LatencyConfig
-from router_backend.config.limits import Breaker, GatewayConfig, Retries, RoutingLimits, Timeouts
+from router_backend.config.limits import Breaker, GatewayConfig, Retries, RoutingConfig, Timeouts
 from router_backend.config.models import ModelConfig
 from router_backend.config.policy import (
     BinaryPolicyConfig,
@@ -83,7 +83,7 @@ class RouterConfig(Section):
     timeouts: Annotated[Timeouts, Field(description="time limits of an answer")] = Timeouts()
     retries: Annotated[Retries, Field(description="further calls after a failure")] = Retries()
     breaker: Annotated[Breaker, Field(description="pauses of an upstream that fails")] = Breaker()
-    routing: Annotated[RoutingLimits, Field(description="limits of the decision")] = RoutingLimits()
+    routing: Annotated[RoutingConfig, Field(description="who decides, and its limits")] = RoutingConfig()
     gateway: Annotated[GatewayConfig, Field(description="the HTTP surface")] = GatewayConfig()
     security: Annotated[SecurityConfig, Field(description="API keys and TLS")] = SecurityConfig()
     telemetry: Annotated[Telemetry, Field(description="traces")] = Telemetry()

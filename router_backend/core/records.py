@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +106,14 @@ class LearningEvent:
     source: str = ""  # of `quality`: name of the signal; empty: somebody's score
     judged: dict[str, float] = field(default_factory=dict)  # by signal: what else the answer was scored with
     revision: str = ""  # of the model that answered, as `router.yaml` or the upstream names it; empty: not known
+
+
+class Scored(NamedTuple):
+    """What a score has come to; it is durable."""
+
+    reward: float  # that was learned
+    score: float  # that counts: the given one, or that of the decision's first feedback
+    duplicate: bool  # the decision had one already
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,14 @@ def seal(key: str, *parts: str | bytes) -> str:
     return digest.hexdigest()
 
 
+def of_owner(key: str, decision_id: str, owner: str, everyone: bool) -> dict[str, str]:
+    """The parameters by which an API key scores a decision; none without a key of ours."""
+    if not key:
+        return {}
+    word = "1" if everyone else ""
+    return {OWNER: owner, ANY_OWNER: word, SEAL: seal(key, decision_id, owner, word)}
+
+
 def is_sealed(given: object, key: str, *parts: str | bytes) -> bool:
     """Whether `given` is the seal of `parts`."""
     return isinstance(given, str) and hmac.compare_digest(given.encode(), seal(key, *parts).encode())

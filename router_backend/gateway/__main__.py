@@ -44,7 +44,7 @@ def main(
     try:
         place = Place.read(worker) if worker else ALONE
         wanted = runtime_config(config if place.alone else place.config)
-        workers = workers_of(wanted.gateway)
+        workers = workers_of(wanted.gateway, wanted.routing)
         if place.alone and workers > 1:
             asyncio.run(Parent(config, host, port, workers, sys.argv[1:]).run())
             return

@@ -13,12 +13,12 @@ from router_backend.gateway.memory import Sessions
 from router_backend.gateway.plan import make_plan
 from router_backend.gateway.request import CompletionRequest, read_request
 from router_backend.gateway.review import Reviewer
+from router_backend.gateway.router_host import RouterHost
 from router_backend.gateway.runtime import Runtime
 from router_backend.gateway.send import send
 from router_backend.gateway.stored import StoredResponses
 from router_backend.gateway.surfaces.surface import Surface
 from router_backend.gateway.traces import NoTraces, Operation, Traces
-from router_backend.gateway.triton_client import TritonClient
 
 _OPERATIONS: dict[Endpoint, Operation] = {
     "chat/completions": "chat",
@@ -32,14 +32,14 @@ class CompletionPipeline:
 
     def __init__(
         self,
-        triton: TritonClient,
+        router: RouterHost,
         sessions: Sessions,
         traces: Traces | NoTraces,
         ledger: Ledger,
         reviewer: Reviewer,
         stored: StoredResponses,
     ) -> None:
-        self._triton, self._sessions, self._traces, self._ledger = triton, sessions, traces, ledger
+        self._router, self._sessions, self._traces, self._ledger = router, sessions, traces, ledger
         self._reviewer, self._stored = reviewer, stored
 
     async def complete(
@@ -59,7 +59,7 @@ class CompletionPipeline:
     async def _answer(self, exchange: Exchange, request: CompletionRequest, runtime: Runtime) -> None:
         config, surface = runtime.config, request.surface
         trace = self._traces.begin(_OPERATIONS[surface.endpoint], request.trace, request.started, request.request_id)
-        plan = await make_plan(request, runtime, self._triton, trace.context)
+        plan = await make_plan(request, runtime, self._router, trace.context)
         decision = plan.decision
         forward = ForwardRequest(
             body=request.body,

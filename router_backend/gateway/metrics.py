@@ -18,6 +18,7 @@ from router_backend.core.errors import Cause
 from router_backend.core.metrics import Declared
 from router_backend.core.records import Outcome
 from router_backend.forwarding.observer import Observer
+from router_backend.gateway.hosts.fallback import IN_PROCESS
 from router_backend.gateway.workers.counts import Together, keep_in_files
 
 M = TypeVar("M", Counter, Histogram)
@@ -105,6 +106,8 @@ class Metrics:
             self.decision.observe(seconds)
         if decision.reason.startswith("fallback:"):
             self.routing_fallbacks.labels(decision.reason.removeprefix("fallback:")).inc()
+        elif (place := decision.reason.find(f":{IN_PROCESS}:")) >= 0:
+            self.routing_fallbacks.labels(decision.reason[place + 1 :]).inc()
 
     def completion(self, decision: RoutedDecision, outcome: Outcome, savings: float | None) -> None:
         """Count one completion when it has ended."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from router_backend.core.background import Failed, kept
 from router_backend.core.records import Decision, Outcome
 from router_backend.gateway.journal import Journal, Segment
-from router_backend.gateway.triton_client import TritonClient, TritonError
+from router_backend.gateway.router_host import HostError, RouterHost
 from router_backend.state.spend import Spend
 
 _GROUP = 256
@@ -58,7 +58,7 @@ class OutcomeQueue:
 
     def __init__(
         self,
-        triton: TritonClient,
+        router: RouterHost,
         capacity: int,
         on_drop: Callable[[int], None],
         on_durable: Callable[[Sequence[Outcome], Spend], None],
@@ -72,7 +72,7 @@ class OutcomeQueue:
         """
         self._journal, self._on_failure = journal, on_failure
         self._hurry = asyncio.Event()  # somebody waits for what is queued
-        self._triton, self._capacity, self._on_drop, self._on_durable = triton, capacity, on_drop, on_durable
+        self._router, self._capacity, self._on_drop, self._on_durable = router, capacity, on_drop, on_durable
         self._refreshed: asyncio.Future[None] | None = None
         self._waiting: OrderedDict[str, _Entry] = OrderedDict()
         self._sending: dict[str, _Entry] = {}
@@ -146,7 +146,7 @@ class OutcomeQueue:
             async with asyncio.timeout(seconds):
                 while self._waiting:
                     await self._send_group()
-        except (TritonError, TimeoutError):
+        except (HostError, TimeoutError):
             pass
         except Exception as error:  # whatever it is: the gateway stops all the same
             _log.error("sending the last outcomes failed with %s", type(error).__name__)
@@ -182,7 +182,7 @@ class OutcomeQueue:
                     await self._send_group()
                     pause = _PAUSE
                     continue
-                except TritonError as error:
+                except HostError as error:
                     _log.debug("outcomes wait: %s", error)
                 except Exception:  # it begins again, with all that waits
                     self._put_back()
@@ -196,12 +196,12 @@ class OutcomeQueue:
         """One call with the oldest entries; a group that can't be sent for its content goes again one by one.
 
         Raises:
-            TritonError: Triton can't take them now; they wait again.
+            HostError: Triton can't take them now; they wait again.
         """
         self._sending = {key: self._waiting.pop(key) for key in list(self._waiting)[:_GROUP]}
         if not await self._sent(list(self._sending.values())):
             if not self._sending:
-                raise TritonError("error", message="Triton refuses a group without content")
+                raise HostError("error", message="Triton refuses a group without content")
             for key, entry in list(self._sending.items()):
                 if not await self._sent([entry]):
                     self._drop([entry])
@@ -212,13 +212,13 @@ class OutcomeQueue:
         """Send entries in one call; False if one of them makes it impossible.
 
         Raises:
-            TritonError: Triton can't take them now; all that were being sent wait again.
+            HostError: Triton can't take them now; all that were being sent wait again.
         """
         decisions = [entry.decision for entry in entries if entry.decision]
         outcomes = [entry.outcome for entry in entries if entry.outcome]
         try:
-            spend = await self._triton.report(decisions, outcomes, _CALL_SECONDS)
-        except TritonError as error:
+            spend = await self._router.report(decisions, outcomes, _CALL_SECONDS)
+        except HostError as error:
             if error.code != "INVALID_ARGUMENT":
                 self._put_back()
                 raise

@@ -16,8 +16,8 @@ from router_backend.core.records import Decision, Kind
 from router_backend.core.tracing import TraceContext
 from router_backend.gateway.http.errors import ApiError, unknown_model
 from router_backend.gateway.request import AUTO, CompletionRequest
+from router_backend.gateway.router_host import HostError, RouterHost
 from router_backend.gateway.runtime import Runtime
-from router_backend.gateway.triton_client import TritonClient, TritonError
 from router_backend.prompts import describe
 from router_backend.prompts.hints import COST_RATIO, LOADS, PACES, WARM
 from router_backend.routing.capabilities import default_order, required_capabilities
@@ -43,7 +43,7 @@ class Plan:
         return self.kind == "named"
 
 
-async def make_plan(request: CompletionRequest, runtime: Runtime, triton: TritonClient, trace: TraceContext) -> Plan:
+async def make_plan(request: CompletionRequest, runtime: Runtime, router: RouterHost, trace: TraceContext) -> Plan:
     """Decide about a request, in its trace; never fails for routing's sake.
 
     Raises:
@@ -61,8 +61,8 @@ async def make_plan(request: CompletionRequest, runtime: Runtime, triton: Triton
         else:
             started = time.monotonic()
             try:
-                decision = await ask(prompt, request, runtime, triton, config.routing.deadline_ms / 1000, trace)
-            except TritonError as error:
+                decision = await ask(prompt, request, runtime, router, config.routing.deadline_ms / 1000, trace)
+            except HostError as error:
                 if error.code == "INVALID_ARGUMENT":  # an unknown policy, or no model for what the request needs
                     raise ApiError(400, error.message, code="unroutable") from None
                 reason, seconds = f"fallback:{error.cause}", time.monotonic() - started
@@ -86,14 +86,14 @@ async def ask(
     prompt: dict[str, Any],
     request: CompletionRequest,
     runtime: Runtime,
-    triton: TritonClient,
+    router: RouterHost,
     seconds: float,
     trace: TraceContext,
 ) -> RoutedDecision:
     """Triton's decision about a prompt, which is a chat request.
 
     Raises:
-        TritonError: none within `seconds`, or one that the configuration doesn't know.
+        HostError: none within `seconds`, or one that the configuration doesn't know.
     """
     hints = request.hints
     allowed = hints.models or runtime.config.names
@@ -124,15 +124,15 @@ async def ask(
         parameters["prompt_tokens"] = str(tokens)
     until = time.monotonic() + seconds
     try:
-        decision = await triton.route(inputs, parameters, seconds, trace)
-    except TritonError as error:
+        decision = await router.route(inputs, parameters, seconds, trace)
+    except HostError as error:
         if error.code != "INVALID_ARGUMENT" or len(candidates) == len(allowed):
             raise
         # What can take it may only be resting: then it is the engine that says so, and when to come back.
         inputs["candidates"] = orjson.dumps(list(allowed))
-        decision = await triton.route(inputs, parameters, max(0.001, until - time.monotonic()), trace)
+        decision = await router.route(inputs, parameters, max(0.001, until - time.monotonic()), trace)
     if decision.model not in runtime.config.names:
-        raise TritonError("unknown_model", message="Triton's router has another configuration than the gateway")
+        raise HostError("unknown_model", message="Triton's router has another configuration than the gateway")
     return decision
 
 

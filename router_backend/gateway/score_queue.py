@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from router_backend.core.background import Failed, kept
 from router_backend.core.records import Feedback
-from router_backend.gateway.triton_client import TritonClient, TritonError
+from router_backend.gateway.router_host import HostError, RouterHost
 
 _CAPACITY = 10_000
 _GROUP = 256
@@ -25,14 +25,14 @@ class ScoreQueue:
 
     def __init__(
         self,
-        triton: TritonClient,
+        router: RouterHost,
         on_drop: Callable[[int], None],
         capacity: int = _CAPACITY,
         on_failure: Failed | None = None,
     ) -> None:
         """`on_failure` hears of errors that are ours."""
         self._on_failure = on_failure
-        self._triton, self._on_drop, self._capacity = triton, on_drop, capacity
+        self._router, self._on_drop, self._capacity = router, on_drop, capacity
         self._waiting: deque[Feedback] = deque()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -54,7 +54,7 @@ class ScoreQueue:
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        with contextlib.suppress(TritonError, TimeoutError):
+        with contextlib.suppress(HostError, TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._waiting:
                     await self._send_group()
@@ -66,17 +66,17 @@ class ScoreQueue:
             while self._waiting:
                 try:
                     await self._send_group()
-                except TritonError as error:
+                except HostError as error:
                     _log.debug("scores wait: %s", error)
                     await asyncio.sleep(_PAUSE)
             self._wake.clear()
 
     async def _send_group(self) -> None:
-        """Raises TritonError when Triton can't take them now; they wait again."""
+        """Raises HostError when Triton can't take them now; they wait again."""
         group = [self._waiting.popleft() for _ in range(min(_GROUP, len(self._waiting)))]
         try:
-            await self._triton.report_scores(group, _CALL_SECONDS)
-        except TritonError as error:
+            await self._router.report_scores(group, _CALL_SECONDS)
+        except HostError as error:
             if error.code == "INVALID_ARGUMENT":  # of an older release, for one
                 _log.error("Triton refuses scores: %s", error.message)
                 self._on_drop(len(group))

@@ -16,6 +16,7 @@ from router_backend.forwarding.engine import Share
 from router_backend.gateway.accounting import Ledger
 from router_backend.gateway.completion import CompletionPipeline
 from router_backend.gateway.heap import return_free_memory
+from router_backend.gateway.hosts.choose import choose_host
 from router_backend.gateway.http.bodies import Bodies
 from router_backend.gateway.http.exchange import Handler
 from router_backend.gateway.journal import Journal
@@ -46,7 +47,6 @@ from router_backend.gateway.surfaces.messages import MESSAGES
 from router_backend.gateway.surfaces.openai import CHAT, COMPLETIONS, EMBEDDINGS
 from router_backend.gateway.surfaces.responses import RESPONSES
 from router_backend.gateway.traces import NoTraces, Traces
-from router_backend.gateway.triton_client import TritonClient
 from router_backend.gateway.workers.calls import Answer, Answers, NoAnswer, Refused
 from router_backend.gateway.workers.limits import SharedRates, SharedSpending
 from router_backend.gateway.workers.place import ALONE, Place, socket_of
@@ -105,17 +105,23 @@ class Service:
             Share(place.count, partial(SharedSlots, shared)) if shared else Share(),
             self._reload_together if self.siblings else None,
         )
-        self.triton = TritonClient(settings.triton_url, settings.records_key)
+        self.router = choose_host(
+            settings.config.routing,
+            settings.config_path,
+            settings.triton_url,
+            settings.records_key,
+            self.metrics.registry,
+        )
         self.journal = Journal(settings.journal, self.metrics.journal_failures.inc) if settings.journal else None
         self.outcomes = OutcomeQueue(
-            self.triton,
+            self.router,
             place.share(limits.reports_kept),
             self.metrics.reports_lost.inc,
             self.budgets.settled,
             self.journal,
             self.metrics.failed,
         )
-        self.scores = ScoreQueue(self.triton, self.metrics.scores_lost.inc, on_failure=self.metrics.failed)
+        self.scores = ScoreQueue(self.router, self.metrics.scores_lost.inc, on_failure=self.metrics.failed)
         self.judge = Judge(self.runtimes, self.budgets, self.outcomes, self.scores, self.metrics)
         self.reviewer = Reviewer(self.scores, self.judge, self.metrics)
         self.traces = Traces(endpoint) if endpoint else NoTraces()
@@ -133,22 +139,22 @@ class Service:
         )
         self.settler = RateSettler(
             self.rates,
-            self.triton,
+            self.router,
             lambda: self.runtimes.current.keys.limits.per_minute,
             place.gateway(),
             self.metrics.rates_away,
         )
         self.processor = self._external_processor()
         self._tasks: list[asyncio.Task[None]] = []
-        self._ready = ReadyHandler(self.runtimes, self.triton, self.outcomes, self.journal, self.siblings)
+        self._ready = ReadyHandler(self.runtimes, self.router, self.outcomes, self.journal, self.siblings)
         self._answers = self._answers_to_siblings()
         self.metrics.watch(lambda: self.runtimes.current.engine.health(), lambda: self.outcomes.depth)
 
     def routes(self) -> Routes:
         """What is served where."""
-        runtimes, triton, metrics = self.runtimes, self.triton, self.metrics
-        stored = StoredResponses(triton)
-        pipeline = CompletionPipeline(triton, self._sessions, self.traces, self._ledger, self.reviewer, stored)
+        runtimes, router, metrics = self.runtimes, self.router, self.metrics
+        stored = StoredResponses(router)
+        pipeline = CompletionPipeline(router, self._sessions, self.traces, self._ledger, self.reviewer, stored)
         kept = StoredResponseHandlers(runtimes, stored)
         in_flight = metrics.in_flight
         return {
@@ -167,10 +173,10 @@ class Service:
             "/v1/chat/completions/input_tokens": {"POST": CountTokensHandler(runtimes, CHAT, object=_INPUT_TOKENS)},
             "/v1/models": {"GET": ModelsHandler(runtimes)},
             "/v1/models/*": {"GET": ModelHandler(runtimes)},
-            "/v1/route": {"POST": RouteHandler(runtimes, triton, self._sessions, self._decisions)},
+            "/v1/route": {"POST": RouteHandler(runtimes, router, self._sessions, self._decisions)},
             "/v1/decisions/*": {"GET": DecisionHandler(runtimes, self._decisions, self.siblings)},
             "/v1/feedback": {
-                "POST": FeedbackHandler(runtimes, triton, self.outcomes, self._decisions, metrics, self.siblings)
+                "POST": FeedbackHandler(runtimes, router, self.outcomes, self._decisions, metrics, self.siblings)
             },
             "/health/live": {"GET": LiveHandler(self.siblings)},
             "/health": {"GET": self._ready},
@@ -184,6 +190,7 @@ class Service:
 
     async def open(self) -> None:
         """Start what runs in the background."""
+        await self.router.open()
         self.runtimes.follow()
         self.runtimes.discover(self.metrics.failed)
         self.budgets.begin(self.outcomes.adopt())
@@ -216,7 +223,7 @@ class Service:
         if self.journal:
             self.journal.close()
         await self.runtimes.aclose()
-        await self.triton.aclose()
+        await self.router.aclose()
         await asyncio.to_thread(self.traces.close)
         if self._answers:
             await self._answers.aclose()
@@ -273,7 +280,7 @@ class Service:
         from router_backend.gateway.extproc.passage import Parts
         from router_backend.gateway.extproc.server import ExternalProcessor
 
-        parts = Parts(self.runtimes, self.triton, self._ledger, self._sessions, self.traces, self.bodies)
+        parts = Parts(self.runtimes, self.router, self._ledger, self._sessions, self.traces, self.bodies)
         limits = config.gateway
         return ExternalProcessor(parts, self.settings.exposure.host, port, limits.max_body_bytes, config.security.tls)
 

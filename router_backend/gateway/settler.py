@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from router_backend.gateway.keys.rates import ASK_SECONDS, CALL_SECONDS, SETTLE_SECONDS, Rates
-from router_backend.gateway.triton_client import TritonClient, TritonError
+from router_backend.gateway.router_host import HostError, RouterHost
 from router_backend.state.rates import Draw
 
 _PAUSE = 1.0  # seconds between tries
@@ -20,14 +20,14 @@ class RateSettler:
     def __init__(
         self,
         rates: Rates,
-        triton: TritonClient,
+        router: RouterHost,
         limits: Callable[[], Mapping[str, int]],
         gateway: str,
         on_away: Callable[[bool], object],
     ) -> None:
         """`limits`: per minute, by the name of the bucket, of the configuration in use; `gateway`: this one's name among all;
         `on_away` hears whether the store is away."""
-        self._rates, self._triton, self._limits, self._gateway, self._on_away = rates, triton, limits, gateway, on_away
+        self._rates, self._router, self._limits, self._gateway, self._on_away = rates, router, limits, gateway, on_away
 
     async def run(self) -> None:
         while True:
@@ -47,8 +47,8 @@ class RateSettler:
         if not uses and self._rates.heard < ASK_SECONDS:
             return True
         try:
-            levels = await self._triton.draw(Draw(gateway=self._gateway, uses=uses), CALL_SECONDS)
-        except TritonError as error:
+            levels = await self._router.draw(Draw(gateway=self._gateway, uses=uses), CALL_SECONDS)
+        except HostError as error:
             self._rates.failed(uses)
             _log.debug("rates are kept by fair shares: %s", error)
             return False

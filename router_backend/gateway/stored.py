@@ -14,9 +14,9 @@ from router_backend.config import RouterConfig
 from router_backend.core.ids import new_decision_id
 from router_backend.core.jsonio import dump, load
 from router_backend.gateway.http.errors import ApiError
+from router_backend.gateway.router_host import HostError, RouterHost
 from router_backend.gateway.surfaces.responses.items import Item, given_items, said_again
 from router_backend.gateway.surfaces.surface import Fields
-from router_backend.gateway.triton_client import TritonClient, TritonError
 from router_backend.state.responses import DONE, NONE, Forget, Keep, Read
 
 _WRITE_SECONDS = 2.0  # that an answer's end may wait
@@ -37,7 +37,7 @@ class Stored:
 class Keeping:
     """An answer that is being made and is to be stored."""
 
-    triton: TritonClient
+    router: RouterHost
     key: str
     previous: str | None
     input: list[Item]
@@ -69,8 +69,8 @@ class Keeping:
         if len(body) > self.max_bytes:
             return f"it has {len(body)} bytes with its conversation, more than responses.max_bytes"
         try:
-            await self.triton.stored(Keep(self.response_id, self.key, time.time(), body.decode()), _WRITE_SECONDS)
-        except TritonError as error:
+            await self.router.stored(Keep(self.response_id, self.key, time.time(), body.decode()), _WRITE_SECONDS)
+        except HostError as error:
             return error.message
         return ""
 
@@ -87,8 +87,8 @@ class Continued:
 class StoredResponses:
     """Reads and writes them through Triton."""
 
-    def __init__(self, triton: TritonClient) -> None:
-        self._triton = triton
+    def __init__(self, router: RouterHost) -> None:
+        self._router = router
 
     async def begin(self, asked: Fields, key: str, config: RouterConfig) -> Continued:
         """A request with the earlier turns in it, where it names its previous response.
@@ -114,7 +114,7 @@ class StoredResponses:
             before = [*stored.input, *stored.response["output"]]
         given = given_items(asked["input"])
         keeping = Keeping(
-            triton=self._triton,
+            router=self._router,
             key=key,
             previous=previous,
             input=[*before, *given],
@@ -146,8 +146,8 @@ class StoredResponses:
         if len(asked.response_id) > _LONGEST_ID:
             return NONE
         try:
-            return await self._triton.stored(asked, _READ_SECONDS)
-        except TritonError as error:
+            return await self._router.stored(asked, _READ_SECONDS)
+        except HostError as error:
             raise ApiError(
                 503,
                 f"Stored responses can't be asked for now ({error.cause}); send it again later",

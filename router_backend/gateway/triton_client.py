@@ -1,17 +1,16 @@
-"""Client of Triton's `decide` and `feedback` models."""
+"""Triton as a router: client of its `decide` and `feedback` models."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import orjson
 
 from router_backend.core import seal
 from router_backend.core.decision import RoutedDecision
-from router_backend.core.records import Decision, Feedback, Outcome
+from router_backend.core.records import Decision, Feedback, Outcome, Scored
 from router_backend.core.tracing import TraceContext
 from router_backend.gateway.kserve.inference import (
     NOT_SERVED,
@@ -22,31 +21,17 @@ from router_backend.gateway.kserve.inference import (
     text,
 )
 from router_backend.gateway.kserve.open import open_wire
+from router_backend.gateway.router_host import Owner
 from router_backend.state import rates
 from router_backend.state.codec import encode_records
 from router_backend.state.rates import Draw, Levels
 from router_backend.state.responses import Asked, encode_asked
 from router_backend.state.spend import Spend
 
-__all__ = ["Owner", "TritonClient", "TritonError"]
+__all__ = ["TritonClient", "TritonError"]
 
 _DECIDE = "decide"  # `route` with one output
 _REHEARSAL = Inference(_DECIDE, (text("text_input", b"Are you there?"),), {"dry_run": True}, ("decision",))
-
-
-class Owner(NamedTuple):
-    """Whose feedback it is."""
-
-    key: str  # name of the API key; empty: there are none
-    everyone: bool = False  # it may score for others
-
-
-class Scored(NamedTuple):
-    """What became of a score; it is durable."""
-
-    reward: float  # that was learned
-    score: float  # that counts: the given one, or that of the decision's first feedback
-    duplicate: bool  # the decision had one already
 
 
 class TritonClient:
@@ -55,6 +40,9 @@ class TritonClient:
     def __init__(self, url: str, key: str = "") -> None:
         """`url`: see `kserve.open`; `key`: by which Triton knows that records are a gateway's; empty: it asks for none."""
         self._decisions, self._records, self._key = open_wire(url), open_wire(url), key
+
+    async def open(self) -> None:
+        """Connections are opened by the first call."""
 
     async def route(
         self, inputs: Mapping[str, bytes], parameters: Mapping[str, float | str], seconds: float, trace: TraceContext
@@ -75,14 +63,7 @@ class TritonClient:
         self, decision_id: str, score: float, cost: float | None, task: str, tags: str, owner: Owner, seconds: float
     ) -> Scored:
         """Give a score; it is durable when this returns."""
-        parameters = {}
-        if self._key:
-            everyone = "1" if owner.everyone else ""
-            parameters = {
-                seal.OWNER: owner.key,
-                seal.ANY_OWNER: everyone,
-                seal.SEAL: seal.seal(self._key, decision_id, owner.key, everyone),
-            }
+        parameters = seal.of_owner(self._key, decision_id, *owner)
         tensors = [text("decision_id", decision_id.encode()), number("score", score)]
         if cost is not None:
             tensors.append(number("cost_usd", cost))

@@ -39,18 +39,27 @@ def findings(config: Path, state_dir: Path, repository: Path) -> Iterator[Findin
 
     What needs the configuration isn't looked at where it can't be read: its mistakes are said once.
     """
-    yield from map(_look, (Check("python", _python), Check("triton", _triton)))
+    read = _read(config)
+    yield _look(Check("python", _python))
+    if isinstance(read, Finding) or read.routing.host == "triton":
+        yield _look(Check("triton", _triton))
     yield _look(Check("classifier", lambda: _classifier(repository)))
-    try:
-        parsed = load_config(config)
-    except ValueError as error:
-        yield Finding("configuration", error=error)
+    if isinstance(read, Finding):
+        yield read
         return
+    parsed = read
     yield Finding("configuration", f"{config}: {', '.join(parsed.names)}")
     yield _look(Check("policies", lambda: _policies(parsed)))
     for model in parsed.models:
         yield _look(Check(f"model {model.name}", lambda model=model: _model(model)))  # type: ignore[misc]
     yield _look(Check("state", lambda: _state(parsed, state_dir)))
+
+
+def _read(config: Path) -> RouterConfig | Finding:
+    try:
+        return load_config(config)
+    except ValueError as error:
+        return Finding("configuration", error=error)
 
 
 def _look(check: Check) -> Finding:

@@ -61,20 +61,25 @@ def check(settings: UpSettings) -> tuple[UpSettings, RouterConfig]:
             " keys: keep it on loopback behind the gateway, or pass --allow-unauthenticated"
         )
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return _with_ports(settings), config
+    return _with_ports(settings, config.routing.host == "triton"), config
 
 
-def _with_ports(settings: UpSettings) -> UpSettings:
-    triton = settings.triton_host
+def _with_ports(settings: UpSettings, triton: bool) -> UpSettings:
     claimed = replace(
         settings,
-        http_port=claim(triton, settings.http_port, "--http-port"),
-        grpc_port=claim(triton, settings.grpc_port, "--grpc-port"),
-        metrics_port=claim(triton, settings.metrics_port, "--metrics-port"),
         gateway_port=claim(settings.host, settings.gateway_port, "--gateway-port"),
         local_port=claim("127.0.0.1", settings.local_port, "--local-port"),
     )
-    ports = (claimed.http_port, claimed.grpc_port, claimed.metrics_port, claimed.gateway_port, claimed.local_port)
+    ports = [claimed.gateway_port, claimed.local_port]
+    if triton:
+        host = settings.triton_host
+        claimed = replace(
+            claimed,
+            http_port=claim(host, settings.http_port, "--http-port"),
+            grpc_port=claim(host, settings.grpc_port, "--grpc-port"),
+            metrics_port=claim(host, settings.metrics_port, "--metrics-port"),
+        )
+        ports += [claimed.http_port, claimed.grpc_port, claimed.metrics_port]
     if len(set(ports)) < len(ports):
         raise NotStarted("two of the ports are the same; give each its own")
     return claimed

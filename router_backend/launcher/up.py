@@ -1,4 +1,4 @@
-"""Starts Triton, the local model and the gateway, says where they are, and stops them cleanly."""
+"""Starts Triton, where it decides, the local model and the gateway, says where they are, and stops them cleanly."""
 
 from __future__ import annotations
 
@@ -42,12 +42,15 @@ def endpoints(settings: UpSettings, config: RouterConfig) -> list[Endpoint]:
     """Where the parts of the system answer."""
     gateway = f"http://{settings.host}:{settings.gateway_port}"
     triton = f"http://{settings.triton_host}:{settings.http_port}"
-    rows = [
-        Endpoint("OpenAI API", f"{gateway}/v1", 'POST /chat/completions with "model": "auto"'),
-        Endpoint("Triton HTTP", triton, "/v2/models/llm_router/generate"),
-        Endpoint("Triton gRPC", f"{settings.triton_host}:{settings.grpc_port}", "models route, llm_router, feedback"),
-        Endpoint("Metrics", f"{gateway}/metrics", f"and http://{settings.triton_host}:{settings.metrics_port}/metrics"),
-    ]
+    rows = [Endpoint("OpenAI API", f"{gateway}/v1", 'POST /chat/completions with "model": "auto"')]
+    if config.routing.host == "triton":
+        metrics = f"and http://{settings.triton_host}:{settings.metrics_port}/metrics"
+        grpc = f"{settings.triton_host}:{settings.grpc_port}"
+        rows.append(Endpoint("Triton HTTP", triton, "/v2/models/llm_router/generate"))
+        rows.append(Endpoint("Triton gRPC", grpc, "models route, llm_router, feedback"))
+    else:
+        metrics = "of decisions, too: they are made in the gateway"
+    rows.append(Endpoint("Metrics", f"{gateway}/metrics", metrics))
     if config.gateway.playground:
         rows.insert(1, Endpoint("Playground", f"{gateway}/", "in a browser"))
     if _is_local(config):
@@ -94,9 +97,12 @@ def _services(settings: UpSettings, config: RouterConfig, session: aiohttp.Clien
         seal.KEY: os.environ.get(seal.KEY) or secrets.token_urlsafe(32),
     }
     logs = settings.state_dir / "logs"
-    work_dir = plain_path(settings.state_dir.resolve()) / "triton"
-    socket = http_socket(work_dir)
-    services = [_triton(settings, config, environment, logs, work_dir, socket), _guard(settings, socket, logs, session)]
+    services, socket = [], None
+    if config.routing.host == "triton":
+        work_dir = plain_path(settings.state_dir.resolve()) / "triton"
+        socket = http_socket(work_dir)
+        services.append(_triton(settings, config, environment, logs, work_dir, socket))
+        services.append(_guard(settings, socket, logs, session))
     if _is_local(config):
         services.append(_local_model(settings, local_url, logs, session))
     services.append(_gateway(settings, config, environment, logs, session, socket))
@@ -202,7 +208,7 @@ def _gateway(
     environment: dict[str, str],
     logs: Path,
     session: aiohttp.ClientSession,
-    triton: Path,
+    triton: Path | None,
 ) -> Service:
     url = f"{'https' if config.security.tls else 'http'}://{settings.host}:{settings.gateway_port}/health"
     return Service(
@@ -218,7 +224,7 @@ def _gateway(
                 str(settings.gateway_port),
             ),
             # The socket itself: the guard is for others.
-            *("--triton-url", f"unix:{triton}"),
+            *(("--triton-url", f"unix:{triton}") if triton else ()),
             *("--journal", str(settings.state_dir.resolve() / "journal")),
             *(("--allow-unauthenticated",) if settings.allow_unauthenticated else ()),
         ],

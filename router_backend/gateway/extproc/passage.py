@@ -33,12 +33,12 @@ from router_backend.gateway.http.exchange import Exchange, Message
 from router_backend.gateway.memory import Sessions
 from router_backend.gateway.plan import Plan, make_plan
 from router_backend.gateway.request import CompletionRequest, read_request
+from router_backend.gateway.router_host import RouterHost
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.send import decision_headers
 from router_backend.gateway.surfaces.openai import CHAT, COMPLETIONS, EMBEDDINGS
 from router_backend.gateway.surfaces.surface import Surface
 from router_backend.gateway.traces import NoTraces, Operation, Traces
-from router_backend.gateway.triton_client import TritonClient
 
 _SURFACES: dict[str, tuple[Surface, Operation]] = {
     "/v1/chat/completions": (CHAT, "chat"),
@@ -58,7 +58,7 @@ class Parts:
     """What all passages of a process share."""
 
     runtimes: Runtimes
-    triton: TritonClient
+    router: RouterHost
     ledger: Ledger
     sessions: Sessions
     traces: Traces | NoTraces
@@ -159,7 +159,7 @@ class Passage:
         runtime.keys.afford(key)
         request = await read_request(exchange, raw, surface, key, runtime, parts.sessions)
         trace = parts.traces.begin(operation, request.trace, request.started, request.request_id)
-        plan = await make_plan(request, runtime, parts.triton, trace.context)
+        plan = await make_plan(request, runtime, parts.router, trace.context)
         arm = next(model for model in runtime.config.models if model.name == plan.arms[0])
         forward = ForwardRequest(
             body=request.body, arms=plan.arms[:1], endpoint=surface.endpoint, named=plan.named, task=plan.decision.task

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from router_backend.core.tracing import TraceContext
+from router_backend.gateway.router_host import HostError
 
 Outputs = Mapping[str, bytes]
 """Tensors by name, as they come: a STRING's text has four bytes of length before it."""
@@ -18,12 +19,8 @@ NOT_SERVED = "NOT_SERVED"
 """Triton's own word, no model's: there is no such model."""
 
 
-class TritonError(RuntimeError):
-    """A call failed. `cause` is for x-router-reason; `code` is the model's own, if it gave one."""
-
-    def __init__(self, cause: str, code: str = "", message: str = "") -> None:
-        super().__init__(message or cause)
-        self.cause, self.code, self.message = cause, code, message
+class TritonError(HostError):
+    """A call of Triton failed; `code` is its model's own."""
 
     @classmethod
     def told(cls, cause: str, details: str, *, not_found: bool) -> TritonError:

@@ -10,9 +10,9 @@ from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.memory import Decisions
 from router_backend.gateway.metrics import Metrics
 from router_backend.gateway.outcome_queue import OutcomeQueue
+from router_backend.gateway.router_host import HostError, Owner, RouterHost
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.schemas import FeedbackBody, parse
-from router_backend.gateway.triton_client import Owner, TritonClient, TritonError
 from router_backend.gateway.workers.siblings import Siblings
 from router_backend.learning.outcome import highest_cost
 
@@ -29,14 +29,14 @@ class FeedbackHandler:
     def __init__(
         self,
         runtimes: Runtimes,
-        triton: TritonClient,
+        router: RouterHost,
         outcomes: OutcomeQueue,
         decisions: Decisions,
         metrics: Metrics,
         siblings: Siblings | None,
     ) -> None:
         self._siblings = siblings
-        self._runtimes, self._triton, self._outcomes, self._metrics = runtimes, triton, outcomes, metrics
+        self._runtimes, self._router, self._outcomes, self._metrics = runtimes, router, outcomes, metrics
         self._decisions = decisions
 
     async def __call__(self, exchange: Exchange) -> None:
@@ -70,12 +70,12 @@ class FeedbackHandler:
         _check(cost is None or cost <= highest, "cost_usd", message)
         try:
             owner = Owner(exchange.key, scores_all)
-            scored = await self._triton.feedback(
+            scored = await self._router.feedback(
                 decision_id, body["score"], cost, task, tags_json, owner, _CALL_SECONDS
             )
-        except TritonError as error:
+        except HostError as error:
             if error.code == "NOT_FOUND" and (waits or self._outcomes.waits(decision_id)):
-                error = TritonError("its decision waits for the store")
+                error = HostError("its decision waits for the store")
             result, refusal = _refusal(error)
             self._metrics.feedback.labels(result).inc()
             raise refusal from None
@@ -94,7 +94,7 @@ def _check(fine: bool, param: str, message: str) -> None:
         raise ApiError(400, message, code="invalid_value", param=param or None)
 
 
-def _refusal(error: TritonError) -> tuple[str, ApiError]:
+def _refusal(error: HostError) -> tuple[str, ApiError]:
     """The metric's word for it, and what the client is told."""
     if error.code == "NOT_FOUND":
         return "unknown_decision", _unknown()

@@ -8,8 +8,8 @@ from typing import Any
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.journal import Journal
 from router_backend.gateway.outcome_queue import OutcomeQueue
+from router_backend.gateway.router_host import RouterHost
 from router_backend.gateway.runtime import Runtimes
-from router_backend.gateway.triton_client import TritonClient
 from router_backend.gateway.workers.calls import NoAnswer
 from router_backend.gateway.workers.siblings import Siblings
 
@@ -44,12 +44,12 @@ class ReadyHandler:
     def __init__(
         self,
         runtimes: Runtimes,
-        triton: TritonClient,
+        router: RouterHost,
         outcomes: OutcomeQueue,
         journal: Journal | None,
         siblings: Siblings | None,
     ) -> None:
-        self._runtimes, self._triton, self._outcomes, self._journal = runtimes, triton, outcomes, journal
+        self._runtimes, self._router, self._outcomes, self._journal = runtimes, router, outcomes, journal
         self._siblings = siblings
 
     async def __call__(self, exchange: Exchange) -> None:
@@ -65,7 +65,7 @@ class ReadyHandler:
 
     async def status(self) -> dict[str, Any]:
         """Of this process."""
-        routing = await self._triton.decides()
+        routing = await self._router.decides()
         upstreams = dict(self._runtimes.current.engine.health())
         ready = routing and any(state != "open" for state in upstreams.values())
         return {

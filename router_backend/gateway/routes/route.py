@@ -7,10 +7,10 @@ from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.memory import Decisions, Sessions
 from router_backend.gateway.plan import ask
 from router_backend.gateway.request import read_request
+from router_backend.gateway.router_host import HostError, RouterHost
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.schemas import Route
 from router_backend.gateway.surfaces.openai import CHAT
-from router_backend.gateway.triton_client import TritonClient, TritonError
 
 _SECONDS = 2.0  # nobody's answer waits for a decision alone
 
@@ -18,8 +18,8 @@ _SECONDS = 2.0  # nobody's answer waits for a decision alone
 class RouteHandler:
     """POST of a chat request, or of the parts of it that a decision depends on."""
 
-    def __init__(self, runtimes: Runtimes, triton: TritonClient, sessions: Sessions, decisions: Decisions) -> None:
-        self._runtimes, self._triton, self._sessions, self._decisions = runtimes, triton, sessions, decisions
+    def __init__(self, runtimes: Runtimes, router: RouterHost, sessions: Sessions, decisions: Decisions) -> None:
+        self._runtimes, self._router, self._sessions, self._decisions = runtimes, router, sessions, decisions
 
     async def __call__(self, exchange: Exchange) -> None:
         with self._runtimes.current as runtime:
@@ -28,13 +28,13 @@ class RouteHandler:
             raw = await exchange.body(limits.max_body_bytes, limits.body_seconds)
             request = await read_request(exchange, raw, CHAT, key, runtime, self._sessions, Route)
             try:
-                decision = await ask(request.body, request, runtime, self._triton, _SECONDS, request.trace)
-            except TritonError as error:
+                decision = await ask(request.body, request, runtime, self._router, _SECONDS, request.trace)
+            except HostError as error:
                 raise _refusal(error) from None
             await exchange.json(self._decisions.add(exchange.key, decision, request.session).public())
 
 
-def _refusal(error: TritonError) -> ApiError:
+def _refusal(error: HostError) -> ApiError:
     if error.code == "INVALID_ARGUMENT":
         return ApiError(400, error.message, code="unroutable")
     return ApiError(

@@ -29,8 +29,8 @@ from router_backend.learning.outcome import outcome_of
 from router_backend.learning.reading import ANSWER_BYTES, read_answer
 from router_backend.learning.recorder import Recorder
 from router_backend.learning.signals import checked, signals_in
+from router_backend.steps.deployment import Deployment
 from router_backend.triton.models import tensors
-from router_backend.triton.models.deployment import Deployment
 from router_backend.triton.models.execution import fail
 
 log = logging.getLogger(__name__)

@@ -13,6 +13,7 @@ import triton_python_backend_utils as pb_utils
 
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.tracing import TraceContext
+from router_backend.steps.dialect import chat_body
 from router_backend.triton.models import execution, process, tensors
 from router_backend.triton.models.answering import Answering
 from router_backend.triton.models.forwarder import single_row
@@ -33,7 +34,7 @@ class TritonPythonModel:
     def _begin(self, request: Any, sender: Any) -> None:
         tensors.check_parameters(request)
         tensors.no_dry_run(request)
-        body = tensors.chat_body(single_row(request))
+        body = chat_body(single_row(request))
         # The request's tensors must not be touched after `execute` returns: the call to `route` is built here.
         inputs = [tensor for tensor in request.inputs() if tensor.name() in _ROUTE_INPUTS]
         # A request of this kind takes bool, int and str alone, so that numbers travel as text.

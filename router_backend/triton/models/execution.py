@@ -13,8 +13,8 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 
 from router_backend.core.alive import ALIVE
+from router_backend.steps.dialect import InvalidInput
 from router_backend.triton.models import tensors
-from router_backend.triton.models.tensors import InvalidInput
 
 log = logging.getLogger(__name__)
 _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL

@@ -2,291 +2,66 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 import triton_python_backend_utils as pb_utils
 
-from router_backend.bandits.rewards import build_reward
-from router_backend.config import RouterConfig
-from router_backend.contract import TASKS
 from router_backend.core import seal
-from router_backend.core.ids import decided_at
-from router_backend.core.records import Feedback, FeedbackResult
-from router_backend.core.tracing import PARENT, STATE
-from router_backend.learning.outcome import highest_cost
-from router_backend.state import rates, responses
-from router_backend.state.checks import check_records
-from router_backend.state.codec import decode_records
-from router_backend.state.credit import check_feedback
-from router_backend.state.inflight import add_feedback_many_waiting
-from router_backend.state.spend import periods
-from router_backend.state.store import StoreError, UnknownDecision
-from router_backend.triton.models import execution, metrics, process, tensors
-from router_backend.triton.models.deployment import Deployment
-from router_backend.triton.models.tensors import InvalidInput
-
-log = logging.getLogger(__name__)
-# The code in front of a message, and Triton's name of it.
-_CODES = {
-    "NOT_FOUND": "NOT_FOUND",
-    "INVALID_ARGUMENT": "INVALID_ARG",
-    "UNAVAILABLE": "UNAVAILABLE",
-    "INTERNAL": "INTERNAL",
-}
+from router_backend.steps.deployment import Deployment
+from router_backend.steps.refusal import Refused
+from router_backend.steps.scoring import Records, Row, Score, Scorer, Told
+from router_backend.triton.models import execution, process, tensors
+from router_backend.triton.models.metrics import Page
 
 
-_PARAMETERS = frozenset((seal.SEAL, seal.OWNER, seal.ANY_OWNER, PARENT, STATE))
-_REQUIRED = "decision_id and score are required (or records alone)"
-_ROUNDING = 1 + 1e-6  # costs come as FP32
+class _Sent:
+    """A request of Triton's."""
 
+    def __init__(self, request: Any) -> None:
+        self._request = request
 
-class _NotSealed(Exception):
-    """Records of somebody who has no key."""
+    def rows(self) -> list[dict[str, Any]]:
+        return tensors.rows(self._request)
 
-
-class _NotTheirs(Exception):
-    """A decision of another API key."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """An answer that is an error; the code is what the gateway maps to an HTTP status."""
-
-    code: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.code}: {self.message}"
-
-
-@dataclass(slots=True)
-class _Score:
-    """A row that gives a score to a decision."""
-
-    feedback: Feedback
-    reward: float | _Refused = math.nan  # that was learned
-    counted: float = math.nan  # the score that counts: this one, or that of the decision's first feedback
-    duplicate: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Records:
-    """A row of decisions and outcomes, which are in the store by now."""
-
-    spend: bytes  # JSON: USD by key, by period; the gateway's budgets follow from it
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """A row about a stored response or rates, which is done by now."""
-
-    told: bytes  # see state.responses and state.rates
-
-
-_Row = _Score | _Records | _Told
+    def parameters(self) -> dict[str, Any]:
+        return tensors.parameters(self._request)
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         process.begin("feedback", guard=True)
-        self._key = os.environ.get(seal.KEY, "")
-        self._deployment = Deployment()
-        self._apply(self._deployment.config)
-        self._metrics = metrics.FeedbackMetrics()
-        self._deployment.watch(self._apply)
+        self._deployment, self._page = Deployment(), Page()
+        self._scorer = Scorer(self._deployment, os.environ.get(seal.KEY, ""), self._page)
+        self._page.start()
+        self._deployment.watch(self._scorer.reload)
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Scores of all waiting requests are one commit: durability costs a sync of the disk, not one a score."""
+        """Scores of all waiting requests are one commit."""
         return execution.together(requests, self._answer)
 
     def _answer(self, requests: Sequence[Any]) -> list[Any]:
-        batch = [self._read(request) for request in requests]
-        self._write([row for rows in batch if isinstance(rows, list) for row in rows if isinstance(row, _Score)])
-        return [self._respond(rows) for rows in batch]
+        return [_response(rows) for rows in self._scorer.answer([_Sent(request) for request in requests])]
 
     def finalize(self) -> None:
         self._deployment.close()
 
-    def _apply(self, config: RouterConfig) -> None:
-        self._rewards = {name: build_reward(policy.reward) for name, policy in config.named_policies().items()}
 
-    def _read(self, request: Any) -> list[_Row] | _Refused:
-        """The rows of a request, or why it is refused as a whole. Records and responses are stored here."""
-        try:
-            tensors.check_parameters(request, _PARAMETERS)
-            given = tensors.parameters(request)
-            found = [self._row(row, given) for row in tensors.rows(request)]
-            if not found:
-                raise InvalidInput(_REQUIRED)
-            return found
-        except (InvalidInput, ValueError) as error:
-            return _Refused("INVALID_ARGUMENT", str(error))
-        except _NotTheirs as error:
-            return _Refused("NOT_FOUND", str(error))
-        except _NotSealed as error:  # a gateway that waits for its key must not throw outcomes away
-            return _Refused("UNAVAILABLE", str(error))
-        except StoreError as error:
-            self._metrics.stored(False)
-            return _unavailable(error)
-        except Exception as error:  # of this request alone; the others are answered
-            log.exception("a request could not be read")
-            return _Refused("INTERNAL", f"{type(error).__name__}; see the server's log")
-
-    def _row(self, row: dict[str, Any], given: dict[str, Any]) -> _Row:
-        for name, take in (
-            ("records", self._store_records),
-            ("responses", self._answer_response),
-            ("rates", self._draw),
-        ):
-            if name in row:
-                if self._key and not seal.is_sealed(given.get(seal.SEAL), self._key, row[name]):
-                    raise _NotSealed(
-                        f"{name} are taken with the seal of this server's {seal.KEY}: set the same for both"
-                    )
-                return take(row[name])
-        feedback = _feedback(row)
-        check_feedback(feedback)
-        self._check_owner(feedback, given)
-        return _Score(feedback)
-
-    def _check_owner(self, feedback: Feedback, given: dict[str, Any]) -> None:
-        """An answer that an API key paid for is scored by that key, at a gateway; and none has cost any sum that is said.
-
-        Raises:
-            InvalidInput: a cost that the answer can't have had.
-            _NotTheirs: the decision is another key's.
-        """
-        if not self._key and feedback.cost is None:
-            return
-        outcome = self._deployment.store.outcome(feedback.decision_id)
-        if self._key and outcome is not None and outcome.key:
-            key, everyone = (str(given.get(name, "")) for name in (seal.OWNER, seal.ANY_OWNER))
-            theirs = bool(everyone) or key == outcome.key
-            if not theirs or not seal.is_sealed(given.get(seal.SEAL), self._key, feedback.decision_id, key, everyone):
-                raise _NotTheirs(f"no decision {feedback.decision_id!r} of yours: its API key scores it, at a gateway")
-        highest = highest_cost(self._deployment.config, outcome)
-        if feedback.cost is not None and feedback.cost > highest * _ROUNDING:
-            raise InvalidInput(
-                f"cost_usd {feedback.cost:g} is more than this answer can have cost: at most {highest:.6g} USD; where"
-                " answers cost more than by the models' prices, set gateway.feedback_cost_usd"
-            )
-
-    def _store_records(self, text: str) -> _Records:
-        store = self._deployment.store
-        decisions, outcomes, scores = decode_records(text)
-        check_records(decisions, outcomes, scores, time.time())
-        if decisions or outcomes:
-            store.append(decisions, outcomes)
-            self._metrics.stored(True)
-        for outcome in outcomes:
-            self._deployment.implicit.outcome(outcome)
-        for score in scores:
-            self._deployment.implicit.add(score)
-        return _Records(orjson.dumps({period: store.spend(period) for period in periods(time.time())}))
-
-    def _answer_response(self, text: str) -> _Told:
-        """Each is a commit of its own: they are few, and large."""
-        asked = responses.decode_asked(text)
-        told = responses.answer(self._deployment.store, asked, self._deployment.config.responses.store)
-        return _Told(told)
-
-    def _draw(self, text: str) -> _Told:
-        asked = rates.decode_draw(text)
-        return _Told(rates.encode(self._deployment.store.draw(asked.gateway, asked.uses)))
-
-    def _write(self, scores: list[_Score]) -> None:
-        """Store the scores, and set the reward of each."""
-        if not scores:
-            return
-        try:
-            results = add_feedback_many_waiting(self._deployment.store, [score.feedback for score in scores])
-            self._metrics.stored(True)
-        except StoreError as error:
-            self._metrics.stored(False)
-            refused = _unavailable(error)
-            for score in scores:
-                score.reward = refused
-            return
-        for score, result in zip(scores, results, strict=True):
-            if isinstance(result, UnknownDecision) and self._may_wait(score.feedback.decision_id):
-                score.reward = _unavailable(
-                    StoreError("it takes no decisions, and this one may be among those that wait")
-                )
-            elif isinstance(result, UnknownDecision):
-                reason = f"no decision {score.feedback.decision_id!r}: never made, or past its retention"
-                score.reward = _Refused("NOT_FOUND", reason)
-            else:
-                score.reward = self._count(score.feedback, result)
-                score.counted, score.duplicate = result.quality, result.duplicate
-
-    def _may_wait(self, decision_id: str) -> bool:
-        """Whether it may be a decision that a router keeps in memory until the store takes it."""
-        return decided_at(decision_id) is not None and self._deployment.backlog.held()
-
-    def _respond(self, rows: list[_Row] | _Refused) -> Any:
-        if isinstance(rows, _Refused):
-            return self._refuse(rows)
-        rewards = [row.reward if isinstance(row, _Score) else math.nan for row in rows]
-        for reward in rewards:
-            if isinstance(reward, _Refused):
-                return self._refuse(reward)
-        return pb_utils.InferenceResponse(
-            [
-                tensors.numbers("accepted", [True] * len(rows), bool),
-                tensors.numbers("reward", rewards, np.float32),
-                tensors.numbers(
-                    "counted", [row.counted if isinstance(row, _Score) else math.nan for row in rows], np.float32
-                ),
-                tensors.numbers("duplicate", [isinstance(row, _Score) and row.duplicate for row in rows], bool),
-                tensors.text("spend", [row.spend if isinstance(row, _Records) else b"" for row in rows]),
-                tensors.text("response", [row.told if isinstance(row, _Told) else b"" for row in rows]),
-            ]
-        )
-
-    def _refuse(self, refused: _Refused) -> Any:
-        self._metrics.refused(refused.code)
-        return tensors.failure(str(refused), getattr(pb_utils.TritonError, _CODES[refused.code]))
-
-    def _count(self, feedback: Feedback, result: FeedbackResult) -> float:
-        decision = result.decision
-        # By the policy that chose, at the price of cost that it chose by: this process knows neither what has been spent
-        # nor what was expected meanwhile.
-        rule = self._rewards.get(decision.policy, self._rewards[""])
-        reward = rule.realised(result.quality, result.cost, decision.expected_cost, decision.cost_weight)
-        self._metrics.accepted(
-            result.arm, decision.task or "none", decision.policy_version, result.quality, reward, result.duplicate
-        )
-        if feedback.task and decision.task and not result.duplicate:
-            self._metrics.labelled(decision.task, feedback.task)
-        return reward
-
-
-def _unavailable(error: StoreError) -> _Refused:
-    log.error("feedback can't be stored now: %s", error)
-    return _Refused(
-        "UNAVAILABLE", f"the state store can't take feedback now, send it again later: {error} (retry-after: 1)"
-    )
-
-
-def _feedback(row: dict[str, Any]) -> Feedback:
-    if not row.get("decision_id") or "score" not in row:
-        raise InvalidInput(_REQUIRED)
-    task = row.get("task", "")
-    if task and task not in TASKS:
-        raise InvalidInput(f"unknown task {task!r}; tasks are {', '.join(TASKS)}")
-    return Feedback(
-        decision_id=row["decision_id"],
-        received=time.time(),
-        score=float(row["score"]),
-        cost=float(row["cost_usd"]) if "cost_usd" in row else None,
-        task=task,
-        tags=row.get("tags", ""),
+def _response(rows: list[Row] | Refused) -> Any:
+    if isinstance(rows, Refused):
+        return tensors.refused(rows)
+    return pb_utils.InferenceResponse(
+        [
+            tensors.numbers("accepted", [True] * len(rows), bool),
+            tensors.numbers("reward", [row.reward if isinstance(row, Score) else math.nan for row in rows], np.float32),
+            tensors.numbers(
+                "counted", [row.counted if isinstance(row, Score) else math.nan for row in rows], np.float32
+            ),
+            tensors.numbers("duplicate", [isinstance(row, Score) and row.duplicate for row in rows], bool),
+            tensors.text("spend", [row.spend if isinstance(row, Records) else b"" for row in rows]),
+            tensors.text("response", [row.told if isinstance(row, Told) else b"" for row in rows]),
+        ]
     )

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from router_backend.core.decision import RoutedDecision
+from router_backend.steps.dialect import InvalidInput, chat_body
 from router_backend.triton.models import execution, process, tensors
 from router_backend.triton.models.answering import Answering
-from router_backend.triton.models.tensors import InvalidInput
 
 
 class TritonPythonModel:
@@ -25,7 +25,7 @@ class TritonPythonModel:
         tensors.no_dry_run(request)
         row = single_row(request)
         decision = _decision(row.pop("decision", ""))
-        body = tensors.chat_body(row)
+        body = chat_body(row)
         trace = tensors.trace(request)
         self._answering.spawn(self._answering.answer(decision, body, sender, trace, cancellable=False), sender)
 

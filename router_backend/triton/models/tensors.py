@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -11,48 +10,12 @@ import orjson
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-from router_backend.config.agreement import CONFIGURATION
 from router_backend.core.tracing import PARENT, STATE, TraceContext, trace_context
-from router_backend.prompts.hints import COST_RATIO, LOADS, PACES, WARM
+from router_backend.steps.dialect import DRY_RUN, KNOWN, InvalidInput, check_known
+from router_backend.steps.refusal import Refused
 
-# Inputs of TensorRT-LLM's `ensemble` dialect, as OpenAI request fields.
-_SAMPLING = {
-    "max_tokens": "max_tokens",
-    "temperature": "temperature",
-    "stream": "stream",
-    "top_p": "top_p",
-    "presence_penalty": "presence_penalty",
-    "frequency_penalty": "frequency_penalty",
-    "random_seed": "seed",  # the older name; the newer one wins
-    "seed": "seed",
-    "stop_words": "stop",
-}
-# Those that no OpenAI field stands for; a value that changes nothing is accepted.
-_NEUTRAL: dict[str, Sequence[float]] = {
-    "repetition_penalty": (1,),
-    "top_k": (0, 1),  # 1 is greedy: temperature 0
-    "beam_width": (0, 1),
-    "num_return_sequences": (0, 1),
-    "min_tokens": (0, 1),
-    "min_length": (0, 1),
-    "return_log_probs": (False,),
-    "return_context_logits": (False,),
-    "return_generation_logits": (False,),
-    "return_perf_metrics": (False,),
-    "return_kv_cache_reuse_stats": (False,),
-}
-# Any value of end_id and pad_id (the models have their own), of length_penalty (it needs beams, which are refused) and of
-# exclude_input_in_output (an answer never repeats its prompt) changes nothing.
-
-MAX_COST, MIN_QUALITY, PROMPT_TOKENS, DRY_RUN = "max_cost", "min_quality", "prompt_tokens", "dry_run"
-_PARAMETERS = frozenset(
-    (MAX_COST, MIN_QUALITY, PROMPT_TOKENS, DRY_RUN, LOADS, PACES, WARM, COST_RATIO, CONFIGURATION, PARENT, STATE)
-)
-_OF_TRITON = re.compile(r"triton_.*|sequence_(id|start|end)|priority|timeout|binary_data_output|headers")
-
-
-class InvalidInput(ValueError):
-    """An input that can't be honoured; the message names it and says what to do."""
+# Triton's name of a code, where it has another.
+_CODES = {"INVALID_ARGUMENT": "INVALID_ARG", "OTHER_CONFIGURATION": "UNAVAILABLE"}
 
 
 def rows(request: Any) -> list[dict[str, Any]]:
@@ -80,17 +43,9 @@ def parameters(request: Any) -> dict[str, Any]:
     return dict(orjson.loads(text)) if text else {}
 
 
-def check_parameters(request: Any, known: Collection[str] = _PARAMETERS) -> None:
-    """Refuse parameters that mean nothing here: one that is passed over would be a wish that nobody hears.
-
-    `known`: those that mean something, besides Triton's own.
-
-    Raises:
-        InvalidInput: names the parameter.
-    """
-    for name in parameters(request):
-        if name not in known and not _OF_TRITON.fullmatch(name):
-            raise InvalidInput(f"{name} is neither an input nor a parameter of this model; leave it out")
+def check_parameters(request: Any, known: Collection[str] = KNOWN) -> None:
+    """Refuse a request's parameters that mean nothing; see `dialect.check_known`."""
+    check_known(parameters(request), known)
 
 
 def no_dry_run(request: Any) -> None:
@@ -103,57 +58,6 @@ def trace(request: Any) -> TraceContext:
     """The caller's trace, in parameters of the request; gRPC metadata of these names is forwarded as such."""
     given = {name: value for name, value in parameters(request).items() if isinstance(value, str)}
     return trace_context(*([given[name]] if name in given else [] for name in (PARENT, STATE)))
-
-
-def chat_body(row: dict[str, Any]) -> dict[str, Any]:
-    """The OpenAI chat-completions body that a row of inputs stands for. `request` wins over the others.
-
-    Raises:
-        InvalidInput: no prompt, JSON that isn't, or a value of the TensorRT-LLM dialect that can't be honoured.
-    """
-    _check_neutral(row)
-    if row.get("request"):
-        body = _json("request", row["request"], dict)
-        return {**body, "stream": bool(body.get("stream", row.get("stream", False)))}
-    if row.get("messages"):
-        messages = _json("messages", row["messages"], list)
-    elif "text_input" in row:
-        messages = [{"role": "user", "content": row["text_input"]}]
-    else:
-        raise InvalidInput(
-            "no prompt: send text_input (a prompt), messages (JSON array) or request (OpenAI body as JSON)"
-        )
-    body = {field: row[name] for name, field in _SAMPLING.items() if row.get(name) is not None}
-    if row.get("top_k") == 1:
-        body["temperature"] = 0
-    if body.get("top_p") == 0:  # TensorRT-LLM's word for no limit
-        del body["top_p"]
-    if "stop" in body:
-        body["stop"] = [word for word in body["stop"] if word]
-        if not body["stop"]:
-            del body["stop"]
-    return {"model": "auto", "messages": messages, **body}
-
-
-def _check_neutral(row: dict[str, Any]) -> None:
-    for name, neutral in _NEUTRAL.items():
-        value = row.get(name)
-        if value is not None and value not in neutral:
-            raise InvalidInput(
-                f"input {name}={value} has no counterpart at the models behind this router; leave it out"
-            )
-    if any(row.get("bad_words") or []):
-        raise InvalidInput("input bad_words has no counterpart at the models behind this router; leave it out")
-
-
-def _json(name: str, text: str, kind: type) -> Any:
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise InvalidInput(f"input {name} isn't JSON: {error}") from error
-    if not isinstance(value, kind):
-        raise InvalidInput(f"input {name} must be a JSON {'object' if kind is dict else 'array'}")
-    return value
 
 
 def flat(tensor: Any) -> Any:
@@ -171,6 +75,11 @@ def numbers(name: str, values: Any, dtype: type) -> Any:
     """Numeric tensor [n, m] from n rows."""
     array: NDArray[Any] = np.asarray(values, dtype)
     return pb_utils.Tensor(name, array.reshape(len(array), -1))
+
+
+def refused(error: Refused) -> Any:
+    """The error response of a step's refusal."""
+    return failure(str(error), getattr(pb_utils.TritonError, _CODES.get(error.code, error.code)))
 
 
 def failure(message: str, code: int | None = None) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router_backend.config.limits import GatewayConfig
+from router_backend.config.limits import GatewayConfig, RoutingConfig
 from router_backend.gateway.workers import default
 
 
@@ -17,6 +17,8 @@ def test_one_for_each_core_that_memory_is_there_for(
 ) -> None:
     monkeypatch.setattr(default, "usable_cores", lambda: cores)
     monkeypatch.setattr(default, "memory_limit", lambda: None if megabytes is None else megabytes * 1024 * 1024)
-    assert default.workers_of(GatewayConfig()) == workers
-    assert default.workers_of(GatewayConfig(workers=3)) == 3
-    assert default.workers_of(GatewayConfig(extproc_port=0)) == 1
+    assert default.workers_of(GatewayConfig(), RoutingConfig()) == workers
+    assert default.workers_of(GatewayConfig(workers=3), RoutingConfig()) == 3
+    assert default.workers_of(GatewayConfig(extproc_port=0), RoutingConfig()) == 1
+    assert default.workers_of(GatewayConfig(), RoutingConfig(host="in_process")) == 1
+    assert default.workers_of(GatewayConfig(workers=3), RoutingConfig(fallback="in_process")) == 3

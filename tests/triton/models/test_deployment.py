@@ -15,7 +15,7 @@ from tests.support.configs import local_config
 
 @pytest.fixture
 def deployment(deployed: Path) -> Iterator[Any]:
-    from router_backend.triton.models.deployment import Deployment
+    from router_backend.steps.deployment import Deployment
 
     opened = Deployment()
     yield opened
@@ -41,7 +41,7 @@ def test_a_file_that_is_wrong_leaves_the_one_before_in_force(deployment: Any, de
 
 
 def test_a_model_does_not_start_on_a_wrong_file(deployed: Path) -> None:
-    from router_backend.triton.models.deployment import Deployment
+    from router_backend.steps.deployment import Deployment
 
     (deployed / "router.yaml").write_text("version: 1\nretrys: 3\n")
     with pytest.raises(ConfigError, match="retrys"):
@@ -49,7 +49,7 @@ def test_a_model_does_not_start_on_a_wrong_file(deployed: Path) -> None:
 
 
 def test_writers_are_closed_while_the_store_still_takes_records(deployed: Path) -> None:
-    from router_backend.triton.models.deployment import Deployment
+    from router_backend.steps.deployment import Deployment
 
     opened = Deployment()
     closed: list[str] = []

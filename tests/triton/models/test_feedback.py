@@ -109,15 +109,15 @@ def test_a_store_that_is_down_asks_for_another_try(
         raise StoreError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr("router_backend.triton.models.feedback.add_feedback_many_waiting", down)
+        patch.setattr("router_backend.steps.scoring.add_feedback_many_waiting", down)
         (response,) = feedback.execute([Request(decision_id=[new_decision_id()], score=[0.5])])
     assert response.error().code() == "unavailable"
     assert "disk full" in response.error().message()
     assert "retry-after" in response.error().message()
-    feedback._metrics._writable.flush()
+    feedback._page.flush()
     assert seen[WRITABLE] == 0
     feedback.execute([Request(decision_id=[decision.decision_id], score=[0.5])])
-    feedback._metrics._writable.flush()
+    feedback._page.flush()
     assert seen[WRITABLE] == 1
 
 

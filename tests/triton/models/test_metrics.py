@@ -6,20 +6,13 @@ import pytest
 
 from router_backend.core import metrics as declared
 from router_backend.core.decision import RoutedDecision
+from router_backend.steps.metrics import FeedbackMetrics, RouterMetrics
 from tests.triton.conftest import Seen
 
 
 @pytest.fixture(autouse=True)
 def no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("router_backend.triton.models.metrics.Flusher", lambda *_: None)
-
-
-def flush(owner: object) -> None:
-    from router_backend.triton.models.metrics import Family, Histogram
-
-    for value in vars(owner).values():
-        if isinstance(value, Family | Histogram):
-            value.flush()
 
 
 def test_a_histogram_is_cumulative_and_its_sum_never_sinks(seen: Seen) -> None:
@@ -47,9 +40,10 @@ def test_nothing_is_counted_twice(seen: Seen) -> None:
 
 
 def test_a_decision_counts_by_the_kind_of_its_reason(seen: Seen) -> None:
-    from router_backend.triton.models.metrics import RouterMetrics
+    from router_backend.triton.models.metrics import Page
 
-    metrics = RouterMetrics()
+    page = Page()
+    metrics = RouterMetrics(page)
     metrics.decided(
         RoutedDecision(
             decision_id="1",
@@ -64,7 +58,7 @@ def test_a_decision_counts_by_the_kind_of_its_reason(seen: Seen) -> None:
         )
     )
     metrics.decided(RoutedDecision(decision_id="2", model="small", reason="fallback:classifier"))
-    flush(metrics)
+    page.flush()
     counted = {dict(labels)["reason"]: n for (name, labels), n in seen.items() if name == "llm_router_decisions_total"}
     assert counted == {"explore": 1, "fallback": 1}
     assert seen["llm_router_explorations_total", (("model", "large"),)] == 1
@@ -73,13 +67,14 @@ def test_a_decision_counts_by_the_kind_of_its_reason(seen: Seen) -> None:
 
 
 def test_feedback_given_twice_teaches_and_counts_once(seen: Seen) -> None:
-    from router_backend.triton.models.metrics import FeedbackMetrics
+    from router_backend.triton.models.metrics import Page
 
-    metrics = FeedbackMetrics()
+    page = Page()
+    metrics = FeedbackMetrics(page)
     for duplicate in (False, True):
         metrics.accepted("small", "math", "v", 0.5, 0.4, duplicate)
     metrics.refused("NOT_FOUND")
-    flush(metrics)
+    page.flush()
     results = {dict(key[1])["result"]: n for key, n in seen.items() if key[0] == "llm_router_feedback_total"}
     assert results == {"accepted": 1, "duplicate": 1, "not_found": 1}
     assert seen["llm_router_feedback_score_count", (("model", "small"), ("task", "math"))] == 1

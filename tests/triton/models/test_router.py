@@ -89,7 +89,7 @@ def test_a_gateway_with_another_configuration_may_be_right(router: Any) -> None:
 
 
 def test_a_decision_is_in_the_store_when_the_model_has_ended(deployed: Path) -> None:
-    from router_backend.triton.models.deployment import Deployment
+    from router_backend.steps.deployment import Deployment
     from router_backend.triton.models.router import TritonPythonModel
 
     model = TritonPythonModel()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from router_backend.steps.dialect import InvalidInput, chat_body
 from tests.triton.conftest import Request
 
 
@@ -14,7 +15,7 @@ def body(**columns: Any) -> dict[str, Any]:
     from router_backend.triton.models import tensors
 
     (row,) = tensors.rows(Request(**columns))
-    return tensors.chat_body(row)
+    return chat_body(row)
 
 
 def test_a_prompt_becomes_one_user_message() -> None:
@@ -58,8 +59,6 @@ def test_a_whole_request_wins_over_the_other_inputs() -> None:
     ],
 )
 def test_an_input_that_cannot_be_honoured_is_named(columns: dict[str, Any], said: str) -> None:
-    from router_backend.triton.models.tensors import InvalidInput
-
     with pytest.raises(InvalidInput, match=said):
         body(**columns)
 
@@ -81,8 +80,6 @@ def test_values_that_change_nothing_are_accepted() -> None:
     ],
 )
 def test_a_value_that_would_change_the_answer_is_refused(column: str, value: Any) -> None:
-    from router_backend.triton.models.tensors import InvalidInput
-
     with pytest.raises(InvalidInput, match=column):
         body(text_input=["Hi"], **{column: np.array([[value]])})
 
@@ -105,7 +102,7 @@ def test_a_parameter_that_means_nothing_is_named() -> None:
     from router_backend.triton.models import tensors
 
     tensors.check_parameters(Request({"max_cost": 0.1, "triton_enable_empty_final_response": True}))
-    with pytest.raises(tensors.InvalidInput, match="logit_bias is neither"):
+    with pytest.raises(InvalidInput, match="logit_bias is neither"):
         tensors.check_parameters(Request({"logit_bias": 3}))
 
 

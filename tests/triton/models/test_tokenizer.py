@@ -102,7 +102,7 @@ def test_a_prompt_that_cannot_be_tokenised_is_routed_all_the_same(
     def broken(text: str) -> None:
         raise RuntimeError("on purpose")
 
-    monkeypatch.setattr(tokenizer._encoder, "encode", broken)
+    monkeypatch.setattr(tokenizer._reader.encoder, "encode", broken)
     (response,) = tokenizer.execute([Request(text_input=["Hi"])])
     assert hints(response)[0].degraded == "tokenizer"
     assert response.outputs["input_ids"].shape == (1, LENGTH_BUCKETS[0])

@@ -1,8 +1,9 @@
-"""What a model's process shares with the deployment it belongs to: the configuration in force and the state store."""
+"""What the steps of one process share with the deployment they belong to: the configuration in force and the state store."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from router_backend.config import RouterConfig
@@ -20,20 +21,22 @@ class Writer(Protocol):
 
 
 class Deployment:
-    """Opened once in a process by the model that it runs.
+    """Opened once in a process by its host.
 
     Raises:
         ConfigError: router.yaml is wrong.
         StoreError: the state store can't be opened.
     """
 
-    def __init__(self) -> None:
-        self.config = runtime_config()
-        self.store = open_store(self.config.state, state_dir(), self.config.retention_days)
-        self.backlog = Backlog(state_dir())
+    def __init__(self, path: Path | None = None, folder: Path | None = None) -> None:
+        """`path` of router.yaml and `folder` of the state; by default those that the environment names."""
+        path, self.folder = path or config_path(), folder or state_dir()
+        self.config = runtime_config(path)
+        self.store = open_store(self.config.state, self.folder, self.config.retention_days)
+        self.backlog = Backlog(self.folder)
         self.implicit = ImplicitFeedback(self.store, self.config.implicit)
         self._apply: Callable[[RouterConfig], None] = lambda config: None
-        self._watcher = ConfigWatcher(config_path(), self._changed)
+        self._watcher = ConfigWatcher(path, self._changed)
 
     def watch(self, apply: Callable[[RouterConfig], None]) -> None:
         """Call `apply`, on a thread of its own, with each valid configuration that router.yaml changes to."""
@@ -45,7 +48,7 @@ class Deployment:
         self._watcher.check()
 
     def close(self, *writers: Writer) -> None:
-        """Close the model's writers, and then the store that they write to."""
+        """Close the host's writers, and then the store that they write to."""
         self._watcher.stop()
         for writer in (*writers, self.implicit):
             writer.close()

@@ -1,0 +1,96 @@
+"""The step that decides: what was classified, and the request's hints, to a decision that is logged."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from router_backend.classifier.artifact import artifact_metadata
+from router_backend.classifier.space_map import SPACE_MAP_FILE, SpaceMap
+from router_backend.config import RouterConfig
+from router_backend.config.agreement import CONFIGURATION, fingerprint
+from router_backend.core.decision import RoutedDecision
+from router_backend.core.records import Decision
+from router_backend.learning.learner import Learner
+from router_backend.learning.recorder import Recorder
+from router_backend.prompts.hints import RoutingHints
+from router_backend.routing.candidates import NoCandidate
+from router_backend.routing.router import Classified, Estimate, Router, UnknownPolicy
+from router_backend.state.backlog import Backlog
+from router_backend.steps.deployment import Deployment
+from router_backend.steps.metrics import Instruments, RouterMetrics
+from router_backend.steps.refusal import Refused
+
+log = logging.getLogger(__name__)
+_CATCH_UP_SECONDS = 20.0
+
+
+class Decider:
+    """Policies, kept current by the learner, and the recorder of decisions. One thread at a time may ask."""
+
+    def __init__(self, deployment: Deployment, artifact: Path, instruments: Instruments) -> None:
+        """Returns when the log of learning has been read, or after twenty seconds.
+
+        `artifact`: folder of the classifier in use; see `artifact_metadata` for what it raises.
+        """
+        self._deployment = deployment
+        self._metrics = RouterMetrics(instruments)
+        self._space = artifact_metadata(artifact).embedding_space
+        self._backlog = Backlog(deployment.folder)  # its own, so that others of this process notice it
+        self._recorder = Recorder(deployment.store, on_drop=self._metrics.dropped, backlog=self._backlog)
+        self._learner = Learner(
+            deployment.store,
+            deployment.config,
+            self._space,
+            SpaceMap.load(artifact / SPACE_MAP_FILE) if (artifact / SPACE_MAP_FILE).is_file() else None,
+            on_poll=self._polled,
+        )
+        self._learner.start()
+        self._router = Router(self._learner, self._record)
+        self.fingerprint = fingerprint(deployment.config)
+        if not self._learner.wait_until_current(_CATCH_UP_SECONDS):
+            log.warning("serving before the whole log of learning has been read")
+
+    def reload(self, config: RouterConfig) -> None:
+        """Decide by another configuration from the next decision on."""
+        self._learner.reload(config)
+        self.fingerprint = fingerprint(config)
+        log.info("router.yaml was read again: models %s", ", ".join(config.names))
+
+    def decide(self, rows: list[tuple[Classified, RoutingHints]], parameters: dict[str, Any]) -> list[RoutedDecision]:
+        """One decision a row of a request; its parameters may name the configuration that it was made by.
+
+        Raises:
+            Refused: no model may take a row, or it names a policy that isn't configured.
+        """
+        try:
+            decisions = [self._router.decide(classified, hints) for classified, hints in rows]
+        except (NoCandidate, UnknownPolicy) as error:
+            if parameters.get(CONFIGURATION, self.fingerprint) != self.fingerprint:
+                # For the gateway, which has read another file, the request may be right.
+                raise Refused("OTHER_CONFIGURATION", str(error)) from None
+            raise Refused("INVALID_ARGUMENT", str(error)) from None
+        if not any(hints.dry_run for _, hints in rows):
+            for decision in decisions:
+                self._metrics.decided(decision)
+        return decisions
+
+    def close(self) -> None:
+        """Write what is queued, and stop; the store is still open."""
+        self._recorder.close()
+        self._learner.close()
+        self._backlog.close()
+
+    def _record(self, decision: Decision, propensity: Estimate | None) -> None:
+        self._recorder.decision(decision, propensity)
+        self._deployment.implicit.decision(decision)
+        if decision.shadows:
+            self._metrics.shadowed(dict(decision.shadows))
+
+    def _polled(self, up: bool) -> None:
+        """Called by the learner's thread."""
+        self._metrics.store_answered(up)
+        view = self._learner.view(self._space)
+        self._metrics.changed(view.main.changes)
+        self._metrics.agreed(view.agreements)

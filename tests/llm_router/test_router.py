@@ -1,0 +1,120 @@
+"""The library: decisions and scores in this process, and what they leave behind."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from llm_router import AsyncRouter, ConfigError, Refused, Router
+from router_backend.state.open import open_store
+from tests.support.configs import local_config
+from tests.support.dynamodb_server import CREDENTIALS, DynamoDBServer
+from tests.support.redis_server import RedisServer
+
+CODE = "Write a Python function that sorts a list of numbers"
+
+
+@pytest.fixture
+def router(tmp_path: Path) -> Iterator[Router]:
+    with Router.from_config(local_config(tmp_path), tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["sqlite", "redis", "dynamodb"])
+def state(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """`state:` of each kind of store."""
+    if request.param == "sqlite":
+        yield "sqlite:///state.db"
+        return
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    server = (
+        RedisServer(tmp_path).start() if request.param == "redis" else DynamoDBServer().start(tmp_path / "dynamodb.log")
+    )
+    yield server.url if isinstance(server, RedisServer) else server.url(uuid.uuid4().hex)
+    server.kill()
+
+
+def test_a_prompt_is_classified_and_decided(router: Router) -> None:
+    decision = router.decide(CODE)
+    assert decision.task == "code_generation"
+    assert decision.model in router.config.names
+    assert decision.reason.startswith(("policy", "explore"))
+    assert set(decision.scores) == set(router.config.names)
+    assert router.decide([{"role": "user", "content": CODE}], dry_run=True).task_probabilities == pytest.approx(
+        decision.task_probabilities
+    )
+
+
+def test_wishes_hold(router: Router) -> None:
+    assert router.decide(CODE, candidates=["llama3-70b"]).model == "llama3-70b"
+    assert router.decide(CODE, policy="task-table", session="one").policy == "task-table"
+    with pytest.raises(Refused, match="can take this request") as refused:
+        router.decide(CODE, request={"tools": [{"type": "function", "function": {"name": "f"}}]})
+    assert refused.value.code == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize("messages", [[], [{"role": "user"}, 3]])
+def test_messages_that_are_none_are_refused(router: Router, messages: list[object]) -> None:
+    with pytest.raises(Refused) as refused:
+        router.decide(messages)  # type: ignore[arg-type]
+    assert refused.value.code == "INVALID_ARGUMENT"
+
+
+def test_a_dry_run_leaves_nothing(router: Router, tmp_path: Path) -> None:
+    decision = router.decide(CODE, dry_run=True)
+    with pytest.raises(Refused) as refused:
+        router.feedback(decision.decision_id, 1.0)
+    assert refused.value.code == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("score", [-0.1, 1.5, float("nan")])
+def test_a_score_is_from_0_to_1(router: Router, score: float) -> None:
+    with pytest.raises(Refused) as refused:
+        router.feedback(router.decide(CODE).decision_id, score)
+    assert refused.value.code == "INVALID_ARGUMENT"
+
+
+def test_a_wrong_file_says_where(tmp_path: Path) -> None:
+    (tmp_path / "router.yaml").write_text("version: 1\nretrys: 3\n")
+    with pytest.raises(ConfigError, match="retrys"):
+        Router.from_config(tmp_path / "router.yaml", tmp_path)
+
+
+async def test_the_asynchronous_twin_says_the_same(tmp_path: Path) -> None:
+    async with await AsyncRouter.from_config(local_config(tmp_path), tmp_path) as router:
+        decision = await router.decide(CODE, candidates=["llama3-8b"])
+        assert decision.model == "llama3-8b"
+        scored = await router.feedback(decision.decision_id, 1.0, tags=["library"])
+        assert -1 <= scored.reward <= 1
+        again = await router.feedback(decision.decision_id, 0.0)
+        assert (again.score, again.duplicate) == (1.0, True)
+
+
+def test_what_it_learned_outlives_it(state: str, tmp_path: Path) -> None:
+    """Thirty bad answers of one model, and the next process knows."""
+    config = local_config(tmp_path, state=state)
+    with Router.from_config(config, tmp_path) as router:
+        before = router.decide(CODE, dry_run=True).means
+        for _ in range(30):
+            router.feedback(router.decide(CODE, candidates=["nemotron-49b"]).decision_id, 0.0, cost_usd=0.0)
+    with Router.from_config(config, tmp_path) as router:
+        # A score whose decision has no outcome waits a moment for one; the next process settles what waits.
+        while events(state, tmp_path) < 30 or router.decide(CODE, dry_run=True).means == before:
+            time.sleep(0.1)
+    with Router.from_config(config, tmp_path) as router:
+        known = router.decide(CODE, dry_run=True).means
+    assert known["nemotron-49b"] < before["nemotron-49b"] - 0.1
+    assert known["llama3-8b"] > known["nemotron-49b"]
+
+
+def events(state: str, folder: Path) -> int:
+    store = open_store(state, folder)
+    try:
+        return store.event_count()
+    finally:
+        store.close()
