@@ -7,11 +7,13 @@ who was taken for dead and comes back late writes rows twice at most, which read
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import threading
 import time
 
 from router_backend.archive.place import ArchiveError, Place
+from router_backend.archive.tidy import tidy
 from router_backend.archive.writer import write
 from router_backend.state.store import Store, StoreError
 
@@ -19,6 +21,7 @@ EVERY_SECONDS = 300.0
 GROUP = 20_000
 """Records of each kind."""
 LEASE_SECONDS = 120.0
+TIDY_SECONDS = 900.0
 _RETRY_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ class Archiver:
             ArchiveError, StoreError: the rest waits.
         """
         total = 0
-        while self._store.claim("archive", self._holder, self._lease_seconds):
+        while self._holds():
             parcel = self._store.outbox().take(self._group)
             if not parcel.records and parcel.begins == parcel.ends:
                 break
@@ -48,13 +51,20 @@ class Archiver:
             total += len(parcel.records)
         return total
 
+    def _holds(self) -> bool:
+        return self._store.claim("archive", self._holder, self._lease_seconds)
+
     def run(self, stop: threading.Event, every: float = EVERY_SECONDS) -> None:
-        """Archive now and every so many seconds, and once more when `stop` is set."""
+        """Archive now and every so many seconds, tidy from time to time, and archive once more when `stop` is set."""
+        tidied = -math.inf
         while True:
             stopping, pause, began = stop.is_set(), every, time.monotonic()
             try:
                 if count := self.drain():
                     _log.info("%d records archived in %s", count, self._place.shown)
+                if not stopping and began >= tidied + TIDY_SECONDS and self._holds():
+                    tidy(self._place, lambda: not stop.is_set() and self._holds())
+                    tidied = began
             except (ArchiveError, StoreError) as error:
                 _log.warning("records wait to be archived: %s", error)
                 pause = min(every, _RETRY_SECONDS)

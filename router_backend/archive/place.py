@@ -55,6 +55,15 @@ class Place:
         paths = [info.path for info in found if info.type == fs.FileType.File and info.path.endswith(".parquet")]
         return sorted(path for path in paths if first <= day_in(path) <= last)
 
+    def remove(self, path: str) -> None:
+        """A file that is there or not. ArchiveError if it can't be removed."""
+        try:
+            self.system.delete_file(path)
+        except FileNotFoundError:
+            return
+        except (OSError, pa.ArrowException) as error:
+            raise ArchiveError(f"{self.shown}: can't be tidied ({_first_line(error)}); {_ADVICE}") from error
+
     def days(self) -> list[str]:
         """The days that any table has rows of."""
         return sorted({day_in(path) for table in TABLES for path in self.files(table)})

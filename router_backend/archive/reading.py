@@ -7,13 +7,14 @@ lie in one day in every table, and what is grouped at once is bounded.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.dataset as ds
 
 from router_backend.archive.place import ArchiveError, Place
@@ -34,22 +35,32 @@ class Tables:
     """One DuckDB connection with the archive's tables as views."""
 
     def __init__(self, place: Place, connection: duckdb.DuckDBPyConnection) -> None:
-        self._place, self._connection = place, connection
+        self.place, self._connection = place, connection
 
     def days(self, first: str = "", last: str = "9") -> list[str]:
-        return [day for day in self._place.days() if first <= day <= last]
+        return [day for day in self.place.days() if first <= day <= last]
 
     def show(self, first: str = "", last: str = "9") -> None:
         """Make the views `decisions`, `outcomes`, `feedback` and `events` of the days from `first` to `last`."""
         for table in TABLES:
-            self._connection.execute(f"DROP VIEW IF EXISTS {table}")
-            files = self._place.files(table, first, last)
-            if self._place.local and files:
-                source = self._connection.read_parquet(files, hive_partitioning=False, union_by_name=True)
-                source.create_view(table)
+            self.view(table, self.place.files(table, first, last), schema(table))
+
+    def view(self, name: str, files: Sequence[str], columns: pa.Schema | None = None) -> None:
+        """Make a view of files. `columns`: what there is where there are none; None: as in the files."""
+        self._connection.execute(f"DROP VIEW IF EXISTS {name}")
+        try:
+            if self.place.local and files:
+                source = self._connection.read_parquet(list(files), hive_partitioning=False, union_by_name=True)
+                source.create_view(name)
             else:
-                found = ds.dataset(files, schema(table), "parquet", filesystem=self._place.system)
-                self._connection.register(table, found)
+                found = ds.dataset(list(files), columns, "parquet", filesystem=self.place.system)
+                self._connection.register(name, found)
+        except (duckdb.Error, OSError, pa.ArrowException) as error:
+            raise ArchiveError(f"{self.place.shown}: can't be read ({error})") from error
+
+    def put_together(self, name: str, sql: str, **parameters: Any) -> None:
+        """Make a table of an answer, in place of the one before. ArchiveError as `query`."""
+        self.query(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}", **parameters)
 
     def ranges(self, day: str, rows: int = TOGETHER) -> Iterator[tuple[str, str]]:
         """Ids of a day's decisions in parts [from, to) of about so many rows: all ids are in one of them.
@@ -74,15 +85,14 @@ class Tables:
             names = [column[0] for column in answer.description or ()]
             return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
         except duckdb.Error as error:
-            raise ArchiveError(f"{self._place.shown}: can't be read ({error})") from error
+            raise ArchiveError(f"{self.place.shown}: can't be read ({error})") from error
 
     def batches(self, sql: str, rows: int, **parameters: Any) -> Iterator[Any]:
         """Arrow record batches, as they are computed."""
         try:
-            reader: Any = self._connection.execute(sql, parameters or None).to_arrow_reader(rows)
-            yield from reader
+            yield from self._connection.sql(sql, params=parameters or None).to_arrow_reader(rows)
         except duckdb.Error as error:
-            raise ArchiveError(f"{self._place.shown}: can't be read ({error})") from error
+            raise ArchiveError(f"{self.place.shown}: can't be read ({error})") from error
 
 
 @contextmanager

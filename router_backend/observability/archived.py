@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from router_backend.archive.answers import JOINED, made_and_others
 from router_backend.archive.reading import Tables, day
 from router_backend.config import RouterConfig
 from router_backend.config.models import Price
@@ -15,61 +16,75 @@ from router_backend.observability.report import NO_KEY, NO_TASK, PARTS, Report, 
 
 _DAY = 86_400.0
 _STEP = 1.01  # between two latencies that are told apart
-_GROUPS = ("model", "task", "key", "reason", "part", "slow")
+_GROUPS = ("model", "task", "key", "reason", "part")
 
-# One row a decision or answer, whatever number of files it is in: all three tables are grouped by its id at once.
+# An answer that isn't of the time is none yet. Few rows come out, so that the sums by this and that cost nothing.
 _SUMS = """
-WITH rows AS (
-    SELECT decision_id, epoch(created) AS created, task, split_part(reason, ':', 1) AS reason FROM decisions
-    WHERE decision_id >= $low AND decision_id < $high
-    UNION ALL BY NAME
-    SELECT decision_id, epoch(completed) AS completed, served, status, prompt_tokens, completion_tokens, cost, latency, key,
-        {savings} AS savings FROM outcomes
-    WHERE epoch(completed) >= $start AND epoch(completed) < $end AND decision_id >= $low AND decision_id < $high
-    UNION ALL BY NAME
-    SELECT decision_id, score FROM feedback WHERE decision_id >= $low AND decision_id < $high
-), decided AS (
-    SELECT any_value(created) AS created, any_value(completed) AS completed, any_value(served) AS model,
-        any_value(task) AS task, any_value(key) AS key, any_value(reason) AS reason, any_value(status) AS status,
-        any_value(prompt_tokens) AS prompt_tokens, any_value(completion_tokens) AS completion_tokens,
-        any_value(cost) AS cost, any_value(savings) AS savings, any_value(score) AS score, any_value(latency) AS latency
-    FROM rows GROUP BY decision_id
-), answers AS (
-    SELECT * REPLACE (coalesce(reason, 'unknown') AS reason, coalesce(nullif(task, ''), $no_task) AS task,
-            coalesce(nullif(key, ''), $no_key) AS key),
-        least($parts - 1, floor($parts * (completed - $start) / ($end - $start)))::INT AS part,
-        floor(ln(greatest(latency, 1e-4)) / ln($step))::INT AS slow, completed IS NOT NULL AS answered
-    FROM decided WHERE completed IS NOT NULL OR (created >= $start AND created < $end)
+WITH timed AS (SELECT *, coalesce(completed >= $start AND completed < $end, false) AS answered FROM {source}),
+fine AS (
+    SELECT answered, served AS model, coalesce(nullif(task, ''), $no_task) AS task, coalesce(nullif(key, ''), $no_key) AS key,
+        coalesce(reason, 'unknown') AS reason,
+        CASE WHEN answered THEN least($parts - 1, floor($parts * (completed - $start) / ($end - $start)))::INT END AS part,
+        count(*) AS requests, count(*) FILTER (status >= 400) AS failed, sum(prompt_tokens) AS prompt_tokens,
+        sum(completion_tokens) AS completion_tokens, sum(cost) AS cost, sum({savings}) AS savings, count(score) AS scored,
+        sum(score) AS score_sum
+    FROM timed WHERE answered OR (created >= $start AND created < $end) GROUP BY ALL
 )
-SELECT answered, model, task, key, reason, part, slow, grouping(model, task, key, reason, part, slow) AS grouped,
-    count(*) AS requests, count(*) FILTER (status >= 400) AS failed, coalesce(sum(prompt_tokens), 0)::BIGINT AS prompt_tokens,
+SELECT answered, model, task, key, reason, part, grouping(model, task, key, reason, part) AS grouped,
+    sum(requests)::BIGINT AS requests, sum(failed)::BIGINT AS failed, coalesce(sum(prompt_tokens), 0)::BIGINT AS prompt_tokens,
     coalesce(sum(completion_tokens), 0)::BIGINT AS completion_tokens, coalesce(sum(cost), 0) AS cost,
-    coalesce(sum(savings), 0) AS savings, count(score) AS scored, coalesce(sum(score), 0) AS score_sum
-FROM answers GROUP BY GROUPING SETS
-    ((answered), (answered, model), (answered, task), (answered, key), (answered, reason), (answered, part), (answered, slow))
+    coalesce(sum(savings), 0) AS savings, sum(scored)::BIGINT AS scored, coalesce(sum(score_sum), 0) AS score_sum
+FROM fine GROUP BY GROUPING SETS
+    ((answered), (answered, model), (answered, task), (answered, key), (answered, reason), (answered, part))
 """
+_LATENCIES = """
+SELECT floor(ln(greatest(latency, 1e-4)) / ln($step))::INT AS slow, count(*) AS requests FROM {source}
+WHERE completed >= $start AND completed < $end GROUP BY slow
+"""
+
+
+class _Reading:
+    """Rows of answers on their way into a report."""
+
+    def __init__(self, tables: Tables, config: RouterConfig, start: float, end: float) -> None:
+        self._tables, self._config = tables, config
+        self.report = Report(start, end, course=[{"cost": 0.0, "savings": 0.0} for _ in range(PARTS)])
+        self._latencies: Counter[int] = Counter()
+
+    def add(self, source: str) -> None:
+        """Sum the rows of a table of answers."""
+        within = {"start": self.report.start, "end": self.report.end}
+        sql = _SUMS.format(source=source, savings=_savings(self._config))
+        for row in self._tables.query(sql, **within, parts=PARTS, no_task=NO_TASK, no_key=NO_KEY):
+            _add(self.report, row)
+        for row in self._tables.query(_LATENCIES.format(source=source), **within, step=_STEP):
+            self._latencies[row["slow"]] += row["requests"]
+
+    def done(self) -> Report:
+        report = self.report
+        report.latency = {f"p{q}": _quantile(self._latencies, q / 100) for q in (50, 95)}
+        for group in ("by_model", "by_task", "by_key"):
+            setattr(report, group, most_expensive_first(getattr(report, group)))
+        return report
 
 
 def build_archived(tables: Tables, config: RouterConfig, start: float, end: float) -> Report:
     """As `report.build`, of the archive's rows. Latencies are told to within 1 %."""
-    report = Report(start, end, course=[{"cost": 0.0, "savings": 0.0} for _ in range(PARTS)])
-    latencies: Counter[int] = Counter()
-    sql = _SUMS.format(savings=_savings(config))
+    reading = _Reading(tables, config, start, end)
     # An answer ends after its decision, which may have been made the day before.
-    for name in tables.days(day(start - _DAY), day(end)):
+    made, others = made_and_others(tables, day(start - _DAY), day(end))
+    if made:
+        tables.view("answers", made)
+        reading.add("answers")
+    for name in others:
         tables.show(name, name)
         for low, high in tables.ranges(name):
-            within = {"start": start, "end": end, "low": low, "high": high}
-            rows = tables.query(sql, **within, parts=PARTS, step=_STEP, no_task=NO_TASK, no_key=NO_KEY)
-            for row in rows:
-                _add(report, latencies, row)
-    report.latency = {f"p{q}": _quantile(latencies, q / 100) for q in (50, 95)}
-    for group in ("by_model", "by_task", "by_key"):
-        setattr(report, group, most_expensive_first(getattr(report, group)))
-    return report
+            tables.put_together("joined", JOINED, low=low, high=high)
+            reading.add("joined")
+    return reading.done()
 
 
-def _add(report: Report, latencies: Counter[int], row: Mapping[str, Any]) -> None:
+def _add(report: Report, row: Mapping[str, Any]) -> None:
     grouped = [name for bit, name in enumerate(reversed(_GROUPS)) if not row["grouped"] >> bit & 1]
     if not row["answered"]:
         report.unanswered += 0 if grouped else row["requests"]
@@ -81,8 +96,6 @@ def _add(report: Report, latencies: Counter[int], row: Mapping[str, Any]) -> Non
     match group:
         case "reason":
             report.reasons[value] += row["requests"]
-        case "slow":
-            latencies[value] += row["requests"]
         case "part":
             report.course[value]["cost"] += row["cost"]
             report.course[value]["savings"] += row["savings"]

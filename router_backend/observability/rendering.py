@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import time
 from collections.abc import Mapping, Sequence
 
@@ -65,7 +66,7 @@ def _sentence(report: Report) -> str:
     score = "no scores" if total.mean_score is None else f"mean score {total.mean_score:.2f} of {total.scored}"
     p50, p95 = report.latency["p50"], report.latency["p95"]
     return (
-        f"{total.requests} answers for ${total.cost:.4f}, ${total.savings:.4f} saved{share}; {score};"
+        f"{total.requests} answers for ${_usd(total.cost)}, ${_usd(total.savings)} saved{share}; {score};"
         f" {total.failed} failed; half within {p50:.2f} s, 95 % within {p95:.2f} s."
     )
 
@@ -73,7 +74,14 @@ def _sentence(report: Report) -> str:
 def _cells(sums: Sums) -> tuple[str, ...]:
     score = "" if sums.mean_score is None else f"{sums.mean_score:.2f}"
     counts = (sums.requests, sums.failed, sums.prompt_tokens, sums.completion_tokens)
-    return (*(f"{count:,}" for count in counts), f"{sums.cost:.4f}", f"{sums.savings:.4f}", score)
+    return (*(f"{count:,}" for count in counts), _usd(sums.cost), _usd(sums.savings), score)
+
+
+def _usd(usd: float) -> str:
+    """Three digits that say something, of small sums too: one answer may cost a millionth."""
+    if abs(usd) >= 0.1 or abs(usd) < 1e-12:
+        return f"{usd:.4f}"
+    return f"{usd:.{2 - math.floor(math.log10(abs(usd)))}f}"
 
 
 def _table(title: str, groups: Mapping[str, Sums], total: Sums) -> str:
@@ -114,7 +122,7 @@ def _course(course: Sequence[Mapping[str, float]]) -> str:
         )
     key = (
         f'<p><span style="color:{_COST}">■</span> cost <span style="color:{_SAVED}">■</span> saved against always the'
-        f" most expensive model; the highest bar is ${tallest:.4f}</p>"
+        f" most expensive model; the highest bar is ${_usd(tallest)}</p>"
     )
     return f'<svg viewBox="0 0 720 124" role="img" aria-label="cost and savings over time">{"".join(bars)}</svg>{key}'
 

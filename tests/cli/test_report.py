@@ -101,12 +101,22 @@ def test_every_form_says_the_same(made: Report) -> None:
     plain = json.loads(json.dumps(made.plain()))
     assert plain["total"]["requests"] == 4
     text, page = rendering.text(made), rendering.page(made)
-    cost = f"${made.total.cost:.4f}"
+    cost = "$0.00209"
     assert cost in text
     assert cost in page
     for name in (*made.by_model, *made.by_task, *made.by_key):
         assert name in text
         assert name in page
+
+
+@pytest.mark.parametrize(
+    ("usd", "shown"),
+    [(0.0, "0.0000"), (13.5, "13.5000"), (0.0912, "0.0912"), (1.23456e-5, "0.0000123"), (-4e-7, "-0.000000400")],
+)
+def test_small_costs_are_told_by_their_digits(usd: float, shown: str) -> None:
+    report = Report(0.0, DAY, latency={"p50": 1.0, "p95": 1.0})
+    report.total.requests, report.total.cost = 1, usd
+    assert f"for ${shown}, $0.0000 saved" in rendering.text(report)
 
 
 def test_the_page_holds_its_plots_and_fetches_nothing(made: Report) -> None:
