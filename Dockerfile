@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # Targets: triton (routing, on NVIDIA's server), gateway (the OpenAI surface, slim), train (retraining in the cluster),
-# local (everything on one CPU machine: the embedded server and a small model).
+# local (everything on one CPU machine: the embedded server and a small model), lambda (the gateway on AWS Lambda).
 #   docker build --target triton -t llm-router/triton:0.1.0 .
 # Pins stand in deploy/versions.yaml. Not older than 26.07: those have published vulnerabilities of high severity.
 ARG TRITON_IMAGE=nvcr.io/nvidia/tritonserver:26.10-py3
@@ -92,3 +92,15 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health/live', timeout=4)"]
 ENTRYPOINT ["python", "-m", "router_backend.gateway"]
 CMD ["--config", "/etc/llm-router/router.yaml", "--host", "0.0.0.0"]
+
+# docs/aws.md: Lambda's adapter turns each event into a request to the gateway, and streams its answer back. It listens to more than
+# loopback, so that it doesn't start without API keys.
+FROM gateway AS lambda
+COPY --from=public.ecr.aws/awsguru/aws-lambda-adapter:1.0.1 /lambda-adapter /opt/extensions/lambda-adapter
+ENV AWS_LWA_PORT=8080 AWS_LWA_READINESS_CHECK_PATH=/health/live AWS_LWA_INVOKE_MODE=response_stream \
+    LLM_ROUTER_CONFIG=/tmp/router.yaml LLM_ROUTER_STATE_DIR=/tmp/llm-router
+USER 10001:10001
+# Lambda asks the adapter.
+HEALTHCHECK NONE
+ENTRYPOINT ["python", "-m", "router_backend.launcher.from_aws", "--"]
+CMD ["python", "-m", "router_backend.gateway", "--config", "/tmp/router.yaml", "--host", "0.0.0.0", "--journal", "/tmp/llm-router/journal"]

@@ -41,6 +41,7 @@ test-slow: $(VENV)/.dev
 	tests/tools/install-system-packages
 	tests/tools/install-node-packages
 	PYTHON=$(BIN)/python tests/tools/install-checkov
+	PYTHON=$(BIN)/python tests/tools/install-terraform
 	tests/tools/install-agents
 	PYTHON=$(BIN)/python tests/tools/install-clients
 	$(BIN)/python -m pytest -m slow $(PARALLEL) $(ARGS)

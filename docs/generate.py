@@ -10,7 +10,8 @@ from pathlib import Path
 
 from router_backend.archive import reference as archive_reference
 from router_backend.config import reference
-from router_backend.observability import chart_readme, generate
+from router_backend.lab.estimate import page as costs
+from router_backend.observability import chart_readme, cloudwatch, generate
 
 PROJECT = Path(__file__).resolve().parents[1]
 _SCHEMA = "## Schema\n"  # of docs/archive.md: what follows it is generated
@@ -22,8 +23,13 @@ def files() -> dict[Path, str]:
     return {
         Path("docs/configuration.md"): reference.render(),
         Path("docs/archive.md"): _archive_page(),
+        Path("docs/aws-costs.md"): costs.render(),
         Path("docs/metrics.md"): generate.metrics_page(),
         **{chart / name: text for name, text in generate.chart_files().items()},
+        **{
+            Path("deploy/terraform/modules/observability") / name: text
+            for name, text in cloudwatch.module_files().items()
+        },
         chart / "README.md": chart_readme.render(PROJECT / chart),
     }
 

@@ -34,9 +34,16 @@ Location = tuple[int | str, ...]
 
 
 class Telemetry(Section):
-    """OpenTelemetry traces; off unless an endpoint is given."""
+    """Traces and metrics for other systems; off unless they are named."""
 
     otlp_endpoint: Annotated[str | None, Field(description="where traces are sent (OTLP over HTTP)")] = None
+    cloudwatch_namespace: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9._/#-]{1,255}$",
+            description="the access log's lines name metrics of this namespace, which CloudWatch Logs reads out of them",
+        ),
+    ] = None
 
     example: ClassVar[str] = '{otlp_endpoint: "http://otel-collector:4318"}'
 
@@ -86,7 +93,7 @@ class RouterConfig(Section):
     routing: Annotated[RoutingConfig, Field(description="who decides, and its limits")] = RoutingConfig()
     gateway: Annotated[GatewayConfig, Field(description="the HTTP surface")] = GatewayConfig()
     security: Annotated[SecurityConfig, Field(description="API keys and TLS")] = SecurityConfig()
-    telemetry: Annotated[Telemetry, Field(description="traces")] = Telemetry()
+    telemetry: Annotated[Telemetry, Field(description="traces, and metrics in CloudWatch")] = Telemetry()
 
     example: ClassVar[str] = """\
 version: 1

@@ -104,6 +104,7 @@ class Account:
             "model": plan.arms[0],
             "task": decision.task,
             "reason": decision.reason,
+            "decision_ms": round(plan.seconds * 1000, 2) if plan.seconds else None,
         }
 
     def __enter__(self) -> Account:
@@ -165,11 +166,20 @@ class Account:
             "prompt_tokens": usage.prompt,
             "completion_tokens": usage.completion,
             "cost_usd": outcome.cost,
+            "most_expensive": most_expensive(self._config, progress.arm),
             "attempts": progress.attempts,
             "fallbacks": [str(attempt) for attempt in progress.fallbacks],
             "error": progress.error.label if progress.error else None,
             "upstream_ms": None if progress.latency is None else round(progress.latency * 1000, 2),
         }
+
+
+def most_expensive(config: RouterConfig, arm: str) -> bool | None:
+    """Whether no model's tokens cost more than this one's; None: all cost the same, or it is none of the file's."""
+    prices = {model.name: model.price.input + model.price.output for model in config.models}
+    if arm not in prices or len(set(prices.values())) == 1:
+        return None
+    return prices[arm] == max(prices.values())
 
 
 def prompt_tokens(endpoint: Endpoint, body: Mapping[str, Any], size: int) -> int:

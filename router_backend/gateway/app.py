@@ -31,7 +31,8 @@ class App:
 
     async def _serve(self, exchange: Exchange) -> None:
         route = "none"
-        gateway = self.service.runtimes.current.config.gateway
+        config = self.service.runtimes.current.config
+        gateway = config.gateway
         exchange.cors = cors_headers(exchange, gateway.cors_origins)
         try:
             if await answer_preflight(exchange):
@@ -53,7 +54,7 @@ class App:
             exchange.close()
             self.service.metrics.responses.labels(route, exchange.status).inc()
             if gateway.access_log:
-                log_access(exchange, route)
+                log_access(exchange, route, config.telemetry.cloudwatch_namespace)
 
     def _find(self, method: str, path: str) -> tuple[str, Handler]:
         path = next((pattern for pattern in _patterns(path) if pattern in self._routes), "")

@@ -6,10 +6,23 @@ An expression that divides by traffic is silent without traffic.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 TOKENS_PER_DAY = 50_000_000  # of one model; the chart's monitoring.prometheusRule.tokensPerDay replaces it
 _RUNBOOK = "docs/operations.md#"
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """The alert as CloudWatch has it, over a metric of the access log (core/emf.py)."""
+
+    metric: str
+    statistic: str  # Average, Sum, Maximum, or a percentile such as p99
+    comparison: Literal["GreaterThanThreshold", "LessThanThreshold"]
+    threshold: float
+    period: int  # seconds of one value
+    periods: int = 1  # values in a row
+    by_model: bool = False  # one alarm a model; `threshold` is then a default
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +39,7 @@ class Alert:
     severity: str
     summary: str
     action: str
+    alarm: Alarm | None = None  # None: nothing in a log tells it
 
     @property
     def expression(self) -> str:
@@ -62,6 +76,7 @@ ALERTS = (
         "warning",
         "The classifier was right for {{ $value | humanizePercentage }} of the labelled feedback of the last hour.",
         "See the confusion table of the dashboard 'Routing and learning'; retrain on the labelled log, or roll back.",
+        Alarm("task_correct", "Average", "LessThanThreshold", 0.7, period=3600, periods=3),
     ),
     Alert(
         "ExpensiveModelShareHigh",
@@ -73,6 +88,7 @@ ALERTS = (
         "warning",
         "The most expensive model answers {{ $value | humanizePercentage }} of the requests.",
         "Compare with its rewards; raise policy.reward.lambda, set share.max of the model, or accept it.",
+        Alarm("most_expensive", "Average", "GreaterThanThreshold", 0.5, period=3600),
     ),
     Alert(
         "DecisionSlow",
@@ -82,6 +98,7 @@ ALERTS = (
         "warning",
         "The 99th percentile of decisions is {{ $value | humanizeDuration }}; the target is 50 ms.",
         "Look at the classifier's queue: add Triton replicas, or put the classifier on a GPU.",
+        Alarm("decision_ms", "p99", "GreaterThanThreshold", 50, period=300, periods=2),
     ),
     Alert(
         "TokenBudgetExceeded",
@@ -91,6 +108,7 @@ ALERTS = (
         "warning",
         "{{ $labels.model }} used {{ $value | humanize }} tokens in a day.",
         "See who: llm-router report --since 1d, by key; set usd_per_day of a key, or raise the budget.",
+        Alarm("tokens", "Sum", "GreaterThanThreshold", TOKENS_PER_DAY, period=86400, by_model=True),
     ),
     Alert(
         "CostAnomaly",
@@ -145,6 +163,7 @@ ALERTS = (
         "critical",
         "The state store refuses feedback and outcomes: nothing is learned, and budgets don't count.",
         "Triton's log says why: full, down, misconfigured, or another store than before. Outcomes wait at the gateways meanwhile.",
+        Alarm("feedback_unavailable", "Maximum", "GreaterThanThreshold", 0, period=60),
     ),
     Alert(
         "RoutingFallsBack",
@@ -154,6 +173,7 @@ ALERTS = (
         "warning",
         "{{ $value | humanizePercentage }} of the requests take the default model because routing failed or was late.",
         "The cause is the label of llm_router_routing_fallbacks_total; timeout means Triton is too busy or too far.",
+        Alarm("fallback", "Average", "GreaterThanThreshold", 0.05, period=300, periods=2),
     ),
 )
 

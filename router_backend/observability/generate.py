@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from router_backend.observability import cloudwatch
 from router_backend.observability.alerts import ALERTS, rules
 from router_backend.observability.catalogue import catalogue
 from router_backend.observability.dashboards import render
@@ -23,6 +24,14 @@ Written from the code by `make docs`. Counters end in `_total`; times are second
 the configuration and fixed words, never content. Our histograms on Triton are counters by bucket
 (`<name>_bucket{le}`, `_sum`, `_count`), so that `histogram_quantile` works on them; a reward below 0 counts in its bucket,
 and as 0 in `_sum`. Triton's page is at most half a second behind.
+"""
+
+
+_CLOUDWATCH = """## On CloudWatch
+
+With `telemetry.cloudwatch_namespace` each line of the gateway's access log names metrics (the embedded metric format), and CloudWatch Logs
+reads them. The alarms of [deploy/terraform](aws.md) watch them.
+
 """
 
 
@@ -47,4 +56,5 @@ def metrics_page() -> str:
     rows = ["| alert | after | fires when |", "|---|---|---|"]
     rows += [f"| {alert.name} | {alert.after} | `{alert.expression.replace('|', chr(92) + '|')}` |" for alert in ALERTS]
     parts.append("## Alerts\n\nWhat to do: [operations.md](operations.md#alerts).\n\n" + "\n".join(rows) + "\n")
+    parts.append(_CLOUDWATCH + cloudwatch.table())
     return "\n".join(parts)

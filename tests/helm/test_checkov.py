@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.support.checkov import failed
 from tests.support.helm import EXAMPLES, PROJECT, template
 
 pytestmark = pytest.mark.slow
-CHECKOV = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llm-router/checkov/bin/checkov"
 SERVED = r"StatefulSet\.llm\.r-llm-router-(?!redis)"
 # Check: which resources, why.
 REASONS: dict[str, tuple[str, str]] = {
@@ -27,21 +23,6 @@ REASONS: dict[str, tuple[str, str]] = {
     "CKV_K8S_43": (r"", "digests are a value (image.digest): they differ by mirror and architecture"),
     "CKV_DOCKER_7": (r"Dockerfile\.FROM", "the image is named by a build argument, whose default is a version"),
 }  # fmt: skip
-
-
-def failed(*arguments: str | Path) -> list[dict[str, Any]]:
-    """What checkov finds, without asking its maker's servers."""
-    assert CHECKOV.is_file(), "checkov is not installed: run tests/tools/install-checkov"
-    command = [CHECKOV, *arguments, "--skip-download", "--compact", "--quiet", "--soft-fail", "--output", "json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    reports = json.loads(done.stdout)
-    found = []
-    for report in reports if isinstance(reports, list) else [reports]:
-        assert report["summary"]["parsing_errors"] == 0
-        assert report["summary"]["passed"] > 0
-        found += report["results"]["failed_checks"]
-    return found
 
 
 def test_what_checkov_finds_has_a_reason(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ FILES = [
 ]
 PAGES = [PROJECT / "README.md", CHART / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 OURS = re.compile(r"llm-router/\w+:(\d+\.\d+\.\d+)")
-_PLAIN = re.compile(r"((?:nvcr\.io|docker\.io)/[\w./-]+):(v?[\w.-]*\d[\w.-]*)")
+_PLAIN = re.compile(r"((?:nvcr\.io|docker\.io|public\.ecr\.aws)/[\w./-]+):(v?[\w.-]*\d[\w.-]*)")
 _VALUES = re.compile(r"repository: ((?:nvcr|docker)\.io/[\w./-]+), tag: ([\w.-]+)")
 
 

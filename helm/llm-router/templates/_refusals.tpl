@@ -9,11 +9,18 @@
 {{- if and $sqlite $triton.autoscaling.enabled -}}
 {{- fail "triton.autoscaling.enabled needs state.backend redis: sqlite is one pod's file; set state.backend to redis, or triton.autoscaling.enabled to false" -}}
 {{- end -}}
-{{- if and $sqlite (or $values.state.redis.url $values.state.redis.existingSecret) -}}
-{{- fail "state.redis.url or state.redis.existingSecret is set while state.backend is sqlite: set state.backend to redis, or remove them" -}}
+{{- $backend := $values.state.backend -}}
+{{- if and (ne $backend "redis") (or $values.state.redis.url $values.state.redis.existingSecret) -}}
+{{- fail (printf "state.redis.url or state.redis.existingSecret is set while state.backend is %s: set state.backend to redis, or remove them" $backend) -}}
 {{- end -}}
 {{- if and (not $sqlite) $values.state.sqlite.existingClaim -}}
-{{- fail "state.sqlite.existingClaim is set while state.backend is redis: remove it, or set state.backend to sqlite" -}}
+{{- fail (printf "state.sqlite.existingClaim is set while state.backend is %s: remove it, or set state.backend to sqlite" $backend) -}}
+{{- end -}}
+{{- if and (ne $backend "dynamodb") $values.state.dynamodb.url -}}
+{{- fail (printf "state.dynamodb.url is set while state.backend is %s: set state.backend to dynamodb, or remove it" $backend) -}}
+{{- end -}}
+{{- if and (eq $backend "dynamodb") (not $values.state.dynamodb.url) -}}
+{{- fail "state.backend is dynamodb, and no table is named: set state.dynamodb.url to dynamodb://TABLE?region=REGION" -}}
 {{- end -}}
 {{- if regexMatch "://[^/@]*:[^/@]+@" $values.state.redis.url -}}
 {{- fail "state.redis.url holds a password, which would stand in a ConfigMap: put it into a secret under the key password and name that in state.redis.existingSecret" -}}

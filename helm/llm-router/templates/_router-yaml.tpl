@@ -22,6 +22,8 @@
 {{- $_ := set $config "default_model" (.Values.router.default_model | default (last .Values.models).name) -}}
 {{- if eq .Values.state.backend "redis" -}}
   {{- $_ := set $config "state" (include "llm-router.redisUrl" .) -}}
+{{- else if eq .Values.state.backend "dynamodb" -}}
+  {{- $_ := set $config "state" .Values.state.dynamodb.url -}}
 {{- else -}}
   {{- $_ := set $config "state" "sqlite:///state.db" -}}
 {{- end -}}

@@ -7,13 +7,17 @@ import time
 
 import orjson
 
+from router_backend.core.emf import with_metrics
 from router_backend.gateway.http.exchange import Exchange
 
 logger = logging.getLogger("llm_router.access")
 
 
-def log_access(exchange: Exchange, route: str) -> None:
-    """Write the line of a request that has ended. `route` is our own pattern: a path may hold anything."""
+def log_access(exchange: Exchange, route: str, namespace: str | None = None) -> None:
+    """Write the line of a request that has ended. `route` is our own pattern: a path may hold anything.
+
+    `namespace`: of the metrics that CloudWatch reads out of the line; None: it has no such.
+    """
     if not logger.isEnabledFor(logging.INFO):
         return
     line = {
@@ -26,4 +30,6 @@ def log_access(exchange: Exchange, route: str) -> None:
         "key": exchange.key or None,
         **exchange.log,
     }
+    if namespace:
+        line = with_metrics(line, namespace)
     logger.info(orjson.dumps(line).decode())

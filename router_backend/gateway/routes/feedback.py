@@ -79,6 +79,8 @@ class FeedbackHandler:
             result, refusal = _refusal(error)
             self._metrics.feedback.labels(result).inc()
             raise refusal from None
+        if known and task and known.decision.task:
+            exchange.log["task_correct"] = known.decision.task == task
         self._metrics.feedback.labels("accepted").inc()
         self._metrics.reward.observe(scored.reward)
         await exchange.json({"object": "feedback", "decision_id": decision_id, "accepted": True, **scored._asdict()})

@@ -1,0 +1,7 @@
+terraform {
+  required_version = ">= 1.9"
+  required_providers {
+    aws  = { source = "hashicorp/aws", version = "~> 6.25" }
+    helm = { source = "hashicorp/helm", version = "~> 3.1" }
+  }
+}
