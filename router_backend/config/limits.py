@@ -114,6 +114,14 @@ class GatewayConfig(Section):
     ] = 30_000
     reports_kept: Annotated[int, Field(gt=0, description="outcomes that wait while Triton is down")] = 10_000
     report_wait_ms: Annotated[float, Field(ge=0, description="no longer used: no answer waits for its record")] = 100.0
+    durable_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="how long an answer's end may wait until its record is stored: where the process is frozen between two"
+            " requests, as on AWS Lambda; 0: no answer waits",
+        ),
+    ] = 0.0
     feedback_cost_usd: Annotated[
         float | None,
         Field(

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from router_backend.config.base import Mistake, Section, TaskName
 
 Api = Literal["chat", "responses", "messages"]
+CachePlace = Literal["tools", "system", "messages"]
 Capability = Literal["tools", "vision", "json", "logprobs", "embeddings"]
 
 
@@ -64,6 +65,39 @@ class TensorRTLLMUpstream(Section):
     )
 
 
+class BedrockUpstream(Section):
+    """A model on Amazon Bedrock, by Converse, with the credentials that AWS's own tools find (environment, files, role of the
+    container or machine)."""
+
+    kind: Annotated[Literal["bedrock"], Field(description="chooses this kind of upstream")]
+    model: Annotated[
+        str, Field(min_length=1, max_length=2048, description="id or ARN of a model or an inference profile")
+    ]
+    region: Annotated[
+        str | None, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d+$", description="default: AWS_REGION, or the profile's")
+    ] = None
+    profile: Annotated[str | None, Field(description="of AWS's shared configuration files")] = None
+    endpoint_url: Annotated[
+        str | None, Field(pattern=r"^https?://", description="of a VPC endpoint; default: the region's public one")
+    ] = None
+    cache_points: Annotated[
+        frozenset[CachePlace],
+        Field(
+            description="where prompts are marked for the cache, beside the client's own marks: behind `tools`, `system`"
+            " and the last of `messages`; only for models that have one"
+        ),
+    ] = frozenset()
+    request_fields: Annotated[
+        dict[str, Any],
+        Field(description="Converse's additionalModelRequestFields: the model's own, such as thinking with its budget"),
+    ] = {}
+
+    example: ClassVar[str] = (
+        "{kind: bedrock, model: us.anthropic.claude-sonnet-4-5-20250929-v1:0, region: us-east-1,"
+        " cache_points: [tools, system]}"
+    )
+
+
 class LocalUpstream(Section):
     """The packaged small model, started by the launcher."""
 
@@ -72,7 +106,9 @@ class LocalUpstream(Section):
     example: ClassVar[str] = "{kind: local}"
 
 
-Upstream = Annotated[OpenAIUpstream | TensorRTLLMUpstream | LocalUpstream, Field(discriminator="kind")]
+Upstream = Annotated[
+    OpenAIUpstream | TensorRTLLMUpstream | BedrockUpstream | LocalUpstream, Field(discriminator="kind")
+]
 
 
 # Prompts are read about so many times as fast as answers are written.
@@ -147,6 +183,13 @@ class Share(Section):
         return self
 
 
+_ABLE: Mapping[str, frozenset[str]] = {
+    "tensorrtllm": frozenset({"json"}),
+    "bedrock": frozenset({"tools", "vision", "json"}),
+}
+"""What an upstream of a kind can do at all, whatever model is behind it."""
+
+
 class ModelConfig(Section):
     """One arm. One model with thinking on and off is two arms."""
 
@@ -215,9 +258,10 @@ share: {max: 0.5}
 
     @model_validator(mode="after")
     def _upstream_is_capable(self) -> ModelConfig:
-        beyond = sorted(self.capabilities - {"json"}) if self.upstream.kind == "tensorrtllm" else []
+        kind = self.upstream.kind
+        beyond = sorted(self.capabilities - _ABLE[kind]) if kind in _ABLE else []
         if beyond:
-            raise ValueError(f"a tensorrtllm upstream can't do {', '.join(beyond)}; take it out of capabilities")
+            raise ValueError(f"a {kind} upstream can't do {', '.join(beyond)}; take it out of capabilities")
         return self
 
     def speaks(self, api: str) -> bool:

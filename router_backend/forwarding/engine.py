@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from router_backend.config.models import ModelConfig, OpenAIUpstream, TensorRTLLMUpstream
+from router_backend.config.models import BedrockUpstream, ModelConfig, OpenAIUpstream, TensorRTLLMUpstream
 from router_backend.config.schema import RouterConfig
 from router_backend.core.errors import (
     BREAKER_OPEN,
@@ -43,6 +43,7 @@ from router_backend.forwarding.request import ForwardRequest, Native
 from router_backend.forwarding.stream.chunks import ChunkReader, read_body
 from router_backend.forwarding.stream.native import NativeReader, NativeWhole, read_native
 from router_backend.forwarding.stream.whole import WholeBuilder
+from router_backend.forwarding.upstreams.bedrock import BedrockServer
 from router_backend.forwarding.upstreams.body import arm_body, native_body, usage_asked
 from router_backend.forwarding.upstreams.openai import OpenAIServer, new_session
 from router_backend.forwarding.upstreams.secrets import key_reader
@@ -127,6 +128,8 @@ class Engine:
             )
         if isinstance(upstream, TensorRTLLMUpstream):
             return TensorRTLLMServer(model.name, upstream, model.context_window, connect)
+        if isinstance(upstream, BedrockUpstream):
+            return BedrockServer(model.name, self._http, upstream, connect)
         raise ValueError(f"model {model.name!r}: the packaged local model is not running; start with `llm-router up`")
 
     def _http(self) -> aiohttp.ClientSession:
@@ -313,6 +316,8 @@ class Engine:
         the best of several can only be chosen at the end. Not where its usage would be missing.
         """
         upstream, name, body = arm.config.upstream, arm.config.name, request.body
+        if isinstance(upstream, BedrockUpstream):
+            return request.endpoint == "chat/completions"
         able = isinstance(upstream, OpenAIUpstream) and upstream.stream_options and name not in self._uncounted
         return able and request.endpoint != "embeddings" and not (body.get("best_of") or body.get("audio"))
 

@@ -78,6 +78,10 @@ class Ledger:
         # A cascade may cost more than the most expensive answer alone; a counter can't go back.
         self._metrics.completion(plan.decision, outcome, None if savings is None else max(0.0, savings))
 
+    async def durable(self, decision_id: str, seconds: float) -> None:
+        """Wait until what was entered of a decision is in the store, for `seconds` at most."""
+        await self._outcomes.settled(decision_id, seconds)
+
 
 class Account:
     """Of one completion, from its decision to the end of its answer. It is closed once, whatever happens in its block."""
@@ -130,6 +134,11 @@ class Account:
         report. The journal holds the outcome by then, and /v1/feedback waits for what is still on its way.
         """
         self._close(progress, 502 if progress.error else progress.status)
+
+    async def durable(self) -> None:
+        """Wait for the store, where `gateway.durable_seconds` says so."""
+        if seconds := self._config.gateway.durable_seconds:
+            await self._ledger.durable(self._plan.decision.decision_id, seconds)
 
     def _running(self) -> Progress | None:
         """Of the call that the client didn't wait for; None: there was none."""

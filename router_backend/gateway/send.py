@@ -38,12 +38,14 @@ async def send(
     """
     if isinstance(answer, ForwardError):
         account.failed(answer)
+        await account.durable()
         headers = [*should_retry(answer), *decision_headers(request, plan, answer.arm or plan.arms[0])]
         await exchange.fail(answer.error, headers)
         return
     headers = decision_headers(request, plan, answer.progress.arm)
     if isinstance(answer, WholeAnswer):
         account.ended(answer.progress)
+        await account.durable()
         body = await whole(answer, request)
         await exchange.respond(answer.progress.status, body, headers)
         return
@@ -54,6 +56,7 @@ async def send(
             async for frames, last in pieces(answer, request):
                 if last:
                     account.ended(answer.progress)
+                    await account.durable()
                 await exchange.chunk(frames, more=not last)
     except TimeoutError:
         raise ClientGone from None

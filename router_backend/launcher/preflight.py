@@ -10,7 +10,13 @@ from pathlib import Path
 from router_backend.bandits.factory import build_policy
 from router_backend.classifier.artifact import artifact_metadata, newest_artifact
 from router_backend.config import RouterConfig, load_config
-from router_backend.config.models import LocalUpstream, ModelConfig, OpenAIUpstream, TensorRTLLMUpstream
+from router_backend.config.models import (
+    BedrockUpstream,
+    LocalUpstream,
+    ModelConfig,
+    OpenAIUpstream,
+    TensorRTLLMUpstream,
+)
 from router_backend.launcher.local_model import weights
 from router_backend.state.open import open_store
 from router_backend.state.store import StoreMissing
@@ -106,6 +112,14 @@ def _model(model: ModelConfig) -> str:
 
         key = key_reader(upstream)()
         return f"{upstream.base_url}, {'with a key' if key else 'without a key'}"
+    if isinstance(upstream, BedrockUpstream):
+        from router_backend.forwarding.upstreams.bedrock.signing import Signer
+
+        signer = Signer(model.name, upstream.region, upstream.profile)
+        try:
+            return f"{upstream.model} in {signer.region}, credentials by {signer.look()}"
+        finally:
+            signer.close()
     assert isinstance(upstream, TensorRTLLMUpstream)
     from router_backend.forwarding.upstreams.tensorrtllm.tokenizer import ChatTokenizer, find_tokenizer
 

@@ -84,5 +84,5 @@ def default_order(
     if endpoint == "embeddings":
         models = [model for model in models if "embeddings" in model.capabilities] or models
     if prompt is None:
-        models = [model for model in models if model.upstream.kind != "tensorrtllm"] or models
+        models = [model for model in models if model.upstream.kind not in ("tensorrtllm", "bedrock")] or models
     return tuple(model.name for model in models)

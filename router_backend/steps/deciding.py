@@ -76,6 +76,10 @@ class Decider:
                 self._metrics.decided(decision)
         return decisions
 
+    def recorded(self, decision_id: str, seconds: float) -> bool:
+        """Wait until a decision of this process is durable; False if it isn't within `seconds`, or was lost."""
+        return self._recorder.flush(decision_id, seconds)
+
     def close(self) -> None:
         """Write what is queued, and stop; the store is still open."""
         self._recorder.close()

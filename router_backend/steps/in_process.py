@@ -112,6 +112,10 @@ class InProcess:
         """
         return self._scorer.tell(_Given(row, parameters))
 
+    def recorded(self, decision_id: str, seconds: float) -> bool:
+        """Wait until a decision of this process is durable; False if it isn't within `seconds`, or was lost."""
+        return self._decider.recorded(decision_id, seconds)
+
     def close(self) -> None:
         """Write what waits, for some seconds at most, and end."""
         self._deployment.close(self._decider)

@@ -9,6 +9,7 @@ import pytest
 
 from router_backend.config import ConfigError, load_config, parse_config
 from router_backend.config.runtime import LOCAL_PROFILE, with_local_upstream
+from tests.support.running import PROJECT
 
 SMALLEST = """\
 version: 1
@@ -224,3 +225,8 @@ def test_a_keys_group_is_one_of_the_groups() -> None:
         parse_config(text + key)
     with pytest.raises(ConfigError, match="'team' is listed twice"):
         parse_config(text + key + team + team.partition("\n")[2])
+
+
+@pytest.mark.parametrize("file", sorted((PROJECT / "deploy/examples").glob("*.yaml")), ids=lambda file: file.name)
+def test_examples_are_right(file: Path) -> None:
+    assert load_config(file).names

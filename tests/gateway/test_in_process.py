@@ -14,6 +14,7 @@ import openai
 import pytest
 import yaml
 
+from router_backend.state.open import open_store
 from tests.support.arms import model
 from tests.support.running import PROJECT, clean_environment, free_port
 from tests.support.scripted_triton import ScriptedTriton
@@ -166,3 +167,22 @@ async def test_it_decides_while_triton_does_not(tmp_path: Path, upstream: Script
             assert f'llm_router_routing_fallbacks_total{{cause="in_process:{cause}"}}' in page
     finally:
         await triton.stop()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answers_end_may_wait_for_its_record(tmp_path: Path, upstream: ScriptedUpstream, stream: bool) -> None:
+    """As on AWS Lambda, which freezes the process at the answer's last byte: by then another process knows it all."""
+    gateway = Gateway(tmp_path, upstream, gateway={"durable_seconds": 30})
+    body = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}], "stream": stream}
+    async with gateway.running() as http:
+        for _ in range(5):
+            answer = await http.post("/v1/chat/completions", json=body)
+            store = open_store("sqlite:///state.db", tmp_path / "state", create=False)
+            try:
+                decision_id = answer.headers["x-router-decision-id"]
+                decision, outcome = store.decision(decision_id), store.outcome(decision_id)
+            finally:
+                store.close()
+            assert decision is not None
+            assert outcome is not None
+            assert outcome.status == 200

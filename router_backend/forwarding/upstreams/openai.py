@@ -132,7 +132,7 @@ class OpenAIServer:
         if not 200 <= response.status < 300:
             body = await reply.body()
             reply.finish()
-            raise from_status(self._arm, response.status, body, _retry_after(response.headers.get("retry-after")))
+            raise from_status(self._arm, response.status, body, retry_after_of(response.headers.get("retry-after")))
         if streamed and response.content_type not in _STREAMS:
             body = await reply.body()
             reply.finish()
@@ -168,7 +168,7 @@ class HTTPReply:
     async def body(self) -> bytes:
         """See `Reply.body`."""
         parts, size = [], 0
-        while part := await self._read():
+        while part := await self.read():
             parts.append(part)
             size += len(part)
             if size > MAX_BODY_BYTES:
@@ -185,7 +185,7 @@ class HTTPReply:
             whole, self._whole = self._whole, []
             return whole
         try:
-            while data := await self._read():
+            while data := await self.read():
                 events = self._parser.feed(data)
                 if events:
                     return events
@@ -194,7 +194,8 @@ class HTTPReply:
             raise unusable(self._arm, str(error)) from error
         return self._parser.flush()
 
-    async def _read(self) -> bytes:
+    async def read(self) -> bytes:
+        """The next bytes; none at the end. Raises Failure when the connection broke."""
         try:
             return await self._response.content.read(READ_BYTES)
         except (aiohttp.ClientError, OSError) as error:
@@ -240,7 +241,7 @@ def _target(url: str, response: aiohttp.ClientResponse) -> str | None:
     return target if (here.scheme, here.netloc) == (there.scheme, there.netloc) else None
 
 
-def _retry_after(value: str | None) -> float | None:
+def retry_after_of(value: str | None) -> float | None:
     """Seconds, from a number of seconds or an HTTP date (RFC 9110, section 10.2.3)."""
     if not value:
         return None

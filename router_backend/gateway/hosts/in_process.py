@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from router_backend.steps.in_process import InProcess
     from router_backend.steps.metrics import Instruments
 
+_RECORD_SECONDS = 1.0  # that an outcome waits for its decision; a store that takes none takes no outcome either
 _RECORDERS = 4  # threads that wait for the store
 _PAUSES = (0.5, 10.0)  # seconds between tries to open, doubled from the first to the second
 _REHEARSAL = {"text_input": "Are you there?"}
@@ -72,8 +73,17 @@ class InProcessHost:
         return await self._done(self._recorders, seconds, lambda steps: steps.score(row, parameters))
 
     async def report(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome], seconds: float) -> Spend:
-        told = await self._sealed("records", encode_records(decisions, outcomes), seconds)
-        spend: Spend = orjson.loads(told)
+        """An outcome comes after its decision, which this process has recorded itself a moment ago."""
+        text = encode_records(decisions, outcomes).decode()
+        parameters = {seal.SEAL: seal.seal(self._key, text)}
+        ids = [outcome.decision_id for outcome in outcomes]
+
+        def work(steps: InProcess) -> bytes:
+            for decision_id in ids:
+                steps.recorded(decision_id, _RECORD_SECONDS)
+            return steps.tell({"records": text}, parameters)
+
+        spend: Spend = orjson.loads(await self._done(self._recorders, seconds, work))
         return spend
 
     async def report_scores(self, scores: Sequence[Feedback], seconds: float) -> None:

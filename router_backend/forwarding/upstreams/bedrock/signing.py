@@ -1,0 +1,82 @@
+"""Requests signed as AWS wants them (Signature Version 4), with the credentials that all of AWS's tools find."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from router_backend.core.errors import UPSTREAM_AUTH, OpenAIError
+from router_backend.forwarding.failure import Failure
+
+_SERVICE = "bedrock"  # in signatures, of the endpoint bedrock-runtime
+_THREADS = 4  # credentials that have to be fetched hold up one each
+
+
+class Signer:
+    """Environment, shared files, single sign-on, containers, instances: botocore's chain, which renews what expires.
+
+    It is asked on threads: where credentials come from a service they take a call of their own.
+    """
+
+    def __init__(self, arm: str, region: str | None, profile: str | None) -> None:
+        """Raises ValueError: botocore is missing, there is no such profile, or no region."""
+        try:
+            from botocore.exceptions import BotoCoreError
+            from botocore.session import Session
+        except ImportError:
+            raise ValueError(
+                f"model {arm!r}: kind bedrock needs the extra `aws`: pip install 'triton-llm-router[aws]'"
+            ) from None
+        self._arm, self._session = arm, Session(profile=profile)
+        try:
+            self.region: str = region or self._session.get_config_variable("region") or ""
+        except BotoCoreError as error:
+            raise ValueError(f"model {arm!r}: {error}") from None
+        if not self.region:
+            raise ValueError(f"model {arm!r}: no region; set upstream.region or AWS_REGION")
+        self._credentials: Any = None
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="aws-credentials")
+
+    async def signed(self, url: str, data: bytes, headers: Mapping[str, str]) -> dict[str, str]:
+        """The headers of a POST, signed.
+
+        Raises:
+            Failure: there are no credentials, or they can't be had now.
+        """
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._sign, url, data, headers)
+        except BotoCoreError as error:
+            raise self.refused(str(error)) from error
+
+    def look(self) -> str:
+        """How credentials were found. Raises BotoCoreError: there are none."""
+        return str(self._found().method)
+
+    def refused(self, why: str) -> Failure:
+        """The router's own credentials are at fault: a client would take the status for its own key's."""
+        message = f"{self._arm}: AWS refused the router's credentials ({why}); check them, and bedrock:InvokeModel"
+        return Failure(UPSTREAM_AUTH, OpenAIError(message))
+
+    def _sign(self, url: str, data: bytes, headers: Mapping[str, str]) -> dict[str, str]:
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+
+        request = AWSRequest("POST", url, headers=dict(headers), data=data)
+        SigV4Auth(self._found().get_frozen_credentials(), _SERVICE, self.region).add_auth(request)
+        return dict(request.headers.items())
+
+    def _found(self) -> Any:
+        from botocore.exceptions import NoCredentialsError
+
+        if self._credentials is None:  # two threads may look at once, and find the same
+            self._credentials = self._session.get_credentials()
+        if self._credentials is None:
+            raise NoCredentialsError
+        return self._credentials
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
