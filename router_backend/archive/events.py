@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from router_backend.archive.place import ArchiveError, Place
 from router_backend.archive.schema import LOG, usage_of
+from router_backend.core.observations import Labels, Numbers, Observations, side_by_side
 from router_backend.core.records import LearningEvent
 
 _TABLE = "events"
@@ -45,6 +46,12 @@ def archived_events(place: Place, log: str, last: int) -> Iterator[list[Learning
     """Up to the event `last`; ArchiveError if the archive can't be read."""
     for table in archived_rows(place, log, last):
         yield [_event(row) for row in table.to_pylist()]
+
+
+def archived_observations(place: Place, log: str, last: int) -> Iterator[Observations]:
+    """As `archived_events`, by column."""
+    for table in archived_rows(place, log, last):
+        yield _observations(table)
 
 
 def archived_rows(place: Place, log: str, last: int) -> Iterator[pa.Table]:
@@ -119,6 +126,42 @@ def _of_file(place: Place, path: str, log: str) -> list[_Part]:
 
 def _opened(place: Place, path: str) -> pq.ParquetFile:
     return pq.ParquetFile(place.system.open_input_file(path), pre_buffer=not place.local)
+
+
+def _observations(rows: pa.Table) -> Observations:
+    contexts = rows["context"].combine_chunks()
+    judged = rows["judged"].combine_chunks()
+    scored = np.flatnonzero(pc.fill_null(pc.list_value_length(judged), 0).to_numpy(zero_copy_only=False))
+    lengths = pc.fill_null(pc.list_value_length(contexts), 0).to_numpy(zero_copy_only=False).astype(np.intp)
+    return Observations(
+        sequences=rows["sequence"].to_numpy(),
+        arms=_labels(rows["arm"]),
+        at=rows["at"].cast(pa.int64()).to_numpy() / 1e6,
+        spaces=rows["embedding_space"].to_numpy(),
+        contexts=side_by_side(contexts.flatten().to_numpy(zero_copy_only=False), lengths),
+        lengths=lengths,
+        tasks=_labels(rows["task"]),
+        qualities=rows["quality"].to_numpy(),
+        costs=rows["cost"].to_numpy(),
+        output_tokens=_numbers(rows["output_tokens"]),
+        completion_tokens=_numbers(rows["completion_tokens"]),
+        reasoning_tokens=_numbers(rows["reasoning_tokens"]),
+        sources=_labels(rows["source"]),
+        revisions=_labels(rows["revision"]),
+        judged=tuple(
+            (int(place), each["signal"], each["score"]) for place in scored for each in judged[int(place)].as_py()
+        ),
+    )
+
+
+def _labels(column: pa.ChunkedArray) -> Labels:
+    encoded = column.fill_null("").combine_chunks().dictionary_encode()
+    return Labels(encoded.indices.to_numpy().astype(np.intp), tuple(encoded.dictionary.to_pylist()))
+
+
+def _numbers(column: pa.ChunkedArray) -> Numbers:
+    """NaN for null."""
+    return column.cast(pa.float64()).to_numpy()
 
 
 def _event(row: dict[str, Any]) -> LearningEvent:

@@ -59,6 +59,11 @@ def prompt_tokens(context: NDArray[np.float32]) -> float:
     return float(np.expm1(float(context[_LENGTH]) * _LONG))
 
 
+def prompt_tokens_of(contexts: NDArray[np.float32]) -> NDArray[np.float64]:
+    """As `prompt_tokens`, of contexts [n, CONTEXT_DIM]."""
+    return np.asarray(np.expm1(contexts[:, _LENGTH].astype(np.float64) * _LONG))
+
+
 def widened(context: NDArray[np.float32]) -> NDArray[np.float32]:
     """Contexts [..., EARLIER_DIM] in today's layout; others as they are."""
     if context.shape[-1] != EARLIER_DIM:
@@ -73,5 +78,7 @@ def view_indices(components: int) -> NDArray[np.intp]:
 
 def view(context: NDArray[np.float32], indices: NDArray[np.intp]) -> NDArray[np.float64]:
     """FP64 [len(indices) + 1] for one context, [n, len(indices) + 1] for n: the selected positions and a bias of 1."""
-    selected = context[..., indices].astype(np.float64)
-    return np.concatenate([selected, np.ones((*selected.shape[:-1], 1))], axis=-1)
+    selected = np.empty((*context.shape[:-1], len(indices) + 1))
+    selected[..., :-1] = context if len(indices) == CONTEXT_DIM else context[..., indices]  # all of them are in order
+    selected[..., -1] = 1.0
+    return selected

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from router_backend.bandits.statistics.fields import Fields, taken
 from router_backend.config.models import ModelConfig
 from router_backend.contract import TASKS
-from router_backend.core.pricing import PER_TOKEN, answer_cost
+from router_backend.core.observations import Labels
+from router_backend.core.pricing import PER_TOKEN
 from router_backend.core.records import Usage
 
 # Tokens of an answer of which nothing is known yet.
@@ -43,27 +45,34 @@ class OutputLengths:
 
     def observe(self, arm: str, task: str, tokens: int | None) -> None:
         """Count an answer; one of unknown length, or of an arm that isn't configured any more, is passed over."""
-        self.observe_many([(arm, task, tokens)])
+        index = self._index.get(arm)
+        if index is not None and tokens is not None:
+            self.observe_many(np.array([index]), Labels.of([task]), np.array([float(tokens)]))
 
-    def observe_many(self, answers: Iterable[tuple[str, str, int | None]]) -> None:
-        """As `observe`, for (arm, task, tokens) of many answers."""
-        seen: set[int] = set()
-        for arm, task, tokens in answers:
-            index = self._index.get(arm)
-            if index is not None and tokens is not None and tokens >= 0:
-                self._count(index, task, tokens)
-                seen.add(index)
-        for index in seen:
-            self._average(index)
+    def observe_many(self, arms: NDArray[np.intp], tasks: Labels, tokens: NDArray[np.float64]) -> None:
+        """Count n answers in their order: indices of arms, and lengths, NaN where they aren't known."""
+        known = tokens >= 0.0  # false for NaN
+        if not known.any():
+            return
+        cells = arms[known] * len(TASKS) + tasks.places(_TASK_INDEX, _TASK_INDEX["other"])[known]
+        order = np.argsort(cells, kind="stable")
+        cells, lengths = cells[order], tokens[known][order]
+        starts = np.flatnonzero(np.diff(cells, prepend=-1))
+        for start, end in zip(starts, [*starts[1:], len(cells)], strict=True):
+            self._count(*divmod(int(cells[start]), len(TASKS)), lengths[start:end])
+        for index in np.unique(cells // len(TASKS)):
+            self._average(int(index))
 
-    def _count(self, index: int, task: str, tokens: int) -> None:
-        column = _TASK_INDEX.get(task, _TASK_INDEX["other"])
-        if self._counts[index, column] >= _MEMORY:
-            keep = 1.0 - 1.0 / _MEMORY
-            self._sums[index, column] *= keep
-            self._counts[index, column] *= keep
-        self._sums[index, column] += tokens
-        self._counts[index, column] += 1.0
+    def _count(self, index: int, column: int, lengths: NDArray[np.float64]) -> None:
+        """Count answers of one arm and task: each is added, and beyond `_MEMORY` takes as much of those before it."""
+        room = max(0, math.ceil(_MEMORY - self._counts[index, column]))
+        total, count = self._sums[index, column] + lengths[:room].sum(), self._counts[index, column]
+        count += min(room, len(lengths))
+        if len(lengths) > room:
+            fading = (1.0 - 1.0 / _MEMORY) ** np.arange(len(lengths) - room, -1, -1)
+            total = fading[0] * total + fading[1:] @ lengths[room:]
+            count = fading[0] * count + fading[1:].sum()
+        self._sums[index, column], self._counts[index, column] = total, count
 
     def dump(self) -> Fields:
         return {"sums": self._sums.copy(), "counts": self._counts.copy()}
@@ -113,6 +122,9 @@ class CostModel:
         )
         self._cheaper = bool(self._discount.any())
         self._output = np.array([model.price.output for model in models]) * PER_TOKEN
+        self._reasoning = PER_TOKEN * np.array(
+            [price.output if price.reasoning is None else price.reasoning for price in self._prices]
+        )
         caps = [[model.max_tokens_by_task.get(task, np.inf) for task in TASKS] for model in models]
         self._caps = np.array(caps, np.float64)  # [arms, tasks], tokens
         self._capped = bool(np.isfinite(self._caps).any())
@@ -150,14 +162,27 @@ class CostModel:
         return np.minimum(self.lengths.means[:, column], most)
 
     def beyond_prompt(self, arm: int, usage: Usage | None, cost: float, prompt_tokens: float) -> float:
-        """USD of an answer without its prompt at list price: what is learned of its cost.
+        """As `beyond_prompts`, of one answer."""
+        completion, reasoning = (np.nan, np.nan) if usage is None else (usage.completion, usage.reasoning)
+        columns = (np.array([number], np.float64) for number in (completion, reasoning, cost, prompt_tokens))
+        return float(self.beyond_prompts(np.array([arm]), *columns)[0])
 
-        From its usage at today's prices, so that a new price counts at once; without usage `cost` is what it cost, and
-        `prompt_tokens` are those of its prompt. At most what the longest answer costs, so that one absurd number can't
-        stand for an arm. What caches have saved is no part of it: that is known before, by conversation.
+    def beyond_prompts(
+        self,
+        arms: NDArray[np.intp],
+        completion: NDArray[np.float64],
+        reasoning: NDArray[np.float64],
+        costs: NDArray[np.float64],
+        prompt_tokens: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """[n] USD of answers without their prompts at list price: what is learned of their costs.
+
+        From the usage (tokens of the completion, and of it those of reasoning) at today's prices, so that a new price counts at once;
+        without usage (NaN) `costs` are what they cost, and `prompt_tokens` those of their prompts. At most what the longest answer costs,
+        so that one absurd number can't stand for an arm. What caches have saved is no part of it: that is known before, by
+        conversation.
         """
-        if usage is None:
-            learned = cost - prompt_tokens * self._input[arm]
-        else:
-            learned = answer_cost(self._prices[arm], Usage(completion=usage.completion, reasoning=usage.reasoning))
-        return float(min(learned, self._most[arm]))
+        thought = np.minimum(np.maximum(reasoning, 0.0), completion)
+        priced = (completion - thought) * self._output[arms] + thought * self._reasoning[arms]
+        learned = np.where(np.isnan(completion), costs - prompt_tokens * self._input[arms], priced)
+        return np.asarray(np.minimum(learned, self._most[arms]))

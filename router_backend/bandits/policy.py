@@ -24,6 +24,7 @@ from router_backend.bandits.statistics.change import Change, ChangeDetector
 from router_backend.bandits.statistics.discount import Discount
 from router_backend.bandits.statistics.fields import Fields, nested, part
 from router_backend.bandits.statistics.prior import Prior
+from router_backend.bandits.statistics.side_by_side import for_each_arm
 from router_backend.config.models import ModelConfig
 from router_backend.config.policy import (
     POLICY_SECTIONS,
@@ -161,9 +162,12 @@ class Policy(ABC):
         if factor != 1.0:
             self._decay(factor)
         weights = self._weights(batch)
-        for arm in np.unique(batch.arms):
+
+        def of(arm: int) -> None:
             rows = batch.arms == arm
-            take(int(arm), batch.where(rows), weights[rows])
+            take(arm, batch.where(rows), weights[rows])
+
+        for_each_arm(of, np.unique(batch.arms).tolist(), len(batch))
 
     def _watch_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
         """Fold in observations of one arm, and look for changes; each one's error is that of what was known before it."""
@@ -171,11 +175,14 @@ class Policy(ABC):
         while start < len(batch):
             block = slice(start, start + _BLOCK)
             part, heavy = batch.where(block), weights[block]
-            errors = self._errors(arm, part, heavy)
+            errors, fold = self._foreseen(arm, part, heavy)
             if part.weights is not None:  # of one variance, as the detector expects
                 errors = errors * np.sqrt(part.weights)
             taken, changed = self._changes.observe_many(arm, part, errors)
-            self._fold_many(arm, part.where(slice(taken)), heavy[:taken])
+            if taken == len(part):
+                fold()
+            else:
+                self._fold_many(arm, part.where(slice(taken)), heavy[:taken])
             if changed is not None:
                 self._restart(arm, self._keep, level=False)
                 self._fold_many(arm, changed, self._weights(changed))
@@ -227,8 +234,10 @@ class Policy(ABC):
         """Fold in one observation of a given weight; the error of the quality expected of it, over its relative deviation."""
 
     @abstractmethod
-    def _errors(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """[n]: what `_fold` would return of an arm's observations one after the other; none is folded in."""
+    def _foreseen(
+        self, arm: int, batch: Batch, weights: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], Callable[[], None]]:
+        """([n] what `_fold` would return of an arm's observations one after the other, what folds all of them in); none is folded in yet."""
 
     @abstractmethod
     def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from router_backend.bandits.batch import Batch
-from router_backend.bandits.context import CONTEXT_DIM, EARLIER_DIM, prompt_tokens, widened
+from router_backend.bandits.context import CONTEXT_DIM, EARLIER_DIM, prompt_tokens_of, widened
 from router_backend.bandits.costs import CostModel, OutputLengths
 from router_backend.bandits.factory import build_policy
 from router_backend.bandits.policy import Policy
@@ -18,6 +19,7 @@ from router_backend.bandits.statistics.fields import Fields, FieldsError, nested
 from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
 from router_backend.config.models import Price
+from router_backend.core.observations import Observations
 from router_backend.core.records import LearningEvent
 from router_backend.core.signals import ORDER
 from router_backend.learning.checkpoint import Checkpoint, CheckpointError
@@ -106,37 +108,37 @@ class Fold:
         self.sequence = self.lacks = sequence
         self.whole = False
 
-    def fold(self, events: Sequence[LearningEvent]) -> None:
+    def fold(self, events: Sequence[LearningEvent] | Observations) -> None:
         """Take in the next events of the log, in order. Those of other spaces and of removed arms are passed over."""
-        if not events:
+        if not len(events):
             return
-        self.sequence = events[-1].sequence
-        kept = [event for event in events if event.arm in self._arms and self._usable(event)]
-        for replaced, run in self._revisions.runs(kept):
-            if replaced:
-                for policy in self._distinct:
+        seen = events if isinstance(events, Observations) else Observations.of(events)
+        self.sequence = int(seen.sequences[-1])
+        arms = seen.arms.places(self._arms)
+        known = (arms >= 0) & self._usable(seen)
+        seen, arms = seen.where(known), arms[known]
+        if not len(seen):
+            return
+        batch = self._batch(seen, arms)
+        for replaced, run in self._revisions.runs(seen.arms, seen.revisions):
+            for policy in self._distinct:
+                if replaced:
                     policy.replaced(self._arms[replaced])
-            self._fold(run)
+                policy.update_many(batch.where(run))
+        self._costs.lengths.observe_many(arms, seen.tasks, seen.output_tokens)
 
-    def _fold(self, kept: Sequence[LearningEvent]) -> None:
-        """Those that can be used, of arms that stay what they are."""
-        scores = [self._score(event) for event in kept]
-        contexts = np.stack([widened(event.context) for event in kept])
+    def _batch(self, seen: Observations, arms: NDArray[np.intp]) -> Batch:
+        """What policies learn of observations that can be used."""
+        contexts = widened(seen.contexts)
         if self._map is not None:
-            foreign = np.array([event.embedding_space == self._map.source for event in kept])
+            foreign = seen.spaces == self._map.source
             if foreign.any():
+                contexts = contexts.copy()
                 contexts[foreign] = self._map.apply(contexts[foreign])
-        batch = Batch(
-            contexts=contexts,
-            arms=np.array([self._arms[event.arm] for event in kept], np.intp),
-            qualities=np.array([quality for quality, _ in scores], np.float64),
-            costs=np.array([self._cost(event) for event in kept], np.float64),
-            at=np.array([event.at for event in kept], np.float64),
-            weights=np.array([weight for _, weight in scores], np.float64),
-        )
-        for policy in self._distinct:
-            policy.update_many(batch)
-        self._costs.lengths.observe_many((event.arm, event.task, event.output_tokens) for event in kept)
+        qualities, weights = self.reliability.scores(seen)
+        prompts = np.where(np.isnan(seen.completion_tokens), prompt_tokens_of(contexts), 0.0)
+        costs = self._costs.beyond_prompts(arms, seen.completion_tokens, seen.reasoning_tokens, seen.costs, prompts)
+        return Batch(contexts, arms, qualities, costs, seen.at, weights)
 
     def adopt(self, other: Fold) -> bool:
         """Take over what `other` has learned; False if the log has more to tell (of a new arm, price or policy)."""
@@ -167,23 +169,11 @@ class Fold:
             agreements=MappingProxyType(self.reliability.agreements()),
         )
 
-    def _score(self, event: LearningEvent) -> tuple[float, float]:
-        """Quality and weight that policies learn, by what was known of its source; what it says of other sources is counted."""
-        if not event.source:
-            for source, score in event.judged.items():
-                self.reliability.observe(source, event.task, score, event.quality)
-        return self.reliability.calibrated(event.source, event.task, event.quality)
-
-    def _cost(self, event: LearningEvent) -> float:
-        """USD that policies learn: of the answer, its prompt's apart (`CostModel.beyond_prompt`)."""
-        tokens = 0.0 if event.usage is not None else prompt_tokens(event.context)
-        return self._costs.beyond_prompt(self._arms[event.arm], event.usage, event.cost, tokens)
-
-    def _usable(self, event: LearningEvent) -> bool:
-        known = event.embedding_space == self.space or (
-            self._map is not None and event.embedding_space == self._map.source
-        )
-        return known and len(event.context) in (CONTEXT_DIM, EARLIER_DIM)
+    def _usable(self, seen: Observations) -> NDArray[np.bool_]:
+        known = seen.spaces == self.space
+        if self._map is not None:
+            known |= seen.spaces == self._map.source
+        return known & np.isin(seen.lengths, (CONTEXT_DIM, EARLIER_DIM))
 
 
 def _prices(config: RouterConfig) -> dict[str, Price]:

@@ -7,13 +7,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
+from router_backend.core.ahead import read_ahead
+from router_backend.core.observations import Observations
 from router_backend.core.records import LearningEvent
 from router_backend.learning.fold import Fold
 from router_backend.state.compaction import READER_SECONDS, Reader
 from router_backend.state.store import Store
+
+if TYPE_CHECKING:
+    from router_backend.archive.place import Place
 
 _PAGE = 5000
 _RENEW_SECONDS = READER_SECONDS / 8
@@ -49,18 +55,24 @@ class WholeLog:
             IncompleteLog: there is no archive any more.
             ArchiveError: it can't be read.
         """
-        if not self.mark:
-            return
+        from router_backend.archive.events import archived_events
+
+        yield from archived_events(self._archive(), self.name, self.mark) if self.mark else ()
+
+    def archived_observations(self) -> Iterator[Observations]:
+        """As `archived`, by column."""
+        from router_backend.archive.events import archived_observations
+
+        yield from archived_observations(self._archive(), self.name, self.mark) if self.mark else ()
+
+    def _archive(self) -> Place:
+        from router_backend.archive.process import archive_place
+
         if self._config.archive is None:
             raise IncompleteLog(
                 f"the first {self.mark:,} observations are in an archive: name it in router.yaml (`archive`)"
             )
-        from router_backend.archive.events import archived_events
-        from router_backend.archive.process import archive_place
-
-        for events in archived_events(archive_place(self._config, self._state_dir), self.name, self.mark):
-            self.renew(self.mark)
-            yield events
+        return archive_place(self._config, self._state_dir)
 
     def kept(self) -> Iterator[Sequence[LearningEvent]]:
         """Those that are in the store."""
@@ -68,7 +80,6 @@ class WholeLog:
         while events := self._store.events(after, _PAGE):
             after = events[-1].sequence
             yield events
-            self.renew(after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +109,14 @@ def rebuild(
     fold.log = log.name
     behind = store.event_count()
     read = 0
-    for events in log.archived():
-        fold.fold(events)
-        progress(read := read + len(events))
+    for seen in read_ahead(log.archived_observations()):
+        fold.fold(seen)
+        log.renew(log.mark)
+        progress(read := read + len(seen))
     archived, fold.sequence = read, log.mark
-    for events in log.kept():
+    for events in read_ahead(log.kept()):
         fold.fold(events)
+        log.renew(fold.sequence)
         progress(read := read + len(events))
     checkpoint = fold.checkpoint()
     log.hold(fold.sequence, fold.key)

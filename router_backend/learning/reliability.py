@@ -14,12 +14,15 @@ what comes after them, so all replicas find the same.
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.bandits.statistics.change import VARIANCE
 from router_backend.bandits.statistics.fields import Fields, taken
 from router_backend.contract import TASKS
+from router_backend.core.observations import Observations
 from router_backend.core.signals import GRADES, ORDER, Agreement
 
 _PAIRS = 20.0
@@ -50,6 +53,24 @@ class Reliability:
         if found is None:
             found = self._known[source, task] = self._of(source, task)
         return score - found[0], found[1]
+
+    def scores(self, seen: Observations) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Qualities and weights [n] that policies learn, each by what was known of its source before; what somebody's scores say of other
+        sources is counted."""
+        qualities, weights = seen.qualities.copy(), np.ones(len(seen))
+        compared: dict[int, list[tuple[str, float]]] = defaultdict(list)
+        for place, source, score in seen.judged:
+            compared[place].append((source, score))
+        sourced = np.flatnonzero(seen.sources.present())
+        for place in sorted({*sourced.tolist(), *compared}) if compared else sourced.tolist():
+            source = seen.sources.names[seen.sources.codes[place]]
+            task, quality = seen.tasks.names[seen.tasks.codes[place]], float(seen.qualities[place])
+            if source:
+                qualities[place], weights[place] = self.calibrated(source, task, quality)
+            else:
+                for other, score in compared[place]:
+                    self.observe(other, task, score, quality)
+        return qualities, weights
 
     def agreements(self) -> dict[str, Agreement]:
         """Of the sources that somebody has checked, over all tasks."""

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from router_backend.bandits.statistics.fields import Fields, FieldsError, taken
-from router_backend.core.records import LearningEvent
+from router_backend.core.observations import Labels
 
 _MOST = 64  # of an arm
 
@@ -25,16 +25,24 @@ class Revisions:
     def __init__(self) -> None:
         self._seen: dict[str, tuple[str, ...]] = {}
 
-    def runs(self, events: Sequence[LearningEvent]) -> Iterator[tuple[str, Sequence[LearningEvent]]]:
-        """The events in parts: (the arm whose model was replaced before a part, or empty; the part, which isn't empty)."""
+    def runs(self, arms: Labels, revisions: Labels) -> Iterator[tuple[str, slice]]:
+        """The places of n observations in parts: (the arm whose model was replaced before a part, or empty; the part, which isn't empty)."""
         start, replaced = 0, ""
-        for place, event in enumerate(events):
-            if event.revision and self._new(event.arm, event.revision):
+        for place in self._first_places(arms, revisions):
+            arm = arms.names[arms.codes[place]]
+            if self._new(arm, revisions.names[revisions.codes[place]]):
                 if place > start:
-                    yield replaced, events[start:place]
-                start, replaced = place, event.arm
-        if start < len(events):
-            yield replaced, events[start:]
+                    yield replaced, slice(start, place)
+                start, replaced = place, arm
+        if start < len(arms.codes):
+            yield replaced, slice(start, len(arms.codes))
+
+    def _first_places(self, arms: Labels, revisions: Labels) -> list[int]:
+        """Where a revision of an arm is named first."""
+        named = np.flatnonzero(revisions.present())
+        pairs = arms.codes[named] * len(revisions.names) + revisions.codes[named]
+        found: list[int] = sorted(named[np.unique(pairs, return_index=True)[1]].tolist())
+        return found
 
     def _new(self, arm: str, revision: str) -> bool:
         """Whether a revision takes another one's place, which it then has."""

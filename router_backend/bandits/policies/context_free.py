@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
@@ -69,12 +69,15 @@ class ContextFreePolicy(Policy):
         self._evidence[:, arm] += weight, weight * quality, weight * cost
         return float((quality - expected) / math.sqrt(1.0 + 1.0 / (known + 1.0)))
 
-    def _errors(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _foreseen(
+        self, arm: int, batch: Batch, weights: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], Callable[[], None]]:
         known, total, _ = self._evidence[:, arm] + self._prior[:, arm]
         counts = known + weights.cumsum() - weights
         totals = total + (weights * batch.qualities).cumsum() - weights * batch.qualities
         expected = (totals + self._initial) / (counts + 1.0)
-        return np.asarray((batch.qualities - expected) / np.sqrt(1.0 + 1.0 / (counts + 1.0)))
+        errors = np.asarray((batch.qualities - expected) / np.sqrt(1.0 + 1.0 / (counts + 1.0)))
+        return errors, lambda: self._fold_many(arm, batch, weights)
 
     def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
         self._evidence[:, arm] += weights.sum(), weights @ batch.qualities, weights @ batch.costs

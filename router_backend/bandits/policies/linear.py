@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from operator import add
 from typing import Any, Self
 
@@ -143,8 +143,12 @@ class LinearPolicy(Policy):
     def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> float:
         return self._ridge.update(arm, self._view(context, LiveRegressions.dtype), quality, cost, weight)
 
-    def _errors(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self._ridge.errors(arm, view(batch.contexts, self._positions), batch.qualities, weights)
+    def _foreseen(
+        self, arm: int, batch: Batch, weights: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], Callable[[], None]]:
+        contexts = view(batch.contexts, self._positions)
+        errors, block = self._ridge.foreseen(arm, contexts, batch.qualities, batch.costs, weights)
+        return errors, lambda: self._ridge.absorb(arm, contexts, batch.qualities, batch.costs, weights, block)
 
     def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
         contexts = view(batch.contexts, self._positions)

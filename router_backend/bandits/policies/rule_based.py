@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Self
 
@@ -70,8 +71,10 @@ class RuleBasedPolicy(Policy):
     def _restart(self, arm: int, keep: float, level: bool) -> None:
         """Nothing is known."""
 
-    def _errors(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.zeros(len(batch))
+    def _foreseen(
+        self, arm: int, batch: Batch, weights: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], Callable[[], None]]:
+        return np.zeros(len(batch)), lambda: self._fold_many(arm, batch, weights)
 
     def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
         self._counts[arm] += weights.sum()

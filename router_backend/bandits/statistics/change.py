@@ -15,8 +15,8 @@ are looked at. An arm's errors come in the order of the log, so all replicas fin
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
-from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -75,23 +75,35 @@ class Errors:
         Returns how many were taken, and how many of the latest are of a changed arm (0: all were taken, and no change shows).
         """
         known = self._values[3, max(0, self._end - WINDOW) : self._end]
-        sums = np.concatenate([np.full(WINDOW, np.nan), [0.0], np.concatenate([known, errors]).cumsum()])
-        at = WINDOW + len(known) + 1 + np.arange(len(errors))  # position of the sum up to each of them
-        # The sum of the last n, for n from WINDOW down to _LEAST; of more than there are, NaN.
-        before = sliding_window_view(sums, WINDOW - _LEAST + 1)[at - WINDOW]
-        ratios = (sums[at, None] - before) ** 2 / _DOUBLED[::-1]
+        sums = np.concatenate([[0.0], np.concatenate([known, errors]).cumsum()])
         counts = self._count + 1.0 + np.arange(len(errors))
         squares = self._squares + (errors * errors).cumsum()
         limits = np.log(3.0 * counts**1.5 / false_alarm) * _variance(counts, squares)
-        shown = np.flatnonzero((ratios > limits[:, None]).any(1))
         n, changed = len(errors), 0
-        if len(shown):
-            n = int(shown[0]) + 1
-            changed = _LEAST + int(np.nanargmax(ratios[n - 1, ::-1]))
-        values = zip(batch.qualities.tolist(), batch.costs.tolist(), batch.at.tolist(), errors.tolist(), strict=True)
-        for i, observed in enumerate(islice(values, n)):
-            self.observe(batch.contexts[i], *observed, 1.0 if batch.weights is None else batch.weights.item(i))
+        if not _surely_none(sums, limits):
+            ratios = _ratios(sums, len(errors))
+            shown = np.flatnonzero((ratios > limits[:, None]).any(1))
+            if len(shown):
+                n = int(shown[0]) + 1
+                changed = _LEAST + int(np.nanargmax(ratios[n - 1, ::-1]))
+        self._keep(batch, errors, n)
+        self._count, self._squares = self._count + n, float(squares[n - 1]) if n else self._squares
         return n, changed
+
+    def _keep(self, batch: Batch, errors: NDArray[np.float64], n: int) -> None:
+        """The first n (at most `WINDOW`) of these are the latest."""
+        if self._end + n > 2 * WINDOW:
+            kept = slice(self._end - WINDOW, self._end)
+            self._contexts[:WINDOW], self._values[:, :WINDOW] = (
+                self._contexts[kept].copy(),
+                self._values[:, kept].copy(),
+            )
+            self._end = WINDOW
+        rows = slice(self._end, self._end + n)
+        self._contexts[rows] = batch.contexts[:n]
+        weights = np.ones(n) if batch.weights is None else batch.weights[:n]
+        self._values[:, rows] = batch.qualities[:n], batch.costs[:n], batch.at[:n], errors[:n], weights
+        self._end += n
 
     def changed(self, false_alarm: float) -> int:
         """How many of the latest observations are of a changed arm; 0: no change shows."""
@@ -137,19 +149,48 @@ class Errors:
         return Batch(self._contexts[rows].copy(), arms, quality, cost, at, weights), float(error.mean())
 
 
+def _ratios(sums: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """[n, WINDOW − _LEAST + 1]: of the last n of these sums, S² / 2m for the last m observations, from `WINDOW` down to `_LEAST`; NaN where
+    there are fewer."""
+    padded = np.concatenate([np.full(WINDOW, np.nan), sums])
+    at = len(padded) - n + np.arange(n)  # position of the sum up to each of them
+    before = sliding_window_view(padded, WINDOW - _LEAST + 1)[at - WINDOW]
+    return np.asarray((padded[at, None] - before) ** 2 / _DOUBLED[::-1])
+
+
+def _surely_none(sums: NDArray[np.float64], limits: NDArray[np.float64]) -> bool:
+    """Whether no ratio of the latest observations can be over its limit, by a bound that costs a tenth of the ratios: of all windows of m to 2m
+    observations the largest S² over 2m."""
+    n, size = len(limits), 1
+    padded = np.concatenate([np.full(2 * WINDOW, sums[0]), sums])
+    now, at = padded[-n:], len(padded) - n + np.arange(n)
+    highest = lowest = padded  # of the `size` sums from each place on
+    while size <= WINDOW:
+        if size >= _LEAST:
+            begins = at - 2 * size + 1
+            most = np.maximum(highest[begins] - now, now - lowest[begins])
+            if (most * most > 2.0 * size * limits).any():
+                return False
+        highest = np.maximum(highest[:-size], highest[size:])
+        lowest = np.minimum(lowest[:-size], lowest[size:])
+        size *= 2
+    return True
+
+
 def _variance(count: Number, squares: Number) -> Number:
     """Of errors, of which there are so many with such a sum of squares."""
     return (VARIANCE * _VARIANCE_COUNT + squares) / (_VARIANCE_COUNT + count)
 
 
 class ChangeDetector:
-    """The errors of all arms, and the changes that they have shown. For one writer; `found` is replaced, never changed."""
+    """The errors of all arms, and the changes that they have shown. For one writer an arm; `found` is replaced, never changed."""
 
     def __init__(self, arms: int, false_alarm: float) -> None:
         """`false_alarm`: probability that an arm which never changes is ever found changed; 0: nothing is looked for."""
         self.false_alarm = false_alarm
         self.found: tuple[tuple[Change, ...], ...] = ((),) * arms
         self._errors: list[Errors | None] = [None] * arms
+        self._noting = threading.Lock()
 
     def observe(
         self,
@@ -183,7 +224,8 @@ class ChangeDetector:
         """Note that the last n observations are of a changed arm; these."""
         since, shift = errors.latest(n)
         change = Change(float(since.at.min()), n, shift)
-        self.found = tuple((*found, change) if i == arm else found for i, found in enumerate(self.found))
+        with self._noting:
+            self.found = tuple((*found, change) if i == arm else found for i, found in enumerate(self.found))
         self._errors[arm] = None
         return since
 

@@ -14,7 +14,11 @@ block·x is taken as block·x − V (K x).
 The prior mean of cost, unless a prior gives one, is the arm's own mean cost c̄: with p = P's column of the bias, θ of cost is
 then larger by c̄·A⁻¹p. It moves with every observation, so it is added when θ is read (`cost`), not kept in the block.
 
-Sums are kept apart, and each arm is factorised again from them after `REFACTOR` updates: rounding can't build up.
+Many observations go in as blocks of `_BLOCK`: with K = W⁻¹ + X A⁻¹ Xᵀ = L Lᵀ and M = L⁻¹ X A⁻¹, A⁻¹ becomes A⁻¹ − MᵀM and θ becomes
+θ + Mᵀ L⁻¹ (y − Xθ) (Woodbury's formula): products of matrices, at the speed of the processor.
+
+Sums are kept apart, and each arm is factorised again from them after `REFACTOR` updates, or `_REFACTOR_BLOCKS` in blocks: rounding
+can't build up.
 """
 
 from __future__ import annotations
@@ -32,12 +36,16 @@ Array = NDArray[np.float64]
 
 # Updates between two factorisations. At 128 components one costs as much as 40 updates.
 REFACTOR = 256
+# The same of observations that went in as blocks: their rounding is a block's, not an observation's.
+_REFACTOR_BLOCKS = 4096
 # Updates that go into a block at once.
 _TOGETHER = 8
+# Observations that go in at once: with more, K costs more than the rest.
+_BLOCK = 64
 
 
 class RidgeArms:
-    """Statistics of all arms. Not thread-safe; `publish` gives blocks that later updates leave alone."""
+    """Statistics of all arms. One thread an arm may update; `publish` gives blocks that later updates leave alone."""
 
     def __init__(self, arms: int, dim: int, ridge: float, initial_quality: float = 0.0) -> None:
         """`initial_quality` is the prior mean of quality; the last component of a context must then be the bias, 1."""
@@ -54,11 +62,11 @@ class RidgeArms:
         self._sums: list[Array | None] = [None] * arms  # [dim + 2, dim]: Σ w (x, quality, cost) xᵀ
         self._recent: list[Array | None] = [None] * arms  # [REFACTOR, dim + 2]: √w (x, quality, cost), not in `_sums`
         self._filled = [0] * arms
+        self._in_blocks = [0] * arms  # observations since the last factorisation that went in as blocks
         self._published: list[NDArray[np.float32] | None] = [None] * arms  # None: changed since
         self._left: list[Array | None] = [None] * arms  # [_TOGETHER, dim + 2]: v, and
         self._right: list[Array | None] = [None] * arms  # [_TOGETHER, dim]: k, of updates that aren't in the block yet
         self._waiting = [0] * arms
-        self._product = np.empty((dim + 2, dim))
         self._blocks: list[Array] = [_solve(prior, dim) for prior in self._prior]
 
     def set_prior(self, arm: int, precision: Array, means: Array, count: float) -> None:
@@ -116,25 +124,41 @@ class RidgeArms:
         # A rounded square may be a tiny negative number.
         return -float(v[dim]) / math.sqrt(1.0 + max(square, 0.0))
 
-    def errors(self, arm: int, xs: Array, qualities: Array, weights: Array) -> Array:
-        """[n]: what `update` would return of observations [n, dim] one after the other; none is folded in.
+    def foreseen(self, arm: int, xs: Array, qualities: Array, costs: Array, weights: Array) -> tuple[Array, Array]:
+        """What observations [n, dim] would do, folded in one after the other; none is.
 
-        With K = W⁻¹ + X A⁻¹ Xᵀ = L Lᵀ, the errors of each, given those before it, are L⁻¹ (y − Xθ) in units of L's diagonal: the
-        recursive residuals of Brown, Durbin and Evans (1975), for a block at once.
+        Returns ([n] the errors that `update` would return, the block [dim + 2, dim] behind all of them, which `absorb` takes).
+
+        The errors of each, given those before it, are L⁻¹ (y − Xθ) in units of L's diagonal: the recursive residuals of Brown, Durbin and
+        Evans (1975), for a block at once.
         """
-        errors = np.zeros(len(xs))
-        used = weights > 0.0  # the others are discounted to nothing
-        x, w = xs[used], weights[used]
-        if not len(x):
-            return errors
-        block = self.block(arm)
-        spread = x @ block[: self.dim] @ x.T
-        spread[np.diag_indices(len(x))] += 1.0 / w
-        lower = np.linalg.cholesky(spread)
-        scale = lower.diagonal()
-        standardised = np.linalg.solve(lower, qualities[used] - x @ block[self.dim])
-        errors[used] = standardised * scale / np.sqrt(1.0 + np.maximum(scale**2 - 1.0 / w, 0.0))
-        return errors
+        errors, dim = np.zeros(len(xs)), self.dim
+        block = self.block(arm).copy()
+        used = np.flatnonzero(weights > 0.0)  # the others are discounted to nothing
+        for start in range(0, len(used), _BLOCK):
+            rows = used[start : start + _BLOCK]
+            x, spread_alone = xs[rows], 1.0 / weights[rows]
+            products = x @ block.T
+            along = products[:, :dim]
+            spread = along @ x.T
+            spread[np.diag_indices(len(rows))] += spread_alone
+            lower = np.linalg.cholesky(spread)
+            inverse, scale = np.linalg.inv(lower), lower.diagonal()
+            missed = inverse @ (np.column_stack([qualities[rows], costs[rows]]) - products[:, dim:])
+            gains = inverse @ along
+            block[:dim] -= gains.T @ gains
+            block[dim:] += missed.T @ gains
+            errors[rows] = missed[:, 0] * scale / np.sqrt(1.0 + np.maximum(scale**2 - spread_alone, 0.0))
+        return errors, block
+
+    def absorb(self, arm: int, xs: Array, qualities: Array, costs: Array, weights: Array, block: Array) -> None:
+        """Fold in what was `foreseen`."""
+        self._sum_up(arm, xs, qualities, costs, weights)
+        self._in_blocks[arm] += len(xs)
+        if self._in_blocks[arm] >= _REFACTOR_BLOCKS:
+            self._factorise(arm)
+            return
+        self._blocks[arm], self._waiting[arm], self._published[arm] = block, 0, None
 
     def restart(self, arm: int, keep: float, level: bool) -> None:
         """Begin an arm again, with what was known of it as a prior that counts for at most `keep` observations.
@@ -167,10 +191,7 @@ class RidgeArms:
             for x, quality, cost, weight in zip(xs, qualities, costs, weights, strict=True):
                 self.update(arm, x, float(quality), float(cost), float(weight))
             return
-        rows = np.column_stack([xs, qualities, costs]) * np.sqrt(weights)[:, None]
-        self._add(arm, rows)
-        self.counts[arm] += weights.sum()
-        self._cost_sums[arm] += weights @ costs
+        self._sum_up(arm, xs, qualities, costs, weights)
         self._factorise(arm)
 
     def decay(self, factor: float) -> None:
@@ -275,8 +296,7 @@ class RidgeArms:
     def _apply(self, arm: int) -> None:
         left, right, n = self._left[arm], self._right[arm], self._waiting[arm]
         if left is not None and right is not None:
-            np.dot(left[:n].T, right[:n], out=self._product)
-            np.subtract(self._blocks[arm], self._product, out=self._blocks[arm])
+            self._blocks[arm] -= np.dot(left[:n].T, right[:n])
         self._waiting[arm] = 0
 
     def _flush(self, arm: int) -> None:
@@ -285,15 +305,23 @@ class RidgeArms:
             self._add(arm, recent[:filled])
             self._filled[arm] = 0
 
+    def _sum_up(self, arm: int, xs: Array, qualities: Array, costs: Array, weights: Array) -> None:
+        rows = np.empty((len(xs), self.dim + 2))
+        rows[:, : self.dim], rows[:, self.dim], rows[:, self.dim + 1] = xs, qualities, costs
+        rows *= np.sqrt(weights)[:, None]
+        self._add(arm, rows)
+        self.counts[arm] += weights.sum()
+        self._cost_sums[arm] += weights @ costs
+
     def _add(self, arm: int, rows: Array) -> None:
-        added = rows.T @ rows[:, : self.dim]
+        added = (rows.T @ rows)[:, : self.dim]  # a product with itself costs half of another
         sums = self._sums[arm]
         self._sums[arm] = added if sums is None else np.add(sums, added, out=sums)
 
     def _factorise(self, arm: int) -> None:
         self._flush(arm)
         sums = self._sums[arm]
-        self._waiting[arm] = 0
+        self._waiting[arm] = self._in_blocks[arm] = 0
         self._blocks[arm] = _solve(self._prior[arm] if sums is None else self._prior[arm] + sums, self.dim)
         self._published[arm] = None
 
