@@ -48,10 +48,18 @@ def archived_events(place: Place, log: str, last: int) -> Iterator[list[Learning
         yield [_event(row) for row in table.to_pylist()]
 
 
-def archived_observations(place: Place, log: str, last: int) -> Iterator[Observations]:
+def archived_observations(place: Place, log: str, last: int = _FARTHEST) -> Iterator[Observations]:
     """As `archived_events`, by column."""
     for table in archived_rows(place, log, last):
         yield _observations(table)
+
+
+def latest_log(place: Place) -> str:
+    """The name of the log of which rows were written last; ArchiveError if there are none."""
+    files = sorted(place.files(_TABLE), key=lambda path: path.rpartition("/")[2])  # names go by time
+    if not files:
+        raise ArchiveError(f"{place.shown}: no observations are archived")
+    return str(_opened(place, files[-1]).read(columns=[LOG])[LOG][-1])
 
 
 def archived_rows(place: Place, log: str, last: int) -> Iterator[pa.Table]:
@@ -161,7 +169,7 @@ def _labels(column: pa.ChunkedArray) -> Labels:
 
 def _numbers(column: pa.ChunkedArray) -> Numbers:
     """NaN for null."""
-    return column.cast(pa.float64()).to_numpy()
+    return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
 
 
 def _event(row: dict[str, Any]) -> LearningEvent:

@@ -1,4 +1,4 @@
-"""`llm-router bench`, and what it measures or writes alone: `capacity`, `cores`, `replicas`, `hop`, `bodies`, `surfaces`,
+"""`llm-router bench`, and what it measures or writes alone: `age`, `capacity`, `cores`, `replicas`, `hop`, `bodies`, `surfaces`,
 `mesh`, `publish`."""
 
 from __future__ import annotations
@@ -143,6 +143,24 @@ def cores(
     from router_backend.lab.bench.cores import markdown, run
 
     typer.echo("\n".join(markdown(_measured("cores-", lambda folder, say: run(folder, seconds, say)))))
+
+
+@bench.command()
+def age(
+    events: Annotated[int, typer.Option(help="Observations in the past.", min=10_000)] = 10_000_000,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where it is written, 0.7 GB a million; default: a temporary folder.")
+    ] = None,
+) -> None:
+    """What a long past costs: the hot store's size with an archive, a start, and `state rebuild`.
+
+    Example: llm-router bench age --events 1000000
+    """
+    from router_backend.lab.bench.age import markdown, measure
+
+    with tempfile.TemporaryDirectory(prefix="age-", dir=folder) as scratch:
+        found = measure(events, Path(scratch), Console(stderr=True, highlight=False).print)
+    typer.echo("\n".join(markdown(found)))
 
 
 @bench.command()

@@ -114,15 +114,22 @@ def _stability(setup: Replay, grid: Grid, context: str, prompts: int, workers: i
 
 
 def bootstrap(
-    data: DataFile,
+    data: Annotated[
+        Path | None, typer.Argument(help="CSV or Parquet: prompt, task, <model>__score, <model>__cost.", exists=True)
+    ] = None,
     models: Models = "",
     out: Annotated[Path, typer.Option(help="The file that `policy.prior` names.")] = Path("prior.npz"),
     context: ContextOption = "",
     ridge: Annotated[float | None, typer.Option(help="Ridge penalty; default: by cross-validation.", min=1e-9)] = None,
     rename: Annotated[str, typer.Option(help="Arms' names for the file's models: `model=arm`, by comma.")] = "",
     workers: Workers = CORES,
+    archived: Annotated[
+        bool, typer.Option("--archived", help="From the observations in the archive of --config, in place of a file.")
+    ] = False,
+    since: Annotated[str, typer.Option(help="With --archived: how far back, a number with m, h, d or w.")] = "520w",
+    config: Annotated[Path | None, typer.Option(help="router.yaml: the models and the archive.", exists=True)] = None,
 ) -> None:
-    """Fit the prior of a policy on a benchmark's training split (rows with split == train).
+    """Fit the prior of a policy on a benchmark's training split (rows with split == train), or on what a deployment has archived.
 
     Its weight is capped where it is used: `policy.prior_weight`, 50 observations an arm by default.
 
@@ -133,21 +140,51 @@ def bootstrap(
     from router_backend.lab.replay.bootstrap import fit_prior
     from router_backend.lab.replay.datasets import load_routing_data
 
-    routing = load_routing_data(data, words(models) or None)
+    if archived == (data is not None):
+        raise ValueError("give a file of recorded answers, or --archived: one of both")
+    if data is None:
+        fitted, rows, described = _archived_prior(config, since, context, ridge)
+        names = fitted.arms
+    else:
+        routing = load_routing_data(data, words(models) or None)
+        learned = routing.rows(routing.train)
+        if not len(learned):
+            raise ValueError(f"{data}: no row has split == train; mark those that the prior may learn from")
+        rows, names = len(learned), routing.models
     pairs = dict(pair.split("=", 1) for pair in words(rename) if "=" in pair)
-    if unknown := sorted(set(pairs) - set(routing.models)):
-        raise ValueError(f"--rename names {unknown[0]!r}, which is none of {', '.join(routing.models)}")
-    learned = routing.rows(routing.train)
-    if not len(learned):
-        raise ValueError(f"{data}: no row has split == train; mark those that the prior may learn from")
-    with progress_bar() as bar:
-        contexts, described = encoded(learned, context, bar, workers)
-    fitted = fit_prior(learned, contexts, ridge)
+    if unknown := sorted(set(pairs) - set(names)):
+        raise ValueError(f"--rename names {unknown[0]!r}, which is none of {', '.join(names)}")
+    if data is not None:
+        with progress_bar() as bar:
+            contexts, described = encoded(learned, context, bar, workers)
+        fitted = fit_prior(learned, contexts, ridge)
     replace(fitted, arms=tuple(pairs.get(name, name) for name in fitted.arms)).save(out)
     typer.echo(
-        f"{out}: prior of {', '.join(pairs.get(name, name) for name in fitted.arms)} from {len(learned):,} rows,"
+        f"{out}: prior of {', '.join(pairs.get(name, name) for name in fitted.arms)} from {rows:,} rows,"
         f" ridge {fitted.ridge:g}, context {described}"
     )
+
+
+def _archived_prior(config: Path | None, since: str, context: str, ridge: float | None) -> tuple[Prior, int, str]:
+    """The prior, the number of observations, and what made their contexts."""
+    import time
+
+    from router_backend.archive.events import archived_observations, latest_log
+    from router_backend.archive.process import archive_place
+    from router_backend.classifier.artifact import artifact_metadata
+    from router_backend.config import load_config
+    from router_backend.config.runtime import config_path, state_dir
+    from router_backend.core.ahead import read_ahead
+    from router_backend.lab.replay.archived_prior import prior_of
+    from router_backend.observability.report import seconds
+
+    settings = load_config(config or config_path())
+    place = archive_place(settings, state_dir())
+    space = artifact_metadata(Path(context) if context else _served_artifact()).embedding_space
+    parts = read_ahead(archived_observations(place, latest_log(place)))
+    sums = prior_of(parts, settings.models, space, time.time() - seconds(since))
+    fitted = sums.prior(ridge)
+    return fitted, sum(sums.counts[arm] for arm in fitted.arms), f"of embedding space {space}"
 
 
 def evaluate_policy(

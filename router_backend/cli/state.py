@@ -45,13 +45,21 @@ def show(
         models = {name: counts.get(name, {"decisions": 0, "feedback": 0}) for name in parsed.names}
         models |= counts  # models that were removed from the configuration keep their counts
         events, mark = store.event_count(), store.compaction().mark()
+        end, readers = store.log_end(), store.compaction().readers()
         with Console(stderr=True).status("reading the log of learning …"):
             all_changes, agreements = found_in(store, parsed, _classifier(state_dir)[1] if mark else None)
             changes = {name: found for name, found in all_changes.items() if found}
     if as_json:
         described = {name: [change._asdict() for change in found] for name, found in changes.items()}
         sources = {name: agreement._asdict() for name, agreement in agreements.items()}
-        shown = {"models": models, "events": events, "compacted": mark, "changes": described, "sources": sources}
+        shown = {
+            "models": models,
+            "events": events,
+            "compacted": mark,
+            "routers": [{"name": each.name, "behind": end - each.sequence} for each in readers],
+            "changes": described,
+            "sources": sources,
+        }
         typer.echo(orjson.dumps(shown).decode())
         return
     table = Table(box=None, pad_edge=False)
@@ -65,6 +73,11 @@ def show(
         f"{events:,} observations learned from"
         + (f", those up to number {mark:,} are in the archive alone" if mark else "")
     )
+    if readers:
+        most = max(end - reader.sequence for reader in readers)
+        console.print(
+            f"{len(readers)} routers read them; the slowest was {most:,} from the log's end, at most 15 seconds ago"
+        )
     for name, found in changes.items():
         for change in found:
             when = datetime.fromtimestamp(change.at, UTC).strftime("%Y-%m-%d %H:%M UTC")

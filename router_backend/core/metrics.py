@@ -334,6 +334,12 @@ STATE_STORE_UP = Declared("triton", "llm_router_state_store_up", "gauge", "1 if 
 STATE_STORE_SECONDS = Declared(
     "triton", "llm_router_state_store_seconds", "gauge", "Unix time of the last poll that the store answered"
 )
+LEARNING_BEHIND = Declared(
+    "triton",
+    "llm_router_learning_behind_events",
+    "gauge",
+    "Events of the log of learning that the router has still to read, when it looked last",
+)
 STATE_STORE_WRITABLE = Declared(
     "triton",
     "llm_router_state_store_writable",

@@ -96,10 +96,10 @@ class Observations:
         """Those at which `rows` [n] is true."""
         if rows.all():
             return self
-        columns: dict[str, Any] = {name: getattr(self, name) for name in _COLUMNS}
-        chosen = {
-            name: column.where(rows) if isinstance(column, Labels) else column[rows] for name, column in columns.items()
-        }
+        chosen: dict[str, Any] = {}
+        for name in _COLUMNS:
+            column = getattr(self, name)
+            chosen[name] = column.where(rows) if isinstance(column, Labels) else column[rows]
         moved = np.cumsum(rows) - 1
         judged = tuple((int(moved[place]), source, score) for place, source, score in self.judged if rows[place])
         return Observations(**chosen, judged=judged)

@@ -173,7 +173,7 @@ class Fold:
         known = seen.spaces == self.space
         if self._map is not None:
             known |= seen.spaces == self._map.source
-        return known & np.isin(seen.lengths, (CONTEXT_DIM, EARLIER_DIM))
+        return np.asarray(known & np.isin(seen.lengths, (CONTEXT_DIM, EARLIER_DIM)))
 
 
 def _prices(config: RouterConfig) -> dict[str, Price]:

@@ -13,14 +13,17 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from router_backend.bandits.policy import Policy
 from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
+from router_backend.core.ahead import read_ahead
 from router_backend.core.background import kept_thread
+from router_backend.core.records import LearningEvent
 from router_backend.learning.fold import Fold
 from router_backend.learning.following import Following
+from router_backend.learning.progress import Progress
 from router_backend.learning.resume import GAP_ADVICE, followed
 from router_backend.routing.view import View
 from router_backend.state.store import Store, StoreError
@@ -67,6 +70,7 @@ class Learner:
         self._checkpoint_events = checkpoint_events
         self._holder = secrets.token_hex(8)
         self._following = Following(store)
+        self._progress = Progress(lambda: on_poll(True) if on_poll is not None else None)
         self._gap_at: dict[int, float] = {}  # by embedding space that lacks events: monotonic, the next look for them
         self._saved: dict[str, int] = {}  # by the fold's key: the latest checkpoint's position
         self._folds: dict[int, Fold] = {}
@@ -110,6 +114,11 @@ class Learner:
                     self._wanted.add(space)
             self._folds = folds
             self._views = {space: fold.view() for space, fold in folds.items()}
+
+    @property
+    def behind(self) -> int:
+        """Events of the log that are still to be read, when it was looked at last."""
+        return self._progress.behind
 
     def close(self, timeout: float = 5.0) -> None:
         with self._wake:
@@ -157,6 +166,7 @@ class Learner:
                         break  # replaced by a reload
                     fold.fold(events)
                     self._views = {**self._views, space: fold.view()}
+                self._read(fold.sequence, len(events))
         with self._wake:
             if not self._wanted:
                 self._caught_up.set()
@@ -170,9 +180,10 @@ class Learner:
         if fold.sequence and not fold.lacks:
             _log.info("learning goes on from the checkpoint at event %d", fold.sequence)
         self._saved[fold.key] = fold.sequence
-        while events := self._store.events(fold.sequence, _PAGE):
+        for events in read_ahead(self._pages(fold.sequence)):
             fold.fold(events)
             self._following.missed([fold])
+            self._read(fold.sequence, len(events))
             with self._wake:
                 if self._stopping or self._config is not config:
                     return
@@ -189,6 +200,15 @@ class Learner:
             others = [(key, value) for key, value in self._folds.items() if key != space][-(_SPACES - 1) :]
             self._folds = {**dict(others), space: fold}
             self._views = {key: self._views[key] for key, _ in others} | {space: fold.view()}
+
+    def _pages(self, after: int) -> Iterator[Sequence[LearningEvent]]:
+        while events := self._store.events(after, _PAGE):
+            after = events[-1].sequence
+            yield events
+
+    def _read(self, sequence: int, events: int) -> None:
+        """A page of so many events was read, up to this one."""
+        self._progress.at(sequence, self._store.log_end() if events == _PAGE else sequence)
 
     def _goes_on(self, space: int, lacks: int) -> bool:
         """Whether the fold in use is as good as one that lacks events, which nobody can read now; says so once."""

@@ -142,6 +142,10 @@ class Store(Protocol):
         """Length of the log, with what was removed from its beginning."""
         ...
 
+    def log_end(self) -> int:
+        """Sequence of the log's last event; of an empty log, that of the last one before it, or 0."""
+        ...
+
     def counts(self) -> dict[str, dict[str, int]]:
         """`{arm: {"decisions": n, "feedback": n}}`."""
         ...

@@ -50,7 +50,8 @@ class Decider:
         self._router = Router(self._learner, self._record)
         self.fingerprint = fingerprint(deployment.config)
         if not self._learner.wait_until_current(_CATCH_UP_SECONDS):
-            log.warning("serving before the whole log of learning has been read")
+            left = self._learner.behind
+            log.warning("serving before the whole log of learning has been read: %d events are left", left)
 
     def reload(self, config: RouterConfig) -> None:
         """Decide by another configuration from the next decision on."""
@@ -95,6 +96,7 @@ class Decider:
     def _polled(self, up: bool) -> None:
         """Called by the learner's thread."""
         self._metrics.store_answered(up)
+        self._metrics.behind(self._learner.behind)
         view = self._learner.view(self._space)
         self._metrics.changed(view.main.changes)
         self._metrics.agreed(view.agreements)

@@ -77,6 +77,7 @@ class RouterMetrics:
         self._known: Mapping[str, tuple[Change, ...]] = {}
         self._lost = number(declared.RECORDS_DROPPED)
         self._store_up, self._store_at = number(declared.STATE_STORE_UP), number(declared.STATE_STORE_SECONDS)
+        self._behind = number(declared.LEARNING_BEHIND)
         self._shares = dict.fromkeys(TASKS, 1.0 / len(TASKS))
         self._mean_confidence = self._mean_complexity = 0.0
         self._seen = 0
@@ -132,6 +133,10 @@ class RouterMetrics:
 
     def dropped(self, count: int) -> None:
         self._lost.add(count)
+
+    def behind(self, events: int) -> None:
+        """How much of the log is still to be read."""
+        self._behind.set(events)
 
     def store_answered(self, up: bool) -> None:
         self._store_up.set(1.0 if up else 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from router_backend.core.observations import Observations
 from router_backend.core.records import LearningEvent
 from router_backend.learning.revisions import Revisions
 from tests.learning.test_fold import event
@@ -27,6 +28,8 @@ def log(names: str) -> list[LearningEvent]:
     ],
 )
 def test_another_form_of_a_name_is_no_other_model(names: str, replacements: int) -> None:
-    runs = list(Revisions().runs(log(names)))
+    events = log(names)
+    seen = Observations.of(events)
+    runs = list(Revisions().runs(seen.arms, seen.revisions))
     assert sum(bool(arm) for arm, _ in runs) == replacements
-    assert [one.sequence for _, part in runs for one in part] == list(range(1, len(names.split()) + 1))
+    assert [one.sequence for _, part in runs for one in events[part]] == [one.sequence for one in events]

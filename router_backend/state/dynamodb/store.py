@@ -199,6 +199,9 @@ class DynamoDBStore(FeedbackStore):
         head = self._log.head()
         return head.tail - head.first + 1
 
+    def log_end(self) -> int:
+        return self._log.head().tail
+
     def counts(self) -> dict[str, dict[str, int]]:
         sums: dict[str, Counter[str]] = {"d": Counter(), "f": Counter()}
         for item in self._client.query("tally"):

@@ -144,6 +144,10 @@ class RedisStore(FeedbackStore):
             removed = cast("bytes | None", self._client.raw.hget(self._client.key(COMPACTED), "events"))
             return int(removed or 0) + self._client.raw.xlen(self._client.key("events"))
 
+    def log_end(self) -> int:
+        with self._client.errors():
+            return int(cast("bytes | None", self._client.raw.get(self._client.key("sequence"))) or 0)
+
     def counts(self) -> dict[str, dict[str, int]]:
         kinds = ("decisions", "feedbacks")
         decisions, feedbacks = self._client.pipelined(("HGETALL", self._client.key(kind)) for kind in kinds)

@@ -142,6 +142,11 @@ class SQLiteStore(FeedbackStore):
             removed = removed_events(connection)
         return removed + (0 if first is None else int(last - first + 1))  # without gaps: no need to count
 
+    def log_end(self) -> int:
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+        return int(row[0]) if row else 0
+
     def counts(self) -> dict[str, dict[str, int]]:
         with self._database.reading() as connection:
             rows = connection.execute("SELECT arm, decisions, feedback FROM counters ORDER BY arm").fetchall()

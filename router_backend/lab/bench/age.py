@@ -1,0 +1,145 @@
+"""What a deployment's past costs: the hot store's size, a start, and learning it all again from the archive.
+
+Observations are written as an import writes them, archived by the archiver, learned from and left behind by checkpoints, in turns, as in
+a deployment that runs. Then a router starts, and a configuration that learns in another way is rebuilt.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from router_backend.archive.archiver import Archiver
+from router_backend.archive.place import open_place
+from router_backend.bandits.context import CONTEXT_DIM
+from router_backend.config import RouterConfig, parse_config
+from router_backend.contract import TASKS
+from router_backend.core.ids import new_decision_id
+from router_backend.core.records import LearningEvent, Usage
+from router_backend.learning.fold import Fold
+from router_backend.learning.following import Following
+from router_backend.learning.learner import Learner
+from router_backend.learning.rebuild import rebuild
+from router_backend.state.open import open_store
+from router_backend.state.store import Store
+
+_SPACE = 7
+_ARMS = ("small", "middle", "large")
+_PAGE = 20_000
+_DAY_EVENTS = 250_000  # so many observations come in a day of the past
+_START_SECONDS = 3600.0
+_MODELS = "".join(
+    f"  - {{name: {arm}, upstream: {{kind: local}}, price: {{input: 1, output: %d}}, context_window: 8192}}\n"
+    for arm in _ARMS
+)
+
+
+def _config(output_price: int) -> RouterConfig:
+    models = _MODELS % ((output_price,) * len(_ARMS))
+    return parse_config(f"version: 1\nmodels:\n{models}default_model: small\narchive: archive\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Age:
+    """Sizes in bytes, times in seconds."""
+
+    events: int
+    hot: tuple[int, ...]  # the store's size at each tenth of the past
+    archive: int
+    start: float  # until decisions are learned ones
+    rebuild: float
+    rebuilt: int  # observations out of the archive and the store
+
+
+def measure(events: int, folder: Path, say: Callable[[str], None] = lambda text: None) -> Age:
+    """In an empty folder, with SQLite."""
+    store, config = open_store("sqlite:///state.db", folder), _config(2)
+    place, fold, following = open_place("archive", folder), Fold(config, _SPACE), Following(store)
+    archiver, done = Archiver(store, place), 0
+    sizes: list[int] = []
+    fold.log = store.log()
+    began = time.time() - 86_400.0 * events / _DAY_EVENTS
+    for page in _pages(events, began):
+        store.archive().restore(page)
+        archiver.drain()
+        while kept := store.events(fold.sequence, 5000):
+            fold.fold(kept)
+        following.follow(fold)
+        checkpoint = fold.checkpoint()
+        store.save_checkpoint(fold.key, checkpoint.log, checkpoint.sequence, checkpoint.encode())
+        following.compact(fold.log)
+        done += len(page)
+        if done * 10 // events > len(sizes):
+            sizes.append(_size(folder))
+            say(f"{done:,} observations: {sizes[-1] / 1e6:,.0f} MB in the store")
+    start = _start(store, config)
+    say(f"start: {start:.2f} s")
+    at = time.perf_counter()
+    found = rebuild(store, _config(3), folder, _SPACE)
+    seconds = time.perf_counter() - at
+    store.close()
+    archived = sum(path.stat().st_size for path in (folder / "archive").rglob("*.parquet"))
+    return Age(
+        events=events,
+        hot=tuple(sizes),
+        archive=archived,
+        start=start,
+        rebuild=seconds,
+        rebuilt=found.archived + found.kept,
+    )
+
+
+def markdown(age: Age) -> list[str]:
+    """A table."""
+    return [
+        "| | |",
+        "|---|---:|",
+        f"| observations in the past | {age.events:,} |",
+        f"| start, until decisions are learned ones | {age.start:.2f} s |",
+        f"| hot store, at a tenth and at the end of the past | {age.hot[0] / 1e6:,.0f} MB, {age.hot[-1] / 1e6:,.0f} MB |",
+        f"| archive | {age.archive / 1e6:,.0f} MB |",
+        f"| `state rebuild` | {age.rebuilt / age.rebuild:,.0f} observations/s |",
+    ]
+
+
+def _start(store: Store, config: RouterConfig) -> float:
+    at = time.perf_counter()
+    learner = Learner(store, config, _SPACE)
+    learner.start()
+    learner.wait_until_current(_START_SECONDS)
+    seconds = time.perf_counter() - at
+    learner.close()
+    return seconds
+
+
+def _size(folder: Path) -> int:
+    """Of SQLite's files."""
+    return sum(path.stat().st_size for path in folder.glob("state.db*"))
+
+
+def _pages(events: int, began: float) -> Iterator[list[LearningEvent]]:
+    draw = np.random.default_rng(0)
+    for first in range(0, events, _PAGE):
+        number = min(_PAGE, events - first)
+        contexts = (draw.normal(size=(number, CONTEXT_DIM)) / 11).astype(np.float32)
+        qualities, costs = draw.integers(0, 2, number).astype(float), draw.random(number) / 1000
+        yield [
+            LearningEvent(
+                sequence=0,
+                decision_id=new_decision_id(at := began + 86_400.0 * (first + n) / _DAY_EVENTS),
+                arm=_ARMS[n % len(_ARMS)],
+                at=at,
+                embedding_space=_SPACE,
+                context=contexts[n],
+                task=TASKS[n % len(TASKS)],
+                quality=float(qualities[n]),
+                cost=float(costs[n]),
+                output_tokens=200,
+                usage=Usage(prompt=100, completion=200),
+            )
+            for n in range(number)
+        ]

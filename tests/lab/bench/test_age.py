@@ -1,0 +1,18 @@
+"""The benchmark of a long past, on a short one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from router_backend.lab.bench import age
+
+
+def test_a_past_is_left_behind_and_learned_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(age, "_PAGE", 100)
+    found = age.measure(1000, tmp_path)
+    assert found.rebuilt == 1000
+    assert len(found.hot) == 10
+    assert found.archive > 0
+    assert any("`state rebuild`" in line for line in age.markdown(found))
