@@ -36,6 +36,12 @@ def savings(prices: Iterable[TokenPrices], usage: Usage, cost: float) -> float:
     return max(answer_cost(price, usage) for price in prices) - cost
 
 
+def cache_savings(price: TokenPrices, usage: Usage) -> float:
+    """USD that an answer would have cost more without what a prompt cache held."""
+    cached = min(max(usage.cached, 0), usage.prompt)
+    return 0.0 if price.cached_input is None else PER_TOKEN * cached * (price.input - price.cached_input)
+
+
 def answer_cost(price: TokenPrices, usage: Usage) -> float:
     """USD of an answer. Cached prompt tokens and reasoning tokens count at their own prices, where there are any."""
     cached = min(max(usage.cached, 0), usage.prompt)

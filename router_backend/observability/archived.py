@@ -27,13 +27,14 @@ fine AS (
         CASE WHEN answered THEN least($parts - 1, floor($parts * (completed - $start) / ($end - $start)))::INT END AS part,
         count(*) AS requests, count(*) FILTER (status >= 400) AS failed, sum(prompt_tokens) AS prompt_tokens,
         sum(completion_tokens) AS completion_tokens, sum(cost) AS cost, sum({savings}) AS savings, count(score) AS scored,
-        sum(score) AS score_sum
+        sum(score) AS score_sum, sum({cached}) AS cached, sum({cache_savings}) AS cache_savings
     FROM timed WHERE answered OR (created >= $start AND created < $end) GROUP BY ALL
 )
 SELECT answered, model, task, key, reason, part, grouping(model, task, key, reason, part) AS grouped,
     sum(requests)::BIGINT AS requests, sum(failed)::BIGINT AS failed, coalesce(sum(prompt_tokens), 0)::BIGINT AS prompt_tokens,
     coalesce(sum(completion_tokens), 0)::BIGINT AS completion_tokens, coalesce(sum(cost), 0) AS cost,
-    coalesce(sum(savings), 0) AS savings, sum(scored)::BIGINT AS scored, coalesce(sum(score_sum), 0) AS score_sum
+    coalesce(sum(savings), 0) AS savings, coalesce(sum(cached), 0)::BIGINT AS cached_tokens,
+    coalesce(sum(cache_savings), 0) AS cache_savings, sum(scored)::BIGINT AS scored, coalesce(sum(score_sum), 0) AS score_sum
 FROM fine GROUP BY GROUPING SETS
     ((answered), (answered, model), (answered, task), (answered, key), (answered, reason), (answered, part))
 """
@@ -54,7 +55,10 @@ class _Reading:
     def add(self, source: str) -> None:
         """Sum the rows of a table of answers."""
         within = {"start": self.report.start, "end": self.report.end}
-        sql = _SUMS.format(source=source, savings=_savings(self._config))
+        config = self._config
+        sql = _SUMS.format(
+            source=source, savings=_savings(config), cached=_CACHED, cache_savings=_cache_savings(config)
+        )
         for row in self._tables.query(sql, **within, parts=PARTS, no_task=NO_TASK, no_key=NO_KEY):
             _add(self.report, row)
         for row in self._tables.query(_LATENCIES.format(source=source), **within, step=_STEP):
@@ -115,12 +119,23 @@ def _savings(config: RouterConfig) -> str:
     return f"CASE WHEN cost IS NULL OR served NOT IN ({names}) THEN 0 ELSE greatest({most}) - cost END"
 
 
+_CACHED = "least(greatest(cached_tokens, 0), prompt_tokens)"
+
+
+def _cache_savings(config: RouterConfig) -> str:
+    """SQL of `core.pricing.cache_savings` at the model that answered; 0 where it is unknown."""
+    cases = "".join(
+        f" WHEN '{model.name.replace(chr(39), chr(39) * 2)}' THEN "
+        f"{_CACHED} * {PER_TOKEN * (model.price.input - model.price.cached_input)!r}::DOUBLE"
+        for model in config.models
+        if model.price.cached_input is not None
+    )
+    return f"CASE served{cases} ELSE 0 END" if cases else "0"
+
+
 def _cost(price: Price) -> str:
     """SQL of `core.pricing.answer_cost`."""
-    cached, reasoning = (
-        "least(greatest(cached_tokens, 0), prompt_tokens)",
-        "least(greatest(reasoning_tokens, 0), completion_tokens)",
-    )
+    cached, reasoning = _CACHED, "least(greatest(reasoning_tokens, 0), completion_tokens)"
     parts = [
         (f"(prompt_tokens - {cached})", price.input),
         (cached, price.input if price.cached_input is None else price.cached_input),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from router_backend.config import RouterConfig
-from router_backend.core.pricing import savings
+from router_backend.core.pricing import cache_savings, savings
 from router_backend.core.records import Decision, KeptFeedback, LearningEvent, Outcome, Record
 
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
@@ -33,14 +33,17 @@ def seconds(span: str) -> float:
 
 @dataclass(slots=True)
 class Sums:
-    """Of a group of answers. Money in USD; `savings` is against the same tokens at the most expensive model."""
+    """Of a group of answers. Money in USD; `savings` is against the same tokens at the most expensive model, `cache_savings` is
+    what prompt caches have taken from the cost."""
 
     requests: int = 0
     failed: int = 0
     prompt_tokens: int = 0
+    cached_tokens: int = 0  # of them
     completion_tokens: int = 0
     cost: float = 0.0
     savings: float = 0.0
+    cache_savings: float = 0.0
     scored: int = 0
     score_sum: float = 0.0
 
@@ -116,7 +119,7 @@ def build(records: Iterable[Record], config: RouterConfig, start: float, end: fl
             report.by_key.setdefault(outcome.key or NO_KEY, Sums()),
         )
         for sums in groups:
-            _add(sums, outcome, savings, scores.get(identity))
+            _add(sums, outcome, savings, _cache_savings(outcome, config), scores.get(identity))
         report.reasons[decision.reason.partition(":")[0] if decision else "unknown"] += 1
         part = report.course[min(PARTS - 1, int(PARTS * (outcome.completed - start) / (end - start)))]
         part["cost"] += outcome.cost or 0.0
@@ -129,13 +132,15 @@ def build(records: Iterable[Record], config: RouterConfig, start: float, end: fl
     return report
 
 
-def _add(sums: Sums, outcome: Outcome, savings: float, score: float | None) -> None:
+def _add(sums: Sums, outcome: Outcome, savings: float, cache_savings: float, score: float | None) -> None:
     sums.requests += 1
     sums.failed += outcome.status >= 400
     sums.prompt_tokens += outcome.usage.prompt
+    sums.cached_tokens += min(max(outcome.usage.cached, 0), outcome.usage.prompt)
     sums.completion_tokens += outcome.usage.completion
     sums.cost += outcome.cost or 0.0
     sums.savings += savings
+    sums.cache_savings += cache_savings
     if score is not None:
         sums.scored += 1
         sums.score_sum += score
@@ -145,6 +150,11 @@ def _savings(outcome: Outcome, config: RouterConfig) -> float:
     if outcome.cost is None or outcome.served not in config.names:
         return 0.0
     return savings((model.price for model in config.models), outcome.usage, outcome.cost)
+
+
+def _cache_savings(outcome: Outcome, config: RouterConfig) -> float:
+    known = outcome.served in config.names
+    return cache_savings(config.model(outcome.served).price, outcome.usage) if known else 0.0
 
 
 def most_expensive_first(groups: Mapping[str, Sums]) -> dict[str, Sums]:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -95,6 +96,36 @@ def test_cost_and_savings_are_summed_by_model_task_and_key(made: Report) -> None
     assert {name: sums.requests for name, sums in made.by_key.items()} == {"app": 2, NO_KEY: 2}
     assert made.by_model["llama3-8b"].mean_score == 0.75
     assert sum(part["cost"] for part in made.course) == pytest.approx(made.total.cost)
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_what_prompt_caches_save_is_told(tmp_path: Path, archived: bool) -> None:
+    """At the price of the model that answered; a model without a price of its own for cached tokens saves nothing."""
+    config = load_config(local_config(tmp_path))
+    models = [
+        model.model_copy(update={"price": model.price.model_copy(update={"cached_input": 0.09})})
+        if model.name == "llama3-70b"
+        else model
+        for model in config.models
+    ]
+    config = config.model_copy(update={"models": models})
+    rows = [answer(1, "llama3-70b"), answer(2, "llama3-8b")]
+    usage = Usage(prompt=1000, completion=1000, cached=800)
+    outcomes = [replace(outcome, usage=usage) for _, outcome in rows]
+    store = open_store(config.state, tmp_path)
+    store.append([decision for decision, _ in rows], outcomes)
+    if archived:
+        place = open_place("archive", tmp_path)
+        Archiver(store, place).drain()
+        with tables(place) as opened:
+            report = build_archived(opened, config, NOW - DAY, NOW)
+    else:
+        report = build(store.archive().records(), config, NOW - DAY, NOW)
+    store.close()
+    assert report.total.cached_tokens == 1600
+    assert report.total.cache_savings == pytest.approx(800 * 0.5e-6)
+    assert report.by_model["llama3-8b"].cache_savings == 0
+    assert "prompt caches held 80% of the prompts, and saved $0.0004" in rendering.text(report)
 
 
 def test_every_form_says_the_same(made: Report) -> None:

@@ -35,33 +35,39 @@ KEYS = {
 class Gateway:
     """One process after another, with one state folder and one port."""
 
-    def __init__(self, folder: Path, upstream: ScriptedUpstream, **sections: Any) -> None:
-        models = [model(name, upstream.base_url, price={"input": price, "output": price}) for name, price in PRICES]
+    def __init__(self, folder: Path, upstream: ScriptedUpstream | None, **sections: Any) -> None:
+        """`upstream` is behind both models; None: `sections` has `models`."""
+        url = upstream.base_url if upstream else ""
+        models = [model(name, url, price={"input": price, "output": price}) for name, price in PRICES]
         config = {"version": 1, "models": models, "default_model": "a", "routing": ROUTING, **sections}
-        self._config, self._state, self.port = folder / "router.yaml", folder / "state", free_port()
+        self._config, self.state_dir, self.port = folder / "router.yaml", folder / "state", free_port()
         self._config.write_text(yaml.safe_dump(config))
         self.url = f"http://127.0.0.1:{self.port}"
 
     @contextlib.asynccontextmanager
-    async def running(self, triton: str = "127.0.0.1:9") -> AsyncIterator[httpx.AsyncClient]:
+    async def running(
+        self, triton: str = "127.0.0.1:9", kill: bool = False, **environment: str
+    ) -> AsyncIterator[httpx.AsyncClient]:
+        log = self._config.with_name("gateway.log").open("ab")
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "router_backend.gateway", "--config", str(self._config)),
             *("--port", str(self.port), "--triton-url", triton),
             cwd=PROJECT,
-            env={**clean_environment(), "LLM_ROUTER_STATE_DIR": str(self._state)},
-            stderr=asyncio.subprocess.DEVNULL,
+            env={**clean_environment(), "LLM_ROUTER_STATE_DIR": str(self.state_dir), **environment},
+            stderr=log,
         )
         try:
             async with httpx.AsyncClient(base_url=self.url, timeout=60, trust_env=False) as http:
                 async with asyncio.timeout(120):
                     while not await ready(http):
-                        assert process.returncode is None
+                        assert process.returncode is None, self._config.with_name("gateway.log").read_text()
                         await asyncio.sleep(0.05)
                 yield http
         finally:
-            process.terminate()
+            log.close()
+            process.kill() if kill else process.terminate()
             await asyncio.wait_for(process.wait(), 60)
-            assert process.returncode == 0
+            assert process.returncode == (-9 if kill else 0)
 
     def sdk(self, key: str = "none") -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -31,9 +32,11 @@ class Signer:
             ) from None
         self._arm, self._session = arm, Session(profile=profile)
         try:
-            self.region: str = region or self._session.get_config_variable("region") or ""
+            # botocore itself knows AWS_DEFAULT_REGION alone.
+            named = region or os.environ.get("AWS_REGION") or self._session.get_config_variable("region")
         except BotoCoreError as error:
             raise ValueError(f"model {arm!r}: {error}") from None
+        self.region: str = named or ""
         if not self.region:
             raise ValueError(f"model {arm!r}: no region; set upstream.region or AWS_REGION")
         self._credentials: Any = None

@@ -231,3 +231,11 @@ async def test_a_large_error_is_told_in_short(bedrock: ScriptedBedrock, engine_f
     with pytest.raises(ForwardError) as failed:
         await engine_for(bedrock).forward(request())
     assert len(failed.value.error.message) < 10_000
+
+
+def test_the_region_may_be_the_environments(
+    engine_for: BuildEngine, bedrock: ScriptedBedrock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS_REGION is what Lambda and containers set."""
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    engine_for(bedrock, upstream={"region": None})
