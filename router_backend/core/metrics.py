@@ -209,6 +209,13 @@ REVIEWS_DROPPED = Declared(
     "counter",
     "Answers that were not looked at for signals: too large, or too many at once.",
 )
+RESPONSES_NOT_STORED = Declared(
+    "gateway",
+    "llm_router_responses_not_stored_total",
+    "counter",
+    "Answers of the Responses API that were to be stored and could not be (`too_large`: responses.max_bytes); they say `store: false`.",
+    ("cause",),
+)
 SCORES_LOST = Declared(
     "gateway",
     "llm_router_scores_lost_total",

@@ -73,6 +73,7 @@ class Metrics:
             self.background_failures.labels(work)
         self.journal_failures = self._counter(declared.JOURNAL_FAILURES)
         self.reports_lost = self._counter(declared.REPORTS_LOST)
+        self.responses_not_stored = self._counter(declared.RESPONSES_NOT_STORED)
         self.signals = self._counter(declared.SIGNALS)
         self.reviews_dropped = self._counter(declared.REVIEWS_DROPPED)
         self.scores_lost = self._counter(declared.SCORES_LOST)

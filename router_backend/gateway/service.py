@@ -153,7 +153,7 @@ class Service:
     def routes(self) -> Routes:
         """What is served where."""
         runtimes, router, metrics = self.runtimes, self.router, self.metrics
-        stored = StoredResponses(router)
+        stored = StoredResponses(router, metrics.responses_not_stored)
         pipeline = CompletionPipeline(router, self._sessions, self.traces, self._ledger, self.reviewer, stored)
         kept = StoredResponseHandlers(runtimes, stored)
         in_flight = metrics.in_flight

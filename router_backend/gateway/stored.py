@@ -10,6 +10,8 @@ import logging
 import time
 from dataclasses import dataclass
 
+from prometheus_client import Counter
+
 from router_backend.config import RouterConfig
 from router_backend.core.ids import new_decision_id
 from router_backend.core.jsonio import dump, load
@@ -43,6 +45,7 @@ class Keeping:
     input: list[Item]
     max_bytes: int
     response_id: str
+    missed: Counter  # answers that could not be stored, by cause
 
     async def events(self, events: list[Fields]) -> list[Fields]:
         """A stream's events; the one that ends it waits until its answer is stored."""
@@ -51,10 +54,13 @@ class Keeping:
     async def whole(self, response: Fields) -> Fields:
         """A whole answer, once it is stored."""
         response = self._marked(response)
-        problem = await self._kept(response)
-        if problem:
-            _log.warning("response %s is not stored: %s", self.response_id, problem)
-        return response | {"store": not problem}
+        try:
+            await self._keep(response)
+        except HostError as error:
+            self.missed.labels(error.cause).inc()
+            _log.warning("response %s is not stored: %s", self.response_id, error)
+            return response | {"store": False}
+        return response
 
     async def _event(self, event: Fields) -> Fields:
         response = event["response"]
@@ -63,16 +69,13 @@ class Keeping:
     def _marked(self, response: Fields) -> Fields:
         return response | {"id": self.response_id, "previous_response_id": self.previous, "store": True}
 
-    async def _kept(self, response: Fields) -> str:
-        """What came between; empty if it is stored."""
+    async def _keep(self, response: Fields) -> None:
+        """Raises HostError: too large, or the store can't be asked now."""
         body = dump({"response": response, "input": self.input})
         if len(body) > self.max_bytes:
-            return f"it has {len(body)} bytes with its conversation, more than responses.max_bytes"
-        try:
-            await self.router.stored(Keep(self.response_id, self.key, time.time(), body.decode()), _WRITE_SECONDS)
-        except HostError as error:
-            return error.message
-        return ""
+            said = f"it has {len(body)} bytes with its conversation, more than responses.max_bytes"
+            raise HostError("too_large", message=said)
+        await self.router.stored(Keep(self.response_id, self.key, time.time(), body.decode()), _WRITE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,9 @@ class Continued:
 class StoredResponses:
     """Reads and writes them through Triton."""
 
-    def __init__(self, router: RouterHost) -> None:
-        self._router = router
+    def __init__(self, router: RouterHost, missed: Counter) -> None:
+        """`missed` counts answers that could not be stored, by cause."""
+        self._router, self._missed = router, missed
 
     async def begin(self, asked: Fields, key: str, config: RouterConfig) -> Continued:
         """A request with the earlier turns in it, where it names its previous response.
@@ -120,6 +124,7 @@ class StoredResponses:
             input=[*before, *given],
             max_bytes=config.responses.max_bytes,
             response_id=f"resp_{new_decision_id()}",
+            missed=self._missed,
         )
         asked = {name: value for name, value in asked.items() if name != "previous_response_id"}
         if before:

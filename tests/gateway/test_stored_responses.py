@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,7 @@ import grpc
 import openai
 import pytest
 
+from router_backend.gateway import stored
 from router_backend.state.open import open_store
 from router_backend.state.store import Store
 from tests.gateway.conftest import Running, Serve
@@ -138,6 +140,22 @@ async def test_an_answer_that_cannot_be_stored_says_so(
     assert (answer.status_code, last["status"], last["store"]) == (200, "completed", False)
     found = await gateway.http.get(f"/v1/responses/{last['id']}")
     assert found.status_code == (404 if problem == "size" else 503)
+    page = (await gateway.http.get("/metrics")).text
+    cause = "too_large" if problem == "size" else "unavailable"
+    assert f'llm_router_responses_not_stored_total{{cause="{cause}"}} 1.0' in page
+
+
+async def test_a_store_that_takes_too_long_has_not_stored(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "_WRITE_SECONDS", 0.2)
+    triton.hold_stored = asyncio.Event()
+    gateway = await serve(upstream, triton=triton, **STORED)
+    answer = await gateway.http.post("/v1/responses", json={"model": "a", "input": "hi"})
+    triton.hold_stored.set()
+    assert (answer.status_code, answer.json()["store"]) == (200, False)
+    page = (await gateway.http.get("/metrics")).text
+    assert 'llm_router_responses_not_stored_total{cause="timeout"} 1.0' in page
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -57,6 +57,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     signals: list[tuple[str, str, float]] = field(default_factory=list)  # (decision, implicit, score)
     signal_tags: list[str] = field(default_factory=list)
     report_delay: float = 0.0
+    hold_stored: asyncio.Event | None = None  # stored responses wait for it
     hold_reports: asyncio.Event | None = None  # set: reports go on
     store: Store | None = None  # of stored responses and rates
 
@@ -149,6 +150,8 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
             raise self.refuse_feedback
         if "responses" in inputs:
             assert self.store, "this test stores no responses"
+            if self.hold_stored:
+                await self.hold_stored.wait()
             told = responses.answer(self.store, responses.decode_asked(inputs["responses"]), kept=True)
             return {"response": struct.pack("<I", len(told)) + told}
         if "rates" in inputs:
