@@ -111,7 +111,7 @@ ROUTING_FALLBACKS = Declared(
     "gateway",
     "llm_router_routing_fallbacks_total",
     "counter",
-    "Requests that took the default model because routing failed or was late.",
+    "Requests that took the default model because routing failed or was late; causes that begin with in_process: the gateway decided in Triton's place.",
     ("cause",),
 )
 UPSTREAM_FALLBACKS = Declared(

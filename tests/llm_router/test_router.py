@@ -11,6 +11,7 @@ import pytest
 
 from llm_router import AsyncRouter, ConfigError, Refused, Router
 from router_backend.state.open import open_store
+from router_backend.state.transfer import export_state, import_state
 from tests.support.configs import local_config
 from tests.support.dynamodb_server import CREDENTIALS, DynamoDBServer
 from tests.support.redis_server import RedisServer
@@ -110,6 +111,47 @@ def test_what_it_learned_outlives_it(state: str, tmp_path: Path) -> None:
         known = router.decide(CODE, dry_run=True).means
     assert known["nemotron-49b"] < before["nemotron-49b"] - 0.1
     assert known["llama3-8b"] > known["nemotron-49b"]
+
+
+def test_what_one_size_learned_the_next_one_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment grows from a file on one machine to DynamoDB: its state is exported, imported, and decides alike."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    # The scale of costs is each process's own running mean, unless it is given.
+    policy = {"name": "linucb", "epsilon": 0.0, "reward": {"name": "difference", "lambda": 0.2, "cost_scale_usd": 5e-4}}
+    small, large = tmp_path / "small", tmp_path / "large"
+    with Router.from_config(local_config(small, policy=policy, shadows=[]), small) as router:
+        for name in router.config.names:
+            for _ in range(5):
+                decision = router.decide(CODE, candidates=[name])
+                router.feedback(decision.decision_id, float(name == "llama3-70b"), cost_usd=0.0)
+        while events("sqlite:///state.db", small) < 15:
+            time.sleep(0.1)
+    table = DynamoDBServer().start(tmp_path / "dynamodb.log")
+    try:
+        state = table.url(uuid.uuid4().hex)
+        moved(small, state, tmp_path / "backup.jsonl.gz")
+        with (
+            Router.from_config(local_config(small, policy=policy, shadows=[]), small) as before,
+            Router.from_config(local_config(large, policy=policy, shadows=[], state=state), large) as after,
+        ):
+            for prompt in (CODE, "Hi, how are you?", "Prove that the square root of 2 is irrational"):
+                theirs, ours = before.decide(prompt, dry_run=True), after.decide(prompt, dry_run=True)
+                assert (ours.model, ours.ranking) == (theirs.model, theirs.ranking)
+                assert ours.scores == pytest.approx(theirs.scores, abs=1e-6)
+            assert after.decide(CODE, dry_run=True).model == "llama3-70b"
+    finally:
+        table.kill()
+
+
+def moved(folder: Path, state: str, file: Path) -> None:
+    """`llm-router state export` from a folder's file, and `import` into another store."""
+    source, target = open_store("sqlite:///state.db", folder), open_store(state, folder)
+    try:
+        assert export_state(source.archive(), file) == import_state(target.archive(), file)
+    finally:
+        source.close()
+        target.close()
 
 
 def events(state: str, folder: Path) -> int:
