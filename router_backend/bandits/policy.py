@@ -311,6 +311,8 @@ def _fingerprint(setup: Setup[BasePolicyConfig]) -> str:
         if settings[later] == _EVERY_SETTING[later]:
             del settings[later]
     settings["reward"] = _EVERY_REWARD_SETTING | settings["reward"]
+    if settings["reward"]["usd_per_day"] is None:  # later, too
+        del settings["reward"]["usd_per_day"]
     models = [
         (
             model.name,

@@ -58,6 +58,9 @@ def replay(
         float | None, typer.Option(help="Also replay a judge that gets this share of its grades right.", min=0, max=1)
     ] = None,
     judge_share: Annotated[float, typer.Option(help="Share of the answers that it grades.", max=1)] = 0.1,
+    budget: Annotated[
+        float | None, typer.Option(help="Also hold a budget in USD per 1,000 requests, while prompts double half-way.")
+    ] = None,
     perturbed: Annotated[
         int, typer.Option(help="Also say how many decisions on so many prompts stay when they are written otherwise.")
     ] = 0,
@@ -81,7 +84,9 @@ def replay(
 
     routing = load_routing_data(data, words(models) or None)
     judge = None if judge_accuracy is None else (judge_accuracy, judge_share)
-    grid = parse_grid(words(policies), words(lambdas), words(components), seeds, bootstrap, words(scenarios), judge)
+    grid = parse_grid(
+        words(policies), words(lambdas), words(components), seeds, bootstrap, words(scenarios), judge, budget
+    )
     with progress_bar() as bar:
         contexts, described = encoded(routing, context, bar, workers)
         setup = Replay(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from router_backend.config.base import Section, by_name, named, variant
+from router_backend.config.base import Mistake, Section, by_name, named, variant
 
 
 class PricedRewardConfig(Section):
@@ -46,9 +46,22 @@ class BudgetRewardConfig(PricedRewardConfig):
     """As `difference`, with λ moved so that the mean spend meets a target; `lambda` is where it starts."""
 
     name: Annotated[Literal["budget"], Field(description="chooses this reward")] = "budget"
-    usd_per_1000: Annotated[float, Field(gt=0, description="target spend per 1,000 requests")]
+    usd_per_1000: Annotated[
+        float | None, Field(gt=0, description="target spend per 1,000 requests; this or `usd_per_day`")
+    ] = None
+    usd_per_day: Annotated[
+        float | None, Field(gt=0, description="target spend of each router in a day, at whatever load")
+    ] = None
 
     example: ClassVar[str] = "{name: budget, usd_per_1000: 0.40}"
+
+    @model_validator(mode="after")
+    def _one_target(self) -> BudgetRewardConfig:
+        if self.usd_per_1000 is None and self.usd_per_day is None:
+            raise Mistake("is required, or usd_per_day in its place", "usd_per_1000")
+        if self.usd_per_1000 is not None and self.usd_per_day is not None:
+            raise Mistake("usd_per_1000 is a target already; delete one of the two", "usd_per_day")
+        return self
 
 
 class QualityFloorRewardConfig(Section):

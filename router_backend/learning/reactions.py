@@ -43,9 +43,9 @@ _WRONG = (
 )
 _COMPLAINT = re.compile(
     rf"""{_BEFORE_COMPLAINT}(?:
-        (?:that|this|it|your\s+(?:answer|code|response|reply)|the\s+(?:answer|code|result|output))(?:['’]?s|\s+is|\s+was|\s+isn['’]?t|\s+wasn['’]?t|\s+are|\s+looks?)\s+
+        (?:that|this|it|your\s+(?:answer|code|response|reply)|the\s+(?:answer|code|result|output))(?:['’]?s|\s+is|\s+was|\s+(?:is|was)n['’]?t|\s+are|\s+looks?)\s+
             (?:just\s+|still\s+|completely\s+|totally\s+|also\s+|actually\s+|simply\s+|all\s+|clearly\s+|really\s+)*(?:{_WRONG})
-      | (?:that|this|it)\s*(?:isn['’]?t|wasn['’]?t)\s+(?:\w+\s+){{0,2}}(?:right|correct|true|what|it\b|working|helpful|how|my|an\s+answer)
+      | (?:that|this|it)\s*(?:is|was)n['’]?t\s+(?:\w+\s+){{0,2}}(?:right|correct|true|what|it\b|working|helpful|how|my|an\s+answer)
       | (?:that|this|it|your\s+code|the\s+code)\s+(?:still\s+|just\s+|also\s+)*(?:doesn['’]?t|does\s+not|didn['’]?t|did\s+not|won['’]?t)\s+(?:even\s+)?(?:work|help|compile|run|answer|make\s+(?:any\s+)?sense|match|do\s+what)
       | (?:that|this|it)\s+makes\s+no\s+sense
       | (?:it|that|this)\s+(?:still\s+)?(?:fails|crashes|gives\s+(?:me\s+)?(?:an?|the\s+same)\s+error|throws)

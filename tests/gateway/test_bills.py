@@ -20,7 +20,7 @@ def test_what_is_counted_is_what_was_spent(seed: int) -> None:
     for each, real in zip(expected, cost, strict=True):
         counted += bills.ratio * each
         bills.enter(float(each), float(real))
-    assert counted == pytest.approx(cost.sum(), rel=0.02)
+    assert counted == pytest.approx(cost.sum(), rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,8 @@ async def test_a_budget_hears_what_answers_cost(
         await gateway.chat()  # 13e-6 USD, of 1e-3 that the scripted decision expects
     first, then = (asked["cost_ratio"] for asked in triton.asked)
     assert first == 1.0
-    assert then == pytest.approx(1 - (1 - 0.013) / 50)
+    # By the running ratio, and by what the first answer was counted too high.
+    assert then == pytest.approx(1 - (1 - 0.013) / 50 - (1 - 0.013) / 100)
 
 
 async def test_without_a_budget_nobody_is_told(

@@ -22,7 +22,7 @@ def build_reward(config: RewardConfig) -> Reward:
     if isinstance(config, RatioRewardConfig):
         return Ratio()
     if isinstance(config, BudgetRewardConfig):
-        return Budget(config.usd_per_1000, config.lambda_, config.cost_scale_usd)
+        return Budget(config.usd_per_1000, config.lambda_, config.cost_scale_usd, usd_per_day=config.usd_per_day)
     if isinstance(config, QualityFloorRewardConfig):
         return QualityFloor(config.floor)
     return Difference(config.lambda_, config.cost_scale_usd)

@@ -1,5 +1,5 @@
 """What one USD has to be worth, so that requests cost a target on average: feed-forward from what was expected of the latest
-requests, and feedback from what has been spent beyond the target.
+requests, and feedback from what has been spent beyond the target. The target is the same for each request, or what time brings.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ HORIZON = 25.0
 """Requests over which what was spent too much, or too little, is made good."""
 _EVERY = 4  # requests between two corrections: one costs some 100 µs
 _DEBT = 200.0  # in targets. What can't be made good (the best models cost less than the target) isn't kept for ever.
+_LOAD = 64.0  # requests over which the money that time brings is averaged
+_JUMP = 10.0  # times the average that one pause counts for in it at most
 _HALVINGS = 12
 _DEAREST = 1e12
 
@@ -29,16 +31,23 @@ class Pacer:
     with budgets".
     """
 
-    def __init__(self, target: float) -> None:
-        """`target`: USD a request."""
+    def __init__(self, target: float | None, most: float | None = None) -> None:
+        """`target`: USD a request; None: what `observe` is told. `most`: USD of debt or savings that are kept."""
         self.dollar: float | None = None  # quality that one USD is worth; None: too little is known yet
         self.debt = 0.0  # USD
-        self._target = target
+        self._target, self._most = target or 0.0, most
         self._seen = 0
         self._values = np.full((WINDOW, 1), -np.inf)
         self._costs = np.zeros((WINDOW, 1))
 
-    def observe(self, cost: float, costs: Sequence[float], values: Sequence[float], ratio: float = 1.0) -> None:
+    def observe(
+        self,
+        cost: float,
+        costs: Sequence[float],
+        values: Sequence[float],
+        ratio: float = 1.0,
+        brought: float | None = None,
+    ) -> None:
         """A request was sent to an arm.
 
         Args:
@@ -46,7 +55,13 @@ class Pacer:
             costs: USD that the candidates were expected to cost.
             values: of the candidates, without any price of cost.
             ratio: what answers have lately cost, of what was expected of them.
+            brought: USD that the time since the last request has brought; None: the target.
         """
+        if brought is None:
+            brought = self._target
+        else:
+            step = min(brought, _JUMP * self._target) if self._target else brought
+            self._target += (step - self._target) / min(_LOAD, self._seen + 1)
         missing = len(costs) - self._costs.shape[1]
         if missing > 0:
             self._values = np.pad(self._values, ((0, 0), (0, missing)), constant_values=-np.inf)
@@ -55,9 +70,9 @@ class Pacer:
         self._values[row], self._costs[row] = -np.inf, 0.0
         self._values[row, : len(values)], self._costs[row, : len(costs)] = values, costs
         self._seen += 1
-        most = _DEBT * self._target
-        self.debt = min(most, max(-most, self.debt + ratio * cost - self._target))
-        if self._seen % _EVERY == 0:
+        most = _DEBT * self._target if self._most is None else self._most
+        self.debt = min(most, max(-most, self.debt + ratio * cost - brought))
+        if self._seen % _EVERY == 0 and self._target > 0:
             self.dollar = self._solved((self._target - self.debt / HORIZON) / ratio)
 
     def _solved(self, goal: float) -> float:

@@ -50,6 +50,7 @@ def markdown(report: Report) -> str:
     data = report["data"]
     points = [*report["singles"].items(), *((name.replace("_", " "), p) for name, p in report["baselines"].items())]
     prior = f"prior from {data['train_rows']:,} `train` rows" if data["prior"] else "no prior"
+    first = next(iter(report["above_hull_first"].values()))["requests"]
     lines = [
         f"# Replay of {data['title']}",
         "",
@@ -69,18 +70,28 @@ def markdown(report: Report) -> str:
         "## Policies, mean over λ",
         "",
         *table(
-            ["policy", "points above hull", "95 %", "shuffled", "largest model's share", "guarded", "AIQ"],
+            [
+                "policy",
+                "points above hull",
+                "95 %",
+                "at the start",
+                "shuffled",
+                "largest model's share",
+                "guarded",
+                "AIQ",
+            ],
             _means(report),
             1,
         ),
         "",
-        "*Shuffled*: the same choices, dealt to the queries at random. *Guarded*: the policy's own pick wasn't surely better than the"
+        f"*At the start*: the first {first} requests. *Shuffled*: the same choices, dealt to the queries at random. *Guarded*: the policy's own pick wasn't surely better than the"
         " reference model, which answered.",
         "",
         *_comparisons(report),
         *_two_models(report),
         *_scenarios(report),
         *_judge(report),
+        *_budget(report),
         *_stability(report),
         "## Policies, every setting",
         "",
@@ -108,6 +119,7 @@ def _means(report: Report) -> Iterator[list[str]]:
             name,
             f"{mean['value']:+.2f}",
             _interval(mean["ci95"]),
+            f"{report['above_hull_first'][name]['value']:+.2f}",
             f"{shuffled:+.2f}",
             f"{largest:.0%}",
             f"{guarded:.0%}",
@@ -199,6 +211,25 @@ def _judge(report: Report) -> list[str]:
     ]
     header = ["policy", "after requests", "without scores", "a judge's", "all scores", "share of the gain"]
     return ["## A judge", "", "Mean reward a query at the middle λ.", "", *table(header, rows, 1), ""]
+
+
+def _budget(report: Report) -> list[str]:
+    if not report["budget"]:
+        return []
+    rows = [
+        [
+            name,
+            f"{found['usd_per_1000']:g}",
+            f"{found['requests']:,}",
+            f"{100 * found['off']:+.1f} %",
+            f"{100 * found['worst_window']:.1f} %",
+            f"{100 * found['quality_first_half']:.1f} %, {100 * found['quality_second_half']:.1f} %",
+        ]
+        for name, found in report["budget"].items()
+    ]
+    header = ["policy", "USD per 1,000", "requests", "spent beyond it", "worst 1,000 in a row", "quality, either half"]
+    said = "All prompts and answers cost twice as much in the second half. The worst of the seeds."
+    return ["## A budget", "", said, "", *table(header, rows, 1), ""]
 
 
 def _scenarios(report: Report) -> list[str]:

@@ -58,6 +58,7 @@ class Recipe:
     prior_weight: float = 0.0
     discount_per_day: float = 1.0
     guarded: bool = False
+    budget: float | None = None  # USD per 1,000 requests; None: λ is fixed
 
 
 def arms(data: RoutingData) -> list[ModelConfig]:
@@ -99,6 +100,13 @@ def make(
         "reward": {"lambda": recipe.lambda_, "cost_scale_usd": scale},
         **_fitted(recipe, known, seen, scale),
     }
+    if recipe.budget is not None:
+        fields["reward"] = {
+            "name": "budget",
+            "usd_per_1000": recipe.budget,
+            "lambda": recipe.lambda_,
+            "cost_scale_usd": scale,
+        }
     if recipe.guarded:
         # Not routing is always the model that did best so far; before anything is known, the most expensive one.
         best = known.quality.mean(0).argmax() if len(known) else priced.cost.mean(0).argmax()

@@ -20,7 +20,7 @@ from router_backend.lab.replay.encode import Contexts
 from router_backend.lab.replay.measures import Run
 from router_backend.lab.replay.policies import CONTEXTUAL, REPLAYED, Recipe, Tuning, make
 from router_backend.lab.replay.procedure import Episode, Observer, episode, play, queries
-from router_backend.lab.replay.scenarios import SCENARIOS, Scenario, scored_by_a_judge
+from router_backend.lab.replay.scenarios import SCENARIOS, Scenario, paced, scored_by_a_judge
 
 # Suffix of a policy that starts without the prior that the others have.
 NO_PRIOR = "-noprior"
@@ -42,10 +42,12 @@ class Grid:
     bootstrap: float = 0.2
     scenarios: tuple[str, ...] = tuple(name for name in SCENARIOS if name != "stationary")
     judge: tuple[float, float] | None = None  # accuracy, and share of the answers; None: no judge is replayed
+    budget: float | None = None  # USD per 1,000 requests; None: none is held
 
     def scenario(self, name: str) -> Scenario:
-        """By its name; those of a judge are the grid's own."""
-        return SCENARIOS.get(name) or scored_by_a_judge(*(self.judge or (1.0, 1.0)))[name]
+        """By its name; those of a judge and of a budget are the grid's own."""
+        own = scored_by_a_judge(*(self.judge or (1.0, 1.0))) | paced(self.budget or 1.0)
+        return SCENARIOS.get(name) or own[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class Replay:
             prior_weight=weight,
             discount_per_day=_DISCOUNT if FORGETS in setting.policy else 1.0,
             guarded=GUARDED in setting.policy,
+            budget=scenario.budget,
         )
         return make(recipe, self.tuning, known, seen, self.scale, known if len(known) else self.evaluated)
 
@@ -149,6 +152,7 @@ def parse_grid(
     bootstrap: float,
     scenarios: Sequence[str],
     judge: tuple[float, float] | None = None,
+    budget: float | None = None,
 ) -> Grid:
     """A grid from the command line's lists.
 
@@ -170,7 +174,9 @@ def parse_grid(
         raise ValueError(f"--components: choose of {', '.join(map(str, COMPONENT_CHOICES))}")
     if judge:
         chosen = (*chosen, *scored_by_a_judge(*judge))
-    return Grid(tuple(dict.fromkeys(names)), prices, sizes, seeds, bootstrap, chosen, judge)
+    if budget is not None:
+        chosen = (*chosen, *paced(budget))
+    return Grid(tuple(dict.fromkeys(names)), prices, sizes, seeds, bootstrap, chosen, judge, budget)
 
 
 def settings(grid: Grid) -> list[Setting]:

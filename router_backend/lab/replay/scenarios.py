@@ -25,6 +25,8 @@ class Scenario:
     joins_at: float | None = None  # share of the run after which the best model becomes a candidate
     delay: int = 0  # queries between an answer and its feedback
     feedback: float = 1.0  # share of answers that get feedback
+    longer_at: float | None = None  # share of the run after which all prompts and answers cost twice as much
+    budget: float | None = None  # USD that 1,000 requests may cost; None: λ is the price of cost
     poisoned: float = 0.0  # share of feedback whose score is turned over, 1 − score
     grading: float | None = (
         None  # share of answers that a judge grades, more where the policy is unsure; in place of `feedback`
@@ -57,6 +59,20 @@ def scored_by_a_judge(accuracy: float, share: float) -> dict[str, Scenario]:
         raise ValueError("--judge-accuracy and --judge-share are shares: of 0 to 1, and the second is more than 0")
     judged = Scenario(JUDGED, poisoned=1 - accuracy, grading=share)
     return {UNSCORED: Scenario(UNSCORED, feedback=0.0), JUDGED: judged}
+
+
+PACED = "paced"
+
+
+def paced(usd_per_1000: float) -> dict[str, Scenario]:
+    """A budget, and prompts that double in length half-way.
+
+    Raises:
+        ValueError: it is no money.
+    """
+    if not usd_per_1000 > 0:
+        raise ValueError("--budget is what 1,000 requests may cost, in USD: more than 0")
+    return {PACED: Scenario(PACED, longer_at=0.5, budget=usd_per_1000)}
 
 
 class Grading:

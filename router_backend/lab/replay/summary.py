@@ -23,7 +23,7 @@ from router_backend.lab.replay.measures import (
 )
 from router_backend.lab.replay.reference_points import reference_points
 from router_backend.lab.replay.runner import Grid, Replay, Setting, middle
-from router_backend.lab.replay.scenarios import JUDGED, UNSCORED
+from router_backend.lab.replay.scenarios import JUDGED, PACED, UNSCORED
 from router_backend.lab.replay.two_models import two_model_report
 from router_backend.lab.replay.verdict import verdict
 
@@ -32,6 +32,10 @@ Floats = NDArray[np.float64]
 RANDOM = "random_equal_cost"
 NEARLY = 0.8
 """Of the share that a newcomer has where it was there from the beginning: it then counts as found."""
+FIRST = 300
+"""Requests of a run that show its start."""
+WINDOW = 1000
+"""Requests in which a budget is looked at."""
 LEARNING = 3000
 """Requests after which it is measured what a policy has learned from a judge; of a shorter run two thirds."""
 
@@ -70,10 +74,14 @@ def summarise(replay: Replay, grid: Grid, runs: dict[Setting, Run]) -> Report:
             for policy in grid.policies
         },
         "above_hull_mean": {policy: _mean_above_hull(evaluation, policy) for policy in grid.policies},
+        "above_hull_first": {policy: _first(evaluation, policy) for policy in grid.policies},
         "aiq": _aiq(evaluation),
         "comparisons": {head: {other: _compare(evaluation, head, other) for other in [*grid.policies[1:], RANDOM]}},
-        "scenarios": {name: {p: _scenario(evaluation, p, name) for p in grid.policies} for name in grid.scenarios},
+        "scenarios": {
+            name: {p: _scenario(evaluation, p, name) for p in grid.policies} for name in grid.scenarios if name != PACED
+        },
         "judge": {policy: _judge(evaluation, policy) for policy in grid.policies} if grid.judge else {},
+        "budget": {policy: _budget(evaluation, policy) for policy in grid.policies} if grid.budget else {},
         **two_model_report(replay, grid),
     }
 
@@ -129,6 +137,16 @@ def _mean_above_hull(evaluation: Evaluation, policy: str) -> Report:
     """The headline: mean over the λ grid, at the most components, with its interval."""
     points = [evaluation.point(runs)["above_hull"] for runs in evaluation.over_lambdas(policy)]
     return {"value": float(np.mean(points)), "ci95": list(interval(evaluation.resampled_mean(policy)))}
+
+
+def _first(evaluation: Evaluation, policy: str) -> Report:
+    """The first requests of a run, against the hull of the same rows; mean over seeds and the λ grid."""
+    data, found = evaluation.data, []
+    for run in (run for runs in evaluation.over_lambdas(policy) for run in runs):
+        rows = run.rows[:FIRST]
+        hull = convex_hull(data.cost[rows].mean(0), data.quality[rows].mean(0))
+        found.append(points_above_hull(float(run.quality[:FIRST].mean()), float(run.cost[:FIRST].mean()), hull))
+    return {"requests": min(FIRST, len(rows)), "value": float(np.mean(found))}
 
 
 def _aiq(evaluation: Evaluation) -> Report:
@@ -216,3 +234,26 @@ def _judge(evaluation: Evaluation, policy: str) -> Report:
     without, judged, full = measured
     gain = (judged - without) / (full - without) if full > without else None
     return {"after": after, "unscored": without, "judged": judged, "all": full, "share_of_gain": gain}
+
+
+def _budget(evaluation: Evaluation, policy: str) -> Report:
+    """How far what was spent is off the target, as shares of it: over all requests and in the worst window; the worst of the seeds."""
+    target = (evaluation.grid.budget or 0.0) / 1000.0
+    runs = evaluation.runs_of(policy, evaluation.middle, evaluation.largest, PACED)
+    off, windows, quality = [], [], []
+    for run in runs:
+        spent = np.concatenate([[0.0], np.cumsum(run.cost)]) / target
+        off.append(spent[-1] / len(run.cost) - 1.0)
+        wide = min(WINDOW, len(run.cost))
+        windows.append(np.abs((spent[wide:] - spent[:-wide]) / wide - 1.0).max())
+        half = len(run.quality) // 2
+        quality.append([run.quality[:half].mean(), run.quality[half:].mean()])
+    first, second = np.mean(quality, axis=0)
+    return {
+        "usd_per_1000": evaluation.grid.budget,
+        "requests": len(runs[0].cost),
+        "off": float(max(off, key=abs)),
+        "worst_window": float(max(windows)),
+        "quality_first_half": float(first),
+        "quality_second_half": float(second),
+    }

@@ -85,3 +85,62 @@ def test_what_is_no_cost_changes_nothing(cost: float) -> None:
     for _ in range(20):
         reward.observe(cost, [cost, 1e-3], [0.5, 0.5])
     assert reward.price == 0.2
+
+
+class Clock:
+    """Time as the requests bring it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def paced_by_day(seed: int, *, load: float, doubling: bool, hours: float = 8.0) -> tuple[float, float]:
+    """How far some hours, and the worst of them but the first, were off the target, while requests become `load` times as many half-way."""
+    rng, clock = np.random.default_rng(seed), Clock()
+    reward = Budget(None, 0.2, usd_per_day=24.0, clock=clock)  # a dollar an hour
+    spent: list[tuple[float, float]] = []
+    while clock.now < hours * 3600:
+        late = clock.now > hours * 1800
+        clock.now += rng.exponential(5.0 / (load if late else 1.0))
+        length = rng.lognormal(-0.125, 0.5) * (2.0 if doubling and late else 1.0)
+        costs = (length * PRICES).tolist()
+        expected = np.clip([0.45, 0.6, 0.75] + rng.normal(0, 0.25, 3), 0, 1).tolist()
+        values, _ = reward.score(expected, [0.0] * 3, costs)
+        arm = int(np.argmax(values))
+        reward.observe(costs[arm], costs, values)
+        spent.append((clock.now / 3600, costs[arm]))
+    by_hour = np.zeros(int(hours))
+    for hour, cost in spent:
+        if hour < hours:
+            by_hour[int(hour)] += cost
+    return float(by_hour.mean() - 1), float(np.abs(by_hour[1:] - 1.0).max())
+
+
+@pytest.mark.parametrize("load", [1.0, 3.0, 0.8])
+@pytest.mark.parametrize("doubling", [False, True])
+def test_a_budget_of_a_day_is_held_whatever_the_load(load: float, doubling: bool) -> None:
+    whole, hour = paced_by_day(0, load=load, doubling=doubling)
+    assert abs(whole) <= 0.01
+    assert hour <= 0.04
+
+
+def test_money_of_a_quiet_time_is_kept_for_an_hour() -> None:
+    clock = Clock()
+    reward = Budget(None, 0.2, usd_per_day=24.0, clock=clock)
+
+    def ask(seconds: float, count: int) -> float:
+        spent = 0.0
+        for _ in range(count):
+            clock.now += seconds
+            costs, expected = [0.001, 0.01], [0.5, 0.9]
+            arm = int(np.argmax(reward.score(expected, [0.0, 0.0], costs)[0]))
+            reward.observe(costs[arm], costs, reward.score(expected, [0.0, 0.0], costs)[0])
+            spent += costs[arm]
+        return spent
+
+    assert ask(10.0, 720) == pytest.approx(2.0, rel=0.05)  # two hours
+    ask(8 * 3600.0, 1)  # a night
+    assert ask(10.0, 720) <= 3.1  # two hours' money, and that of one hour of the night

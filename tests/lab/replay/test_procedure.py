@@ -94,6 +94,19 @@ def test_a_judge_that_is_right_on_every_answer_brings_all_of_the_gain_and_a_coin
         parse_grid(["linucb"], ["0.2"], ["32"], 1, 0.0, ["none"], (0.8, 0.0))
 
 
+def test_a_budget_is_held_while_prompts_double_in_length() -> None:
+    single = DATA.cost[~DATA.train].mean(0)
+    usd = 1000 * float(single.min() + 0.5 * (single.max() - single.min()))
+    grid = parse_grid(["linucb"], ["0.2"], ["32"], 2, 0.2, ["none"], budget=usd)
+    (found,) = summarise(REPLAY, grid, run_grid(REPLAY, grid, workers=1))["budget"].values()
+    assert (found["usd_per_1000"], found["requests"]) == (usd, 240)
+    assert abs(found["off"]) < 0.2  # of 240 requests; half of them would cost twice as much
+    assert found["worst_window"] == pytest.approx(abs(found["off"]), abs=1e-9)  # shorter than a window
+    assert found["quality_second_half"] < found["quality_first_half"]
+    with pytest.raises(ValueError, match="--budget"):
+        parse_grid(["linucb"], ["0.2"], ["32"], 1, 0.0, ["none"], budget=0.0)
+
+
 def test_two_models_can_be_replayed_from_nothing() -> None:
     data = replace(DATA, models=("small", "large"), quality=DATA.quality[:, [0, 2]], cost=DATA.cost[:, [0, 2]])
     data = data.rows(~data.train)
