@@ -2,8 +2,8 @@
 
     python -m classifier_training.data.families
 
-writes `corpus/families.csv`, which training reads, and `corpus/heldout_families.csv`, which it never reads: other families, by other
-requests and other words, so that it measures how unknown ones fare. All texts were written for this project.
+writes `corpus/families.csv` and `corpus/wide.csv`, which training reads, and `corpus/heldout_families.csv`, which it never reads: other
+families, by other requests and other words, so that it measures how unknown ones fare. All texts were written for this project.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from classifier_training.data.templates import Row
 FAMILIES = CORPUS / "families"
 _SLOT = re.compile(r"\{(\w+)\}")
 # Of material that is pasted, so often another language than the request's: people do that.
-_PASTED, _MIXED = ("passage", "sentence", "facts"), 0.15
+_PASTED, _MIXED = ("passage", "sentence", "facts", "mat"), 0.15
 # So many rows begin with a turn that says nothing by itself, as `router_backend.prompts` puts it before the request it refers to.
 _FOLLOWED = 0.08
 _FOLLOW_UPS = {
@@ -71,6 +71,7 @@ def _filled(request: str, language: str, slots: Mapping[str, Mapping[str, Any]],
 def main() -> None:
     for name, found in (
         ("families", rows({"en": "en", "ja": "ja", "": "further"})),
+        ("wide", rows({"en": "wide_en", "ja": "wide_ja"}, "own-wide")),
         ("heldout_families", rows({"en": "heldout_en", "ja": "heldout_ja"}, "own-heldout-families")),
     ):
         with (CORPUS / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
