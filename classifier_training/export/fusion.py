@@ -1,7 +1,7 @@
 """What onnxruntime's optimizer has to find before it fuses attention: a graph as transformers 4 exported it.
 
-onnxruntime 1.32 knows transformers 5's mask and reshapes; the release that serves here is older (pyproject.toml says why), and
-leaves such attention as dozens of small operators without a word. A twentieth of the forward pass hangs on it.
+onnxruntime 1.32 knows transformers 5's mask and reshapes; older ones, which may be installed, leave such attention as dozens of small
+operators without a word. A twentieth of the forward pass hangs on it.
 """
 
 from __future__ import annotations
