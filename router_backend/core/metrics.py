@@ -347,6 +347,12 @@ LEARNING_BEHIND = Declared(
     "gauge",
     "Events of the log of learning that the router has still to read, when it looked last",
 )
+ARCHIVE_BEHIND = Declared(
+    "triton",
+    "llm_router_archive_behind_seconds",
+    "gauge",
+    "Age of the oldest record that isn't in the archive yet; absent, or 0, without an archive",
+)
 STATE_STORE_WRITABLE = Declared(
     "triton",
     "llm_router_state_store_writable",

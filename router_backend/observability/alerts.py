@@ -156,6 +156,15 @@ ALERTS = (
         "Check Redis or the volume. Routing goes on with what is known; records wait in memory and are then dropped.",
     ),
     Alert(
+        "ArchiveBehind",
+        "max(llm_router_archive_behind_seconds)",
+        "> 3600",
+        "15m",
+        "warning",
+        "The archive lacks what is {{ $value | humanizeDuration }} old. Redis removes it after retention_days all the same.",
+        "The archiver's log says why: credentials, the bucket, a full disk, or it doesn't run (llm-router archive).",
+    ),
+    Alert(
         "StateStoreRefuses",
         "min(llm_router_state_store_writable)",
         "< 1",

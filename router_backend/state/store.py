@@ -27,6 +27,8 @@ from router_backend.state.rates import Levels, Use
 
 CHECKPOINT_DAYS = 30.0
 
+NEVER_TAKEN = 30 * 86_400.0
+
 
 class StoreError(RuntimeError):
     """The store can't be used now (down, full, locked): nothing was written; try again later."""
@@ -97,6 +99,11 @@ class Outbox(Protocol):
 
     def done(self, parcel: Parcel) -> bool:
         """What was taken is kept elsewhere. False, and nothing happens, if somebody else was done with some of it."""
+        ...
+
+    def behind(self) -> float:
+        """Seconds since the oldest record that isn't done was written; 0: there is none. A store that nobody has taken from yet may say
+        `NEVER_TAKEN`."""
         ...
 
 

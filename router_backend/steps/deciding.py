@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,14 @@ from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.candidates import NoCandidate
 from router_backend.routing.router import Classified, Estimate, Router, UnknownPolicy
 from router_backend.state.backlog import Backlog
+from router_backend.state.store import StoreError
 from router_backend.steps.deployment import Deployment
 from router_backend.steps.metrics import Instruments, RouterMetrics
 from router_backend.steps.refusal import Refused
 
 log = logging.getLogger(__name__)
 _CATCH_UP_SECONDS = 20.0
+_ARCHIVE_SECONDS = 30.0  # from one look at how far the archive is behind to the next
 
 
 class Decider:
@@ -37,6 +41,7 @@ class Decider:
         self._deployment = deployment
         self._metrics = RouterMetrics(instruments)
         self._space = artifact_metadata(artifact).embedding_space
+        self._look_at_archive = time.monotonic() + _ARCHIVE_SECONDS  # an archiver begins when the router does
         self._backlog = Backlog(deployment.folder)  # its own, so that others of this process notice it
         self._recorder = Recorder(deployment.store, on_drop=self._metrics.dropped, backlog=self._backlog)
         self._learner = Learner(
@@ -100,3 +105,7 @@ class Decider:
         view = self._learner.view(self._space)
         self._metrics.changed(view.main.changes)
         self._metrics.agreed(view.agreements)
+        if up and self._deployment.config.archive and time.monotonic() > self._look_at_archive:
+            self._look_at_archive = time.monotonic() + _ARCHIVE_SECONDS
+            with contextlib.suppress(StoreError):  # it is looked at again
+                self._metrics.archive_behind(self._deployment.store.outbox().behind())

@@ -78,6 +78,7 @@ class RouterMetrics:
         self._lost = number(declared.RECORDS_DROPPED)
         self._store_up, self._store_at = number(declared.STATE_STORE_UP), number(declared.STATE_STORE_SECONDS)
         self._behind = number(declared.LEARNING_BEHIND)
+        self._archive_behind = number(declared.ARCHIVE_BEHIND)
         self._shares = dict.fromkeys(TASKS, 1.0 / len(TASKS))
         self._mean_confidence = self._mean_complexity = 0.0
         self._seen = 0
@@ -137,6 +138,10 @@ class RouterMetrics:
     def behind(self, events: int) -> None:
         """How much of the log is still to be read."""
         self._behind.set(events)
+
+    def archive_behind(self, seconds: float) -> None:
+        """How old the oldest record is that isn't in the archive."""
+        self._archive_behind.set(seconds)
 
     def store_answered(self, up: bool) -> None:
         self._store_up.set(1.0 if up else 0.0)

@@ -113,7 +113,7 @@ def test_a_profile_that_is_named_by_a_flag_is_refused() -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_compose_file_holds_what_a_profile_needs(profile: str) -> None:
     services = composed(profile)
-    shared = {"gateway", "triton", "redis", "prometheus", "grafana"}
+    shared = {"gateway", "triton", "archive", "redis", "prometheus", "grafana"}
     nims = {"nim-nemotron-49b", "nim-llama3-70b", "nim-llama3-8b"}
     assert set(services) == shared | ({"local-model"} if profile == "local" else nims)
     for name, service in services.items():

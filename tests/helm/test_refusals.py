@@ -25,6 +25,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "dynamodb without a table": ({"state.backend": "dynamodb"}, "set state.dynamodb.url"),
     "dynamodb table on sqlite": ({"state.dynamodb.url": "dynamodb://t"}, "set state.backend to dynamodb, or remove it"),
     "sqlite claim on redis": ({"state.backend": "redis", "state.sqlite.existingClaim": "c"}, "remove it"),
+    "an archive in a folder of each pod": (
+        {"state.backend": "redis", "router.archive": "archive"},
+        "name a bucket (s3://, gs:// or abfs://)",
+    ),
     "password in a url": (
         {"state.backend": "redis", "state.redis.url": "redis://u:secret@r:6379/0"},
         "name that in state.redis.existingSecret",

@@ -127,6 +127,8 @@ CASES = [
     Case("StateStoreLag", {"llm_router_state_store_seconds": _STALE}, "20m", [{}]),
     Case("StateStoreLag", {"llm_router_state_store_seconds": _FRESH}, "20m", []),
     Case("StateStoreLag", {"llm_router_reports_waiting": "5000x60"}, "20m", [{}]),
+    Case("ArchiveBehind", {"llm_router_archive_behind_seconds": "7200x60"}, "30m", [{}]),
+    Case("ArchiveBehind", {"llm_router_archive_behind_seconds": "600x60"}, "30m", []),
     Case("StateStoreRefuses", {"llm_router_state_store_writable": "0x60"}, "20m", [{}]),
     Case("StateStoreRefuses", {"llm_router_state_store_writable": "1x60"}, "20m", []),
     Case(

@@ -149,3 +149,20 @@ def test_rows_that_were_numbered_afresh_come_again(tmp_path: Path) -> None:
     later = written(store, 6)
     given = every(all_of(store), Decision)
     assert later[0].decision_id in given
+
+
+def test_how_far_the_archive_is_behind(store: Store) -> None:
+    all_of(store)
+    assert store.outbox().behind() == pytest.approx(0, abs=1)
+    old = make_decision(0, created=time.time() - 500)
+    store.append([old], [])
+    written(store, 1)
+    behind = store.outbox().behind()
+    assert behind == pytest.approx(500, abs=60) or behind < 60  # by the record's own time, or by when it was written
+    all_of(store)
+    assert store.outbox().behind() == 0
+
+
+def test_an_archive_that_nobody_writes_is_behind(store: Store) -> None:
+    written(store, 0)
+    assert store.outbox().behind() > 0

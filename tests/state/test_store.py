@@ -396,6 +396,11 @@ def test_rates_are_of_all_gateways_together(open_replica: Callable[[], Store]) -
     assert first.draw("one", [Use("other", 7, 0.0)]).left == {"other": 7.0}
 
 
+def test_rates_are_nothing_that_an_import_would_mix_with(store: Store) -> None:
+    store.draw("one", [Use("k", 60, 1.0)])
+    assert store.archive().empty()
+
+
 def test_what_several_draw_at_once_is_counted_once_each(open_replica: Callable[[], Store]) -> None:
     stores = [open_replica() for _ in range(3)]
     slow = 1_000_000  # a minute's, so that what comes meanwhile is known

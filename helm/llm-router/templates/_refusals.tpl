@@ -13,6 +13,10 @@
 {{- if and (ne $backend "redis") (or $values.state.redis.url $values.state.redis.existingSecret) -}}
 {{- fail (printf "state.redis.url or state.redis.existingSecret is set while state.backend is %s: set state.backend to redis, or remove them" $backend) -}}
 {{- end -}}
+{{- $archive := $values.router.archive | default "" -}}
+{{- if and $archive (not $sqlite) (not (regexMatch "^(s3|gs|gcs|abfs|abfss)://" $archive)) -}}
+{{- fail (printf "router.archive is the folder %v, and with state.backend %v each pod has a folder of its own, which goes with it: name a bucket (s3://, gs:// or abfs://)" $archive $values.state.backend) -}}
+{{- end -}}
 {{- if and (not $sqlite) $values.state.sqlite.existingClaim -}}
 {{- fail (printf "state.sqlite.existingClaim is set while state.backend is %s: remove it, or set state.backend to sqlite" $backend) -}}
 {{- end -}}

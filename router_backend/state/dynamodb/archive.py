@@ -24,6 +24,7 @@ from router_backend.state.dynamodb.log import Log
 from router_backend.state.dynamodb.writes import RECORDS, add_spending, add_tallies
 
 _PAGE = 1000
+_BESIDE = ("lease", "checkpoint", "rate")  # no part of what is copied
 _KINDS: dict[str, Callable[[Item], Record]] = {
     "decision": decision_of,
     "outcome": outcome_of,
@@ -91,8 +92,14 @@ class DynamoArchive:
         head = self._log.head()
         if head.tail >= head.first:
             return False
-        others = {":store": text("store"), ":lease": text("lease#"), ":checkpoint": text("checkpoint#")}
-        condition = "pk <> :store AND NOT begins_with(pk, :lease) AND NOT begins_with(pk, :checkpoint)"
+        others = {
+            ":store": text("store"),
+            ":gateways": text("gateways"),
+            **{f":{kind}": text(f"{kind}#") for kind in _BESIDE},
+        }
+        condition = " AND ".join(
+            ["pk <> :store", "pk <> :gateways", *(f"NOT begins_with(pk, :{kind})" for kind in _BESIDE)]
+        )
         return next(self._client.scan(condition, others, "pk, sk"), None) is None
 
     def clear(self) -> None:

@@ -6,6 +6,7 @@ begins with an entry that says that the ids of all that the store has are still 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from router_backend.state.codec import decode
 from router_backend.state.redis import scripts
 from router_backend.state.redis.client import RedisClient
 from router_backend.state.redis.values import decision_of, event_of, outcome_of
-from router_backend.state.store import Parcel
+from router_backend.state.store import NEVER_TAKEN, Parcel
 
 OUTBOX, ARCHIVED = "outbox", "archived"
 _KINDS = {"decision": b"d", "outcome": b"o", "feedback": b"f"}
@@ -60,6 +61,14 @@ class RedisOutbox:
         keys = [self._client.key("log"), self._stream, self._archived]
         arguments = [parcel.log, parcel.begins["event"], parcel.begins["first"], after, parcel.ends["event"]]
         return bool(self._client.run(scripts.DONE, keys, arguments))
+
+    def behind(self) -> float:
+        with self._client.errors():
+            if not self._client.raw.exists(self._stream):
+                return NEVER_TAKEN
+            entries = self._entries(2)
+        times = [int(number.partition(b"-")[0]) / 1000 for number, fields in entries if _SEED not in fields]
+        return max(0.0, time.time() - min(times, default=time.time()))
 
     def _entries(self, limit: int) -> list[tuple[bytes, dict[bytes, bytes]]]:
         entries: Any = self._client.raw.xrange(self._stream, count=limit)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -33,6 +34,8 @@ _SOURCES: dict[str, _Source] = {
     "feedback": _Source("body, arm, quality, cost, pending", lambda *row: _final(*row)),
     "events": _Source(f"sequence, {EVENT_COLUMNS}", lambda *row: event_of(row)),
 }
+_TIMES = {"decisions": "created", "outcomes": "completed", "feedback": "received"}
+"""Events come with feedback."""
 
 
 class SQLiteOutbox:
@@ -70,6 +73,16 @@ class SQLiteOutbox:
             for table, place in parcel.ends.items():
                 connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_NAME + table, place))
         return True
+
+    def behind(self) -> float:
+        oldest = now = time.time()
+        with self._database.reading() as connection:
+            for table, column in _TIMES.items():
+                number = _number(connection, table, _kept(connection, table))
+                query = f"SELECT {column} FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT 1"
+                row = connection.execute(query, (number,)).fetchone()
+                oldest = min(oldest, row[0]) if row else oldest
+        return now - oldest
 
 
 def prunable(connection: sqlite3.Connection, table: str, done: bool) -> int:
