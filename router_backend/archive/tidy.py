@@ -8,6 +8,7 @@ is in a file that is durable.
 from __future__ import annotations
 
 import json
+import secrets
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from router_backend.archive.answers import SOURCES, build_answers
 from router_backend.archive.place import ArchiveError, Place
 from router_backend.archive.reading import Tables, tables
 from router_backend.archive.schema import TABLES, UNIQUE, schema
-from router_backend.core.ids import decided_at, new_decision_id
+from router_backend.core.ids import decided_at
 
 QUIET_SECONDS = 3600.0
 """A table that got no file for as long is merged,"""
@@ -30,7 +31,10 @@ MANY = 300
 GRACE_SECONDS = 600.0
 """What was merged stays for as long."""
 _MERGED = "-merged.parquet"
-_OF = b"llm_router_merged"  # in a file's metadata: names of the files that are in it
+_OF, _AT = (
+    b"llm_router_merged",
+    b"llm_router_merged_at",
+)  # in a file's metadata: names of the files that are in it, and when
 _TOGETHER = 100_000  # rows, each with its context
 
 
@@ -50,7 +54,7 @@ def tidy(place: Place, go_on: Callable[[], bool]) -> int:
                     return merged
                 _remove_merged(place, table, day)
                 merged += _merge(place, opened, table, day)
-            if all(_quiet(place.files(table, day, day), GRACE_SECONDS) for table in SOURCES):
+            if all(len(place.files(table, day, day)) <= 1 for table in SOURCES):
                 build_answers(place, opened, day)
     return merged
 
@@ -66,18 +70,19 @@ def _merge(place: Place, opened: Tables, table: str, day: str) -> int:
     opened.view(table, files, columns)
     keys = ", ".join(UNIQUE[table])
     rows = f"SELECT DISTINCT ON ({keys}) * FROM {table} WHERE decision_id >= $low AND decision_id < $high"
-    names = json.dumps([path.rpartition("/")[2] for path in files])
+    order = "sequence" if table == "events" else "decision_id"
+    merged = {_OF: json.dumps([path.rpartition("/")[2] for path in files]), _AT: str(time.time())}
     with tempfile.TemporaryDirectory(prefix="llm-router-") as folder:
         local = Path(folder) / "merged.parquet"
-        with pq.ParquetWriter(
-            local, columns.with_metadata({**columns.metadata, _OF: names}), compression="zstd"
-        ) as out:
+        with pq.ParquetWriter(local, columns.with_metadata({**columns.metadata, **merged}), compression="zstd") as out:
             for low, high in opened.ranges(day, _TOGETHER):
-                batches = opened.batches(f"{rows} ORDER BY decision_id", _TOGETHER, low=low, high=high)
+                batches = opened.batches(f"{rows} ORDER BY {order}", _TOGETHER, low=low, high=high)
                 for batch in batches:
                     out.write_table(_as(columns, batch).replace_schema_metadata(out.schema.metadata), _TOGETHER)
         with pa.memory_map(str(local)) as file:
-            place.write(f"{place.folder(table, day)}/{new_decision_id()}{_MERGED}", file.read_buffer())
+            # By the time of its newest rows: what was written last has the last name.
+            name = f"{max(map(_identity, files))}-{secrets.token_hex(4)}{_MERGED}"
+            place.write(f"{place.folder(table, day)}/{name}", file.read_buffer())
     return len(files)
 
 
@@ -86,16 +91,23 @@ def _remove_merged(place: Place, table: str, day: str) -> None:
     files = place.files(table, day, day)
     there = {path.rpartition("/")[2]: path for path in files}
     for path in files:
-        if path.endswith(_MERGED) and _quiet([path], GRACE_SECONDS):
-            for name in json.loads((_schema(place, path).metadata or {}).get(_OF, b"[]")):
-                if name in there:
+        if not path.endswith(_MERGED):
+            continue
+        about = _schema(place, path).metadata or {}
+        if time.time() - float(about.get(_AT, b"inf")) > GRACE_SECONDS:
+            for name in json.loads(about.get(_OF, b"[]")):
+                if name in there and there[name] != path:
                     place.remove(there[name])
 
 
 def _quiet(files: list[str], seconds: float) -> bool:
     """Whether the newest is older, by its name; one that somebody else has named is old."""
-    newest = max((decided_at(path.rpartition("/")[2][:36]) or 0.0 for path in files), default=0.0)
+    newest = max((decided_at(_identity(path)) or 0.0 for path in files), default=0.0)
     return time.time() - newest > seconds
+
+
+def _identity(path: str) -> str:
+    return path.rpartition("/")[2][:36]
 
 
 def _schema(place: Place, path: str) -> pa.Schema:

@@ -17,6 +17,7 @@ import pytest
 
 from router_backend.archive import tidy as tidy_module
 from router_backend.archive.answers import FOLDER, answers_file
+from router_backend.archive.events import latest_log
 from router_backend.archive.place import Place, open_place
 from router_backend.archive.reading import day, tables
 from router_backend.archive.schema import TABLES
@@ -172,6 +173,20 @@ def test_rows_of_an_older_release_lack_columns(place: Place, later: list[float])
     later[0] += GRACE_SECONDS + 1
     tidy(place, lambda: True)
     assert sorted(map(str, pq.read_table(place.files("outcomes")[0]).column("fault").to_pylist())) == ["", "None"]
+
+
+def test_the_log_that_was_written_last_has_the_last_file(place: Place, later: list[float]) -> None:
+    fill(place, range(3))
+    fill(place, [7])
+    later[0] = 60.0
+    decision = make_decision(8, decision_id=new_decision_id(NOON + 86_400), created=NOON + 86_400)
+    outcome, feedback = make_outcome(decision), make_feedback(decision)
+    event = learning_event(credit(decision, outcome, feedback), feedback)
+    assert event is not None
+    write(place, [replace(event, sequence=9)], "another log")  # after a reset
+    later[0] = QUIET_SECONDS + 61
+    tidy(place, lambda: True)
+    assert latest_log(place) == "another log"
 
 
 def test_today_is_left_alone_and_who_lost_the_lease_stops(place: Place, later: list[float]) -> None:
