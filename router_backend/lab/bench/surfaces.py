@@ -1,8 +1,11 @@
-"""What each API costs beside chat: the same question in the words of all three, in turn, on one system and one connection each."""
+"""What each API costs beside chat: the same question in the words of all three, in turn, in another order each
+round, on one system and one connection each."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +19,9 @@ from router_backend.lab.bench.targets import start_ours, start_upstream
 from router_backend.lab.tables import table
 
 _TURN = 50  # requests at once, before the next API's turn
+_PAUSE = (
+    0.3  # seconds before a turn: outcomes of the one before are still being reported, and would be charged to this one
+)
 _MODEL = "llama3-8b"  # named: a decision takes the same time on all APIs, and would hide what they add
 _TEXT = "Why is the sky blue? Answer in one sentence, and name the effect."
 _CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": _TEXT}]}
@@ -54,7 +60,8 @@ async def run(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Tim
             gc.freeze()
             for number in range(rounds):
                 say(f"round {number + 1} of {rounds}")
-                for times, way in ways:
+                for times, way in random.Random(number).sample(ways, len(ways)):
+                    await asyncio.sleep(_PAUSE)
                     await way.turn(times)
             for _, way in ways:
                 way.connection.close()
