@@ -106,6 +106,7 @@ def test_sizes_of_one_deployment_share_the_table_and_the_policy(example: Example
     assert len({json.dumps([table[key] for key in keys]) for table in tables.values()}) == 1
     small, medium = (yaml.safe_load(example(size).of("aws_ssm_parameter")[0]["value"]) for size in ("small", "medium"))
     assert small["policy"] == medium["policy"]
+    assert small["routing"]["host"] == "in_process"
     assert small["models"] == medium["models"]
 
 
