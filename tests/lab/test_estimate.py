@@ -47,7 +47,7 @@ def test_the_small_size_costs_what_it_is_used_for() -> None:
     lines = {line.what: line.usd for line in bills(Load(1000, seconds=4))["small"]}
     assert lines["Lambda"] == pytest.approx(1000 * 30.4 * (4 * 2 * 0.0000166667 + 0.2e-6))
     assert lines["models by tokens"] == pytest.approx(
-        30400 * (0.7 * (800 * 0.07 + 300 * 0.3) + 0.3 * (800 * 0.15 + 300 * 0.6)) / 1e6
+        30400 * (0.7 * (800 * 0.035 + 300 * 0.14) + 0.3 * (800 * 0.8 + 300 * 3.2)) / 1e6
     )
 
 

@@ -17,6 +17,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "CKV2_AWS_4": (r"aws_api_gateway_stage", _LOGGED),
     "CKV2_AWS_51": (r"aws_api_gateway_stage", "the integration is a function, and takes requests by its permission alone"),
     "CKV2_AWS_53": (r"aws_api_gateway_method", "the gateway validates requests, and streams what it refuses in OpenAI's words"),
+    "CKV2_AWS_57": (r"aws_secretsmanager_secret.hash", "another key would make sessions and prompts of before unknown"),
     "CKV_AWS_59": (r"aws_api_gateway_method", "the gateway asks for API keys; authorization = AWS_IAM signs requests besides"),
     "CKV_AWS_76": (r"aws_api_gateway_stage", _LOGGED),
     "CKV_AWS_91": (r"aws_lb", _LOGGED),

@@ -16,7 +16,7 @@ Written by `make docs` from the prices below ({region}, {checked}). For your own
 """
 _BILLS = """## A month, in USD
 
-Prompts of 800 tokens, answers of 300 in 4 seconds, 5 % scored, 30 % to the more expensive of two models on Bedrock (gpt-oss-20b and -120b).
+Prompts of 800 tokens, answers of 300 in 4 seconds, 5 % scored, 30 % to the more expensive of two models on Bedrock (Nova Micro and Nova Pro).
 In the large size the models are your own: six H100 and two L40S, paid by the hour whether they are used or not.
 
 """

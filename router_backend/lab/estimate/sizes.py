@@ -24,8 +24,8 @@ class Load:
     output_tokens: float = 300.0
     seconds: float = 4.0  # until an answer has ended
     feedback: float = 0.05  # scores per request
-    cheap: tuple[float, float] = (0.07, 0.30)  # USD per million tokens, in and out
-    dear: tuple[float, float] = (0.15, 0.60)
+    cheap: tuple[float, float] = (0.035, 0.14)  # USD per million tokens, in and out
+    dear: tuple[float, float] = (0.80, 3.20)
     dear_share: float = 0.3  # of the requests
     spot: float = 0.0  # share of GPU hours on Spot
     spot_discount: float = 0.6  # off the list price

@@ -19,10 +19,9 @@ SIZES = ("small", "medium", "large")
 TERRAFORM = Path("deploy/terraform")
 _TOOLS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llm-router/terraform"
 _CERTIFICATE = "arn:aws:acm:eu-central-1:111122223333:certificate/00000000-0000-0000-0000-000000000000"
-_SECRET = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:bedrock-AbCdEf"
 VARIABLES: dict[str, dict[str, Any]] = {
-    "small": {"bedrock_key_secret_arn": _SECRET},
-    "medium": {"bedrock_key_secret_arn": _SECRET, "certificate_arn": _CERTIFICATE},
+    "small": {},
+    "medium": {"certificate_arn": _CERTIFICATE},
     "large": {"certificate_arn": _CERTIFICATE, "host": "llm.example.com"},
 }
 KEYS = {"api_keys": {"my-app": "0" * 64}, "mail": ["ops@example.com"]}

@@ -30,7 +30,7 @@ _ENTRY = re.compile(
 )
 _HCL = re.compile(r"^function (\w+)ToHclTerraform\(struct\) \{\n(.*?)^\}", re.S | re.M)
 _OWN_TYPE = re.compile(r"terraformResourceType: \"(\w+)\"")
-_ASSIGNED = ("region", "tags_all")
+_ASSIGNED = ("arn", "region", "tags_all")
 _TYPES: dict[str, Any] = {
     "String": "string",
     "Number": "number",

@@ -1,5 +1,17 @@
 # Medium, from about 1,000 to 100,000 requests a day: gateway and Triton on Fargate in two zones, models on Bedrock, DynamoDB.
 
+data "aws_caller_identity" "current" {}
+
+locals {
+  # Models are called by the inference profile of the region's part of the world, which may send a call to any region of it.
+  geography = lookup({ ap = "apac" }, split("-", var.region)[0], split("-", var.region)[0])
+  models    = ["amazon.nova-micro-v1:0", "amazon.nova-pro-v1:0"]
+  bedrock_models = concat(
+    [for model in local.models : "arn:aws:bedrock:${var.region}:${data.aws_caller_identity.current.account_id}:inference-profile/${local.geography}.${model}"],
+    [for model in local.models : "arn:aws:bedrock:*::foundation-model/${model}"],
+  )
+}
+
 module "state" {
   source              = "../../modules/state"
   name                = var.name
@@ -32,8 +44,8 @@ module "fargate" {
   network             = module.network
   certificate_arn     = var.certificate_arn
   clients             = var.clients
-  secrets             = { BEDROCK_API_KEY = var.bedrock_key_secret_arn }
-  router_yaml         = templatefile("${path.module}/router.yaml.tftpl", { region = var.region, state = module.state.url, api_keys = var.api_keys, namespace = var.name })
+  bedrock_models      = local.bedrock_models
+  router_yaml         = templatefile("${path.module}/router.yaml.tftpl", { region = var.region, geography = local.geography, state = module.state.url, api_keys = var.api_keys, namespace = var.name })
   tasks               = var.development ? { min = 1, max = 1 } : { min = 2, max = 6 }
   night_stop          = var.development ? { stop = "cron(0 20 * * ? *)", start = "cron(0 7 ? * MON-FRI *)", timezone = "Europe/Berlin" } : null
   deletion_protection = !var.development
@@ -46,7 +58,7 @@ module "observability" {
   log_group      = module.fargate.log_group
   kms_key_arn    = module.state.kms_key_arn
   mail           = var.mail
-  tokens_per_day = { "gpt-oss-20b" = 50000000, "gpt-oss-120b" = 20000000 }
+  tokens_per_day = { "nova-micro" = 50000000, "nova-pro" = 20000000 }
 }
 
 module "budget" {

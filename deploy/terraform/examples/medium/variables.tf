@@ -41,11 +41,6 @@ variable "monthly_usd" {
   description = "Budget of the whole deployment."
 }
 
-variable "bedrock_key_secret_arn" {
-  type        = string
-  description = "Secret of Secrets Manager with a Bedrock API key."
-}
-
 variable "certificate_arn" {
   type        = string
   description = "Certificate of ACM for the name that clients call."

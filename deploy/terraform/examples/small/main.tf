@@ -1,5 +1,17 @@
 # Small, to about 1,000 requests a day: Lambda, models on Bedrock, DynamoDB. Nothing runs, and little is paid, while nobody asks.
 
+data "aws_caller_identity" "current" {}
+
+locals {
+  # Models are called by the inference profile of the region's part of the world, which may send a call to any region of it.
+  geography = lookup({ ap = "apac" }, split("-", var.region)[0], split("-", var.region)[0])
+  models    = ["amazon.nova-micro-v1:0", "amazon.nova-pro-v1:0"]
+  bedrock_models = concat(
+    [for model in local.models : "arn:aws:bedrock:${var.region}:${data.aws_caller_identity.current.account_id}:inference-profile/${local.geography}.${model}"],
+    [for model in local.models : "arn:aws:bedrock:*::foundation-model/${model}"],
+  )
+}
+
 module "state" {
   source   = "../../modules/state"
   name     = var.name
@@ -14,12 +26,12 @@ module "images" {
 }
 
 module "serverless" {
-  source      = "../../modules/serverless"
-  name        = var.name
-  image       = "${module.images.urls["lambda"]}:${var.release}"
-  state       = module.state
-  secrets     = { BEDROCK_API_KEY = var.bedrock_key_secret_arn }
-  router_yaml = templatefile("${path.module}/router.yaml.tftpl", { region = var.region, state = module.state.url, api_keys = var.api_keys, namespace = var.name })
+  source         = "../../modules/serverless"
+  name           = var.name
+  image          = "${module.images.urls["lambda"]}:${var.release}"
+  state          = module.state
+  bedrock_models = local.bedrock_models
+  router_yaml    = templatefile("${path.module}/router.yaml.tftpl", { region = var.region, geography = local.geography, state = module.state.url, api_keys = var.api_keys, namespace = var.name })
 }
 
 module "observability" {
@@ -29,7 +41,7 @@ module "observability" {
   log_group      = module.serverless.log_group
   kms_key_arn    = module.state.kms_key_arn
   mail           = var.mail
-  tokens_per_day = { "gpt-oss-20b" = 5000000, "gpt-oss-120b" = 2000000 }
+  tokens_per_day = { "nova-micro" = 5000000, "nova-pro" = 2000000 }
 }
 
 module "budget" {

@@ -40,8 +40,3 @@ variable "monthly_usd" {
   default     = 150
   description = "Budget of the whole deployment."
 }
-
-variable "bedrock_key_secret_arn" {
-  type        = string
-  description = "Secret of Secrets Manager with a Bedrock API key."
-}

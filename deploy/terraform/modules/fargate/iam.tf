@@ -45,19 +45,19 @@ resource "aws_iam_role_policy" "execution" {
       ],
       [for statement in [
         {
-          Sid      = "UpstreamKeys"
+          Sid      = "Keys"
           Effect   = "Allow"
           Action   = ["secretsmanager:GetSecretValue"]
-          Resource = values(var.secrets)
+          Resource = values(local.upstream_keys)
         },
         {
-          Sid       = "UpstreamKeysKey"
+          Sid       = "KeysKey"
           Effect    = "Allow"
           Action    = ["kms:Decrypt"]
           Resource  = [var.state.kms_key_arn]
           Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${local.region}.amazonaws.com" } }
         },
-      ] : statement if length(var.secrets) > 0],
+      ] : statement if length(local.upstream_keys) > 0],
     )
   })
 }

@@ -5,9 +5,10 @@ data "aws_caller_identity" "current" {}
 data "aws_region" "current" {}
 
 locals {
-  account = data.aws_caller_identity.current.account_id
-  region  = data.aws_region.current.region
-  config  = "/tmp/router.yaml"
+  upstream_keys = merge(var.secrets, { LLM_ROUTER_HASH_KEY = var.state.hash_key_secret_arn })
+  account       = data.aws_caller_identity.current.account_id
+  region        = data.aws_region.current.region
+  config        = "/tmp/router.yaml"
   logging = {
     logDriver = "awslogs"
     options = {
@@ -23,7 +24,7 @@ locals {
     LLM_ROUTER_CONFIG_VERSION   = tostring(aws_ssm_parameter.router_yaml.version)
     LLM_ROUTER_CONFIG           = local.config
   }) : { name = name, value = value }]
-  secrets = [for name, arn in var.secrets : { name = name, valueFrom = arn }]
+  secrets = [for name, arn in local.upstream_keys : { name = name, valueFrom = arn }]
 }
 
 resource "aws_ssm_parameter" "router_yaml" {

@@ -1,9 +1,10 @@
 # Small: the gateway with the router in its own process, as one container on Lambda. Idle it costs nothing.
 
 locals {
-  account = data.aws_caller_identity.current.account_id
-  region  = data.aws_region.current.region
-  aws     = data.aws_partition.current.partition
+  upstream_keys = merge(var.secrets, { LLM_ROUTER_HASH_KEY = var.state.hash_key_secret_arn })
+  account       = data.aws_caller_identity.current.account_id
+  region        = data.aws_region.current.region
+  aws           = data.aws_partition.current.partition
 }
 
 data "aws_caller_identity" "current" {}
@@ -64,11 +65,11 @@ resource "aws_iam_role_policy" "router" {
         Action   = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
         Resource = var.bedrock_models
       }] : [],
-      length(var.secrets) > 0 ? [{
-        Sid      = "UpstreamKeys"
+      length(local.upstream_keys) > 0 ? [{
+        Sid      = "Keys"
         Effect   = "Allow"
         Action   = ["secretsmanager:GetSecretValue"]
-        Resource = values(var.secrets)
+        Resource = values(local.upstream_keys)
       }] : [],
       var.network == null ? [] : [{
         # Lambda's own interfaces in the network; AWS lets none of these be narrowed to a resource.
@@ -115,7 +116,7 @@ resource "aws_lambda_function" "router" {
       LLM_ROUTER_CONFIG_PARAMETER = aws_ssm_parameter.router_yaml.name
       # A change of the file is a change of the function: instances with the old one end.
       LLM_ROUTER_CONFIG_VERSION = aws_ssm_parameter.router_yaml.version
-      LLM_ROUTER_SECRETS        = join(",", [for name, arn in var.secrets : "${name}=${arn}"])
+      LLM_ROUTER_SECRETS        = join(",", [for name, arn in local.upstream_keys : "${name}=${arn}"])
       LLM_ROUTER_STATE_DIR      = "/tmp/llm-router"
     })
   }

@@ -23,8 +23,9 @@ variable "router_yaml" {
 
 variable "state" {
   type = object({
-    kms_key_arn = string
-    statements  = any
+    kms_key_arn         = string
+    hash_key_secret_arn = string
+    statements          = any
   })
   description = "The module `state`."
 }

@@ -120,6 +120,34 @@ resource "aws_dynamodb_table" "state" {
   }
 }
 
+# By it sessions and prompts are hashed, alike on all replicas; it never changes.
+data "aws_secretsmanager_random_password" "hash" {
+  count               = local.make
+  password_length     = 48
+  exclude_punctuation = true
+}
+
+resource "aws_secretsmanager_secret" "hash" {
+  count       = local.make
+  name        = "${var.name}/hash-key"
+  description = "Key of the hashes of sessions and prompts"
+  kms_key_id  = aws_kms_key.router[0].arn
+}
+
+resource "aws_secretsmanager_secret_version" "hash" {
+  count         = local.make
+  secret_id     = aws_secretsmanager_secret.hash[0].id
+  secret_string = data.aws_secretsmanager_random_password.hash[0].random_password
+  lifecycle {
+    ignore_changes = [secret_string]
+  }
+}
+
+data "aws_secretsmanager_secret" "existing" {
+  count = 1 - local.make
+  name  = "${var.existing}/hash-key"
+}
+
 locals {
   # What serving needs (docs/state.md). Scan is the command line's, and the table is made here.
   statements = [
@@ -159,6 +187,11 @@ output "table_arn" {
 
 output "kms_key_arn" {
   value = local.key_arn
+}
+
+output "hash_key_secret_arn" {
+  description = "Secret for the environment variable LLM_ROUTER_HASH_KEY."
+  value       = var.existing == "" ? aws_secretsmanager_secret.hash[0].arn : data.aws_secretsmanager_secret.existing[0].arn
 }
 
 output "statements" {
