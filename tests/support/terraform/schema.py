@@ -86,7 +86,7 @@ class _Source:
         for name in ("id", *_ASSIGNED):
             if name in made["attributes"] or name == "id":
                 known = made["attributes"].setdefault(name, _attribute("string"))
-                known["computed"] = True  # the JavaScript doesn't say so of what may be given, too
+                known["computed"] = not known["required"]  # the JavaScript doesn't say so of what may be given, too
         return made
 
     def _block(self, body: str, entries: list[tuple[str, ...]]) -> Schema:
