@@ -6,7 +6,7 @@ the order of their first events, and what lies in front of the first event of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,10 @@ _TOGETHER = 20_000  # rows that are put in order at once, or as many as overlap
 _FOOTERS = 16  # that are read at once: a bucket answers each in some 20 ms
 _LISTINGS = 3  # after files that somebody merged into others meanwhile
 _FARTHEST = 2**62
+_LEARNED = (
+    *(LOG, "sequence", "arm", "at", "embedding_space", "context", "task", "quality", "cost"),
+    *("output_tokens", "completion_tokens", "reasoning_tokens", "source", "revision", "judged"),
+)
 _PLAIN = (
     *("sequence", "decision_id", "arm", "embedding_space", "task"),
     *("quality", "cost", "output_tokens", "source", "revision"),
@@ -40,6 +44,7 @@ class _Part:
     last: int
     path: str
     number: int
+    pure: bool  # of one log, and its bounds are known
 
 
 def archived_events(place: Place, log: str, last: int) -> Iterator[list[LearningEvent]]:
@@ -50,7 +55,7 @@ def archived_events(place: Place, log: str, last: int) -> Iterator[list[Learning
 
 def archived_observations(place: Place, log: str, last: int = _FARTHEST) -> Iterator[Observations]:
     """As `archived_events`, by column."""
-    for table in archived_rows(place, log, last):
+    for table in archived_rows(place, log, last, _LEARNED):
         yield _observations(table)
 
 
@@ -62,12 +67,12 @@ def latest_log(place: Place) -> str:
     return str(_opened(place, files[-1]).read(columns=[LOG])[LOG][-1])
 
 
-def archived_rows(place: Place, log: str, last: int) -> Iterator[pa.Table]:
-    """As `archived_events`, as rows of the table."""
+def archived_rows(place: Place, log: str, last: int, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """As `archived_events`, as rows of the table, or of some of its columns."""
     after, listings = 0, 0
     while True:
         try:
-            for table in _rows(place, log, after, last):
+            for table in _rows(place, log, after, last, columns):
                 after = table["sequence"][-1].as_py()
                 yield table
             return
@@ -79,16 +84,16 @@ def archived_rows(place: Place, log: str, last: int) -> Iterator[pa.Table]:
             raise ArchiveError(f"{place.shown}: the observations can't be read ({error})") from error
 
 
-def _rows(place: Place, log: str, after: int, last: int) -> Iterator[pa.Table]:
+def _rows(place: Place, log: str, after: int, last: int, columns: Sequence[str] | None) -> Iterator[pa.Table]:
     parts = sorted(part for part in _parts(place, log) if part.last > after and part.first <= last)
     files: dict[str, pq.ParquetFile] = {}
     waiting: list[pa.Table] = []
     for place_in_order, part in enumerate(parts):
         if part.path not in files:
             files[part.path] = _opened(place, part.path)
-        rows = files[part.path].read_row_group(part.number)
-        rows = rows.filter((pc.field(LOG) == log) & (pc.field("sequence") > after) & (pc.field("sequence") <= last))
-        waiting.append(rows)
+        rows = files[part.path].read_row_group(part.number, columns)
+        chosen = (pc.field(LOG) == log) & (pc.field("sequence") > after) & (pc.field("sequence") <= last)
+        waiting.append(rows if part.pure and after < part.first and part.last <= last else rows.filter(chosen))
         following = parts[place_in_order + 1 :]
         if sum(map(len, waiting)) < _TOGETHER and following:
             continue
@@ -108,6 +113,8 @@ def _in_order(tables: list[pa.Table], bound: int) -> tuple[pa.Table, pa.Table]:
     sequences = rows["sequence"].to_numpy()
     _, first = np.unique(sequences, return_index=True)  # in order
     cut = int(np.searchsorted(sequences[first], bound))
+    if cut == len(rows) and (np.diff(sequences) > 0).all():
+        return rows, rows.slice(0, 0)
     return rows.take(first[:cut]), rows.take(first[cut:])
 
 
@@ -128,7 +135,8 @@ def _of_file(place: Place, path: str, log: str) -> list[_Part]:
                 continue
             known = sequences is not None and sequences.has_min_max
             first, last = (sequences.min, sequences.max) if known else (0, _FARTHEST)
-            parts.append(_Part(first, last, path, number))
+            pure = known and logs is not None and logs.has_min_max and logs.min == logs.max
+            parts.append(_Part(first, last, path, number, pure))
         return parts
 
 

@@ -151,16 +151,20 @@ def age(
     folder: Annotated[
         Path | None, typer.Option(help="Where it is written, 0.7 GB a million; default: a temporary folder.")
     ] = None,
+    scores: Annotated[
+        int, typer.Option(help="Feedbacks in Redis, alone and beside an archiver; 0: none.", min=0)
+    ] = 20_000,
 ) -> None:
-    """What a long past costs: the hot store's size with an archive, a start, and `state rebuild`.
+    """What a long past costs: the hot store's size with an archive, a start, `state rebuild`, and feedback in Redis meanwhile.
 
     Example: llm-router bench age --events 1000000
     """
-    from router_backend.lab.bench.age import markdown, measure
+    from router_backend.lab.bench.age import feedback, markdown, measure
 
     with tempfile.TemporaryDirectory(prefix="age-", dir=folder) as scratch:
         found = measure(events, Path(scratch), Console(stderr=True, highlight=False).print)
-    typer.echo("\n".join(markdown(found)))
+        rates = feedback(scores, Path(scratch)) if scores and shutil.which("redis-server") else None
+    typer.echo("\n".join(markdown(found, rates)))
 
 
 @bench.command()

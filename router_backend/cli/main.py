@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
+import os
 import sys
 from typing import Annotated, Any
 
@@ -49,6 +50,10 @@ _EXTRAS = {
 }
 
 
+# Commands that share the cores among threads of their own: threads of numpy's as well would be in their way.
+_OWN_THREADS = ("bench", "state")
+
+
 class UserError(Exception):
     """A failure that the message explains to a user in one line; commands raise it, or exceptions of their own."""
 
@@ -60,6 +65,8 @@ class _Commands(TyperGroup):
         return sorted(point.name for point in importlib.metadata.entry_points(group=GROUP))
 
     def get_command(self, ctx: Any, name: str) -> Any:
+        if name in _OWN_THREADS:
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy reads it when it is imported
         points = importlib.metadata.entry_points(group=GROUP, name=name)
         return _as_click(name, next(iter(points)).load()) if points else None
 
@@ -130,8 +137,6 @@ def _one_line(error: Exception) -> str:
 
 
 def _debug() -> bool:
-    import os
-
     return bool(os.environ.get("LLM_ROUTER_DEBUG"))
 
 

@@ -133,7 +133,7 @@ class RidgeArms:
         Evans (1975), for a block at once.
         """
         errors, dim = np.zeros(len(xs)), self.dim
-        block = self.block(arm).copy()
+        block, learned = self.block(arm).copy(), np.empty((dim, dim))
         used = np.flatnonzero(weights > 0.0)  # the others are discounted to nothing
         for start in range(0, len(used), _BLOCK):
             rows = used[start : start + _BLOCK]
@@ -143,10 +143,10 @@ class RidgeArms:
             spread = along @ x.T
             spread[np.diag_indices(len(rows))] += spread_alone
             lower = np.linalg.cholesky(spread)
-            inverse, scale = np.linalg.inv(lower), lower.diagonal()
+            inverse, scale = _inverted(lower), lower.diagonal()
             missed = inverse @ (np.column_stack([qualities[rows], costs[rows]]) - products[:, dim:])
             gains = inverse @ along
-            block[:dim] -= gains.T @ gains
+            block[:dim] -= np.dot(gains.T, gains, out=learned)
             block[dim:] += missed.T @ gains
             errors[rows] = missed[:, 0] * scale / np.sqrt(1.0 + np.maximum(scale**2 - spread_alone, 0.0))
         return errors, block
@@ -336,6 +336,17 @@ def _widened(name: str, value: NDArray[Any], dim: int, ridge: float) -> NDArray[
     if name == "prior":
         wide[:, range(at, at + STEP), range(at, at + STEP)] = ridge
     return wide
+
+
+def _inverted(lower: Array) -> Array:
+    """The inverse of a triangular matrix, by its halves: numpy has none that knows of the zeros."""
+    half = len(lower) // 2
+    if half < 32:
+        return np.asarray(np.linalg.inv(lower))
+    inverse = np.zeros_like(lower)
+    inverse[:half, :half], inverse[half:, half:] = _inverted(lower[:half, :half]), _inverted(lower[half:, half:])
+    inverse[half:, :half] = -inverse[half:, half:] @ (lower[half:, :half] @ inverse[:half, :half])
+    return inverse
 
 
 def _isotropic(dim: int, ridge: float, initial_quality: float) -> Array:

@@ -6,8 +6,10 @@ a deployment that runs. Then a router starts, and a configuration that learns in
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from router_backend.config import RouterConfig, parse_config
 from router_backend.contract import TASKS
 from router_backend.core.ids import new_decision_id
 from router_backend.core.records import LearningEvent, Usage
+from router_backend.lab.bench.stores import measure_beside
 from router_backend.learning.fold import Fold
 from router_backend.learning.following import Following
 from router_backend.learning.learner import Learner
@@ -93,8 +96,16 @@ def measure(events: int, folder: Path, say: Callable[[str], None] = lambda text:
     )
 
 
-def markdown(age: Age) -> list[str]:
-    """A table."""
+def markdown(age: Age, feedback: tuple[float, float] | None) -> list[str]:
+    """A table; `feedback` of the function of that name."""
+    rows = (
+        []
+        if feedback is None
+        else [
+            f"| feedback acknowledged in Redis, four writers of single calls | {feedback[0]:,.0f}/s |",
+            f"| the same beside checkpoints and an archiver | {feedback[1]:,.0f}/s |",
+        ]
+    )
     return [
         "| | |",
         "|---|---:|",
@@ -103,7 +114,28 @@ def markdown(age: Age) -> list[str]:
         f"| hot store, at a tenth and at the end of the past | {age.hot[0] / 1e6:,.0f} MB, {age.hot[-1] / 1e6:,.0f} MB |",
         f"| archive | {age.archive / 1e6:,.0f} MB |",
         f"| `state rebuild` | {age.rebuilt / age.rebuild:,.0f} observations/s |",
+        *rows,
     ]
+
+
+def feedback(number: int, folder: Path) -> tuple[float, float]:
+    """Acknowledged feedback a second in Redis, four writers of single calls: alone, and beside a router that writes checkpoints and shortens
+    the log, and an archiver that writes each second."""
+
+    @contextmanager
+    def beside(store: Store) -> Iterator[None]:
+        learner, stop = Learner(store, _config(2), _SPACE), threading.Event()
+        archiver = threading.Thread(target=Archiver(store, open_place("beside", folder)).run, args=(stop, 1.0))
+        learner.start()
+        archiver.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            archiver.join()
+            learner.close()
+
+    return measure_beside(folder, number, beside)
 
 
 def _start(store: Store, config: RouterConfig) -> float:

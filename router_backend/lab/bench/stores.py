@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,22 @@ def measure_store(url: str, folder: Path, number: int, events: int) -> StoreRate
         )
     finally:
         store.close()
+
+
+def measure_beside(
+    folder: Path, number: int, beside: Callable[[Store], AbstractContextManager[None]]
+) -> tuple[float, float]:
+    """Feedback a second of four processes of single calls in Redis: alone, and while something else works with the store."""
+    running, url = start_redis(folder / "redis")
+    store = open_store(url, folder)
+    try:
+        alone = _by_processes(url, folder, _prepare(store, number), 1, 1)
+        decisions = _prepare(store, number)
+        with beside(store):
+            return alone, _by_processes(url, folder, decisions, 1, 1)
+    finally:
+        store.close()
+        running.stop()
 
 
 def redis_version() -> str:

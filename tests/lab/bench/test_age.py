@@ -15,4 +15,11 @@ def test_a_past_is_left_behind_and_learned_again(tmp_path: Path, monkeypatch: py
     assert found.rebuilt == 1000
     assert len(found.hot) == 10
     assert found.archive > 0
-    assert any("`state rebuild`" in line for line in age.markdown(found))
+    assert any("`state rebuild`" in line for line in age.markdown(found, (1.0, 2.0)))
+
+
+def test_feedback_beside_an_archiver_is_all_archived(tmp_path: Path) -> None:
+    alone, beside = age.feedback(200, tmp_path)
+    assert alone > 0
+    assert beside > 0
+    assert list((tmp_path / "beside").rglob("*.parquet"))
