@@ -3,8 +3,8 @@
 A router starts from the latest checkpoint that fits its configuration and folds the rest of the log; without one, and after a
 reload that adds an arm or a policy, it folds the whole log beside the view in use. All replicas fold the same events in the
 same order; one of them writes a checkpoint now and then, and one removes events that the archive has and nobody reads any more.
-Where a router would need those, it goes on with the others until somebody has rebuilt a checkpoint from the archive. While the
-store is down the last view stays.
+Where a router would need those, it goes on with the others until it, or somebody, has rebuilt a checkpoint from the archive. While
+the store is down the last view stays.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from router_backend.bandits.policy import Policy
 from router_backend.classifier.space_map import SpaceMap
@@ -24,6 +25,7 @@ from router_backend.core.records import LearningEvent
 from router_backend.learning.fold import Fold
 from router_backend.learning.following import Following
 from router_backend.learning.progress import Progress
+from router_backend.learning.refill import Refill
 from router_backend.learning.resume import GAP_ADVICE, followed
 from router_backend.routing.view import View
 from router_backend.state.store import Store, StoreError
@@ -52,10 +54,12 @@ class Learner:
         poll_seconds: float = 0.05,
         on_poll: Callable[[bool], None] | None = None,
         checkpoint_events: int = _CHECKPOINT_EVENTS,
+        state_dir: Path | None = None,
     ) -> None:
         """`space`: the embedding space of the classifier in use; `on_poll`: told whether the store answered.
 
-        `checkpoint_events`: events of the log from one checkpoint to the next.
+        `checkpoint_events`: events of the log from one checkpoint to the next; `state_dir`: where a relative `archive` lies, and None
+        that the archive isn't learned from.
         """
         self._store = store
         self._config = config
@@ -70,6 +74,7 @@ class Learner:
         self._checkpoint_events = checkpoint_events
         self._holder = secrets.token_hex(8)
         self._following = Following(store)
+        self._refill = None if state_dir is None else Refill(store, state_dir, space_map)
         self._progress = Progress(lambda: on_poll(True) if on_poll is not None else None)
         self._gap_at: dict[int, float] = {}  # by embedding space that lacks events: monotonic, the next look for them
         self._saved: dict[str, int] = {}  # by the fold's key: the latest checkpoint's position
@@ -107,6 +112,7 @@ class Learner:
         with self._wake:
             self._config, self._cold = config, cold
             self._caught_up.clear()
+            self._gap_at = {}
             folds = {}
             for space, old in self._folds.items():
                 folds[space] = Fold(config, space, self._map)
@@ -175,8 +181,11 @@ class Learner:
         """Fold the log for a space, beside the view in use if there is one, then swap it in."""
         config = self._config
         fold = followed(self._store, config, space, self._map, self._following)
-        if fold.lacks and self._goes_on(space, fold.lacks):
-            return
+        if fold.lacks:
+            if self._refill is not None:
+                self._refill.begin(config, space, fold.key)
+            if self._goes_on(space, fold.lacks):
+                return
         if fold.sequence and not fold.lacks:
             _log.info("learning goes on from the checkpoint at event %d", fold.sequence)
         self._saved[fold.key] = fold.sequence

@@ -12,8 +12,8 @@ from router_backend.learning.following import Following
 from router_backend.state.store import Store
 
 GAP_ADVICE = (
-    "they are in the archive alone, and no checkpoint of this configuration holds them: run `llm-router state rebuild`, and routers"
-    " go on from what it writes"
+    "they are in the archive alone, and no checkpoint of this configuration holds them yet; a router reads them from there by itself, or"
+    " `llm-router state rebuild` does"
 )
 _log = logging.getLogger(__name__)
 

@@ -50,6 +50,7 @@ class Decider:
             self._space,
             SpaceMap.load(artifact / SPACE_MAP_FILE) if (artifact / SPACE_MAP_FILE).is_file() else None,
             on_poll=self._polled,
+            state_dir=deployment.folder,
         )
         self._learner.start()
         self._router = Router(self._learner, self._record)

@@ -236,6 +236,19 @@ def test_who_learns_otherwise_says_so_and_goes_on_when_it_is_rebuilt(
     assert caplog.text.count("aren't learned from") == 1
 
 
+def test_a_router_that_can_read_the_archive_needs_nobody(store: Store, tmp_path: Path, hurried: None) -> None:
+    events = events_of(5, 400)
+    with running(store) as learner:
+        shortened_by(learner, store, tmp_path, events)
+    whole = scores(folded(events, Fold(OTHERWISE, SPACE, CARRY)).view())
+    learner = Learner(store, OTHERWISE, SPACE, CARRY, poll_seconds=0.01, state_dir=tmp_path)
+    learner.start()
+    try:
+        until(lambda: scores(learner.view(SPACE)) == pytest.approx(whole, rel=1e-4, abs=1e-6), "it isn't learned")
+    finally:
+        learner.close()
+
+
 def test_a_reload_that_learns_otherwise_keeps_what_is_known(store: Store, tmp_path: Path, hurried: None) -> None:
     events = events_of(5, 400)
     with running(store) as learner:
