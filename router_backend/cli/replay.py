@@ -206,6 +206,7 @@ def evaluate_policy(
         float, typer.Option(help="Share of the log that teaches the policy first.", min=0, max=0.9)
     ] = 0.5,
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    workers: Workers = CORES,
 ) -> None:
     """Estimate what a policy would have earned on logged decisions, without serving it: IPS, SNIPS, clipped IPS, direct
     method, doubly robust, each with its 95 % interval.
@@ -230,7 +231,8 @@ def evaluate_policy(
         fields["reward"]["lambda"] = price
     found = read_log(log)
     try:
-        result = evaluate_on_log(found.rows, policy_config(fields), loaded.models if loaded else None, taught)
+        models = loaded.models if loaded else None
+        result = evaluate_on_log(found.rows, policy_config(fields), models, taught, workers)
     except PropensityError as error:
         raise PropensityError(f"{log}: {error}") from error
     for reason, count in found.left_out.items():

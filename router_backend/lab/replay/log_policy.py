@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +16,7 @@ from router_backend.bandits.factory import build_policy
 from router_backend.bandits.policy import Policy
 from router_backend.bandits.query import Query
 from router_backend.bandits.selection import probabilities
+from router_backend.bandits.statistics.fields import Fields
 from router_backend.config.models import LocalUpstream, ModelConfig, Price
 from router_backend.config.policy import PolicyConfig
 from router_backend.config.reward import DifferenceRewardConfig, PricedRewardConfig
@@ -21,6 +25,9 @@ from router_backend.lab.replay.offpolicy import Estimate, Logged, PropensityErro
 
 Floats = NDArray[np.float64]
 MIN_ROWS = 50
+# Rows of a part, which has random numbers of its own; and parts that are worth starting processes for.
+_PART = 2000
+_WORTH_PROCESSES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +43,17 @@ class LogEvaluation:
 
 
 def evaluate_on_log(
-    rows: Sequence[Scored], config: PolicyConfig, models: Sequence[ModelConfig] | None = None, taught: float = 0.5
+    rows: Sequence[Scored],
+    config: PolicyConfig,
+    models: Sequence[ModelConfig] | None = None,
+    taught: float = 0.5,
+    workers: int = 1,
 ) -> LogEvaluation:
     """Teach the policy the first `taught` share of `rows` (by time), freeze it, and estimate its value on the rest.
 
     Args:
         models: the arms; without them, the candidates that the log names, priced by what they cost in it.
+        workers: processes that a long log is evaluated in; the result is the same for any number.
 
     Raises:
         PropensityError: too few rows, or propensities that allow no estimate.
@@ -67,7 +79,7 @@ def evaluate_on_log(
         config = config.model_copy(update={"reward": priced.model_copy(update={"cost_scale_usd": scale})})
     policy = build_policy(config, arms)
     _teach(policy, [row for row in first if row.decision.model in index], index)
-    target = _probabilities(policy, rest, index)
+    target = _all_probabilities(policy, config, arms, rest, workers)
     quality, cost = np.array([r.score for r in rest]), np.array([r.cost for r in rest])
     measures = {"reward": quality - priced.lambda_ * cost / scale, "quality": quality, "cost": cost}
     logs = {name: _logged(rest, index, values) for name, values in measures.items()}
@@ -117,9 +129,40 @@ def _teach(policy: Policy, rows: Sequence[Scored], index: dict[str, int]) -> Non
         )
 
 
-def _probabilities(policy: Policy, rows: Sequence[Scored], index: dict[str, int]) -> Floats:
-    """[rows, arms]: the policy's choice probabilities given each row's own candidates."""
-    target, rng = np.zeros((len(rows), len(index))), np.random.default_rng(0)
+def _all_probabilities(
+    policy: Policy, config: PolicyConfig, arms: Sequence[ModelConfig], rows: Sequence[Scored], workers: int
+) -> Floats:
+    """[rows, arms], part by part."""
+    index = {arm.name: i for i, arm in enumerate(arms)}
+    parts = [(place, rows[start : start + _PART]) for place, start in enumerate(range(0, len(rows), _PART))]
+    if workers < 2 or len(parts) < _WORTH_PROCESSES:
+        return np.concatenate([_probabilities(policy, part, index, place) for place, part in parts])
+    os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})  # the matrices are small
+    context = multiprocessing.get_context("spawn")
+    taught = (config, arms, policy.dump(), index)
+    with ProcessPoolExecutor(workers, context, _start, taught) as pool:
+        return np.concatenate(list(pool.map(_part, parts)))
+
+
+_policy: Policy
+_index: dict[str, int]
+
+
+def _start(config: PolicyConfig, arms: Sequence[ModelConfig], learned: Fields, index: dict[str, int]) -> None:
+    """Begin a worker with what the policy was taught."""
+    global _policy, _index
+    _policy, _index = build_policy(config, arms), index
+    _policy.load(learned)
+
+
+def _part(numbered: tuple[int, Sequence[Scored]]) -> Floats:
+    place, rows = numbered
+    return _probabilities(_policy, rows, _index, place)
+
+
+def _probabilities(policy: Policy, rows: Sequence[Scored], index: dict[str, int], place: int) -> Floats:
+    """[rows, arms]: the policy's choice probabilities given each row's own candidates; `place` of these rows among the parts."""
+    target, rng = np.zeros((len(rows), len(index))), np.random.default_rng([0, place] if place else 0)
     for i, row in enumerate(rows):
         decision = row.decision
         candidates = tuple(sorted(index[name] for name in decision.candidates if name in index))
