@@ -10,6 +10,7 @@ from router_backend.state.sqlite.checkpoints import log_name
 from router_backend.state.sqlite.database import Database
 from router_backend.state.sqlite.outbox import archived
 
+_AGED_SECONDS = 86_400.0
 # A reader that was heard of later than now was heard of under a wrong clock, and will be again under the right one.
 _HEARD = "seen BETWEEN :now - :seconds AND :now + 10"
 
@@ -25,7 +26,8 @@ class SQLiteCompaction:
         with self._database.transaction() as connection:
             row = (reader.name, reader.log, reader.key, reader.sequence, now)
             connection.execute("INSERT OR REPLACE INTO readers VALUES (?, ?, ?, ?, ?)", row)
-            connection.execute("UPDATE checkpoints SET written = ? WHERE key = ?", (now, reader.key))
+            aged = (now, reader.key, now - _AGED_SECONDS)  # not each time: a row is written with its megabytes
+            connection.execute("UPDATE checkpoints SET written = ? WHERE key = ? AND written < ?", aged)
             return _meta(connection, "compacted")
 
     def readers(self) -> list[Reader]:
