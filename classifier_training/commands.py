@@ -120,6 +120,9 @@ def train(
     teacher: Annotated[
         list[Path] | None, typer.Option(help="Artifact that the training imitates; several are averaged.")
     ] = None,
+    teacher_layers: Annotated[
+        int, typer.Option(help="Train a teacher of so many layers first, and a --student from it; 0: none.")
+    ] = 0,
     teacher_tasks: Annotated[float, typer.Option(help="Weight of the teachers' tasks beside the labels.")] = 0.0,
     rank: Annotated[int, typer.Option(help="Of a student: numbers for each piece of the vocabulary.")] = 240,
     feed_forward: Annotated[int, typer.Option(help="Of a student: neurons of a feed-forward layer.")] = 768,
@@ -139,6 +142,7 @@ def train(
     seed: Annotated[int, typer.Option(help="Fixes the order, the fresh heads and the sample.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 uses all cores.")] = 0,
     device: Annotated[str, typer.Option(help="Where full mode trains: cpu, cuda, cuda:1, mps, …")] = "cpu",
+    bf16: Annotated[bool, typer.Option(help="Compute the encoder in bfloat16; weights stay float32.")] = True,
 ) -> None:
     """Train an artifact: encoder, heads, calibration, PCA, ONNX. Started again, it goes on from its checkpoint.
 
@@ -152,6 +156,7 @@ def train(
     from classifier_training.training.fit import FitOptions
     from classifier_training.training.pipeline import TrainOptions
     from classifier_training.training.pipeline import train as run
+    from classifier_training.training.taught import train_taught
 
     if mode not in ("full", "frozen"):
         raise typer.BadParameter("full or frozen", param_hint="--mode")
@@ -191,11 +196,14 @@ def train(
             perturbed=perturbed,
             constrained=constrained,
             device=device,
+            bfloat16=bf16,
             loss=LossWeights(teacher_tasks=teacher_tasks),
         ),
     )
     with _bars() as track:
-        result = run(options, track)
+        result = train_taught(options, teacher_layers, track) if teacher_layers else run(options, track)
+    if result is None:  # the first of several processes speaks for all
+        return
     scores = ", ".join(f"{name} {value:.3f}" for name, value in result.scores.items())
     typer.echo(f"{out}: {scores}; int8 cosine {result.equality.int8_cosine:.3f}; {result.seconds / 60:.1f} minutes")
 

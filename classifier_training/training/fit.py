@@ -28,14 +28,11 @@ from classifier_training.model import (
     multi_task_loss,
 )
 from classifier_training.text import batches, pad, prompt_encoder
+from classifier_training.training.workers import TrainingError, Workers
 from router_backend.classifier.encoding import PromptEncoder
 
 Progress = Callable[[int, int, float], None]
 _CHECKPOINT_EVERY = 100
-
-
-class TrainingError(RuntimeError):
-    """Training that can't go on; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +127,13 @@ def _second_form(examples: Examples, row: int, options: FitOptions, rng: np.rand
     return text
 
 
-def training_device(name: str) -> torch.device:
-    """The device that torch calls `name`.
-
-    Raises:
-        TrainingError: no such device here, or a torch that can't use it.
-    """
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # a torch without CUDA says so with an assertion
-        raise TrainingError(
-            f"--device {name}: {str(error).splitlines()[0]}; use cpu, or a torch build for it"
-        ) from error
-    return device
+def share_of(batch: Batch, index: int, count: int) -> Batch:
+    """What the process `index` of `count` reads of a batch: each row and its second form stay together."""
+    plain = len(batch.rows) - len(batch.twice)
+    mine = np.arange(index, plain, count)
+    second = np.flatnonzero(np.isin(batch.twice, mine))
+    kept = np.concatenate([mine, plain + second])
+    return Batch(batch.rows[kept], [batch.ids[row] for row in kept], np.searchsorted(mine, batch.twice[second]))
 
 
 def rate_at(step: int, steps: int, warmup: float) -> float:
@@ -160,6 +150,7 @@ def fit(
     progress: Progress = lambda step, steps, loss: None,
     checkpoint: Path | None = None,
     lessons: Lessons | None = None,
+    workers: Workers | None = None,
 ) -> None:
     """Fine-tune `model` in place, and give it back on the CPU. The word embeddings stay as they are, so that words without examples keep their place.
 
@@ -167,11 +158,13 @@ def fit(
         progress: called after each step with (step, steps, running loss).
         checkpoint: saved here every few steps; if it exists, training goes on from it.
         lessons: what teachers say of `examples`; `model` is their student then.
+        workers: processes that share each batch, and end with the same weights; None: this one alone.
 
     Raises:
         TrainingError: the loss is not finite, the checkpoint is of another run, or there is no such device.
     """
-    device = training_device(options.device)
+    workers = workers or Workers(options.device)
+    device = workers.device
     torch.manual_seed(options.seed)
     reader = prompt_encoder(encoder.tokenizer, encoder.prefix, options.max_tokens)
     lengths = [len(reader.ids(text)[0]) for text in examples.texts]
@@ -188,6 +181,7 @@ def fit(
         ],
         weight_decay=options.weight_decay,
     )
+    trained = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     base_rates = [group["lr"] for group in optimiser.param_groups]
     how = {name: value for name, value in asdict(options).items() if name != "device"}
     fingerprint = {"options": how, "steps": steps, "rows": len(lengths)}
@@ -200,22 +194,31 @@ def fit(
             continue
         for group, rate in zip(optimiser.param_groups, base_rates, strict=True):
             group["lr"] = rate * rate_at(step, steps, options.warmup)
-        ids, mask = pad(batch.ids, encoder.pad)
-        with torch.autocast(device.type, torch.bfloat16, enabled=options.bfloat16):
-            pooled = model.pool(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
-        loss = targets.loss(model, pooled, batch, options.loss)
-        value = float(loss.detach())
+        mine = share_of(batch, workers.index, workers.count)
+        value = _backward(model, targets, mine, encoder.pad, options, device) if len(mine.rows) else 0.0
+        value = workers.add_up(trained, value, len(mine.rows) / len(batch.rows))
         if not math.isfinite(value):
             raise TrainingError(f"the loss became {value} at step {step}; use a lower learning rate")
-        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), options.clip)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         running = value if math.isnan(running) else 0.98 * running + 0.02 * value
         progress(step + 1, steps, running)
-        if checkpoint is not None and ((step + 1) % _CHECKPOINT_EVERY == 0 or step + 1 == steps):
+        if checkpoint is not None and workers.first and ((step + 1) % _CHECKPOINT_EVERY == 0 or step + 1 == steps):
             _save(checkpoint, model, optimiser, step + 1, fingerprint)
     model.cpu().eval()
+
+
+def _backward(
+    model: Classifier, targets: Targets, batch: Batch, padding: int, options: FitOptions, device: torch.device
+) -> float:
+    """Gradients of the mean loss over the rows of `batch`, and that loss."""
+    ids, mask = pad(batch.ids, padding)
+    with torch.autocast(device.type, torch.bfloat16, enabled=options.bfloat16):
+        pooled = model.pool(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
+    loss = targets.loss(model, pooled, batch, options.loss)
+    loss.backward()  # type: ignore[no-untyped-call]
+    return float(loss.detach())
 
 
 def _freeze(encoder: nn.Module) -> None:

@@ -34,10 +34,11 @@ from classifier_training.export.card import write_card
 from classifier_training.export.graph import ServedClassifier
 from classifier_training.export.manifest import build_manifest
 from classifier_training.model import Classifier
-from classifier_training.training.fit import FitOptions, Progress, TrainingError, fit, new_classifier
+from classifier_training.training.fit import FitOptions, Progress, fit, new_classifier
 from classifier_training.training.frozen import fit_heads, fit_success
 from classifier_training.training.pooling import pool_texts
 from classifier_training.training.teachers import LESSONS_FILE, learn_from
+from classifier_training.training.workers import TrainingError, Workers
 from router_backend.classifier.artifact import Artifact
 from router_backend.contract import COMPONENT_CHOICES, MODEL_FILE, TOKENIZER_FILE
 
@@ -146,8 +147,8 @@ def _check_enough(examples: Examples, fitted: Examples, held: Examples) -> None:
         )
 
 
-def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
-    """Train, calibrate, project and export into `options.out`.
+def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult | None:
+    """Train, calibrate, project and export into `options.out`. Of several processes the first does what follows the fine-tuning; the others end there, with None.
 
     Args:
         track: gives a progress callback for a named stage.
@@ -155,10 +156,12 @@ def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
     Raises:
         DataError: unusable data.
         EncoderError: unusable encoder, or no artifact and no checkpoint to start from.
-        TrainingError: a loss that is not finite, or a checkpoint of another run.
+        TrainingError: a loss that is not finite, no such device, or a checkpoint of another run.
         ExportError: graphs outside their tolerances.
     """
     started = time.monotonic()
+    workers = Workers.launched(options.fit.device)
+    track = track if workers.first else _silent
     options.out.mkdir(parents=True, exist_ok=True)
     examples = load_examples(options)
     splits = split_rows(examples, options)
@@ -172,7 +175,8 @@ def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
     lessons = None
     if options.teachers:
         kept = options.out / LESSONS_FILE
-        lessons = learn_from(options.teachers, fitted.texts, track("teachers"), kept, options.fit.max_tokens)
+        with workers.first_before_others():
+            lessons = learn_from(options.teachers, fitted.texts, track("teachers"), kept, options.fit.max_tokens)
     taught = 0 if lessons is None else lessons.embedding.shape[1]
     model = new_classifier(encoder, len(examples.models), options.fit.seed, taught)
     if options.warm_start is not None:
@@ -183,7 +187,10 @@ def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult:
 
     if options.mode == "full":
         checkpoint = options.out / CHECKPOINT_FILE
-        fit(model, encoder, fitted, options.fit, track("fine-tuning"), checkpoint, lessons)
+        fit(model, encoder, fitted, options.fit, track("fine-tuning"), checkpoint, lessons, workers)
+    if not workers.first:
+        return None
+    if options.mode == "full":
         pooled = pool(fitted.select(_some(np.arange(len(fitted)), options.fit.seed)), "encoding")
         answered = examples.select((splits == "train") & ~np.isnan(examples.success).all(axis=1))
         answered = answered.balance(_SUCCESS_ROWS, options.fit.seed)

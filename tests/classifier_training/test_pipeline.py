@@ -12,8 +12,9 @@ from transformers import BertModel
 
 from classifier_training.data.files import load_prompts
 from classifier_training.encoders import load_encoder
-from classifier_training.training.fit import TrainingError, fit, new_classifier
+from classifier_training.training.fit import fit, new_classifier
 from classifier_training.training.pipeline import CHECKPOINT_FILE, TrainOptions, load_examples, train
+from classifier_training.training.workers import TrainingError
 from router_backend.classifier.artifact import Artifact
 from router_backend.contract import CARD_FILE, EMBEDDING_DIM, TASKS
 
@@ -137,6 +138,14 @@ def test_an_interrupted_training_goes_on_and_ends_with_the_same_weights(
 def test_a_device_that_is_not_there_is_an_error(train_options: TrainOptions, tmp_path: Path, device: str) -> None:
     with pytest.raises(TrainingError, match=f"--device {device}"):
         train(replace(train_options, out=tmp_path, fit=replace(train_options.fit, device=device)))
+
+
+def test_the_same_command_twice_gives_the_same_artifact(
+    train_options: TrainOptions, artifact: Path, tmp_path: Path
+) -> None:
+    """On one machine with as many threads: the id of the embedding space is a hash of all weights."""
+    train(replace(train_options, out=tmp_path))
+    assert Artifact(tmp_path).metadata.embedding_space == Artifact(artifact).metadata.embedding_space
 
 
 def test_a_checkpoint_of_another_run_is_refused(train_options: TrainOptions, artifact: Path) -> None:

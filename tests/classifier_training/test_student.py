@@ -26,7 +26,9 @@ from classifier_training.text import prompt_encoder
 from classifier_training.training.fit import FitOptions, plan
 from classifier_training.training.frozen import fit_success
 from classifier_training.training.pipeline import TrainOptions, train
+from classifier_training.training.taught import TEACHER_FOLDER, train_taught
 from classifier_training.training.teachers import learn_from
+from classifier_training.training.workers import TrainingError
 from router_backend.classifier.artifact import Artifact, Predictions
 from router_backend.contract import CARD_FILE, TASKS
 
@@ -51,6 +53,20 @@ def student(train_options: TrainOptions, artifact: Path, tmp_path_factory: pytes
     fit = replace(train_options.fit, perturbed=0.3)
     train(replace(train_options, out=folder, student=SHAPE, teachers=(artifact,), fit=fit))
     return folder
+
+
+def test_one_command_makes_teacher_and_student(train_options: TrainOptions, tmp_path: Path) -> None:
+    options = replace(train_options, out=tmp_path, student=SHAPE, fit=replace(train_options.fit, epochs=3))
+    train_taught(options, 2, lambda stage: lambda step, steps, loss: None)
+    teacher, taught = Artifact(tmp_path / TEACHER_FOLDER).metadata, Artifact(tmp_path).metadata
+    assert taught.manifest["options"]["teachers"] == [f"{teacher.embedding_space:x}"]  # type: ignore[index]
+    assert (tmp_path / "card.md").is_file()
+    before = (tmp_path / TEACHER_FOLDER / "model.onnx").stat().st_mtime_ns
+    train_taught(options, 2, lambda stage: lambda step, steps, loss: None)  # exports again from the checkpoint
+    assert (tmp_path / TEACHER_FOLDER / "model.onnx").stat().st_mtime_ns == before
+    assert Artifact(tmp_path).metadata.embedding_space == taught.embedding_space
+    with pytest.raises(TrainingError, match="use it with --student"):
+        train_taught(replace(options, student=None), 2, lambda stage: lambda step, steps, loss: None)
 
 
 def test_a_student_of_full_size_says_what_its_encoder_says(encoder_folder: Path) -> None:
