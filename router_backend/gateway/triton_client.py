@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import orjson
 
 from router_backend.core import seal
 from router_backend.core.decision import RoutedDecision
+from router_backend.core.large import SMALL
 from router_backend.core.records import Decision, Feedback, Outcome, Scored
 from router_backend.core.tracing import TraceContext
 from router_backend.gateway.kserve.inference import (
@@ -21,7 +23,10 @@ from router_backend.gateway.kserve.inference import (
     text,
 )
 from router_backend.gateway.kserve.open import open_wire
+from router_backend.gateway.prompts import AskedPrompts
 from router_backend.gateway.router_host import Owner
+from router_backend.prompts import BadRequest, routing_text
+from router_backend.prompts.hints import QUESTION
 from router_backend.state import rates
 from router_backend.state.codec import encode_records
 from router_backend.state.rates import Draw, Levels
@@ -40,24 +45,50 @@ class TritonClient:
     def __init__(self, url: str, key: str = "") -> None:
         """`url`: see `kserve.open`; `key`: by which Triton knows that records are a gateway's; empty: it asks for none."""
         self._decisions, self._records, self._key = open_wire(url), open_wire(url), key
+        self._asked = AskedPrompts()
 
     async def open(self) -> None:
         """Connections are opened by the first call."""
 
     async def route(
-        self, inputs: Mapping[str, bytes], parameters: Mapping[str, float | str], seconds: float, trace: TraceContext
+        self,
+        inputs: Mapping[str, bytes],
+        parameters: Mapping[str, float | str],
+        seconds: float,
+        trace: TraceContext,
     ) -> RoutedDecision:
         """The decision for `inputs` (STRING tensors of `decide` by name), asked in a caller's trace.
+
+        A prompt that was classified lately is decided about in one step.
 
         Raises:
             TritonError: no decision within `seconds`.
         """
+        until, prompt = time.monotonic() + seconds, _classified_text(inputs.get("request", b""))
+        if prompt and self._asked.lately(prompt):
+            recalled = await self._recalled(inputs, parameters, seconds, trace)
+            if recalled:
+                return _decision(recalled)
+            seconds = max(0.001, until - time.monotonic())
         tensors = tuple(text(name, value) for name, value in inputs.items())
         outputs = await self._decide(Inference(_DECIDE, tensors, parameters, ("decision",), trace), seconds)
+        decision = _decision(_output(outputs, "decision")[4:])
+        if prompt and not decision.reason.startswith("fallback"):
+            self._asked.add(prompt)
+        return decision
+
+    async def _recalled(
+        self, inputs: Mapping[str, bytes], parameters: Mapping[str, float | str], seconds: float, trace: TraceContext
+    ) -> bytes:
+        """A decision about a prompt that its router has seen lately; empty if it hasn't, or knows no such questions."""
+        question = orjson.dumps({name: value.decode() for name, value in inputs.items()})
+        inference = Inference("router", (text(QUESTION, question),), parameters, ("decision",), trace)
         try:
-            return RoutedDecision.from_json(_output(outputs, "decision")[4:])
-        except (LookupError, TypeError, ValueError) as error:
-            raise TritonError("error", message=f"Triton answered without a usable decision ({error})") from error
+            return _output(await self._decisions.infer(inference, seconds), "decision")[4:]
+        except TritonError as error:
+            if error.cause != "error" or error.code == "INVALID_ARGUMENT":
+                raise
+            return b""
 
     async def feedback(
         self, decision_id: str, score: float, cost: float | None, task: str, tags: str, owner: Owner, seconds: float
@@ -164,6 +195,23 @@ def _number(name: str, data: bytes) -> float:
     if len(data) != 4:
         raise TritonError("error", message=f"feedback answered without a usable {name}")
     return float(struct.unpack("<f", data)[0])
+
+
+def _classified_text(request: bytes) -> str:
+    """The text of a chat request that is classified; empty where reading it costs too much, or fails."""
+    if not 0 < len(request) <= SMALL:
+        return ""
+    try:
+        return routing_text(orjson.loads(request)["messages"])
+    except (BadRequest, LookupError, TypeError, ValueError):
+        return ""
+
+
+def _decision(data: bytes) -> RoutedDecision:
+    try:
+        return RoutedDecision.from_json(data)
+    except (TypeError, ValueError) as error:
+        raise TritonError("error", message=f"Triton answered without a usable decision ({error})") from error
 
 
 def _output(outputs: Outputs, name: str) -> bytes:

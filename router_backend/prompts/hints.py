@@ -18,6 +18,12 @@ LOADS = "loads"
 COST_RATIO = "cost_ratio"
 """Request parameter of `route`: what answers have lately cost, of what was expected of them."""
 
+QUESTION = "question"
+"""Input of `router`, JSON: the inputs of `decide` by name. Answered by a decision if the prompt was classified lately, else by nothing."""
+
+RECALL_SECONDS = 60.0
+"""How long an answer of the classifier is used again: a classifier that was promoted reaches all prompts after so long."""
+
 CONVERSATION = "conversation-"
 """How a session is called that the gateway recognised: until it has been answered once, the same words may be another's."""
 

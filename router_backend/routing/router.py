@@ -48,6 +48,10 @@ class Classified:
         """False for what a broken classifier answers (numbers that aren't finite)."""
         return bool(np.isfinite(self.task_probabilities).all() and np.isfinite(self.embedding).all())
 
+    def copy(self) -> Classified:
+        """The same, in memory of its own."""
+        return replace(self, task_probabilities=self.task_probabilities.copy(), embedding=self.embedding.copy())
+
 
 class Views(Protocol):
     """Where a router reads what has been learned: the learner, or a replay."""

@@ -10,7 +10,7 @@ import orjson
 
 from router_backend.config.agreement import CONFIGURATION
 from router_backend.core.tracing import PARENT, STATE
-from router_backend.prompts.hints import COST_RATIO, LOADS, PACES, WARM
+from router_backend.prompts.hints import COST_RATIO, LOADS, PACES, QUESTION, WARM
 
 # Inputs of TensorRT-LLM's `ensemble` dialect, as OpenAI request fields.
 _SAMPLING = {
@@ -95,6 +95,18 @@ def chat_body(row: dict[str, Any]) -> dict[str, Any]:
     return {"model": "auto", "messages": messages, **body}
 
 
+def question(data: bytes) -> dict[str, Any]:
+    """A row that came as one input, for less copying: strings by name.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    row = _json(QUESTION, data, dict)
+    if not all(type(value) is str for value in row.values()):
+        raise InvalidInput(f"input {QUESTION} must be a JSON object of strings: inputs of decide by name")
+    return dict(row)
+
+
 def _check_neutral(row: dict[str, Any]) -> None:
     for name, neutral in _NEUTRAL.items():
         value = row.get(name)
@@ -106,7 +118,7 @@ def _check_neutral(row: dict[str, Any]) -> None:
         raise InvalidInput("input bad_words has no counterpart at the models behind this router; leave it out")
 
 
-def _json(name: str, text: str, kind: type) -> Any:
+def _json(name: str, text: str | bytes, kind: type) -> Any:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:

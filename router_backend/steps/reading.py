@@ -38,39 +38,20 @@ class ReadPrompt(NamedTuple):
     hints: RoutingHints
 
 
-class PromptReader:
-    """The tokenizer of one artifact, and the key that hashes what must not be stored."""
+class HintReader:
+    """The key that hashes what must not be stored."""
 
-    def __init__(self, encoder: PromptEncoder, hasher: Hasher) -> None:
-        self.encoder, self._hasher = encoder, hasher
+    def __init__(self, hasher: Hasher) -> None:
+        self._hasher = hasher
 
-    @classmethod
-    def of(cls, artifact: Path, state_dir: Path) -> PromptReader:
-        """That of an artifact's folder; see `artifact_metadata` for what it raises."""
-        metadata = artifact_metadata(artifact)
-        encoder = PromptEncoder(artifact / TOKENIZER_FILE, metadata.prefix, metadata.max_tokens)
-        return cls(encoder, Hasher.of(state_dir))
-
-    def read(self, row: dict[str, Any], parameters: dict[str, Any], received: float) -> ReadPrompt:
-        """`row`: inputs of `route` by name; `parameters`: of the request; `received`: time.monotonic() when it came.
-
-        Raises:
-            InvalidInput: an input or a parameter that can't be honoured.
-            BadRequest: messages that aren't.
-        """
+    def read(self, row: dict[str, Any], parameters: dict[str, Any], received: float) -> tuple[str, RoutingHints]:
+        """The text that is classified, and the hints; the rest as `PromptReader.read`."""
         body = chat_body(row)
         messages = body.get("messages")
         if not isinstance(messages, list):
             raise BadRequest("request.messages must be a non-empty array of message objects")
         text = routing_text(messages)
-        hints = self._hints(row, parameters, body, text, received)
-        try:
-            encoded = self.encoder.encode(text)
-        except Exception:  # a step that fails fails the ensemble: the router answers with the default model instead
-            log.exception("a prompt could not be tokenised")
-            width = LENGTH_BUCKETS[0]
-            return ReadPrompt(np.zeros(width, np.int64), np.ones(width, np.int64), replace(hints, degraded="tokenizer"))
-        return ReadPrompt(encoded.input_ids, encoded.attention_mask, hints)
+        return text, self._hints(row, parameters, body, text, received)
 
     def _hints(
         self, row: dict[str, Any], parameters: dict[str, Any], body: dict[str, Any], text: str, received: float
@@ -102,6 +83,36 @@ class PromptReader:
             received=received,
             dry_run=_flag(parameters, DRY_RUN),
         )
+
+
+class PromptReader:
+    """The tokenizer of one artifact, and what reads hints."""
+
+    def __init__(self, encoder: PromptEncoder, hasher: Hasher) -> None:
+        self.encoder, self._hints = encoder, HintReader(hasher)
+
+    @classmethod
+    def of(cls, artifact: Path, state_dir: Path) -> PromptReader:
+        """That of an artifact's folder; see `artifact_metadata` for what it raises."""
+        metadata = artifact_metadata(artifact)
+        encoder = PromptEncoder(artifact / TOKENIZER_FILE, metadata.prefix, metadata.max_tokens)
+        return cls(encoder, Hasher.of(state_dir))
+
+    def read(self, row: dict[str, Any], parameters: dict[str, Any], received: float) -> ReadPrompt:
+        """`row`: inputs of `route` by name; `parameters`: of the request; `received`: time.monotonic() when it came.
+
+        Raises:
+            InvalidInput: an input or a parameter that can't be honoured.
+            BadRequest: messages that aren't.
+        """
+        text, hints = self._hints.read(row, parameters, received)
+        try:
+            encoded = self.encoder.encode(text)
+        except Exception:  # a step that fails fails the ensemble: the router answers with the default model instead
+            log.exception("a prompt could not be tokenised")
+            width = LENGTH_BUCKETS[0]
+            return ReadPrompt(np.zeros(width, np.int64), np.ones(width, np.int64), replace(hints, degraded="tokenizer"))
+        return ReadPrompt(encoded.input_ids, encoded.attention_mask, hints)
 
 
 def _candidates(row: dict[str, Any], body: dict[str, Any]) -> list[str] | None:

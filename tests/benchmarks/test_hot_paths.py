@@ -24,12 +24,15 @@ from router_backend.gateway.kserve.http_connection import Connection
 from router_backend.gateway.kserve.inference import Inference, Outputs, text
 from router_backend.gateway.kserve.over_http import tensors_of, to_request
 from router_backend.gateway.metrics import EngineMetrics, Metrics
+from router_backend.gateway.prompts import AskedPrompts
 from router_backend.gateway.schemas import Chat, parse
 from router_backend.learning.fold import Fold
 from router_backend.prompts import describe, routing_text
 from router_backend.prompts.hints import RoutingHints
+from router_backend.routing.recall import Recall
 from router_backend.routing.router import Classified, Router
 from router_backend.routing.view import View
+from router_backend.state.hashing import Hasher
 from tests.bandits.examples import make_context, make_models, make_policy, make_query
 from tests.benchmarks.counting import calls, kept_bytes
 
@@ -175,6 +178,15 @@ QUESTION = Inference(
 
 def test_a_question_to_triton() -> None:
     assert calls(lambda: to_request(QUESTION)) <= 15
+
+
+def test_a_prompt_that_was_classified_lately() -> None:
+    """Both sides of one step: tokens, classifier and the tensors between them are left out."""
+    asked, recall, hashed = AskedPrompts(), Recall(), Hasher(b"key").hash(routing_text(MESSAGES))
+    asked.add(routing_text(MESSAGES))
+    recall.keep(hashed, make_classified())
+    assert calls(lambda: asked.lately(routing_text(MESSAGES))) <= 31
+    assert calls(lambda: recall.find(hashed)) <= 5
 
 
 def test_an_answer_of_triton() -> None:

@@ -60,6 +60,8 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     hold_stored: asyncio.Event | None = None  # stored responses wait for it
     hold_reports: asyncio.Event | None = None  # set: reports go on
     store: Store | None = None  # of stored responses and rates
+    forgets: bool = False  # what was classified, as after a restart
+    refuse_questions: Refusal | None = None  # as an older router does
 
     async def start(self, port: int = 0) -> None:
         if self.over == "http":
@@ -106,7 +108,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
             raise self.refuse
         if model not in self.served:
             raise Refusal(grpc.StatusCode.NOT_FOUND, f"Request for unknown model: '{model}' is not found")
-        handler = self._feedback if model == "feedback" else self._route
+        handler = {"feedback": self._feedback, "router": self._recall}.get(model, self._route)
         outputs = await handler({name: _value(*tensor) for name, tensor in inputs.items()} | parameters)
         self.answered.append(model)
         return outputs
@@ -124,6 +126,16 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
         if isinstance(made, RoutedDecision):
             self.decisions[made.decision_id] = {"model": made.model, "kind": "routed"}
         return {"decision": struct.pack("<I", len(data)) + data}
+
+    async def _recall(self, inputs: dict[str, Any]) -> dict[str, bytes]:
+        """As the router's answer to a question: empty if no request of these messages was decided about."""
+        if self.refuse_questions:
+            raise self.refuse_questions
+        question = orjson.loads(inputs.pop("question"))
+        messages = orjson.loads(question["request"])["messages"]
+        if self.forgets or messages not in [asked["request"]["messages"] for asked in self.asked]:
+            return {"decision": struct.pack("<I", 0)}
+        return await self._route(inputs | question)
 
     def decision(self, inputs: dict[str, Any]) -> RoutedDecision:
         """The first healthy model that may be taken, with plausible numbers."""

@@ -240,10 +240,30 @@ def test_the_gateway_asks_for_one_output_and_would_notice_an_older_triton(system
         return int(client.get_inference_statistics("decide").model_stats[0].inference_stats.success.count)
 
     before = decided()
-    body = {"model": "auto", "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}
+    text = f"Which number follows {time.time_ns()}?"  # a prompt that is known is decided about in one step
+    body = {"model": "auto", "max_tokens": 1, "messages": [{"role": "user", "content": text}]}
     answer = httpx.post(f"{system.gateway}/v1/chat/completions", json=body, timeout=60)
     assert answer.headers["x-router-reason"].partition(":")[0] in ("policy", "explore")
     assert decided() > before
     with pytest.raises(InferenceServerException) as unknown:  # by which the gateway knows that one
         client.infer("decide_as_of_old", [tensor(triton_grpc, "text_input", "Hi")])
     assert unknown.value.status() == "StatusCode.NOT_FOUND"
+
+
+def test_a_prompt_that_was_classified_lately_goes_straight_to_the_router(system: RunningSystem) -> None:
+    client = triton_grpc.InferenceServerClient(system.grpc)
+    text = f"Which number comes before {time.time_ns()}?"
+    body = {"model": "auto", "messages": [{"role": "user", "content": text}]}
+    times = 30  # more than a watchdog asks meanwhile
+
+    def asked(model: str) -> int:
+        return int(client.get_inference_statistics(model).model_stats[0].inference_stats.success.count)
+
+    with httpx.Client(timeout=60) as http:  # one connection, so one worker of the gateway
+        first = http.post(f"{system.gateway}/v1/route", json=body).json()
+        tokenized, decided = asked("tokenizer"), asked("router")
+        others = [http.post(f"{system.gateway}/v1/route", json=body).json() for _ in range(times)]
+    assert {other["task"] for other in others} == {first["task"]}
+    assert len({other["decision_id"] for other in [first, *others]}) == times + 1
+    assert asked("router") - decided >= times
+    assert asked("tokenizer") - tokenized < times

@@ -1,8 +1,9 @@
-"""`router`: classifier outputs and hints to a decision."""
+"""`router`: classifier outputs and hints, or a question about a prompt that was classified lately, to a decision."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,24 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from router_backend.classifier.artifact import newest_artifact
+from router_backend.config.runtime import state_dir
 from router_backend.contract import COMPLEXITY, EMBEDDING, EMBEDDING_SPACE, TASK_PROBABILITIES, TASKS
 from router_backend.core.decision import RoutedDecision
-from router_backend.prompts.hints import RoutingHints
+from router_backend.prompts import BadRequest
+from router_backend.prompts.hints import QUESTION, RoutingHints
+from router_backend.routing.recall import Recall
 from router_backend.routing.router import Classified
+from router_backend.state.hashing import Hasher
 from router_backend.steps.deciding import Decider
 from router_backend.steps.deployment import Deployment
+from router_backend.steps.dialect import InvalidInput, question
+from router_backend.steps.reading import HintReader
 from router_backend.steps.refusal import Refused
 from router_backend.triton.models import execution, process, tensors
 from router_backend.triton.models.metrics import Page
+
+Row = tuple[Classified, RoutingHints]
+"""What one decision is made of."""
 
 
 class TritonPythonModel:
@@ -28,6 +38,7 @@ class TritonPythonModel:
         artifact, page = newest_artifact(Path(args["model_repository"]).parent / "classifier"), Page()
         self._deployment = Deployment()
         self._decider = Decider(self._deployment, artifact, page)
+        self._recall, self._reader = Recall(), HintReader(Hasher.of(state_dir()))
         self._deployment.watch(self._decider.reload)
         page.start()
 
@@ -38,24 +49,53 @@ class TritonPythonModel:
         self._deployment.close(self._decider)
 
     def _answer(self, request: Any) -> Any:
+        received = time.monotonic()
         arrays = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
-        rows = [
-            (
-                Classified(
-                    arrays[TASK_PROBABILITIES][row],
-                    float(arrays[COMPLEXITY][row, 0]),
-                    arrays[EMBEDDING][row],
-                    int(arrays[EMBEDDING_SPACE][row, 0]),
-                ),
-                RoutingHints.from_json(hints),
-            )
-            for row, hints in enumerate(arrays["hints"].reshape(-1))
-        ]
         try:
+            if QUESTION in arrays:
+                rows = self._recalled(arrays[QUESTION], request, received)
+            else:
+                rows = self._classified(arrays)
             decisions = self._decider.decide(rows, tensors.parameters(request))
+        except (InvalidInput, BadRequest) as error:
+            return tensors.failure(str(error))
         except Refused as refused:
             return tensors.refused(refused)
+        if not decisions:
+            return pb_utils.InferenceResponse([tensors.text("decision", [b""])])
         return pb_utils.InferenceResponse(_outputs(decisions, request.requested_output_names()))
+
+    def _classified(self, arrays: dict[str, Any]) -> list[Row]:
+        """A row for each of the classifier's outputs, which are kept for questions."""
+        if missing := [name for name in _CLASSIFIED if name not in arrays]:
+            raise InvalidInput(
+                f"{', '.join(missing)} missing: send all of {', '.join(_CLASSIFIED)}, or {QUESTION} alone"
+            )
+        rows: list[Row] = []
+        for at, text in enumerate(arrays["hints"].reshape(-1)):
+            classified = Classified(
+                arrays[TASK_PROBABILITIES][at],
+                float(arrays[COMPLEXITY][at, 0]),
+                arrays[EMBEDDING][at],
+                int(arrays[EMBEDDING_SPACE][at, 0]),
+            )
+            hints = RoutingHints.from_json(text)
+            if hints.prompt and not hints.degraded:
+                self._recall.keep(hints.prompt, classified)
+            rows.append((classified, hints))
+        return rows
+
+    def _recalled(self, questions: Any, request: Any, received: float) -> list[Row]:
+        """A row for each question; none if a prompt was not classified lately."""
+        tensors.check_parameters(request)
+        parameters, rows = tensors.parameters(request), list[Row]()
+        for asked in questions.reshape(-1):
+            _, hints = self._reader.read(question(asked), parameters, received)
+            classified = self._recall.find(hints.prompt)
+            if classified is None:
+                return []
+            rows.append((classified, hints))
+        return rows
 
 
 def _outputs(decisions: list[RoutedDecision], asked: Collection[str]) -> list[Any]:
@@ -90,6 +130,7 @@ def _decision(name: str, decisions: list[RoutedDecision]) -> Any:
     return tensors.text(name, [decision.to_json() for decision in decisions])
 
 
+_CLASSIFIED = (TASK_PROBABILITIES, COMPLEXITY, EMBEDDING, EMBEDDING_SPACE, "hints")
 _OUTPUTS: dict[str, Callable[[str, list[RoutedDecision]], Any]] = {
     "model": _text,
     "task": _text,
