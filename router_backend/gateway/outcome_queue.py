@@ -20,7 +20,7 @@ _GROUP = 256
 _CALL_SECONDS = 5.0
 _PAUSE = 0.05  # seconds between tries, doubled up to the next
 _MAX_PAUSE = 2.0
-_LINGER = 0.05
+_LINGER = 0.2
 """Seconds that a group waits for company, if nobody waits for it: a call to Triton and a commit cost as much as forty records."""
 _log = logging.getLogger("llm_router.gateway")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import resource
 import tempfile
@@ -108,6 +109,53 @@ def test_segments_go_with_their_last_record(tmp_path: Path) -> None:
     assert active.stat().st_size == 0
     journal.close()
     assert not list(tmp_path.iterdir())
+
+
+@given(st.lists(st.integers(1, 4), max_size=12), st.integers(0, 3), st.integers(0, 400))
+def test_what_was_reported_is_not_adopted(groups: list[int], waiting: int, padding: int) -> None:
+    """Whatever was written and reported before, in groups; padding makes the file long enough to be emptied sometimes."""
+    with tempfile.TemporaryDirectory() as name:
+        journal = Journal(Path(name))
+        for count in groups:
+            for segment in [journal.append(None, outcome(finish_reason="x" * 1000 * padding)) for _ in range(count)]:
+                assert segment
+                segment.reported()
+        left = [outcome() for _ in range(waiting)]
+        for one in left:
+            journal.append(None, one)
+        journal.close()
+        assert left_in(Path(name)) == [one.decision_id for one in left]
+
+
+def test_a_process_that_is_killed_leaves_little_of_what_was_reported(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    sizes = []
+    for _ in range(2000):
+        segment = journal.append(None, outcome())
+        assert segment
+        segment.reported()
+        sizes.append(sum(file.stat().st_size for file in files(tmp_path)))
+    assert max(sizes) < 300_000
+    assert sum(after < before for before, after in itertools.pairwise(sizes)) <= 3  # it is emptied that often
+    journal.close()
+    assert not files(tmp_path)
+
+
+def test_a_mark_that_can_t_be_written_empties_the_file(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    segment = journal.append(None, outcome("1"))
+    assert segment
+    (file,) = files(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 3, hard))
+    try:
+        segment.reported()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert file.stat().st_size == 0
+    journal.append(None, outcome("2"))
+    journal.close()
+    assert left_in(tmp_path) == ["2"]
 
 
 def test_a_full_disk_is_said_and_leaves_no_half_record(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class GatewayProcess:
                 try:
                     await http.get("/health/live")
                     return
-                except httpx.ConnectError:
+                except httpx.TransportError:  # nobody listens yet, or one that was killed had the connection
                     await asyncio.sleep(0.05)
 
 
