@@ -1,6 +1,6 @@
 """What the classifier has lately said, by prompt: agents and retries ask the same again within seconds.
 
-A decision for such a prompt needs neither tokens nor classifier. It is made anew each time, as for any other.
+A decision for such a prompt needs neither tokens nor classifier. It is made afresh each time, as for any other.
 """
 
 from __future__ import annotations

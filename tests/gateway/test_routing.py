@@ -427,7 +427,7 @@ async def test_a_prompt_that_was_classified_lately_is_decided_about_in_one_step(
     again = await gateway.chat("Which way?", headers={"x-router-session": "s"}, max_tokens=3)
     other = await gateway.chat("Which road?")
     assert steps(triton) == ["decide", "router", "decide"]
-    assert [answer.json()["model"] for answer in (first, again, other)] == ["a", "b", "b"]  # each time anew
+    assert [answer.json()["model"] for answer in (first, again, other)] == ["a", "b", "b"]  # decided about each time
     one, two = triton.asked[:2]
     assert two["request"]["max_tokens"] == 3
     names = ("candidates", "session_id", "previous_model")
