@@ -41,7 +41,7 @@ class GatewayProcess:
         return self.process
 
     async def until_live(self, http: httpx.AsyncClient) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while True:
                 try:
                     await http.get("/health/live")
