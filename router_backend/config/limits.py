@@ -93,7 +93,12 @@ class GatewayConfig(Section):
     ] = None
     max_body_bytes: Annotated[int, Field(gt=0, description="a larger body is refused")] = 8 * 1024 * 1024
     bodies_bytes: Annotated[
-        int, Field(gt=0, description="all bodies over 64 KB that are being answered together; more wait for their turn")
+        int,
+        Field(
+            gt=0,
+            description="for all bodies over 64 KB that are being answered together, each with its copies: twice its bytes, six times"
+            " where it is translated; more wait for their turn",
+        ),
     ] = 128 * 1024 * 1024
     body_seconds: Annotated[float, Field(gt=0, description="a body that isn't complete by then is refused")] = 60.0
     max_header_bytes: Annotated[int, Field(gt=0, description="all headers of a request together")] = 32 * 1024

@@ -77,12 +77,12 @@ async def read_request(
     runtime = runtime.of(asked["model"])
     size, keeping = len(raw), None
     if stored and surface.kept and runtime.config.responses.store:
-        continued = await stored.begin(asked, exchange.key, runtime.config)
+        continued = await stored.begin(asked, size, exchange.key, runtime.config)
         asked, keeping = continued.asked, continued.keeping
         size += continued.size
     body, refusal = asked, None
     if surface.codec:
-        body, refusal = await off_loop(size, translated, surface.codec, asked)
+        body, refusal = await off_loop(size, translated, surface.codec, asked, size)
     hints = take_hints(exchange.headers, body, runtime.config.names)
     native = _native(exchange, surface, asked, refusal)
     if refusal:

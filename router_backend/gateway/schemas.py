@@ -5,8 +5,10 @@ Values are the upstream's to judge (a temperature of 3 is fine for some servers)
 
 from __future__ import annotations
 
+import functools
 import re
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
 
 import msgspec
 import orjson
@@ -44,9 +46,20 @@ class Sampled(msgspec.Struct, kw_only=True):
     metadata: dict[str, str] | None = None
 
 
+class ChatMessage(msgspec.Struct):
+    """Content is text, any list of parts, or null (an assistant's with tool calls). Roles are the model's to judge."""
+
+    role: str
+    content: str | list[ContentPart] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+
+
 class Chat(Sampled, kw_only=True):
     """POST /v1/chat/completions (https://platform.openai.com/docs/api-reference/chat/create)."""
 
+    ITEMS: ClassVar = ("messages", ChatMessage)
     messages: list[ChatMessage]
     max_completion_tokens: int | None = None
     logprobs: bool | None = None
@@ -56,16 +69,6 @@ class Chat(Sampled, kw_only=True):
     parallel_tool_calls: bool | None = None
     response_format: dict[str, Any] | None = None
     reasoning_effort: str | None = None
-
-
-class ChatMessage(msgspec.Struct):
-    """Content is text, any list of parts, or null (an assistant's with tool calls). Roles are the model's to judge."""
-
-    role: str
-    content: str | list[ContentPart] | None = None
-    name: str | None = None
-    tool_calls: list[ToolCall] | None = None
-    tool_call_id: str | None = None
 
 
 class ContentPart(msgspec.Struct):
@@ -110,6 +113,7 @@ class Embedding(msgspec.Struct):
 class Route(msgspec.Struct):
     """POST /v1/route: the parts of a chat request that a decision depends on."""
 
+    ITEMS: ClassVar = ("messages", ChatMessage)
     messages: list[ChatMessage]
     model: Literal["auto"] | None = None
     user: str | None = None
@@ -129,10 +133,9 @@ class FeedbackBody(msgspec.Struct):
 
 
 Shape = type[msgspec.Struct]
+"""`ITEMS`, where a shape has it: the field that is a list of any length, and what its items are."""
 _OUR_WORDS: tuple[Shape, ...] = (Chat, Completion, Embedding, Route)
 """Shapes of bodies that are the internal request, so that what we don't ask for need not be read."""
-_message = msgspec.json.Decoder(ChatMessage).decode
-_ANY_MESSAGE = {"role": "assistant"}
 _SPEAKERS = ("user", "system", "developer")  # who say nothing but their content
 _FIELDS = (b"{", b"[", b":")
 _LEAST_TOO_MANY = min(MAX_VALUES, MAX_FIELDS)
@@ -150,7 +153,7 @@ def parse(raw: Body, shape: Shape, model: str = "") -> dict[str, Any]:
         if _too_many(raw):
             limits = f"{MAX_VALUES:,} values or {MAX_FIELDS:,} objects, lists and fields"
             raise ApiError(400, f"The request body holds more than {limits}", code="request_too_complex")
-        if len(raw) > LARGE and shape in _OUR_WORDS and (found := _large(raw, shape, model)):
+        if len(raw) > LARGE and (found := _large(raw, shape, model)):
             return found
     try:
         body = orjson.loads(raw)
@@ -177,18 +180,20 @@ def parse(raw: Body, shape: Shape, model: str = "") -> dict[str, Any]:
 
 
 def _large(raw: Body, shape: Shape, model: str) -> dict[str, Any] | None:
-    """The body with its messages and what else is large unread; None: something is wrong, and `parse` says what."""
+    """The body with its items, and what else is large and nobody's, unread; None: something is wrong, and `parse` says what."""
     if deeper_than(raw, MAX_DEPTH):
         return None
+    name, item = getattr(shape, "ITEMS", ("", None))
     try:
-        body = read_fields(raw, shape.__struct_fields__)
+        body = read_fields(raw, name, shape.__struct_fields__ if shape in _OUR_WORDS else None)
         if model:
             body["model"] = model
-        messages = body.get("messages")
-        if isinstance(messages, UnreadList):
-            if not messages or not all(map(_says_something, messages.items)):
+        items = body.get(name)
+        if isinstance(items, UnreadList):
+            check = _checks(item)
+            if not (items or name != "messages") or not all(map(check, items.items)):
                 return None
-            msgspec.convert({**body, "messages": [_ANY_MESSAGE]}, shape)
+            msgspec.convert({**body, name: []}, shape)
         else:
             msgspec.convert(body, shape)
     except ValueError:
@@ -196,9 +201,16 @@ def _large(raw: Body, shape: Shape, model: str) -> dict[str, Any] | None:
     return body
 
 
-def _says_something(raw: msgspec.Raw) -> bool:
-    message = _message(raw)
-    return message.content is not None or message.role not in _SPEAKERS
+@functools.cache
+def _checks(item: Any) -> Callable[[msgspec.Raw], bool]:
+    """Raises ValueError where something is no such item; False: it says nothing."""
+    read = msgspec.json.Decoder(item).decode
+
+    def check(raw: msgspec.Raw) -> bool:
+        found = read(raw)
+        return not isinstance(found, ChatMessage) or found.content is not None or found.role not in _SPEAKERS
+
+    return check
 
 
 def _too_many(raw: Body) -> bool:

@@ -15,6 +15,7 @@ from prometheus_client import Counter
 from router_backend.config import RouterConfig
 from router_backend.core.ids import new_decision_id
 from router_backend.core.jsonio import dump, load
+from router_backend.core.large import off_loop
 from router_backend.gateway.http.errors import ApiError
 from router_backend.gateway.router_host import HostError, RouterHost
 from router_backend.gateway.surfaces.responses.items import Item, given_items, said_again
@@ -94,8 +95,8 @@ class StoredResponses:
         """`missed` counts answers that could not be stored, by cause."""
         self._router, self._missed = router, missed
 
-    async def begin(self, asked: Fields, key: str, config: RouterConfig) -> Continued:
-        """A request with the earlier turns in it, where it names its previous response.
+    async def begin(self, asked: Fields, size: int, key: str, config: RouterConfig) -> Continued:
+        """A request with the earlier turns in it, where it names its previous response. `size`: bytes asked.
 
         Raises:
             ApiError: 400, there is no such response of this key; 503, the store can't be asked now.
@@ -105,9 +106,9 @@ class StoredResponses:
         if previous is None and not wanted:
             return Continued(asked, 0, None)
         before: list[Item] = []
-        size = 0
+        added = 0
         if previous is not None:
-            stored, size = await self._read(previous, key)
+            stored, added = await self._read(previous, key)
             if stored is None:
                 raise ApiError(
                     400,
@@ -116,7 +117,7 @@ class StoredResponses:
                     param="previous_response_id",
                 )
             before = [*stored.input, *stored.response["output"]]
-        given = given_items(asked["input"])
+        given = await off_loop(size, given_items, asked["input"])
         keeping = Keeping(
             router=self._router,
             key=key,
@@ -128,8 +129,8 @@ class StoredResponses:
         )
         asked = {name: value for name, value in asked.items() if name != "previous_response_id"}
         if before:
-            asked["input"] = [*said_again(before), *said_again(given)]
-        return Continued(asked | {"store": False}, size, keeping if wanted else None)
+            asked["input"] = await off_loop(size + added, said_again, keeping.input)
+        return Continued(asked | {"store": False}, added, keeping if wanted else None)
 
     async def read(self, response_id: str, key: str) -> Stored:
         """Raises ApiError: 404, there is none of this key; 503, the store can't be asked now."""

@@ -138,6 +138,24 @@ async def test_large_bodies_in_flight_are_bounded_and_small_ones_pass(serve: Ser
     assert gateway.app.bodies._taken == 0
 
 
+@pytest.mark.parametrize(
+    ("path", "copies"),
+    [("/v1/chat/completions", 2), ("/v1/completions", 2), ("/v1/messages", 6), ("/v1/responses", 6)],
+)
+async def test_room_is_for_all_copies_of_a_body(
+    serve: Serve, upstream: ScriptedUpstream, path: str, copies: int
+) -> None:
+    gateway = await serve(upstream)
+    head = b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n" % path.encode()
+    _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(head + b" " * 100_000)
+    async with asyncio.timeout(10):
+        while not gateway.app.bodies._taken:
+            await asyncio.sleep(0.01)
+    assert gateway.app.bodies._taken == copies * 1_000_000
+    writer.close()
+
+
 async def test_who_finds_no_room_in_time_is_told(serve: Serve, upstream: ScriptedUpstream) -> None:
     gateway = await serve(upstream, gateway={"bodies_bytes": MEBIBYTE, "body_seconds": 0.3})
     taken = await gateway.app.bodies.take(MEBIBYTE, 1)

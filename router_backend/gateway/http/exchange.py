@@ -25,6 +25,10 @@ T = TypeVar("T")
 
 _DISCARDED = 64 * 1024 * 1024  # bytes beyond the limit that are still read
 _CLOSE: list[Header] = [(b"connection", b"close")]  # there is a rest of the body that nobody will read
+WRITTEN = 2
+"""Copies of a body that is sent on: as it came, and as it is written."""
+TRANSLATED = 6
+"""Of one in another API's words: translated, and for a moment as objects, which take three times its bytes."""
 _REQUEST_IDS = (b"x-request-id", b"request-id")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
@@ -73,8 +77,11 @@ class Exchange:
         )
         return trace_context(parents, states)
 
-    async def body(self, limit: int, seconds: float, setting: str = "gateway.max_body_bytes") -> Body:
-        """The whole request body. `setting`: the name of the limit, in the error.
+    async def body(
+        self, limit: int, seconds: float, setting: str = "gateway.max_body_bytes", copies: int = WRITTEN
+    ) -> Body:
+        """The whole request body. `setting`: the name of the limit, in the error; `copies`: of its bytes that are there at
+        once while it is answered, for which there must be room.
 
         Raises:
             ApiError: compressed, more than `limit` bytes, or not there after `seconds`.
@@ -95,7 +102,7 @@ class Exchange:
             if len(body) > limit:
                 await self._refuse(limit, setting, len(body), more, until, seconds)
             if len(body) > SMALL and not self._held:
-                await self._take_room(int(length) if length.isdigit() else limit, until)
+                await self._take_room(copies * (int(length) if length.isdigit() else limit), until)
         return body
 
     async def _piece(self, until: float, seconds: float) -> tuple[bytes, bool]:

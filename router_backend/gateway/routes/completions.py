@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import Gauge
 
 from router_backend.gateway.completion import CompletionPipeline
-from router_backend.gateway.http.exchange import Exchange
+from router_backend.gateway.http.exchange import TRANSLATED, WRITTEN, Exchange
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.surfaces.surface import Surface
 
@@ -15,6 +15,7 @@ class CompletionsHandler:
 
     def __init__(self, surface: Surface, runtimes: Runtimes, pipeline: CompletionPipeline, in_flight: Gauge) -> None:
         self._surface, self._runtimes, self._pipeline, self._in_flight = surface, runtimes, pipeline, in_flight
+        self._copies = TRANSLATED if surface.codec else WRITTEN
 
     async def __call__(self, exchange: Exchange) -> None:
         exchange.error_shape = self._surface.error
@@ -25,7 +26,7 @@ class CompletionsHandler:
             # Nothing here may keep the body: an answer takes longer than it is needed.
             work = self._pipeline.complete(
                 exchange,
-                await exchange.body(limits.max_body_bytes, limits.body_seconds),
+                await exchange.body(limits.max_body_bytes, limits.body_seconds, copies=self._copies),
                 self._surface,
                 key,
                 runtime,

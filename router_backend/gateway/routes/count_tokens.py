@@ -32,7 +32,7 @@ class CountTokensHandler:
             # Not every client names the model: OpenAI's document doesn't demand it here.
             body, size = await off_loop(len(raw), parse, raw, self._surface.shape, "auto"), len(raw)
             if self._stored and runtime.config.responses.store:
-                continued = await self._stored.begin(body, exchange.key, runtime.config)
+                continued = await self._stored.begin(body, size, exchange.key, runtime.config)
                 body, size = continued.asked, size + continued.size
             count = await off_loop(size, self._count, body)
         await exchange.json({**self._words, "input_tokens": count})

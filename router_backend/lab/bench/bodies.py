@@ -36,18 +36,32 @@ class Found:
     grown: int  # bytes, of the gateway's resident memory
 
 
-def kinds() -> dict[str, Any]:
-    """Fields of a request by kind; each comes near one of the gateway's limits."""
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Of a large body: where it goes, and its fields, of which one comes near one of the gateway's limits."""
+
+    path: str
+    fields: dict[str, Any]
+
+
+def kinds() -> dict[str, Kind | None]:
+    """By name; None: no large body."""
 
     def nested(levels: int) -> Any:
         return {"k": nested(levels - 1)} if levels else 1
 
-    return {
-        "none": None,
+    many = [_message("x" * 80) for _ in range(60_000)]
+    chat = {
         "one text": {"messages": [_message("word " * (SIZE // 5))]},
-        "many messages": {"messages": [_message("x" * 80) for _ in range(60_000)]},
+        "many messages": {"messages": many},
         "nested objects": {"messages": [_message("hi")], "x": [nested(90) for _ in range(1000)], "y": "y" * 7_000_000},
         "strings": {"messages": [_message("hi")], "x": ["abcdef"] * 800_000},
+    }
+    return {
+        "none": None,
+        **{name: Kind("/v1/chat/completions", {**fields, "max_tokens": 16}) for name, fields in chat.items()},
+        "Messages, many messages": Kind("/v1/messages", {"messages": many, "max_tokens": 16}),
+        "Responses, many items": Kind("/v1/responses", {"input": many}),
     }
 
 
@@ -70,20 +84,21 @@ async def run(folder: Path, seconds: float, say: Callable[[str], None]) -> list[
 
 async def measure_bodies(ours: Ours, seconds: float, say: Callable[[str], None]) -> list[Found]:
     """Each kind for so many seconds, on a system that runs."""
-    small = _request(ours.port, {"messages": [_message("hi")]})
+    small = _request(ours.port, Kind("/v1/chat/completions", {"messages": [_message("hi")], "max_tokens": 16}))
     found = []
-    for kind, fields in kinds().items():
+    for kind, body in kinds().items():
         say(f"small requests beside bodies of 8 MB: {kind}")
-        large = _request(ours.port, fields) if fields else None
+        large = _request(ours.port, body) if body else None
         found.append(await _one(ours.port, ours.running, kind, large, small, seconds))
     return found
 
 
-def _request(port: int, fields: dict[str, Any]) -> bytes:
-    body = orjson.dumps({"model": "llama3-8b", "max_tokens": 16, **fields})
-    return b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:%d\r\ncontent-type: application/json\r\n" % port + (
-        b"content-length: %d\r\n\r\n%b" % (len(body), body)
-    )
+def _request(port: int, kind: Kind) -> bytes:
+    body = orjson.dumps({"model": "llama3-8b", **kind.fields})
+    return b"POST %b HTTP/1.1\r\nhost: 127.0.0.1:%d\r\ncontent-type: application/json\r\n" % (
+        kind.path.encode(),
+        port,
+    ) + (b"content-length: %d\r\n\r\n%b" % (len(body), body))
 
 
 async def _one(port: int, running: Running, kind: str, large: bytes | None, small: bytes, seconds: float) -> Found:

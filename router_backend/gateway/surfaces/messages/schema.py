@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -20,6 +20,7 @@ class Block(msgspec.Struct):
 class Messages(msgspec.Struct, kw_only=True):
     """POST /v1/messages (https://docs.anthropic.com/en/api/messages)."""
 
+    ITEMS: ClassVar = ("messages", Message)
     model: str
     messages: list[Message]
     max_tokens: int | None = None  # Anthropic demands it; /v1/messages/count_tokens has none

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -10,6 +10,7 @@ import msgspec
 class Responses(msgspec.Struct, kw_only=True):
     """POST /v1/responses (https://platform.openai.com/docs/api-reference/responses/create)."""
 
+    ITEMS: ClassVar = ("input", dict[str, Any])
     model: str
     input: str | list[dict[str, Any]]
     include: list[str] | None = None
