@@ -41,7 +41,7 @@ def read_fields(raw: Body, items: str, known: Collection[str] | None) -> dict[st
 
 
 def _field(name: str, raw: msgspec.Raw, items: str, known: Collection[str] | None) -> Any:
-    if name == items and memoryview(raw)[:1] == b"[":
+    if name == items and bytes(memoryview(raw)[:1]) == b"[":
         return UnreadList(raw)
     unread = Unread(raw)
     return unread if known is not None and name not in known and len(raw) > SMALL else unread.value()

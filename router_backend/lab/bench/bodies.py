@@ -51,7 +51,7 @@ def kinds() -> dict[str, Kind | None]:
         return {"k": nested(levels - 1)} if levels else 1
 
     many = [_message("x" * 80) for _ in range(60_000)]
-    chat = {
+    chat: dict[str, dict[str, Any]] = {
         "one text": {"messages": [_message("word " * (SIZE // 5))]},
         "many messages": {"messages": many},
         "nested objects": {"messages": [_message("hi")], "x": [nested(90) for _ in range(1000)], "y": "y" * 7_000_000},
