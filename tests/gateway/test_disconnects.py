@@ -205,7 +205,10 @@ async def test_a_thousand_streams_at_once_with_random_disconnects(serve: Serve, 
     upstream.script(Script(text=["x"] * 30, delay=0.05))
     # The upstream shares this process: it takes a thousand connections at once only slowly.
     limits = {"connect": 30, "first_token": 60}
-    gateway = await serve(upstream, arm={"max_concurrency": 1000, "max_queue": 1000}, timeouts=limits)
+    # So does the client: of a thousand connections the last one sends its head late.
+    patient = {"header_seconds": 120, "body_seconds": 120}
+    arm = {"max_concurrency": 1000, "max_queue": 1000}
+    gateway = await serve(upstream, arm=arm, timeouts=limits, gateway=patient)
     await asyncio.gather(*(open_and_leave(gateway, after=1) for _ in range(10)))
     tasks_before = len(asyncio.all_tasks())
     dice = random.Random(5)
