@@ -34,6 +34,7 @@ class Measurements:
     repeated_ms: float  # routed, the classifier's answer from the cache
     named_ms: float  # forwarded without a decision
     router_rate: float  # of the `router` model alone, one process
+    forward_ms: float  # the classifier's forward pass alone, of the same prompts: a part of `auto_ms`
 
     @classmethod
     def from_report(cls, report: dict[str, Any]) -> Measurements:
@@ -44,15 +45,17 @@ class Measurements:
             repeated_ms=cpu["llm-router, auto, repeated"],
             named_ms=cpu["llm-router, named model"],
             router_rate=float(report["triton"]["router"]["16"]["rate"]),
+            forward_ms=float(report["encoder"]["64"]["p50"]),
         )
 
     def requests_per_second(self, cores: float, seen: float = 0.0, gpu: bool = False) -> float:
         """What one replica of so many cores serves. `seen`: share of prompts that the cache knows.
 
-        With a GPU the classifier costs as good as no processor time, so that an unseen prompt costs what a seen one does; the
-        one process that decides is then the limit.
+        With a GPU the forward pass costs as good as no processor time, and an unseen prompt all the rest; the one process that
+        decides is then the limit.
         """
-        each = self.repeated_ms if gpu else seen * self.repeated_ms + (1 - seen) * self.auto_ms
+        unseen = self.auto_ms - self.forward_ms * gpu
+        each = seen * self.repeated_ms + (1 - seen) * unseen
         return min(UTILISATION * cores * 1e3 / each, UTILISATION * self.router_rate)
 
 
