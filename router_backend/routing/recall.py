@@ -30,9 +30,17 @@ class Recall:
         self._prompts, self._seconds, self._clock = prompts, seconds, clock
         self._said: OrderedDict[str, _Said] = OrderedDict()
         self._space: int | None = None
+        self._from = 0.0  # by the clock; before it nothing is kept
+
+    def begin_again(self, seconds: float) -> None:
+        """Forget everything, and keep nothing for so long: while another classifier is loaded the one before still answers."""
+        self._said.clear()
+        self._from = self._clock() + seconds
 
     def keep(self, prompt: str, classified: Classified) -> None:
         """Keep a copy: what is given may lie in memory that is used again. Another embedding space is another classifier."""
+        if self._clock() < self._from:
+            return
         if classified.embedding_space != self._space:
             self._said.clear()
             self._space = classified.embedding_space

@@ -55,6 +55,18 @@ def test_another_embedding_space_is_another_classifier() -> None:
     assert recall.find("b") is not None
 
 
+def test_while_another_classifier_is_loaded_nothing_is_kept() -> None:
+    clock = Clock()
+    recall = Recall(seconds=60, clock=clock)
+    recall.keep("a", said(0.5))
+    recall.begin_again(30)
+    recall.keep("b", said(0.5))
+    assert recall.find("a") is recall.find("b") is None
+    clock.now = 30
+    recall.keep("b", said(0.7))
+    assert recall.find("b") is not None
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.floats(0, 20)), max_size=60))
 def test_it_keeps_the_newest_and_nothing_that_is_old(steps: list[tuple[bool, int, float]]) -> None:
     """Against a plain model: the last three prompts that were used, each for ten seconds from when it was said."""

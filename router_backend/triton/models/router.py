@@ -13,7 +13,7 @@ import triton_python_backend_utils as pb_utils
 
 from router_backend.classifier.artifact import newest_artifact
 from router_backend.config.runtime import state_dir
-from router_backend.contract import COMPLEXITY, EMBEDDING, EMBEDDING_SPACE, TASK_PROBABILITIES, TASKS
+from router_backend.contract import COMPLEXITY, EMBEDDING, EMBEDDING_SPACE, TASK_PROBABILITIES, TASKS, ContractError
 from router_backend.core.decision import RoutedDecision
 from router_backend.prompts import BadRequest
 from router_backend.prompts.hints import QUESTION, RoutingHints
@@ -28,6 +28,11 @@ from router_backend.steps.refusal import Refused
 from router_backend.triton.models import execution, process, tensors
 from router_backend.triton.models.metrics import Page
 
+_LOOK_SECONDS = 1.0
+_LOADING_SECONDS = (
+    30.0  # that a promoted version may take; beyond, what the one before says is forgotten a minute later
+)
+
 Row = tuple[Classified, RoutingHints]
 """What one decision is made of."""
 
@@ -35,7 +40,9 @@ Row = tuple[Classified, RoutingHints]
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         process.begin("router")
-        artifact, page = newest_artifact(Path(args["model_repository"]).parent / "classifier"), Page()
+        self._classifier = Path(args["model_repository"]).parent / "classifier"
+        artifact, page = newest_artifact(self._classifier), Page()
+        self._version, self._look_at = artifact.name, 0.0
         self._deployment = Deployment()
         self._decider = Decider(self._deployment, artifact, page)
         self._recall, self._reader = Recall(), HintReader(Hasher.of(state_dir()))
@@ -71,6 +78,7 @@ class TritonPythonModel:
             raise InvalidInput(
                 f"{', '.join(missing)} missing: send all of {', '.join(_CLASSIFIED)}, or {QUESTION} alone"
             )
+        self._look_for_another_version()
         rows: list[Row] = []
         for at, text in enumerate(arrays["hints"].reshape(-1)):
             classified = Classified(
@@ -87,6 +95,7 @@ class TritonPythonModel:
 
     def _recalled(self, questions: Any, request: Any, received: float) -> list[Row]:
         """A row for each question; none if a prompt was not classified lately."""
+        self._look_for_another_version()
         tensors.check_parameters(request)
         parameters, rows = tensors.parameters(request), list[Row]()
         for asked in questions.reshape(-1):
@@ -96,6 +105,20 @@ class TritonPythonModel:
                 return []
             rows.append((classified, hints))
         return rows
+
+    def _look_for_another_version(self) -> None:
+        """Once a second: a version that was promoted is there before it is loaded."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_SECONDS
+        try:
+            version = newest_artifact(self._classifier).name
+        except (ContractError, OSError):  # it is being replaced
+            version = ""
+        if version != self._version:
+            self._version = version
+            self._recall.begin_again(_LOADING_SECONDS)
 
 
 def _outputs(decisions: list[RoutedDecision], asked: Collection[str]) -> list[Any]:

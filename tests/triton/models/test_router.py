@@ -152,6 +152,18 @@ def test_a_question_about_any_other_prompt_is_answered_by_nothing(router: Any, h
     assert response.values("decision") == [""]
 
 
+def test_a_promoted_classifier_answers_from_its_first_prompt_on(
+    router: Any, hints_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router.execute([classified(hints_of("What is 2 + 2?"))])
+    monkeypatch.setattr(f"{type(router).__module__}.newest_artifact", lambda folder: folder / "9")
+    router._look_at = 0.0
+    for _ in range(2):  # while it is loaded the one before answers
+        (response,) = router.execute([question()])
+        assert response.values("decision") == [""]
+        router.execute([classified(hints_of("What is 2 + 2?"))])
+
+
 def test_a_degraded_prompt_was_not_classified(router: Any, hints_of: Any) -> None:
     router.execute([classified(replace(hints_of("What is 2 + 2?"), degraded="tokenizer"))])
     (response,) = router.execute([question()])
