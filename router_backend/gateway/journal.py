@@ -64,7 +64,7 @@ class Segment:
         """The lines that another process has left."""
         with os.fdopen(os.dup(self._descriptor), "rb") as file:
             lines = file.read().splitlines()
-        lines = lines[_after_last(lines, _REPORTED) :]
+        lines = lines[_after_last(lines, REPORTED) :]
         self._waiting = len(lines)
         return lines
 
@@ -95,11 +95,11 @@ class Segment:
     def _mark(self) -> bool:
         """Say that all before is reported; False if that can't be written."""
         try:
-            written = os.write(self._descriptor, _REPORTED + b"\n")
+            written = os.write(self._descriptor, REPORTED + b"\n")
         except OSError:
             return False
         self._size += written
-        return written > len(_REPORTED)
+        return written > len(REPORTED)
 
     def _remove(self) -> None:
         self.gone = True
@@ -210,7 +210,7 @@ def line_of(records: bytes) -> bytes:
     return b"%08x %s\n" % (crc32(records), records)
 
 
-_REPORTED = line_of(b'"reported"').rstrip()
+REPORTED = line_of(b'"reported"').rstrip()
 
 
 def _after_last(lines: list[bytes], line: bytes) -> int:
