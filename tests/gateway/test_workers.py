@@ -15,6 +15,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from router_backend.gateway.journal import REPORTED
 from tests.gateway.keys.test_auth import key_config
 from tests.gateway.test_process import GatewayProcess
 from tests.support.arms import model
