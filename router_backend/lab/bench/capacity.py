@@ -54,7 +54,8 @@ class Measurements:
         With a GPU the forward pass costs as good as no processor time, and an unseen prompt all the rest; the one process that
         decides is then the limit.
         """
-        unseen = self.auto_ms - self.forward_ms * gpu
+        # On a busy machine the forward pass takes longer than its processor time; the other steps are never free.
+        unseen = max(self.repeated_ms, self.auto_ms - self.forward_ms * gpu)
         each = seen * self.repeated_ms + (1 - seen) * unseen
         return min(UTILISATION * cores * 1e3 / each, UTILISATION * self.router_rate)
 
