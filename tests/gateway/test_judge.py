@@ -37,8 +37,16 @@ async def metric(gateway: Running, line: str) -> None:
             await asyncio.sleep(0.01)
 
 
-def paid(triton: ScriptedTriton) -> list[dict[str, Any]]:
+def reported(triton: ScriptedTriton) -> list[dict[str, Any]]:
     return [outcome for outcome in triton.outcomes.values() if outcome["key"] == JUDGE]
+
+
+async def paid(triton: ScriptedTriton, count: int) -> list[dict[str, Any]]:
+    """The judge's outcomes, once there are so many: they are reported in groups, later than its scores."""
+    async with asyncio.timeout(60):
+        while len(reported(triton)) < count:
+            await asyncio.sleep(0.01)
+    return reported(triton)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -54,7 +62,7 @@ async def test_an_answer_is_graded_by_another_model(
     assert question["response_format"]["json_schema"]["strict"]
     assert "Where is Paris?" in question["messages"][1]["content"]
     assert "Hello, world" in question["messages"][1]["content"]
-    (outcome,) = paid(triton)
+    (outcome,) = await paid(triton, 1)
     assert (outcome["served"], outcome["cost"]) == ("b", pytest.approx((7 * 10 + 3 * 20) * 1e-6))
     await metric(gateway, 'llm_router_judge_graded_total{model="b",task="open_qa"} 1.0')
 
@@ -104,13 +112,13 @@ async def test_the_budget_of_a_day_holds_across_restarts(
     first = await serve(upstream, second, triton=triton, judge=limited)
     await first.chat()
     await signals(triton, 1)
-    (outcome,) = paid(triton)
+    (outcome,) = await paid(triton, 1)
     outcome["cost"] = 0.044  # as if it had been dear
     again = await serve(upstream, second, triton=triton, judge=limited)
     await again.chat()
     await metric(again, 'llm_router_judge_dropped_total{cause="budget"} 1.0')
     assert len(second.requests) == 1
-    assert len(paid(triton)) == 1
+    assert len(reported(triton)) == 1
 
 
 async def test_a_judgement_that_could_exceed_the_budget_is_not_asked_for(
@@ -165,9 +173,9 @@ async def test_what_is_no_grade_teaches_nothing_and_costs_the_most_where_nobody_
     await gateway.chat()
     await metric(gateway, f'llm_router_judge_dropped_total{{cause="{cause}"}} 1.0')
     async with asyncio.timeout(10):
-        while not paid(triton):
+        while not reported(triton):
             await asyncio.sleep(0.005)
-    (outcome,) = paid(triton)
+    (outcome,) = reported(triton)
     assert (outcome["cost"] > 0.01) == (cause != "unreadable")
     assert triton.signals == []
 
@@ -242,7 +250,7 @@ async def test_an_answer_is_compared_with_the_reference_models_in_an_order_that_
         )
         for drawn in (0.1, 0.9)
     ]
-    assert [outcome["served"] for outcome in paid(triton)] == ["b", "c"] * 2
+    assert [outcome["served"] for outcome in await paid(triton, 4)] == ["b", "c"] * 2
     await metric(gateway, 'llm_router_judge_compared_total{better="answer",model="a"} 2.0')
 
 
@@ -333,7 +341,7 @@ async def test_a_comparison_stays_within_the_budget(
     await gateway.chat()
     await metric(gateway, 'llm_router_judge_dropped_total{cause="budget"} 1.0')
     assert third.requests == []
-    assert sum(outcome["cost"] for outcome in paid(triton)) <= 0.02
+    assert sum(outcome["cost"] for outcome in reported(triton)) <= 0.02
 
 
 def test_the_closer_two_models_are_the_more_is_graded() -> None:
