@@ -351,7 +351,7 @@ ARCHIVE_BEHIND = Declared(
     "triton",
     "llm_router_archive_behind_seconds",
     "gauge",
-    "Age of the oldest record that isn't in the archive yet; absent, or 0, without an archive",
+    "Age of the oldest record that isn't in the archive yet; 0 without an archive",
 )
 STATE_STORE_WRITABLE = Declared(
     "triton",

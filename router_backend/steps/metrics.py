@@ -79,6 +79,7 @@ class RouterMetrics:
         self._store_up, self._store_at = number(declared.STATE_STORE_UP), number(declared.STATE_STORE_SECONDS)
         self._behind = number(declared.LEARNING_BEHIND)
         self._archive_behind = number(declared.ARCHIVE_BEHIND)
+        self._archive_behind.set(0.0)  # so that the alert measures something without an archive, too
         self._shares = dict.fromkeys(TASKS, 1.0 / len(TASKS))
         self._mean_confidence = self._mean_complexity = 0.0
         self._seen = 0

@@ -128,6 +128,8 @@ _RARE = {
     "llm_router_judge_graded_total",
     "llm_router_judge_dropped_total",
     "llm_router_judge_usd_total",
+    "llm_router_judge_compared_total",
+    "llm_router_responses_not_stored_total",
 }
 
 

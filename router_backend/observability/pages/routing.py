@@ -118,7 +118,7 @@ ROUTING = Dashboard(
                         ("sum(llm_router_reports_waiting)", "waiting"),
                         ("sum(llm_router_reports_lost_total)", "lost by gateways"),
                         ("sum(llm_router_scores_lost_total)", "scores lost by gateways"),
-                        ("sum(llm_router_responses_not_stored_total)", "responses not stored"),
+                        ("sum(llm_router_responses_not_stored_total) or vector(0)", "responses not stored"),
                     ],
                 ),
             ],
