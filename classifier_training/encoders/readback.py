@@ -21,6 +21,7 @@ from classifier_training.encoders.packaged import EncoderError
 _ENCODER = "model.encoder."
 _HEADS = "model.heads."
 _QUANTISED = "_quantized"
+_TRANSPOSED = "_Transposed"  # onnxruntime 1.28 and newer say so where they turn a matrix for a product
 _PARTS = ("query", "key", "value")
 
 Constants = Mapping[str, NDArray[Any]]
@@ -79,7 +80,7 @@ def read_heads(model_file: Path) -> dict[str, Tensor]:
     for name in constants:
         if name.startswith(_HEADS) and name.endswith(_QUANTISED):
             base = name.removesuffix(_QUANTISED)
-            heads[base.removeprefix(_HEADS)] = _exact(base, constants)
+            heads[base.removeprefix(_HEADS).removesuffix(_TRANSPOSED)] = _exact(base, constants)
     # A matrix stands in the graph as it is multiplied with; torch keeps it the other way round.
     return _tensors({name: values.T if values.ndim == 2 else values for name, values in heads.items()})
 
@@ -112,9 +113,9 @@ def _constants(graph: onnx.GraphProto) -> dict[str, NDArray[Any]]:
 
 
 def _kept(constants: Constants, prefix: str) -> dict[str, NDArray[Any]]:
-    """What has stayed float32 under its own name."""
+    """What has stayed float32, under its own name."""
     return {
-        name.removeprefix(prefix): values
+        name.removeprefix(prefix).removesuffix(_TRANSPOSED): values
         for name, values in constants.items()
         if name.startswith(prefix)
         and values.dtype == np.float32

@@ -92,9 +92,8 @@ class Function:
         self._instances += 1
         own = self._folder / f"instance{self._instances}"
         own.mkdir()
-        command = [sys.executable, *words()[1:]]
-        command[command.index("python")] = sys.executable
-        command = [word.replace("/tmp/", f"{own}/") for word in command]
+        command = [word.replace("/tmp/", f"{own}/") for word in words()]
+        command[0] = command[command.index("python")] = sys.executable
         with self.log.open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *command,
