@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -74,6 +75,22 @@ def test_what_is_archived_read_and_in_the_older_checkpoint_goes(store: Store) ->
     teach(store, 2, first=100)
     assert kept(store) == [7, 8, 9, 10, 11, 12]
     assert store.event_count() == 12
+
+
+def test_events_are_counted_whatever_goes_meanwhile(open_replica: Callable[[], Store]) -> None:
+    store, other = open_replica(), open_replica()
+    teach(store, 3 * BATCH)
+    archive_all(store)
+    checkpoints(store, 3 * BATCH - 2, 3 * BATCH - 1)
+    store.compaction().follow(reader(store, 3 * BATCH))
+    counted: set[int] = set()
+    going = threading.Thread(target=lambda: other.compaction().compact(other.log()))
+    going.start()
+    while going.is_alive():
+        counted.add(store.event_count())
+    going.join()
+    assert counted | {store.event_count()} == {3 * BATCH}
+    assert kept(store) == [3 * BATCH - 1, 3 * BATCH]
 
 
 def test_without_an_archive_nothing_goes(store: Store) -> None:

@@ -141,8 +141,11 @@ class RedisStore(FeedbackStore):
 
     def event_count(self) -> int:
         with self._client.errors():
-            removed = cast("bytes | None", self._client.raw.hget(self._client.key(COMPACTED), "events"))
-            return int(removed or 0) + self._client.raw.xlen(self._client.key("events"))
+            both = self._client.raw.pipeline(transaction=True)  # the log may be shortened between two reads
+            both.hget(self._client.key(COMPACTED), "events")
+            both.xlen(self._client.key("events"))
+            removed, kept = both.execute()
+        return int(removed or 0) + int(kept)
 
     def log_end(self) -> int:
         with self._client.errors():

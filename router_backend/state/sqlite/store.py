@@ -32,7 +32,7 @@ from router_backend.state.spend import oldest_kept
 from router_backend.state.sqlite.archive import SQLiteArchive
 from router_backend.state.sqlite.checkpoints import get_checkpoints, log_name, put_checkpoint, put_claim
 from router_backend.state.sqlite.clock import RetentionClock
-from router_backend.state.sqlite.compaction import SQLiteCompaction, removed_events
+from router_backend.state.sqlite.compaction import SQLiteCompaction
 from router_backend.state.sqlite.database import Database
 from router_backend.state.sqlite.outbox import SQLiteOutbox, prunable
 from router_backend.state.sqlite.rates import draw
@@ -54,6 +54,8 @@ from router_backend.state.store import MISSING_ADVICE, Archive, Outbox, StoreMis
 _PRUNE_BATCH = 2000  # rows a transaction deletes, so that writers get in between
 _SETTLE_BATCH = 500
 _TIMES = (("decisions", "created"), ("outcomes", "completed"), ("feedback", "received"))
+# One statement: the log may be shortened between two.
+_EVENTS = "SELECT min(sequence), max(sequence), (SELECT value FROM meta WHERE name = 'removed') FROM events"
 _DUE = "SELECT decision_id, body FROM feedback WHERE pending = ? AND received < ? LIMIT ?"
 
 
@@ -138,9 +140,8 @@ class SQLiteStore(FeedbackStore):
 
     def event_count(self) -> int:
         with self._database.reading() as connection:
-            first, last = connection.execute("SELECT min(sequence), max(sequence) FROM events").fetchone()
-            removed = removed_events(connection)
-        return removed + (0 if first is None else int(last - first + 1))  # without gaps: no need to count
+            first, last, removed = connection.execute(_EVENTS).fetchone()
+        return int(removed or 0) + (0 if first is None else int(last - first + 1))  # without gaps: no need to count
 
     def log_end(self) -> int:
         with self._database.reading() as connection:
