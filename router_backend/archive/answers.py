@@ -24,14 +24,14 @@ FOLDER = "derived/answers"
 JOINED = """
 SELECT any_value(created) AS created, any_value(completed) AS completed, any_value(served) AS served, any_value(task) AS task,
     any_value(reason) AS reason, any_value(key) AS key, any_value(status) AS status, any_value(prompt_tokens) AS prompt_tokens,
-    any_value(cached_tokens) AS cached_tokens, any_value(completion_tokens) AS completion_tokens,
+    any_value(cached_tokens) AS cached_tokens, coalesce(any_value(cache_write_tokens), 0) AS cache_write_tokens, any_value(completion_tokens) AS completion_tokens,
     any_value(reasoning_tokens) AS reasoning_tokens, any_value(cost) AS cost, any_value(latency) AS latency,
     any_value(score) AS score
 FROM (
     SELECT decision_id, epoch(created) AS created, task, split_part(reason, ':', 1) AS reason FROM decisions
     WHERE decision_id >= $low AND decision_id < $high
     UNION ALL BY NAME
-    SELECT decision_id, epoch(completed) AS completed, served, status, prompt_tokens, cached_tokens, completion_tokens,
+    SELECT decision_id, epoch(completed) AS completed, served, status, prompt_tokens, cached_tokens, cache_write_tokens, completion_tokens,
         reasoning_tokens, cost, latency, key FROM outcomes WHERE decision_id >= $low AND decision_id < $high
     UNION ALL BY NAME
     SELECT decision_id, score FROM feedback WHERE decision_id >= $low AND decision_id < $high
@@ -42,7 +42,7 @@ FROM (
 
 def answers_file(place: Place, day: str) -> str:
     """Where a day's rows lie, if they were made of the files that it has now."""
-    names = "\n".join(name for table in SOURCES for name in place.files(table, day, day))
+    names = JOINED + "\n".join(name for table in SOURCES for name in place.files(table, day, day))
     return f"{place.folder(FOLDER, day)}/{hashlib.blake2b(names.encode(), digest_size=16).hexdigest()}.parquet"
 
 

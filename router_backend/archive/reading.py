@@ -51,6 +51,11 @@ class Tables:
         try:
             if self.place.local and files:
                 source = self._connection.read_parquet(list(files), hive_partitioning=False, union_by_name=True)
+                if columns is not None and not set(columns.names) <= set(source.columns):  # files of an earlier version
+                    now = self._connection.from_arrow(columns.empty_table())
+                    kinds = dict(zip(now.columns, now.types, strict=True))
+                    added = (f'NULL::{kinds[name]} AS "{name}"' for name in kinds if name not in source.columns)
+                    source = source.project(", ".join(["*", *added]))
                 source.create_view(name)
             else:
                 found = ds.dataset(list(files), columns, "parquet", filesystem=self.place.system)

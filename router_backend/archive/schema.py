@@ -84,6 +84,7 @@ _OUTCOMES: tuple[Column, ...] = (
     ("usage_known", pa.bool_(), "whether the upstream counted the tokens", _own("usage_known")),
     ("prompt_tokens", pa.int64(), "", lambda o: o.usage.prompt),
     ("cached_tokens", pa.int64(), "of `prompt_tokens`", lambda o: o.usage.cached),
+    ("cache_write_tokens", pa.int64(), "of `prompt_tokens`: what a cache took", lambda o: o.usage.cache_write),
     ("completion_tokens", pa.int64(), "", lambda o: o.usage.completion),
     ("reasoning_tokens", pa.int64(), "of `completion_tokens`", lambda o: o.usage.reasoning),
     ("cost", pa.float64(), "USD; null: not known", _own("cost")),
@@ -110,6 +111,8 @@ _FEEDBACK: tuple[Column, ...] = (
     ("credited_cost", pa.float64(), "USD that it is charged with", _own("cost")),
 )
 
+_USAGE = ("prompt", "cached", "cache_write", "completion", "reasoning")
+
 _EVENTS: tuple[Column, ...] = (
     ("sequence", pa.int64(), "place in the log; unique within `log`", _own("sequence")),
     ("decision_id", pa.string(), "of `decisions`", _own("decision_id")),
@@ -125,7 +128,7 @@ _EVENTS: tuple[Column, ...] = (
     ("judged", _JUDGED, "what signals said of the answer beside it", lambda e: _judged(e.judged)),
     ("revision", pa.string(), "of the model that answered; empty: not known", _own("revision")),
     *((f"{name}_tokens", pa.int64(), "as in `outcomes`; null: not known, or `cost` is the feedback's own", _usage(name))
-      for name in ("prompt", "cached", "completion", "reasoning")),
+      for name in _USAGE),
 )  # fmt: skip
 
 LOG = "log"
@@ -186,4 +189,6 @@ def usage_of(row: Mapping[str, Any]) -> Usage | None:
     """Of a row of `events`."""
     if row["prompt_tokens"] is None:
         return None
-    return Usage(**{name: row[f"{name}_tokens"] for name in ("prompt", "cached", "completion", "reasoning")})
+    return Usage(
+        **{name: row.get(f"{name}_tokens") or 0 for name in _USAGE}
+    )  # older files have no `cache_write_tokens`

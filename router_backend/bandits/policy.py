@@ -302,6 +302,7 @@ def _learned_by(setup: Setup[BasePolicyConfig]) -> str:
 
 # Prices by the hour are prices of tokens, too.
 _TOKEN_PRICES = {"input", "output", "cached_input", "reasoning"}
+_LATER_PRICES = {"cache_write"}  # than the first versions
 
 
 def _fingerprint(setup: Setup[BasePolicyConfig]) -> str:
@@ -316,7 +317,8 @@ def _fingerprint(setup: Setup[BasePolicyConfig]) -> str:
     models = [
         (
             model.name,
-            model.price.model_dump(include=_TOKEN_PRICES),
+            model.price.model_dump(include=_TOKEN_PRICES)
+            | model.price.model_dump(include=_LATER_PRICES, exclude_none=True),
             model.share.model_dump(),
             model.max_cost_usd,
             model.explore,

@@ -58,6 +58,7 @@ def _price(model: Any) -> Price | None:
         "input": _first_tier(prices.input_mtok),
         "output": _first_tier(prices.output_mtok),
         "cached_input": _first_tier(prices.cache_read_mtok),
+        "cache_write": _first_tier(prices.cache_write_mtok),
     }
     if numbers["input"] is None or numbers["output"] is None:
         return None

@@ -121,6 +121,9 @@ class Price(Section):
     input: Annotated[float, Field(ge=0, description="prompt tokens")]
     output: Annotated[float, Field(ge=0, description="tokens of the answer")]
     cached_input: Annotated[float | None, Field(ge=0, description="prompt-cache hits; default: input's price")] = None
+    cache_write: Annotated[
+        float | None, Field(ge=0, description="prompt tokens that a cache takes for later; default: input's price")
+    ] = None
     reasoning: Annotated[float | None, Field(ge=0, description="thinking tokens; default: output's price")] = None
 
     gpu_hour_usd: Annotated[

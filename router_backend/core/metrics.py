@@ -53,7 +53,7 @@ TOKENS = Declared(
     "gateway",
     "llm_router_tokens_total",
     "counter",
-    "Tokens as upstreams counted them. cached is part of prompt, reasoning is part of completion.",
+    "Tokens as upstreams counted them. cached and cache_write are parts of prompt, reasoning is part of completion.",
     ("model", "task", "policy_version", "kind"),
 )
 COST_USD = Declared(

@@ -50,6 +50,7 @@ class Usage:
     cached: int = 0  # of `prompt`
     completion: int = 0
     reasoning: int = 0  # of `completion`
+    cache_write: int = 0  # of `prompt`, none of them `cached`: what a cache took for later, where that is told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -289,7 +289,10 @@ class Judge:
         """USD that a call costs at most: no token is shorter than a byte, and each try is paid for."""
         price, prompt = config.model(arm).price, len(dump(body)) + _TEMPLATE_TOKENS
         answer = int(body.get("max_completion_tokens") or body["max_tokens"])
-        highest = max(price.input, price.cached_input or 0.0), max(price.output, price.reasoning or 0.0)
+        highest = (
+            max(price.input, price.cached_input or 0.0, price.cache_write or 0.0),
+            max(price.output, price.reasoning or 0.0),
+        )
         usd = PER_TOKEN * (prompt * highest[0] + answer * highest[1])
         return usd * config.retries.attempts
 

@@ -116,7 +116,7 @@ class Metrics:
         reason = decision.reason.partition(":")[0]
         answered = (model, decision.task, decision.policy_version)
         self.requests.labels(model, decision.task, reason, outcome.status, decision.policy_version).inc()
-        for kind in ("prompt", "cached", "completion", "reasoning"):
+        for kind in ("prompt", "cached", "cache_write", "completion", "reasoning"):
             if count := getattr(usage, kind):
                 self.tokens.labels(*answered, kind).inc(count)
         if outcome.cost:

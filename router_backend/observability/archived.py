@@ -120,24 +120,31 @@ def _savings(config: RouterConfig) -> str:
 
 
 _CACHED = "least(greatest(cached_tokens, 0), prompt_tokens)"
+_WRITTEN = f"least(greatest(cache_write_tokens, 0), prompt_tokens - {_CACHED})"
 
 
 def _cache_savings(config: RouterConfig) -> str:
     """SQL of `core.pricing.cache_savings` at the model that answered; 0 where it is unknown."""
     cases = "".join(
         f" WHEN '{model.name.replace(chr(39), chr(39) * 2)}' THEN "
-        f"{_CACHED} * {PER_TOKEN * (model.price.input - model.price.cached_input)!r}::DOUBLE"
+        f"{_CACHED} * {PER_TOKEN * _cheaper(price.cached_input, price)!r}::DOUBLE + "
+        f"{_WRITTEN} * {PER_TOKEN * _cheaper(price.cache_write, price)!r}::DOUBLE"
         for model in config.models
-        if model.price.cached_input is not None
+        if (price := model.price).cached_input is not None or price.cache_write is not None
     )
     return f"CASE served{cases} ELSE 0 END" if cases else "0"
+
+
+def _cheaper(other: float | None, price: Price) -> float:
+    return 0.0 if other is None else price.input - other
 
 
 def _cost(price: Price) -> str:
     """SQL of `core.pricing.answer_cost`."""
     cached, reasoning = _CACHED, "least(greatest(reasoning_tokens, 0), completion_tokens)"
     parts = [
-        (f"(prompt_tokens - {cached})", price.input),
+        (f"(prompt_tokens - {cached} - {_WRITTEN})", price.input),
+        (_WRITTEN, price.input if price.cache_write is None else price.cache_write),
         (cached, price.input if price.cached_input is None else price.cached_input),
         (f"(completion_tokens - {reasoning})", price.output),
         (reasoning, price.output if price.reasoning is None else price.reasoning),

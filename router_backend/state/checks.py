@@ -30,7 +30,7 @@ def check_records(
         name, usage = outcome.decision_id, outcome.usage
         _time(name, "completed", outcome.completed, now)
         _amounts(name, "cost", [outcome.cost])
-        _amounts(name, "usage", [usage.prompt, usage.cached, usage.completion, usage.reasoning])
+        _amounts(name, "usage", [usage.prompt, usage.cached, usage.cache_write, usage.completion, usage.reasoning])
         _amounts(name, "latency", [outcome.latency, outcome.first_token, outcome.upstream])
 
     for score in scores:

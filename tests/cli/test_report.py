@@ -103,14 +103,14 @@ def test_what_prompt_caches_save_is_told(tmp_path: Path, archived: bool) -> None
     """At the price of the model that answered; a model without a price of its own for cached tokens saves nothing."""
     config = load_config(local_config(tmp_path))
     models = [
-        model.model_copy(update={"price": model.price.model_copy(update={"cached_input": 0.09})})
+        model.model_copy(update={"price": model.price.model_copy(update={"cached_input": 0.09, "cache_write": 0.79})})
         if model.name == "llama3-70b"
         else model
         for model in config.models
     ]
     config = config.model_copy(update={"models": models})
     rows = [answer(1, "llama3-70b"), answer(2, "llama3-8b")]
-    usage = Usage(prompt=1000, completion=1000, cached=800)
+    usage = Usage(prompt=1000, completion=1000, cached=800, cache_write=100)
     outcomes = [replace(outcome, usage=usage) for _, outcome in rows]
     store = open_store(config.state, tmp_path)
     store.append([decision for decision, _ in rows], outcomes)
@@ -123,9 +123,9 @@ def test_what_prompt_caches_save_is_told(tmp_path: Path, archived: bool) -> None
         report = build(store.archive().records(), config, NOW - DAY, NOW)
     store.close()
     assert report.total.cached_tokens == 1600
-    assert report.total.cache_savings == pytest.approx(800 * 0.5e-6)
+    assert report.total.cache_savings == pytest.approx(800 * 0.5e-6 - 100 * 0.2e-6)
     assert report.by_model["llama3-8b"].cache_savings == 0
-    assert "prompt caches held 80% of the prompts, and saved $0.0004" in rendering.text(report)
+    assert "prompt caches held 80% of the prompts, and saved $0.000380" in rendering.text(report)
 
 
 def test_every_form_says_the_same(made: Report) -> None:

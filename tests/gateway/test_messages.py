@@ -23,7 +23,7 @@ USAGE = {
     "prompt_tokens": 100,
     "completion_tokens": 20,
     "total_tokens": 120,
-    "prompt_tokens_details": {"cached_tokens": 60},
+    "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 30},
     "completion_tokens_details": {"reasoning_tokens": 5},
 }
 
@@ -47,7 +47,8 @@ async def test_a_whole_answer(client: anthropic.AsyncAnthropic, upstream: Script
     assert [block.type for block in answer.content] == ["thinking", "text"]
     assert (answer.content[1].text, answer.stop_reason, answer.model) == ("Hello, world", "end_turn", "a")  # type: ignore[union-attr]
     used = answer.usage
-    assert (used.input_tokens, used.cache_read_input_tokens, used.output_tokens) == (40, 60, 20)
+    assert (used.input_tokens, used.cache_read_input_tokens, used.output_tokens) == (10, 60, 20)
+    assert used.cache_creation_input_tokens == 30
     assert used.output_tokens_details is not None
     assert used.output_tokens_details.thinking_tokens == 5
     sent = upstream.requests[0]
@@ -65,7 +66,8 @@ async def test_a_streamed_answer(client: anthropic.AsyncAnthropic, upstream: Scr
     assert [block.type for block in answer.content] == ["thinking", "text"]
     assert (answer.content[1].text, answer.stop_reason) == ("Hello, world", "end_turn")  # type: ignore[union-attr]
     used = answer.usage
-    assert (used.input_tokens, used.cache_read_input_tokens, used.output_tokens) == (40, 60, 20)
+    assert (used.input_tokens, used.cache_read_input_tokens, used.output_tokens) == (10, 60, 20)
+    assert used.cache_creation_input_tokens == 30
 
 
 async def test_parallel_tool_calls(client: anthropic.AsyncAnthropic, upstream: ScriptedUpstream) -> None:

@@ -167,7 +167,8 @@ async def test_a_message_is_passed_on_both_ways(
         assert sent["model"] == "up"
         assert headers["anthropic-beta"] == "b1"
         assert headers["anthropic-version"]
-    assert (kept["usage"]["prompt"], kept["usage"]["cached"], kept["usage"]["completion"]) == (42, 30, 7)
+    used = kept["usage"]
+    assert (used["prompt"], used["cached"], used["cache_write"], used["completion"]) == (42, 30, 2, 7)
 
 
 async def test_a_response_is_passed_on_both_ways(

@@ -69,7 +69,7 @@ async def test_an_answer(serve: Serve, upstream: ScriptedUpstream) -> None:
         assert (response["status"], response["model"]) == ("completed", "a")
         assert response["usage"] == {
             "input_tokens": 100,
-            "input_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 0},
+            "input_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 30},
             "output_tokens": 20,
             "output_tokens_details": {"reasoning_tokens": 5},
             "total_tokens": 120,

@@ -195,10 +195,16 @@ def _usage(usage: dict[str, Any]) -> Usage | None:
     if fresh is None or completion is None:
         return None
     read, written = (_number(usage, f"cache_{what}_input_tokens") for what in ("read", "creation"))
-    cached = read + _number(usage.get("input_tokens_details"), "cached_tokens")
+    within = usage.get("input_tokens_details")
     details = usage.get("output_tokens_details")
     thought = _number(details, "reasoning_tokens") or _number(details, "thinking_tokens")
-    return Usage(prompt=fresh + read + written, cached=cached, completion=completion, reasoning=thought)
+    return Usage(
+        prompt=fresh + read + written,
+        cached=read + _number(within, "cached_tokens"),
+        cache_write=written + _number(within, "cache_write_tokens"),
+        completion=completion,
+        reasoning=thought,
+    )
 
 
 def _number(fields: Any, name: str) -> int:

@@ -63,14 +63,16 @@ def read_usage(usage: dict[str, Any]) -> Usage | None:
     completion = 0 if completion is None else token_count(completion)
     if prompt is None or completion is None:
         return None
-    cached = reasoning = 0
+    cached = written = reasoning = 0
     if "prompt_tokens_details" in usage:
-        cached = _detail(usage["prompt_tokens_details"], "cached_tokens")
+        details = usage["prompt_tokens_details"]
+        cached = _detail(details, "cached_tokens")
+        written = _detail(details, "cache_write_tokens") or _detail(details, "cache_creation_tokens")
     if "completion_tokens_details" in usage:
         reasoning = _detail(usage["completion_tokens_details"], "reasoning_tokens")
     if not reasoning and "reasoning_tokens" in usage:
         reasoning = _detail(usage, "reasoning_tokens")
-    return Usage(prompt=prompt, cached=cached, completion=completion, reasoning=reasoning)
+    return Usage(prompt=prompt, cached=cached, cache_write=written, completion=completion, reasoning=reasoning)
 
 
 def _detail(details: Any, name: str) -> int:

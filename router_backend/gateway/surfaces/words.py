@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
+from router_backend.core.records import Usage
 from router_backend.forwarding.stream.values import read_usage
 from router_backend.gateway.http.errors import ApiError
 
@@ -67,10 +68,9 @@ def first_choice(answer: Mapping[str, Any]) -> dict[str, Any]:
     return next((choice for choice in choices if choice.get("index", 0) == 0), {})
 
 
-def tokens(usage: Any) -> tuple[int, int, int, int]:
-    """Prompt, cached, completion and reasoning tokens of a chat answer's usage, zero where it has none."""
-    read = read_usage(usage) if isinstance(usage, dict) else None
-    return (read.prompt, read.cached, read.completion, read.reasoning) if read else (0, 0, 0, 0)
+def tokens(usage: Any) -> Usage:
+    """A chat answer's usage, zero where it has none."""
+    return (read_usage(usage) if isinstance(usage, dict) else None) or Usage()
 
 
 def reasoning(message: Mapping[str, Any]) -> str:

@@ -94,7 +94,7 @@ OVERVIEW = Dashboard(
                     "Tokens",
                     "short",
                     [(rate("llm_router_tokens_total", "kind"), "{{kind}} per second")],
-                    "cached is part of prompt, reasoning is part of completion.",
+                    "cached and cache_write are parts of prompt, reasoning is part of completion.",
                 ),
             ],
         ),

@@ -73,14 +73,14 @@ def ending(choice: dict[str, Any], request: dict[str, Any], refused: bool) -> di
 
 
 def usage(chat: Any) -> dict[str, Any]:
-    """Anthropic counts the cached part of a prompt apart from the rest."""
-    prompt, cached, completion, thought = tokens(chat)
+    """Anthropic counts what a cache held of a prompt, and what it took, apart from the rest."""
+    used = tokens(chat)
     return {
-        "input_tokens": max(0, prompt - cached),
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": cached,
-        "output_tokens": completion,
-        "output_tokens_details": {"thinking_tokens": thought},
+        "input_tokens": max(0, used.prompt - used.cached - used.cache_write),
+        "cache_creation_input_tokens": used.cache_write,
+        "cache_read_input_tokens": used.cached,
+        "output_tokens": used.completion,
+        "output_tokens_details": {"thinking_tokens": used.reasoning},
     }
 
 

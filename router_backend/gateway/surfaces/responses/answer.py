@@ -87,13 +87,13 @@ def usage(chat: Any) -> dict[str, Any]:
     """The field `usage`; there is none where the model's server counts nothing."""
     if not isinstance(chat, dict):
         return {}
-    prompt, cached, completion, thought = tokens(chat)
+    used = tokens(chat)
     counts = {
-        "input_tokens": prompt,
-        "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
-        "output_tokens": completion,
-        "output_tokens_details": {"reasoning_tokens": thought},
-        "total_tokens": prompt + completion,
+        "input_tokens": used.prompt,
+        "input_tokens_details": {"cached_tokens": used.cached, "cache_write_tokens": used.cache_write},
+        "output_tokens": used.completion,
+        "output_tokens_details": {"reasoning_tokens": used.reasoning},
+        "total_tokens": used.prompt + used.completion,
     }
     return {"usage": counts}
 

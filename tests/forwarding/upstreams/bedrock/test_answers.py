@@ -109,7 +109,8 @@ async def test_tools_thoughts_and_cached_tokens_arrive(bedrock: ScriptedBedrock,
     assert calls == [("call-1", "weather", {"city": "Zürich"}), ("call-2", "time", {})]
     assert body["usage"]["prompt_tokens"] == 1310
     assert body["usage"]["prompt_tokens_details"]["cached_tokens"] == 1000
-    assert (answer.progress.usage.prompt, answer.progress.usage.cached) == (1310, 1000)
+    usage = answer.progress.usage
+    assert (usage.prompt, usage.cached, usage.cache_write) == (1310, 1000, 300)
 
 
 @pytest.mark.parametrize("split", [1, 7, 64])
