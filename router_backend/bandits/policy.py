@@ -34,8 +34,8 @@ from router_backend.config.policy import (
 )
 from router_backend.config.reward import BudgetRewardConfig, QualityFloorRewardConfig
 
-# Observations of an arm whose errors are computed at once.
-_BLOCK = 256
+# Observations of an arm whose errors are computed at once; at most `change.WINDOW`.
+_BLOCK = 384
 
 Config = TypeVar("Config", bound=BasePolicyConfig, covariant=True)
 

@@ -155,16 +155,20 @@ def age(
         int, typer.Option(help="Feedbacks in Redis, alone and beside an archiver; 0: none.", min=0)
     ] = 20_000,
 ) -> None:
-    """What a long past costs: the hot store's size with an archive, a start, `state rebuild`, and feedback in Redis meanwhile.
+    """What a long past costs: the hot store's size with an archive, a start, `state rebuild`, how fast a learner that is behind catches up,
+    and feedback in Redis meanwhile.
 
     Example: llm-router bench age --events 1000000
     """
-    from router_backend.lab.bench.age import feedback, markdown, measure
+    from router_backend.lab.bench import age as ageing
 
     with tempfile.TemporaryDirectory(prefix="age-", dir=folder) as scratch:
-        found = measure(events, Path(scratch), Console(stderr=True, highlight=False).print)
-        rates = feedback(scores, Path(scratch)) if scores and shutil.which("redis-server") else None
-    typer.echo("\n".join(markdown(found, rates)))
+        here, number = Path(scratch), min(events, ageing.BEHIND)
+        found = ageing.measure(events, here, Console(stderr=True, highlight=False).print)
+        caught_up, redis = ageing.catch_up("sqlite:///behind.db", here, number), None
+        if scores and shutil.which("redis-server"):
+            redis = ageing.InRedis.measured(here, number, scores)
+    typer.echo("\n".join(ageing.markdown(found, caught_up, redis)))
 
 
 @bench.command()

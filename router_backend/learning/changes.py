@@ -28,8 +28,8 @@ def found_in(
     if fold.sequence < mark:
         fold = Fold(config, space, space_map)
         fold.pass_over(mark)
-    while events := store.events(fold.sequence, _PAGE):
-        fold.fold(events)
+    while len(seen := store.observations(fold.sequence, _PAGE)):
+        fold.fold(seen)
     view = fold.view()
     return view.main.changes, view.agreements
 

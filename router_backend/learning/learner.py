@@ -13,7 +13,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from router_backend.bandits.policy import Policy
@@ -21,7 +21,7 @@ from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
 from router_backend.core.ahead import read_ahead
 from router_backend.core.background import kept_thread
-from router_backend.core.records import LearningEvent
+from router_backend.core.observations import Observations
 from router_backend.learning.fold import Fold
 from router_backend.learning.following import Following
 from router_backend.learning.progress import Progress
@@ -163,16 +163,16 @@ class Learner:
         for space in tuple(self._wanted):
             self._build(space)
         for space, fold in tuple(self._folds.items()):
-            while events := self._store.events(fold.sequence, _PAGE):
-                if events[0].sequence > fold.sequence + 1 and self._following.follow(fold) > fold.sequence:
+            for seen in self._pages_ahead(fold.sequence):
+                if seen.sequences[0] > fold.sequence + 1 and self._following.follow(fold) > fold.sequence:
                     self._wanted.add(space)  # it was away, and the log was shortened meanwhile
                     break
                 with self._wake:
                     if self._folds.get(space) is not fold:
                         break  # replaced by a reload
-                    fold.fold(events)
+                    fold.fold(seen)
                     self._views = {**self._views, space: fold.view()}
-                self._read(fold.sequence, len(events))
+                self._read(fold.sequence, len(seen))
         with self._wake:
             if not self._wanted:
                 self._caught_up.set()
@@ -189,10 +189,10 @@ class Learner:
         if fold.sequence and not fold.lacks:
             _log.info("learning goes on from the checkpoint at event %d", fold.sequence)
         self._saved[fold.key] = fold.sequence
-        for events in read_ahead(self._pages(fold.sequence)):
-            fold.fold(events)
+        for seen in read_ahead(self._pages(fold.sequence)):
+            fold.fold(seen)
             self._following.missed([fold])
-            self._read(fold.sequence, len(events))
+            self._read(fold.sequence, len(seen))
             with self._wake:
                 if self._stopping or self._config is not config:
                     return
@@ -210,10 +210,18 @@ class Learner:
             self._folds = {**dict(others), space: fold}
             self._views = {key: self._views[key] for key, _ in others} | {space: fold.view()}
 
-    def _pages(self, after: int) -> Iterator[Sequence[LearningEvent]]:
-        while events := self._store.events(after, _PAGE):
-            after = events[-1].sequence
-            yield events
+    def _pages_ahead(self, after: int) -> Iterator[Observations]:
+        """As `_pages`; where there is more than a page, the others are read ahead."""
+        first = self._store.observations(after, _PAGE)
+        if len(first):
+            yield first
+        if len(first) == _PAGE:
+            yield from read_ahead(self._pages(int(first.sequences[-1])))
+
+    def _pages(self, after: int) -> Iterator[Observations]:
+        while len(seen := self._store.observations(after, _PAGE)):
+            after = int(seen.sequences[-1])
+            yield seen
 
     def _read(self, sequence: int, events: int) -> None:
         """A page of so many events was read, up to this one."""

@@ -74,12 +74,12 @@ class WholeLog:
             )
         return archive_place(self._config, self._state_dir)
 
-    def kept(self) -> Iterator[Sequence[LearningEvent]]:
-        """Those that are in the store."""
+    def kept(self) -> Iterator[Observations]:
+        """Those that are in the store, by column."""
         after = self.mark
-        while events := self._store.events(after, _PAGE):
-            after = events[-1].sequence
-            yield events
+        while len(seen := self._store.observations(after, _PAGE)):
+            after = int(seen.sequences[-1])
+            yield seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +114,10 @@ def rebuild(
         log.renew(log.mark)
         progress(read := read + len(seen))
     archived, fold.sequence = read, log.mark
-    for events in read_ahead(log.kept()):
-        fold.fold(events)
+    for seen in read_ahead(log.kept()):
+        fold.fold(seen)
         log.renew(fold.sequence)
-        progress(read := read + len(events))
+        progress(read := read + len(seen))
     checkpoint = fold.checkpoint()
     log.hold(fold.sequence, fold.key)
     written = store.save_checkpoint(fold.key, checkpoint.log, checkpoint.sequence, checkpoint.encode())

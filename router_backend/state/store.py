@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from router_backend.core.observations import Observations
 from router_backend.core.records import (
     Decision,
     Feedback,
@@ -143,6 +144,10 @@ class Store(Protocol):
     def events(self, after: int, limit: int = 1000) -> list[LearningEvent]:
         """Events with `sequence > after`, in order. A sequence seen once never gains a predecessor later. Those up to the mark of
         `compaction` are gone."""
+        ...
+
+    def observations(self, after: int, limit: int = 1000) -> Observations:
+        """As `events`, by column."""
         ...
 
     def event_count(self) -> int:

@@ -22,7 +22,7 @@ from router_backend.config import RouterConfig, parse_config
 from router_backend.contract import TASKS
 from router_backend.core.ids import new_decision_id
 from router_backend.core.records import LearningEvent, Usage
-from router_backend.lab.bench.stores import measure_beside
+from router_backend.lab.bench.stores import measure_beside, start_redis
 from router_backend.learning.fold import Fold
 from router_backend.learning.following import Following
 from router_backend.learning.learner import Learner
@@ -33,6 +33,9 @@ from router_backend.state.store import Store
 _SPACE = 7
 _ARMS = ("small", "middle", "large")
 _PAGE = 20_000
+BEHIND = 200_000
+"""Observations that a learner is behind by."""
+_GROUP = 2000  # that Redis is given at once
 _DAY_EVENTS = 250_000  # so many observations come in a day of the past
 _START_SECONDS = 3600.0
 _MODELS = "".join(
@@ -69,7 +72,7 @@ def measure(events: int, folder: Path, say: Callable[[str], None] = lambda text:
     for page in _pages(events, began):
         store.archive().restore(page)
         archiver.drain()
-        while kept := store.events(fold.sequence, 5000):
+        while len(kept := store.observations(fold.sequence, 5000)):
             fold.fold(kept)
         following.follow(fold)
         checkpoint = fold.checkpoint()
@@ -96,16 +99,35 @@ def measure(events: int, folder: Path, say: Callable[[str], None] = lambda text:
     )
 
 
-def markdown(age: Age, feedback: tuple[float, float] | None) -> list[str]:
-    """A table; `feedback` of the function of that name."""
-    rows = (
-        []
-        if feedback is None
-        else [
-            f"| feedback acknowledged in Redis, four writers of single calls | {feedback[0]:,.0f}/s |",
-            f"| the same beside checkpoints and an archiver | {feedback[1]:,.0f}/s |",
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InRedis:
+    """Of a server of its own, a second."""
+
+    caught_up: float
+    alone: float  # feedback of four writers
+    beside: float  # the same beside a learner and an archiver
+
+    @classmethod
+    def measured(cls, folder: Path, behind: int, scores: int) -> InRedis:
+        """Of a learner that is behind by so many observations, and of so many feedbacks. NotReady if the server doesn't start."""
+        running, url = start_redis(folder / "behind")
+        try:
+            caught_up = catch_up(url, folder, behind)
+        finally:
+            running.stop()
+        alone, beside = feedback(scores, folder)
+        return cls(caught_up=caught_up, alone=alone, beside=beside)
+
+
+def markdown(age: Age, caught_up: float, redis: InRedis | None) -> list[str]:
+    """A table; `caught_up`: of `catch_up` with SQLite."""
+    rows = [f"| a learner that is behind catches up, SQLite | {caught_up:,.0f} observations/s |"]
+    if redis is not None:
+        rows += [
+            f"| the same, Redis | {redis.caught_up:,.0f} observations/s |",
+            f"| feedback acknowledged in Redis, four writers of single calls | {redis.alone:,.0f}/s |",
+            f"| the same beside checkpoints and an archiver | {redis.beside:,.0f}/s |",
         ]
-    )
     return [
         "| | |",
         "|---|---:|",
@@ -116,6 +138,18 @@ def markdown(age: Age, feedback: tuple[float, float] | None) -> list[str]:
         f"| `state rebuild` | {age.rebuilt / age.rebuild:,.0f} observations/s |",
         *rows,
     ]
+
+
+def catch_up(url: str, folder: Path, number: int) -> float:
+    """Observations a second of a learner that is behind by so many, all of them in the store."""
+    store, config = open_store(url, folder), _config(2)
+    try:
+        for page in _pages(number, time.time() - 86_400.0):
+            for first in range(0, len(page), _GROUP):
+                store.archive().restore(page[first : first + _GROUP])
+        return number / _start(store, config)
+    finally:
+        store.close()
 
 
 def feedback(number: int, folder: Path) -> tuple[float, float]:

@@ -133,13 +133,16 @@ def page_item(events: Sequence[LearningEvent], after: int) -> Item:
     return item | {"events": {"L": [binary(part) for part in parts]}, "count": number(len(events))}
 
 
-def events_of(page: Item) -> list[LearningEvent]:
+def parts_of(page: Item) -> list[tuple[int, bytes, bytes]]:
+    """Sequence, body and context of each event."""
     parts = [part["B"] for part in page["events"]["L"]]
     first = int(page["sk"]["S"]) - len(parts) // 2 + 1
-    return [
-        replace(decode(LearningEvent, body), sequence=sequence, context=unpack_context(context))
-        for sequence, (body, context) in enumerate(zip(parts[::2], parts[1::2], strict=True), first)
-    ]
+    return list(zip(range(first, first + len(parts) // 2), parts[::2], parts[1::2], strict=True))
+
+
+def event_of(sequence: int, body: bytes, context: bytes) -> LearningEvent:
+    """From `parts_of`."""
+    return replace(decode(LearningEvent, body), sequence=sequence, context=unpack_context(context))
 
 
 def alive(item: Item, now: float) -> bool:

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from router_backend.core.observations import Observations
 from router_backend.core.records import LearningEvent
+from router_backend.state.columns import observations_of
 from router_backend.state.dynamodb.client import Action, DynamoClient
-from router_backend.state.dynamodb.items import Key, events_of, number, page_item, sequence_digits, text
+from router_backend.state.dynamodb.items import Key, event_of, number, page_item, parts_of, sequence_digits, text
 from router_backend.state.store import StoreReplaced
 
 _HEAD = Key("store", "head")
@@ -59,16 +61,25 @@ class Log:
         ]
 
     def events(self, after: int, limit: int) -> list[LearningEvent]:
-        found: list[LearningEvent] = []
+        return [event_of(*kept) for kept in self._kept(after, limit)]
+
+    def _kept(self, after: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+        """Sequences, bodies and contexts of events."""
+        found: list[tuple[int, bytes, bytes]] = []
         for page in self._client.query("log", above=sequence_digits(after), limit=limit):
-            events = [event for event in events_of(page) if event.sequence > after]
-            expected = found[-1].sequence + 1 if found else after + 1
-            if events[0].sequence != expected and (found or events[0].sequence != self.head().first):
+            events = [kept for kept in parts_of(page) if kept[0] > after]
+            expected = found[-1][0] + 1 if found else after + 1
+            if events[0][0] != expected and (found or events[0][0] != self.head().first):
                 break
             found += events
             if len(found) >= limit:
                 break
         return found[:limit]
+
+    def observations(self, after: int, limit: int) -> Observations:
+        """As `events`, by column."""
+        kept = self._kept(after, limit)
+        return observations_of(*([each[column] for each in kept] for column in range(3)))  # type: ignore[arg-type]
 
     def renew(self, name: str) -> None:
         """Another log begins behind the one that there was."""

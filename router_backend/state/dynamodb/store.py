@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from router_backend.core.observations import Observations
 from router_backend.core.records import (
     Decision,
     Feedback,
@@ -194,6 +195,9 @@ class DynamoDBStore(FeedbackStore):
 
     def events(self, after: int, limit: int = 1000) -> list[LearningEvent]:
         return self._log.events(after, limit)
+
+    def observations(self, after: int, limit: int = 1000) -> Observations:
+        return self._log.observations(after, limit)
 
     def event_count(self) -> int:
         head = self._log.head()

@@ -87,6 +87,7 @@ class RedisClient:
         self._guard = scripts.guard(file=not address.keeps)
         self._create = create
         self.raw = _connect(address, timeout)
+        self.plain = _plain(self.raw)
         self._syncing = _connect(address, timeout + _SYNC_SECONDS)  # for replies that wait for the disk
         self._identity = ""  # of the store that this process works with; adopted from the first that answers
         self._waitaof = False
@@ -230,6 +231,13 @@ def _connect(address: Address, timeout: float) -> redis.Redis:
     except (ValueError, TypeError) as error:
         raise StoreMisconfigured(f"state: {address.shown}: {error}") from error
     return client
+
+
+def _plain(client: redis.Redis) -> redis.Redis:
+    """The same connections, for replies that stay as they come: a dict an entry is most of what a page of the log costs."""
+    plain = redis.Redis(connection_pool=client.connection_pool)
+    plain.response_callbacks.clear()
+    return plain
 
 
 def _advice(error: redis.exceptions.RedisError) -> str:

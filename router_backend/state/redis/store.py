@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from router_backend.core.observations import Observations
 from router_backend.core.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome, StoredResponse
 from router_backend.core.signals import precedence
 from router_backend.state.base import GROUP, FeedbackStore
@@ -28,6 +29,7 @@ from router_backend.state.redis.values import (
     decision_of,
     decision_value,
     event_of,
+    observations_of_entries,
     outcome_of,
     response_of,
     response_value,
@@ -138,6 +140,13 @@ class RedisStore(FeedbackStore):
         with self._client.errors():
             entries = self._client.raw.xrange(self._client.key("events"), min=f"{after + 1}-0", count=limit)
         return [event_of(entry) for entry in cast("Any", entries)]
+
+    def observations(self, after: int, limit: int = 1000) -> Observations:
+        with self._client.errors():
+            found = self._client.plain.execute_command(  # type: ignore[no-untyped-call]
+                "XRANGE", self._client.key("events"), f"{after + 1}-0", "+", "COUNT", limit
+            )
+        return observations_of_entries(found)
 
     def event_count(self) -> int:
         with self._client.errors():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import orjson
 
+from router_backend.core.observations import Observations
 from router_backend.core.records import Decision, LearningEvent, Outcome, StoredResponse
 from router_backend.state.codec import (
     decode,
@@ -17,6 +19,7 @@ from router_backend.state.codec import (
     unpack_context,
     without_context,
 )
+from router_backend.state.columns import observations_of
 from router_backend.state.spend import KEPT_DAYS
 
 
@@ -66,4 +69,13 @@ def event_of(entry: tuple[bytes, dict[bytes, Any]]) -> LearningEvent:
         decode(LearningEvent, fields[b"e"]),
         sequence=int(position.partition(b"-")[0]),
         context=unpack_context(fields[b"c"]),
+    )
+
+
+def observations_of_entries(entries: Sequence[tuple[bytes, Sequence[bytes]]]) -> Observations:
+    """From entries of the stream as Redis sends them: an id, and names and values in turns."""
+    return observations_of(
+        [int(position.partition(b"-")[0]) for position, _ in entries],
+        [fields[1] for _, fields in entries],
+        [fields[3] for _, fields in entries],
     )

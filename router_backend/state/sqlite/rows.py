@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from sqlite3 import Connection
 from typing import Any
 
+import numpy as np
 import orjson
 
+from router_backend.core.observations import Labels, Observations
 from router_backend.core.records import Decision, KeptFeedback, LearningEvent, Outcome, StoredResponse, Usage
 from router_backend.state.codec import decode, encode, join_decision, pack_context, split_decision, unpack_context
+from router_backend.state.columns import contexts_of, judged_of, numbers, tokens_of
 from router_backend.state.spend import charges
 
 _EVENT_FIELDS = (
@@ -28,7 +32,14 @@ _EVENT_FIELDS = (
 )
 EVENT_COLUMNS = ", ".join(_EVENT_FIELDS)
 EVENTS_AFTER = f"SELECT sequence, {EVENT_COLUMNS} FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?"
+_LEARNED = (
+    *("sequence", "arm", "at", "embedding_space", "context", "task", "quality", "cost"),
+    *("output_tokens", "usage", "source", "judged", "revision"),
+)
+LEARNED_AFTER = f"SELECT {', '.join(_LEARNED)} FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?"
 _INSERT_EVENT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES ({', '.join('?' * len(_EVENT_FIELDS))})"
+
+_NO_ROWS: tuple[tuple[Any, ...], ...] = ((),) * len(_LEARNED)
 
 _ADD_SPEND = "INSERT INTO spend VALUES (?, ?, ?) ON CONFLICT (period, key) DO UPDATE SET usd = usd + excluded.usd"
 
@@ -96,6 +107,30 @@ def event_of(row: tuple[Any, ...]) -> LearningEvent:
     values["usage"] = None if values["usage"] is None else decode(Usage, values["usage"])
     values["judged"] = orjson.loads(values["judged"]) if values["judged"] else {}
     return LearningEvent(**values)
+
+
+def observations_of(rows: Sequence[tuple[Any, ...]]) -> Observations:
+    """From rows of `LEARNED_AFTER`."""
+    columns: dict[str, Sequence[Any]] = dict(zip(_LEARNED, zip(*rows, strict=True) if rows else _NO_ROWS, strict=True))
+    contexts, lengths = contexts_of(columns["context"])
+    completion, reasoning = tokens_of(columns["usage"])
+    return Observations(
+        sequences=np.array(columns["sequence"], np.int64),
+        arms=Labels.of(columns["arm"]),
+        at=numbers(columns["at"]),
+        spaces=np.array(columns["embedding_space"], np.int64),
+        contexts=contexts,
+        lengths=lengths,
+        tasks=Labels.of(columns["task"]),
+        qualities=numbers(columns["quality"]),
+        costs=numbers(columns["cost"]),
+        output_tokens=numbers(columns["output_tokens"]),
+        completion_tokens=completion,
+        reasoning_tokens=reasoning,
+        sources=Labels.of(columns["source"]),
+        revisions=Labels.of(columns["revision"]),
+        judged=judged_of(orjson.loads(judged) if judged else {} for judged in columns["judged"]),
+    )
 
 
 def count(connection: Connection, column: str, arm: str, number: int = 1) -> None:

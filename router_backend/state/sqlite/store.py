@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from router_backend.core.observations import Observations
 from router_backend.core.records import (
     Decision,
     Feedback,
@@ -38,11 +39,13 @@ from router_backend.state.sqlite.outbox import SQLiteOutbox, prunable
 from router_backend.state.sqlite.rates import draw
 from router_backend.state.sqlite.rows import (
     EVENTS_AFTER,
+    LEARNED_AFTER,
     count,
     event_of,
     get_decision,
     get_outcome,
     get_response,
+    observations_of,
     put_decision,
     put_event,
     put_feedback,
@@ -137,6 +140,11 @@ class SQLiteStore(FeedbackStore):
         with self._database.reading() as connection:
             rows = connection.execute(EVENTS_AFTER, (after, limit)).fetchall()
         return [event_of(row) for row in rows]
+
+    def observations(self, after: int, limit: int = 1000) -> Observations:
+        with self._database.reading() as connection:
+            rows = connection.execute(LEARNED_AFTER, (after, limit)).fetchall()
+        return observations_of(rows)
 
     def event_count(self) -> int:
         with self._database.reading() as connection:
