@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import aiohttp
-
 from router_backend.config.models import BedrockUpstream, ModelConfig, OpenAIUpstream, TensorRTLLMUpstream
 from router_backend.config.schema import RouterConfig
 from router_backend.core.errors import (
@@ -45,7 +43,8 @@ from router_backend.forwarding.stream.native import NativeReader, NativeWhole, r
 from router_backend.forwarding.stream.whole import WholeBuilder
 from router_backend.forwarding.upstreams.bedrock import BedrockServer
 from router_backend.forwarding.upstreams.body import arm_body, native_body, usage_asked
-from router_backend.forwarding.upstreams.openai import OpenAIServer, new_session
+from router_backend.forwarding.upstreams.clients import Clients
+from router_backend.forwarding.upstreams.openai import OpenAIServer
 from router_backend.forwarding.upstreams.secrets import key_reader
 from router_backend.forwarding.upstreams.tensorrtllm import TensorRTLLMServer
 from router_backend.forwarding.upstreams.upstream import Call, Upstream
@@ -93,7 +92,7 @@ class Engine:
 
     def __init__(self, config: RouterConfig, observer: Observer, share: Share) -> None:
         self.config, self._observer, self._share = config, observer, share
-        self._session: aiohttp.ClientSession | None = None
+        self._clients = Clients(config.timeouts.connect)
         self._budget = RetryBudget(config.retries.budget, share.part(config.retries.budget_minimum))
         self._rng = random.Random()
         self._uncounted: set[str] = set()  # arms that streamed a whole answer to us without its usage
@@ -119,7 +118,7 @@ class Engine:
         if isinstance(upstream, OpenAIUpstream):
             return OpenAIServer(
                 model.name,
-                self._http,
+                self._clients.to(upstream.base_url),
                 upstream.base_url,
                 upstream.model or model.name,
                 key_reader(upstream),
@@ -129,13 +128,8 @@ class Engine:
         if isinstance(upstream, TensorRTLLMUpstream):
             return TensorRTLLMServer(model.name, upstream, model.context_window, connect)
         if isinstance(upstream, BedrockUpstream):
-            return BedrockServer(model.name, self._http, upstream, connect)
+            return BedrockServer(model.name, self._clients, upstream, connect)
         raise ValueError(f"model {model.name!r}: the packaged local model is not running; start with `llm-router up`")
-
-    def _http(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = new_session(self.config.timeouts.connect)
-        return self._session
 
     async def forward(self, request: ForwardRequest) -> Answer:
         """Returns when the first content (streamed) or the whole answer is there.
@@ -370,8 +364,7 @@ class Engine:
         """Close all connections, and with them the calls that still run."""
         for arm in self._arms.values():
             await arm.upstream.aclose()
-        if self._session:
-            await self._session.close()
+        await self._clients.aclose()
 
 
 def _keep_cost(live: LiveStream | None, request: ForwardRequest) -> None:

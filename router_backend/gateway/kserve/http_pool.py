@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-from collections import deque
 from typing import NamedTuple
 
-from router_backend.gateway.kserve.http_connection import Answer, Broken, Connection
+from router_backend.core.http import pool
+from router_backend.core.http.connection import Broken
+from router_backend.gateway.kserve.http_connection import Answer, Connection
 
 _AGE_SECONDS = 5.0
 """Of a connection. A Triton that is to end waits for its connections, ten seconds at most, and a new replica of a name gets
@@ -24,15 +25,13 @@ class _Place(NamedTuple):
     address: tuple[str, int]
 
 
-class Pool:
+class Pool(pool.Pool[Connection]):
     """Keeps connections open between requests and takes them in turn; who finds none waits for one, in turn as well."""
 
     def __init__(self, address: str, limit: int) -> None:
         """`address`: `unix:<path>`, or `<host>:<port>`; of a name with several addresses all are used."""
-        self._address, self._limit = address, limit
-        self._open = 0  # in use or idle
-        self._idle: deque[Connection] = deque()
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        super().__init__(self._connected, limit)
+        self._address = address
         self._turn = itertools.count()
         self._avoided: dict[_Place, float] = {}  # until when, by the loop's clock
 
@@ -43,7 +42,7 @@ class Pool:
             OSError: nobody listens, or the connection broke.
         """
         while True:
-            connection = await self._take()
+            connection = await self.take()
             used = connection.answered > 0
             try:
                 return await connection.exchange(request)
@@ -51,43 +50,14 @@ class Pool:
                 if not (used and error.silent):
                     raise
             finally:
-                self._give_back(connection)
+                self.give_back(connection)
 
-    def close(self) -> None:
-        for connection in self._idle:
-            connection.close()
-        self._open -= len(self._idle)
-        self._idle.clear()
-        self._limit = 0  # what is in use closes when it comes back
-
-    async def _take(self) -> Connection:
-        while True:
-            while self._idle:
-                connection = self._idle.popleft()
-                if connection.usable:
-                    return connection
-                self._open -= 1
-            if self._open < self._limit:
-                break
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self._wake()  # its turn came in the same moment
-                raise
-        self._open += 1
-        try:
-            connection = await self._connect()
-        except BaseException:
-            self._open -= 1
-            self._wake()
-            raise
+    async def _connected(self) -> Connection:
+        connection = await self._open_one()
         asyncio.get_running_loop().call_later(_AGE_SECONDS, connection.retire)
         return connection
 
-    async def _connect(self) -> Connection:
+    async def _open_one(self) -> Connection:
         loop = asyncio.get_running_loop()
         if self._address.startswith("unix:"):
             _, connection = await loop.create_unix_connection(Connection, self._address.removeprefix("unix:"))
@@ -114,18 +84,3 @@ class Pool:
         first = next(self._turn) % len(places) if places else 0
         self._avoided = {place: until for place, until in self._avoided.items() if until > loop.time()}
         return sorted(places[first:] + places[:first], key=self._avoided.__contains__)
-
-    def _give_back(self, connection: Connection) -> None:
-        if connection.usable and self._open <= self._limit:
-            self._idle.append(connection)
-        else:
-            connection.close()
-            self._open -= 1
-        self._wake()
-
-    def _wake(self) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return

@@ -9,7 +9,7 @@ from router_backend.forwarding.failure import Failure, cut, unusable
 from router_backend.forwarding.upstreams.bedrock.chunks import MALFORMED, ChunkWriter, whole
 from router_backend.forwarding.upstreams.bedrock.failures import failure_of
 from router_backend.forwarding.upstreams.bedrock.frames import Event, FrameError, Frames
-from router_backend.forwarding.upstreams.openai import HTTPReply
+from router_backend.forwarding.upstreams.http import MAX_BODY_BYTES, HTTPReply
 
 
 class BedrockReply:
@@ -23,7 +23,7 @@ class BedrockReply:
 
     async def body(self) -> bytes:
         """See `Reply.body`."""
-        data = await self._http.body()
+        data = await self._http.body(MAX_BODY_BYTES)
         try:
             answer = load(data)
         except ValueError as error:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from urllib.parse import quote
 
-import aiohttp
 from yarl import URL
 
 from router_backend.config.models import BedrockUpstream
-from router_backend.core.errors import CONNECT, CUT, OpenAIError
 from router_backend.core.jsonio import dump
 from router_backend.core.large import off_loop
-from router_backend.forwarding.failure import Failure, timed_out, unreadable, unusable
+from router_backend.forwarding.failure import unreadable, unusable
 from router_backend.forwarding.upstreams.bedrock.failures import credentials_refused, failure_of, fields_of
 from router_backend.forwarding.upstreams.bedrock.refusal import refusal
 from router_backend.forwarding.upstreams.bedrock.reply import BedrockReply
 from router_backend.forwarding.upstreams.bedrock.request import converse_body
 from router_backend.forwarding.upstreams.bedrock.signing import Signer
-from router_backend.forwarding.upstreams.openai import HTTPReply, retry_after_of
-from router_backend.forwarding.upstreams.proxies import proxy_for
+from router_backend.forwarding.upstreams.clients import Clients
+from router_backend.forwarding.upstreams.http import MAX_BODY_BYTES, Ended, HTTPReply, HTTPResponse, NotConnected
+from router_backend.forwarding.upstreams.http import failure_of as from_http
+from router_backend.forwarding.upstreams.openai import retry_after_of
 from router_backend.forwarding.upstreams.upstream import Call
 
 _EVENT_STREAM = "application/vnd.amazon.eventstream"
@@ -32,19 +30,18 @@ class BedrockServer:
     def __init__(
         self,
         arm: str,
-        session: Callable[[], aiohttp.ClientSession],
+        clients: Clients,
         upstream: BedrockUpstream,
         connect: float = 2.0,
     ) -> None:
         """Raises ValueError: botocore is missing, there is no such profile, or no region."""
-        self._arm, self._session, self._upstream, self._connect = arm, session, upstream, connect
+        self._arm, self._upstream, self._connect = arm, upstream, connect
         self._signer = Signer(arm, upstream.region, upstream.profile)
         endpoint = (
             upstream.endpoint_url or f"https://bedrock-runtime.{self._signer.region}.{_domain(self._signer.region)}"
         )
         self._url = f"{endpoint.rstrip('/')}/model/{quote(upstream.model, safe='')}"
-        self._proxy = proxy_for(endpoint)
-        self._lingering: set[asyncio.Task[None]] = set()
+        self._client = clients.library(endpoint)
 
     async def start(self, call: Call) -> BedrockReply:
         """See `Upstream.start`."""
@@ -59,16 +56,10 @@ class BedrockServer:
         headers = await self._signer.signed(url, data, {"content-type": "application/json", "accept": accept})
         headers |= {"accept-encoding": "identity", **call.trace}  # not signed: proxies may change them
         try:
-            response = await self._session().post(
-                URL(url, encoded=True), data=data, headers=headers, allow_redirects=False, proxy=self._proxy
-            )
-        except aiohttp.ConnectionTimeoutError as error:
-            raise timed_out("connect", self._connect, self._arm) from error
-        except aiohttp.ClientConnectorError as error:
-            raise Failure(CONNECT, OpenAIError(f"{self._arm} can't be reached: {error.strerror or error}")) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise Failure(CUT, OpenAIError(f"{self._arm} closed the connection before it answered")) from error
-        reply = HTTPReply(self._arm, response, self._lingering)
+            response = await self._client.post(URL(url, encoded=True), data, headers)
+        except (NotConnected, Ended) as error:
+            raise from_http(error, self._arm, self._connect) from error
+        reply = HTTPReply(self._arm, response)
         try:
             await self._check(response, reply, call.streamed)
         except BaseException:
@@ -76,23 +67,20 @@ class BedrockServer:
             raise
         return BedrockReply(self._arm, reply)
 
-    async def _check(self, response: aiohttp.ClientResponse, reply: HTTPReply, streamed: bool) -> None:
+    async def _check(self, response: HTTPResponse, reply: HTTPReply, streamed: bool) -> None:
         status = response.status
         if status != 200:
-            fields = fields_of(await reply.body())
+            fields = fields_of(await reply.body(MAX_BODY_BYTES))
             reply.finish()
-            name = response.headers.get("x-amzn-errortype") or str(fields.get("__type") or "")
+            name = response.header("x-amzn-errortype") or str(fields.get("__type") or "")
             if credentials_refused(name, status):
                 raise self._signer.refused(f"{name.partition(':')[0] or status}: {fields.get('message')}")
-            raise failure_of(self._arm, name, fields, status, retry_after_of(response.headers.get("retry-after")))
+            raise failure_of(self._arm, name, fields, status, retry_after_of(response.header("retry-after")))
         if streamed and response.content_type != _EVENT_STREAM:
             raise unusable(self._arm, f"{response.content_type} instead of {_EVENT_STREAM}")
 
     async def aclose(self) -> None:
-        """Ends connections that wait for the end of an answered request. The session is the engine's."""
-        for task in tuple(self._lingering):
-            task.cancel()
-        await asyncio.gather(*self._lingering, return_exceptions=True)
+        """Connections are the engine's."""
         self._signer.close()
 
 
