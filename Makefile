@@ -1,4 +1,5 @@
-# Two commands run the project: `make up` and `make test`. Both make the environment first, where it is missing.
+# Two commands run the project: `make up` and `make test`. Both make the environment first, where it is missing, and install nothing
+# outside it.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -8,7 +9,7 @@ ARGS ?=
 # Processes that run the tests; each takes whole files, since tests of a file share their system.
 PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: setup up test test-slow lint bench docs docs-check docs-site lock clean
+.PHONY: setup up test test-system test-slow lint bench docs docs-check docs-site lock clean
 
 setup: $(VENV)/.serve
 
@@ -34,8 +35,13 @@ up: setup
 	exec $(BIN)/llm-router up $(ARGS)
 
 test: $(VENV)/.dev
+	$(BIN)/python -m pytest -m 'not slow and not system' $(PARALLEL) $(ARGS)
+	@echo "Left out: what needs Chromium, Prometheus, docker-compose or the system's Redis (make test-system), and slow suites (make test-slow)."
+
+# Installs these packages with apt-get (root or sudo); none of their services is left enabled.
+test-system: $(VENV)/.dev
 	tests/tools/install-system-packages
-	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL) $(ARGS)
+	$(BIN)/python -m pytest -m 'system and not slow' $(PARALLEL) $(ARGS)
 
 test-slow: $(VENV)/.dev
 	tests/tools/install-system-packages

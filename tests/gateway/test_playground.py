@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import shlex
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -19,21 +18,20 @@ from router_backend.core.ids import new_decision_id
 from router_backend.gateway.routes.playground import FILES
 from tests.gateway.conftest import Serve
 from tests.gateway.keys.test_auth import key_config
+from tests.support.programs import system_program
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
 expect.set_options(timeout=60_000)  # what is waited for comes; only a fault takes longer, on a busy machine, too
 
+pytestmark = pytest.mark.system  # a browser
+
 
 @pytest.fixture
 async def page() -> AsyncIterator[Page]:
     """A page that fails the test on any script error."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert chromium, (
-        "the playground's tests need a browser: apt-get install chromium (tests/tools/install-system-packages)"
-    )
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(executable_path=system_program("chromium"), args=["--no-sandbox"])
         opened = await browser.new_page(viewport={"width": 1280, "height": 860})
         errors: list[str] = []
         opened.on("pageerror", lambda error: errors.append(str(error)))

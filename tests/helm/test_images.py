@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,6 +15,7 @@ from packaging.requirements import Requirement
 
 from router_backend.config import load_config
 from tests.support.helm import CHART, PROJECT
+from tests.support.programs import system_program
 
 COMPOSE = PROJECT / "docker-compose.yml"
 DOCKERFILE = (PROJECT / "Dockerfile").read_text()
@@ -24,10 +24,8 @@ PROFILES = ["local", "nim"]
 
 def composed(profile: str) -> dict[str, dict[str, object]]:
     """The compose file as docker-compose understands it, with the profile's services."""
-    program = shutil.which("docker-compose")
-    assert program, "docker-compose is missing: run tests/tools/install-system-packages"
     environment = {**os.environ, "COMPOSE_PROFILES": profile, "NGC_API_KEY": "test"}
-    command = [program, "--file", str(COMPOSE), "config"]
+    command = [system_program("docker-compose"), "--file", str(COMPOSE), "config"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     services: dict[str, dict[str, object]] = yaml.safe_load(done.stdout)["services"]
@@ -99,17 +97,17 @@ def test_the_list_of_dependencies_is_what_pip_would_install() -> None:
     assert all(not Requirement(line).url for line in lines)
 
 
+@pytest.mark.system
 def test_a_profile_that_is_named_by_a_flag_is_refused() -> None:
     """--profile would start the services of one profile with the router's configuration of another."""
-    program = shutil.which("docker-compose")
-    assert program
     environment = {name: value for name, value in os.environ.items() if name != "COMPOSE_PROFILES"}
-    command = [program, "--file", str(COMPOSE), "--profile", "nim", "config"]
+    command = [system_program("docker-compose"), "--file", str(COMPOSE), "--profile", "nim", "config"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode != 0
     assert "local or nim" in done.stderr
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_compose_file_holds_what_a_profile_needs(profile: str) -> None:
     services = composed(profile)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 from tests.support.helm import CHART, of_kind, rendered
+from tests.support.programs import system_program
 
 EKS = CHART / "examples/eks.yaml"
 TRAFFIC = [
@@ -20,6 +20,7 @@ TRAFFIC = [
 IDLE = [{**series, "values": "7x10"} for series in TRAFFIC]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("part", "series", "value"),
     [
@@ -32,15 +33,15 @@ IDLE = [{**series, "values": "7x10"} for series in TRAFFIC]
 def test_a_query_has_a_number_with_traffic_and_without(
     part: str, series: list[dict[str, str]], value: float, tmp_path: Path
 ) -> None:
-    program = shutil.which("promtool")
-    assert program, "promtool is missing: run tests/tools/install-system-packages"
     scaled = of_kind(rendered(EKS), "ScaledObject", part)[0]
     query = scaled["spec"]["triggers"][0]["metadata"]["query"]
     expected = {"expr": query, "eval_time": "5m", "exp_samples": [{"labels": "{}", "value": value}]}
     case: dict[str, Any] = {"interval": "1m", "input_series": series, "promql_expr_test": [expected]}
     file = tmp_path / "queries.yaml"
     file.write_text(yaml.safe_dump({"tests": [case]}))
-    done = subprocess.run([program, "test", "rules", file], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [system_program("promtool"), "test", "rules", file], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import yaml
 
 from router_backend.observability.alerts import ALERTS
 from tests.support.helm import PROJECT
+from tests.support.programs import system_program
 
 RULES = PROJECT / "helm/llm-router/rules.yaml"
 
@@ -144,10 +144,9 @@ CASES = [
 ]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.alert} {'fires' if case.fires else 'is silent'}")
 def test_alert(case: Case, tmp_path: Path) -> None:
-    promtool = shutil.which("promtool")
-    assert promtool, "promtool is missing: run tests/tools/install-system-packages"
     rule = next(alert for alert in ALERTS if alert.name == case.alert)
     # The texts name the value, which is another in each case: what fires is compared, without them.
     rules = yaml.safe_load(RULES.read_text())
@@ -163,7 +162,9 @@ def test_alert(case: Case, tmp_path: Path) -> None:
     }
     file = tmp_path / "test.yaml"
     file.write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": [test]}))
-    done = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [system_program("promtool"), "test", "rules", file], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -172,8 +173,9 @@ def test_every_alert_is_seen_firing_and_silent() -> None:
         assert {case.alert for case in CASES if bool(case.fires) is wanted} == {alert.name for alert in ALERTS}
 
 
+@pytest.mark.system
 def test_promtool_takes_the_rules() -> None:
-    promtool = shutil.which("promtool")
-    assert promtool, "promtool is missing: run tests/tools/install-system-packages"
-    done = subprocess.run([promtool, "check", "rules", RULES], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [system_program("promtool"), "check", "rules", RULES], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr

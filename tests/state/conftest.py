@@ -11,6 +11,7 @@ import pytest
 from router_backend.state.open import open_store
 from router_backend.state.store import Store
 from tests.support.dynamodb_server import CREDENTIALS, DynamoDBServer
+from tests.support.programs import system_program
 from tests.support.redis_server import RedisServer
 
 
@@ -33,6 +34,19 @@ def redis_url(redis_server: RedisServer) -> str:
 
 
 @pytest.fixture(scope="session")
+def system_redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """An older one: that of the system, Debian's 7.0."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"), binary=system_program("redis-server")).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def system_redis_url(system_redis_server: RedisServer) -> str:
+    return f"{system_redis_server.url}?prefix={{{uuid.uuid4().hex}}}"
+
+
+@pytest.fixture(scope="session")
 def dynamodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DynamoDBServer]:
     """One server for all tests; each has its own table."""
     server = DynamoDBServer().start(tmp_path_factory.mktemp("dynamodb") / "log")
@@ -47,7 +61,14 @@ def dynamodb_url(dynamodb_server: DynamoDBServer, monkeypatch: pytest.MonkeyPatc
     return dynamodb_server.url(uuid.uuid4().hex)
 
 
-@pytest.fixture(params=["sqlite", "redis", pytest.param("dynamodb", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=[
+        "sqlite",
+        "redis",
+        pytest.param("system_redis", marks=pytest.mark.system),
+        pytest.param("dynamodb", marks=pytest.mark.slow),
+    ]
+)
 def store_url(request: pytest.FixtureRequest) -> str:
     """The same tests for each kind of store; what `test_store` promises is tested on all of them each time."""
     url: str = request.getfixturevalue(f"{request.param}_url")

