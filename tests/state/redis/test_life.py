@@ -209,14 +209,17 @@ def test_everysec_takes_all_feedback_of_many_callers(start: Start) -> None:
 
 
 def test_a_full_server_is_an_error_and_loses_nothing(start: Start) -> None:
-    server = start(*DURABLE, "--maxmemory", "3mb", "--maxmemory-policy", "noeviction")
+    server = start(*DURABLE, "--maxmemory-policy", "noeviction")
+    client = redis.Redis(port=server.port)
+    empty = client.info("memory")["used_memory"]
+    client.config_set("maxmemory", empty + 2 * 1024 * 1024)
     store = RedisStore(server.url)
     acknowledged = recorded(store, 20)
     with pytest.raises(StoreError, match="raise `maxmemory`"):
         for _ in range(200):
             recorded(store, 50)
     assert all(store.decision(decision.decision_id) is not None for decision in acknowledged)
-    redis.Redis(port=server.port).config_set("maxmemory", "1mb")
+    client.config_set("maxmemory", empty)
     with pytest.raises(StoreError, match="raise `maxmemory`"):
         store.add_feedback(make_feedback(acknowledged[0]))
     with pytest.raises(StoreError, match="raise `maxmemory`"):  # not unknown: it may wait in a router's memory
