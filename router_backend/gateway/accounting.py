@@ -70,7 +70,7 @@ class Ledger:
                 request.conversation.answered(self._sessions, outcome.served, outcome.usage)
         expected = plan.decision.expected_cost.get(plan.decision.model)
         if plan.kind == "routed" and expected is not None and outcome.cost is not None:
-            self._bills.enter(expected, outcome.cost)
+            self._bills.enter(plan.asked, expected, outcome.cost)
         if _stored(request):
             self._budgets.spend(outcome)
             self._spend_tokens(outcome.key, outcome.usage.prompt + outcome.usage.completion)

@@ -14,6 +14,7 @@ from router_backend.core.ids import new_decision_id
 from router_backend.core.large import SMALL, off_loop
 from router_backend.core.records import Decision, Kind
 from router_backend.core.tracing import TraceContext
+from router_backend.gateway.bills import NOT_ASKED, Asked
 from router_backend.gateway.http.errors import ApiError, unknown_model
 from router_backend.gateway.request import AUTO, CompletionRequest
 from router_backend.gateway.router_host import HostError, RouterHost
@@ -37,6 +38,7 @@ class Plan:
     kind: Kind
     record: Decision | None = None  # for the store; None: Triton's router has written it
     seconds: float = 0.0  # that Triton's decision took, 0 where it wasn't asked
+    asked: Asked = NOT_ASKED  # what the router was told of bills
 
     @property
     def named(self) -> bool:
@@ -60,8 +62,11 @@ async def make_plan(request: CompletionRequest, runtime: Runtime, router: Router
             reason = "passthrough" if request.endpoint == "embeddings" else "passthrough:token_ids"
         else:
             started = time.monotonic()
+            asked = runtime.bills.ask() if runtime.budgeted else NOT_ASKED
             try:
-                decision = await ask(prompt, request, runtime, router, config.routing.deadline_ms / 1000, trace)
+                decision = await ask(
+                    prompt, request, runtime, router, config.routing.deadline_ms / 1000, trace, asked.ratio
+                )
             except HostError as error:
                 if error.code == "INVALID_ARGUMENT":  # an unknown policy, or no model for what the request needs
                     raise ApiError(400, error.message, code="unroutable") from None
@@ -69,7 +74,7 @@ async def make_plan(request: CompletionRequest, runtime: Runtime, router: Router
             else:
                 arms = tuple(arm for arm in decision.ranking if arm in config.names) or (decision.model,)
                 kind = "fallback" if decision.reason.startswith("fallback") else "routed"
-                return Plan(decision, arms, kind, seconds=time.monotonic() - started)
+                return Plan(decision, arms, kind, seconds=time.monotonic() - started, asked=asked)
         size, models = request.size, request.hints.models
         kind, arms = "fallback", await off_loop(size, default_order, config, models, prompt, request.endpoint)
     elif model not in config.names:
@@ -89,8 +94,11 @@ async def ask(
     router: RouterHost,
     seconds: float,
     trace: TraceContext,
+    cost_ratio: float,
 ) -> RoutedDecision:
     """Triton's decision about a prompt, which is a chat request.
+
+    `cost_ratio`: as `Bills.ratio`.
 
     Raises:
         HostError: none within `seconds`, or one that the configuration doesn't know.
@@ -119,7 +127,7 @@ async def ask(
     if loads := runtime.engine.loads():
         parameters[LOADS] = orjson.dumps(loads).decode()
     if runtime.budgeted:
-        parameters[COST_RATIO] = runtime.bills.ratio
+        parameters[COST_RATIO] = cost_ratio
     if tokens:
         parameters["prompt_tokens"] = str(tokens)
     until = time.monotonic() + seconds

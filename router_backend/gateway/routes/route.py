@@ -28,7 +28,8 @@ class RouteHandler:
             raw = await exchange.body(limits.max_body_bytes, limits.body_seconds)
             request = await read_request(exchange, raw, CHAT, key, runtime, self._sessions, Route)
             try:
-                decision = await ask(request.body, request, runtime, self._router, _SECONDS, request.trace)
+                ratio = runtime.bills.ratio
+                decision = await ask(request.body, request, runtime, self._router, _SECONDS, request.trace, ratio)
             except HostError as error:
                 raise _refusal(error) from None
             await exchange.json(self._decisions.add(exchange.key, decision, request.session).public())

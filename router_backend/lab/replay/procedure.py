@@ -19,7 +19,7 @@ from router_backend.bandits.policy import Policy
 from router_backend.bandits.query import Choice, Query
 from router_backend.bandits.selection import select
 from router_backend.contract import TASKS
-from router_backend.gateway.bills import Bills
+from router_backend.gateway.bills import NOT_ASKED, Bills
 from router_backend.lab.replay.datasets import RoutingData
 from router_backend.lab.replay.encode import Contexts
 from router_backend.lab.replay.measures import Run
@@ -90,7 +90,7 @@ def play(
     cost = data.cost[course.online]
     if scenario.longer_at is not None:
         cost[int(scenario.longer_at * len(cost)) :] *= 2.0
-    bills = Bills()  # as in a gateway
+    bills, told = Bills(), NOT_ASKED  # as in a gateway
     absent = ~world.available.all(0)
     teach(policy, asked, data.rows(course.bootstrap), course.bootstrap, skip=np.flatnonzero(absent))
     arms = np.empty(len(course.online), np.intp)
@@ -103,10 +103,11 @@ def play(
         if restricted:
             query = query.among(tuple(np.flatnonzero(world.available[position]).tolist()))
         if scenario.budget is not None:
-            query = query._replace(cost_ratio=bills.ratio)
+            told = bills.ask()
+            query = query._replace(cost_ratio=told.ratio)
         choice = select(policy, query, choosing)
         arm = arms[position] = choice.arm
-        bills.enter(choice.costs[choice.candidates.index(arm)], float(cost[position, arm]))
+        bills.enter(told, choice.costs[choice.candidates.index(arm)], float(cost[position, arm]))
         guarded[position] = choice.reason == "guard"
         if observe is not None:
             observe(int(row), choice, float(world.quality[position, arm]), float(cost[position, arm]))
