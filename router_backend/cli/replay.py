@@ -61,6 +61,12 @@ def replay(
     budget: Annotated[
         float | None, typer.Option(help="Also hold a budget in USD per 1,000 requests, while prompts double half-way.")
     ] = None,
+    budget_per_day: Annotated[
+        float | None,
+        typer.Option(
+            help="Also hold a budget in USD a day of 1,000 requests, while prompts double and then requests do."
+        ),
+    ] = None,
     perturbed: Annotated[
         int, typer.Option(help="Also say how many decisions on so many prompts stay when they are written otherwise.")
     ] = 0,
@@ -85,7 +91,15 @@ def replay(
     routing = load_routing_data(data, words(models) or None)
     judge = None if judge_accuracy is None else (judge_accuracy, judge_share)
     grid = parse_grid(
-        words(policies), words(lambdas), words(components), seeds, bootstrap, words(scenarios), judge, budget
+        words(policies),
+        words(lambdas),
+        words(components),
+        seeds,
+        bootstrap,
+        words(scenarios),
+        judge,
+        budget,
+        budget_per_day,
     )
     with progress_bar() as bar:
         contexts, described = encoded(routing, context, bar, workers)

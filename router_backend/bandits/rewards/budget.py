@@ -69,6 +69,11 @@ class Budget(PricedReward):
         elif isinstance(other, Budget):
             self.price = other.price
 
+    def timed_by(self, clock: Callable[[], float]) -> None:
+        """Another clock, in seconds, from now on: as in a replay, whose time isn't that of the machine."""
+        if self._last is not None:
+            self._clock, self._last = clock, clock()
+
     def _brought(self) -> float | None:
         if self._last is None:
             return None

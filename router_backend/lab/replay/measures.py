@@ -66,6 +66,7 @@ class Run:
     truth: Floats  # [online, models]: scores as the scenario made them
     available: NDArray[np.bool_]  # [online, models]
     guarded: NDArray[np.bool_]  # [online]: the guard took its reference in place of the policy's own pick
+    times: Floats  # [online] seconds at which the queries came
 
 
 def resample_weights(rows: int, seed: int, resamples: int = RESAMPLES) -> NDArray[np.float32]:

@@ -92,6 +92,7 @@ def markdown(report: Report) -> str:
         *_scenarios(report),
         *_judge(report),
         *_budget(report),
+        *_by_day(report),
         *_stability(report),
         "## Policies, every setting",
         "",
@@ -230,6 +231,27 @@ def _budget(report: Report) -> list[str]:
     header = ["policy", "USD per 1,000", "requests", "spent beyond it", "worst 1,000 in a row", "quality, either half"]
     said = "All prompts and answers cost twice as much in the second half. The worst of the seeds."
     return ["## A budget", "", said, "", *table(header, rows, 1), ""]
+
+
+def _by_day(report: Report) -> list[str]:
+    if not report["budget_by_day"]:
+        return []
+    rows = [
+        [
+            name,
+            f"{found['usd_per_day']:g}",
+            f"{found['requests']:,} in {found['days']:.1f} days",
+            f"{100 * found['off']:+.1f} %",
+            f"{100 * found['worst_day']:.1f} %",
+        ]
+        for name, found in report["budget_by_day"].items()
+    ]
+    header = ["policy", "USD a day", "requests", "spent beyond it", "worst day"]
+    said = (
+        "All prompts and answers cost twice as much in the second half, and requests come twice as often in the last"
+        " quarter. The worst of the seeds; a day is any 24 hours."
+    )
+    return ["## A budget by the day", "", said, "", *table(header, rows, 1), ""]
 
 
 def _scenarios(report: Report) -> list[str]:

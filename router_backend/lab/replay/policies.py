@@ -58,7 +58,8 @@ class Recipe:
     prior_weight: float = 0.0
     discount_per_day: float = 1.0
     guarded: bool = False
-    budget: float | None = None  # USD per 1,000 requests; None: λ is fixed
+    budget: float | None = None  # USD per 1,000 requests
+    by_day: float | None = None  # USD a day; without either λ is fixed
 
 
 def arms(data: RoutingData) -> list[ModelConfig]:
@@ -100,10 +101,11 @@ def make(
         "reward": {"lambda": recipe.lambda_, "cost_scale_usd": scale},
         **_fitted(recipe, known, seen, scale),
     }
-    if recipe.budget is not None:
+    if recipe.budget is not None or recipe.by_day is not None:
         fields["reward"] = {
             "name": "budget",
             "usd_per_1000": recipe.budget,
+            "usd_per_day": recipe.by_day,
             "lambda": recipe.lambda_,
             "cost_scale_usd": scale,
         }

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from router_backend.bandits.batch import Batch
 from router_backend.bandits.policy import Policy
 from router_backend.bandits.query import Choice, Query
+from router_backend.bandits.rewards import Budget
 from router_backend.bandits.selection import select
 from router_backend.contract import TASKS
 from router_backend.gateway.bills import NOT_ASKED, Bills
 from router_backend.lab.replay.datasets import RoutingData
 from router_backend.lab.replay.encode import Contexts
 from router_backend.lab.replay.measures import Run
-from router_backend.lab.replay.scenarios import Grading, Scenario, World, unfold
+from router_backend.lab.replay.scenarios import Grading, Scenario, World, arrivals, unfold
 
 # The replay's clock, for discounting: so many queries are a day.
 QUERIES_A_DAY = 1000
@@ -85,7 +86,9 @@ def play(
         asked, data: of the evaluated rows.
         seed: of everything random but the order: exploration, lost and false feedback.
     """
-    choosing, happening = (np.random.default_rng(s) for s in np.random.SeedSequence([course.seed, seed]).spawn(2))
+    choosing, happening, coming = (
+        np.random.default_rng(s) for s in np.random.SeedSequence([course.seed, seed]).spawn(3)
+    )
     world = unfold(scenario, data.quality[course.online], happening)
     cost = data.cost[course.online]
     if scenario.longer_at is not None:
@@ -97,12 +100,16 @@ def play(
     guarded = np.zeros(len(course.online), bool)
     waiting: deque[tuple[int, int]] = deque()  # (position, arm)
     restricted = absent.any()
+    times, now = arrivals(scenario, len(arms), QUERIES_A_DAY, coming), 0.0
+    if isinstance(policy.reward, Budget):
+        policy.reward.timed_by(lambda: now)
     grading = None if scenario.grading is None else Grading(scenario.grading)
     for position, row in enumerate(course.online):
         query = asked[row]
         if restricted:
             query = query.among(tuple(np.flatnonzero(world.available[position]).tolist()))
-        if scenario.budget is not None:
+        if scenario.budget is not None or scenario.by_day is not None:
+            now = float(times[position])
             told = bills.ask()
             query = query._replace(cost_ratio=told.ratio)
         choice = select(policy, query, choosing)
@@ -118,7 +125,7 @@ def play(
             _learn(policy, asked, course, world, cost, *waiting.popleft())
     span = np.arange(len(arms))
     return Run(
-        course.online, arms, world.quality[span, arms], cost[span, arms], world.quality, world.available, guarded
+        course.online, arms, world.quality[span, arms], cost[span, arms], world.quality, world.available, guarded, times
     )
 
 

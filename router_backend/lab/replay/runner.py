@@ -20,7 +20,7 @@ from router_backend.lab.replay.encode import Contexts
 from router_backend.lab.replay.measures import Run
 from router_backend.lab.replay.policies import CONTEXTUAL, REPLAYED, Recipe, Tuning, make
 from router_backend.lab.replay.procedure import Episode, Observer, episode, play, queries
-from router_backend.lab.replay.scenarios import SCENARIOS, Scenario, paced, scored_by_a_judge
+from router_backend.lab.replay.scenarios import SCENARIOS, Scenario, paced, paced_by_day, scored_by_a_judge
 
 # Suffix of a policy that starts without the prior that the others have.
 NO_PRIOR = "-noprior"
@@ -43,10 +43,15 @@ class Grid:
     scenarios: tuple[str, ...] = tuple(name for name in SCENARIOS if name != "stationary")
     judge: tuple[float, float] | None = None  # accuracy, and share of the answers; None: no judge is replayed
     budget: float | None = None  # USD per 1,000 requests; None: none is held
+    by_day: float | None = None  # USD a day; None: none is held
 
     def scenario(self, name: str) -> Scenario:
         """By its name; those of a judge and of a budget are the grid's own."""
-        own = scored_by_a_judge(*(self.judge or (1.0, 1.0))) | paced(self.budget or 1.0)
+        own = (
+            scored_by_a_judge(*(self.judge or (1.0, 1.0)))
+            | paced(self.budget or 1.0)
+            | paced_by_day(self.by_day or 1.0)
+        )
         return SCENARIOS.get(name) or own[name]
 
 
@@ -110,6 +115,7 @@ class Replay:
             discount_per_day=_DISCOUNT if FORGETS in setting.policy else 1.0,
             guarded=GUARDED in setting.policy,
             budget=scenario.budget,
+            by_day=scenario.by_day,
         )
         return make(recipe, self.tuning, known, seen, self.scale, known if len(known) else self.evaluated)
 
@@ -153,6 +159,7 @@ def parse_grid(
     scenarios: Sequence[str],
     judge: tuple[float, float] | None = None,
     budget: float | None = None,
+    by_day: float | None = None,
 ) -> Grid:
     """A grid from the command line's lists.
 
@@ -176,7 +183,9 @@ def parse_grid(
         chosen = (*chosen, *scored_by_a_judge(*judge))
     if budget is not None:
         chosen = (*chosen, *paced(budget))
-    return Grid(tuple(dict.fromkeys(names)), prices, sizes, seeds, bootstrap, chosen, judge, budget)
+    if by_day is not None:
+        chosen = (*chosen, *paced_by_day(by_day))
+    return Grid(tuple(dict.fromkeys(names)), prices, sizes, seeds, bootstrap, chosen, judge, budget, by_day)
 
 
 def settings(grid: Grid) -> list[Setting]:

@@ -14,6 +14,7 @@ from router_backend.bandits.query import Choice, doubt
 from router_backend.config.judge import JudgeConfig
 
 Floats = NDArray[np.float64]
+_DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Scenario:
     feedback: float = 1.0  # share of answers that get feedback
     longer_at: float | None = None  # share of the run after which all prompts and answers cost twice as much
     budget: float | None = None  # USD that 1,000 requests may cost; None: λ is the price of cost
+    by_day: float | None = None  # USD that a day may cost, in place of `budget`
+    busier_at: float | None = None  # share of the run after which requests come twice as often
     poisoned: float = 0.0  # share of feedback whose score is turned over, 1 − score
     grading: float | None = (
         None  # share of answers that a judge grades, more where the policy is unsure; in place of `feedback`
@@ -61,7 +64,7 @@ def scored_by_a_judge(accuracy: float, share: float) -> dict[str, Scenario]:
     return {UNSCORED: Scenario(UNSCORED, feedback=0.0), JUDGED: judged}
 
 
-PACED = "paced"
+PACED, PACED_BY_DAY = "paced", "paced_by_day"
 
 
 def paced(usd_per_1000: float) -> dict[str, Scenario]:
@@ -73,6 +76,25 @@ def paced(usd_per_1000: float) -> dict[str, Scenario]:
     if not usd_per_1000 > 0:
         raise ValueError("--budget is what 1,000 requests may cost, in USD: more than 0")
     return {PACED: Scenario(PACED, longer_at=0.5, budget=usd_per_1000)}
+
+
+def paced_by_day(usd: float) -> dict[str, Scenario]:
+    """A budget by the day, prompts that double in length half-way, and requests that double in number after three quarters.
+
+    Raises:
+        ValueError: it is no money.
+    """
+    if not usd > 0:
+        raise ValueError("--budget-per-day is what a day may cost, in USD: more than 0")
+    return {PACED_BY_DAY: Scenario(PACED_BY_DAY, longer_at=0.5, by_day=usd, busier_at=0.75)}
+
+
+def arrivals(scenario: Scenario, rows: int, a_day: int, rng: np.random.Generator) -> Floats:
+    """[rows] seconds at which requests come, at random: `a_day` of them in a day, and twice as many once they are `busier_at`."""
+    gaps = rng.exponential(_DAY / a_day, rows)
+    if scenario.busier_at is not None:
+        gaps[int(scenario.busier_at * rows) :] /= 2.0
+    return np.asarray(np.cumsum(gaps))
 
 
 class Grading:

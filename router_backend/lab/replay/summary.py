@@ -23,7 +23,7 @@ from router_backend.lab.replay.measures import (
 )
 from router_backend.lab.replay.reference_points import reference_points
 from router_backend.lab.replay.runner import Grid, Replay, Setting, middle
-from router_backend.lab.replay.scenarios import JUDGED, PACED, UNSCORED
+from router_backend.lab.replay.scenarios import JUDGED, PACED, PACED_BY_DAY, UNSCORED
 from router_backend.lab.replay.two_models import two_model_report
 from router_backend.lab.replay.verdict import verdict
 
@@ -36,6 +36,8 @@ FIRST = 300
 """Requests of a run that show its start."""
 WINDOW = 1000
 """Requests in which a budget is looked at."""
+DAY = 86_400.0
+"""Seconds."""
 LEARNING = 3000
 """Requests after which it is measured what a policy has learned from a judge; of a shorter run two thirds."""
 
@@ -78,10 +80,13 @@ def summarise(replay: Replay, grid: Grid, runs: dict[Setting, Run]) -> Report:
         "aiq": _aiq(evaluation),
         "comparisons": {head: {other: _compare(evaluation, head, other) for other in [*grid.policies[1:], RANDOM]}},
         "scenarios": {
-            name: {p: _scenario(evaluation, p, name) for p in grid.policies} for name in grid.scenarios if name != PACED
+            name: {p: _scenario(evaluation, p, name) for p in grid.policies}
+            for name in grid.scenarios
+            if name not in (PACED, PACED_BY_DAY)
         },
         "judge": {policy: _judge(evaluation, policy) for policy in grid.policies} if grid.judge else {},
         "budget": {policy: _budget(evaluation, policy) for policy in grid.policies} if grid.budget else {},
+        "budget_by_day": {policy: _by_day(evaluation, policy) for policy in grid.policies} if grid.by_day else {},
         **two_model_report(replay, grid),
     }
 
@@ -256,4 +261,25 @@ def _budget(evaluation: Evaluation, policy: str) -> Report:
         "worst_window": float(max(windows)),
         "quality_first_half": float(first),
         "quality_second_half": float(second),
+    }
+
+
+def _by_day(evaluation: Evaluation, policy: str) -> Report:
+    """How far what was spent is off what time has brought, as shares of it: over the whole run and in the worst day; the worst of the seeds."""
+    usd = evaluation.grid.by_day or 0.0
+    runs = evaluation.runs_of(policy, evaluation.middle, evaluation.largest, PACED_BY_DAY)
+    off, days = [], []
+    for run in runs:
+        spent = np.concatenate([[0.0], np.cumsum(run.cost)])
+        until = run.times + DAY  # of the days that begin with a request and end within the run
+        begun = np.flatnonzero(until <= run.times[-1])
+        ended = np.searchsorted(run.times, until[begun], side="right")
+        off.append(spent[-1] / (usd * run.times[-1] / DAY) - 1.0)
+        days.append(np.abs((spent[ended] - spent[begun]) / usd - 1.0).max() if len(begun) else abs(off[-1]))
+    return {
+        "usd_per_day": usd,
+        "requests": len(runs[0].cost),
+        "days": float(np.mean([run.times[-1] / DAY for run in runs])),
+        "off": float(max(off, key=abs)),
+        "worst_day": float(max(days)),
     }

@@ -158,6 +158,7 @@ def test_the_interval_holds_the_truth_at_about_its_rate() -> None:
             quality,
             np.ones(quality.shape, bool),
             np.zeros(len(arm), bool),
+            span.astype(float),
         )
         weights = resample_weights(rows, seed=repeat, resamples=200)
         hulls = [resampled_hulls(span, quality, cost, weights)]

@@ -107,6 +107,21 @@ def test_a_budget_is_held_while_prompts_double_in_length() -> None:
         parse_grid(["linucb"], ["0.2"], ["32"], 1, 0.0, ["none"], budget=0.0)
 
 
+def test_a_budget_by_the_day_is_held_while_prompts_and_then_requests_double() -> None:
+    single = DATA.cost[~DATA.train].mean(0)
+    usd = 1000 * float(single.min() + 0.5 * (single.max() - single.min()))  # a day of the replay has 1,000 requests
+    grid = parse_grid(["linucb"], ["0.2"], ["32"], 2, 0.2, ["none"], by_day=usd)
+    first, again = (
+        summarise(REPLAY, grid, run_grid(REPLAY, grid, workers=1))["budget_by_day"]["linucb"] for _ in range(2)
+    )
+    assert first == again  # its time is the replay's own
+    assert (first["usd_per_day"], first["requests"]) == (usd, 240)
+    assert first["days"] == pytest.approx(0.21, rel=0.2)  # 180 requests at 1,000 a day, and 60 at 2,000
+    assert abs(first["off"]) < 0.25
+    with pytest.raises(ValueError, match="--budget-per-day"):
+        parse_grid(["linucb"], ["0.2"], ["32"], 1, 0.0, ["none"], by_day=0.0)
+
+
 def test_two_models_can_be_replayed_from_nothing() -> None:
     data = replace(DATA, models=("small", "large"), quality=DATA.quality[:, [0, 2]], cost=DATA.cost[:, [0, 2]])
     data = data.rows(~data.train)
