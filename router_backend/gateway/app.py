@@ -57,7 +57,8 @@ class App:
                 log_access(exchange, route, config.telemetry.cloudwatch_namespace)
 
     def _find(self, method: str, path: str) -> tuple[str, Handler]:
-        path = next((pattern for pattern in _patterns(path) if pattern in self._routes), "")
+        if path not in self._routes:
+            path = next((pattern for pattern in _patterns(path) if pattern in self._routes), "")
         methods = self._routes.get(path)
         if methods is None:
             raise ApiError(404, "Unknown URL; GET /openapi.json lists all", code="unknown_url")

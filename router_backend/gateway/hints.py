@@ -42,7 +42,8 @@ def take_hints(headers: Mapping[bytes, bytes], body: dict[str, Any], known: Sequ
     values: dict[str, str] = {}
     for name, (header, key) in NAMES.items():
         value = metadata.pop(key, None) if metadata else None
-        value = headers.get(header, b"").decode("latin-1").strip() or value
+        if header in headers:
+            value = headers[header].decode("latin-1").strip() or value
         if value:
             if len(value) > _MAX_LENGTH:
                 raise _bad(name, f"is longer than {_MAX_LENGTH} characters")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
@@ -19,11 +18,10 @@ from router_backend.core.metrics import Declared
 from router_backend.core.records import Outcome
 from router_backend.forwarding.observer import Observer
 from router_backend.gateway.hosts.fallback import IN_PROCESS
+from router_backend.gateway.tallies import Count, Labelled, Level, Spread, Tallies
 from router_backend.gateway.workers.counts import Together, keep_in_files
 
-M = TypeVar("M", Counter, Histogram)
-
-_MINUTE = 60.0
+_MINUTE, _SECOND = 60.0, 1.0
 BACKGROUND = ("budgets", "discovery", "lag", "memory", "outcomes", "rates", "review", "scores")
 """The gateway's background work, by its names in metrics."""
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
@@ -41,65 +39,76 @@ class Metrics:
         self._health: Callable[[], Mapping[str, str]] = dict
         self._waiting: Callable[[], int] = int
         self._known: set[str] = set()  # models with a state
+        self._tallies = Tallies()
+        self._shared = files is not None
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter that nobody reads
         self.registry = CollectorRegistry()
-        self.requests = self._counter(declared.REQUESTS)
-        self.responses = self._counter(declared.HTTP_RESPONSES)
-        self.tokens = self._counter(declared.TOKENS)
-        self.cost = self._counter(declared.COST_USD)
-        self.savings = self._counter(declared.SAVINGS_USD)
-        self.overhead = self._histogram(declared.OVERHEAD_SECONDS)
-        self.decision = self._histogram(declared.DECISION_SECONDS)
-        self.request = self._histogram(declared.REQUEST_SECONDS)
-        self.first_token = self._histogram(declared.FIRST_TOKEN_SECONDS)
-        self.inter_token = self._histogram(declared.INTER_TOKEN_SECONDS)
-        self.in_flight = self._gauge(declared.IN_FLIGHT_REQUESTS)
-        self.routing_fallbacks = self._counter(declared.ROUTING_FALLBACKS)
-        self.upstream_fallbacks = self._counter(declared.UPSTREAM_FALLBACKS)
-        self.upstream_failures = self._counter(declared.UPSTREAM_FAILURES)
-        self.upstream_retries = self._counter(declared.UPSTREAM_RETRIES)
-        self.upstream_running = self._gauge(declared.UPSTREAM_RUNNING)
-        self.upstream_queued = self._gauge(declared.UPSTREAM_QUEUED)
-        self.feedback = self._counter(declared.FEEDBACK_REQUESTS)
-        self.reward = self._histogram(declared.FEEDBACK_REWARD)
-        self.lag = self._histogram(declared.EVENT_LOOP_LAG)
+        self.requests = self._counts(declared.REQUESTS)
+        self.responses = self._counts(declared.HTTP_RESPONSES)
+        self.tokens = self._counts(declared.TOKENS)
+        self.cost = self._counts(declared.COST_USD)
+        self.savings = self._counts(declared.SAVINGS_USD)
+        self.overhead = self._spreads(declared.OVERHEAD_SECONDS)
+        self.decision = self._spread(declared.DECISION_SECONDS)
+        self.request = self._spreads(declared.REQUEST_SECONDS)
+        self.first_token = self._spreads(declared.FIRST_TOKEN_SECONDS)
+        self.inter_token = self._spreads(declared.INTER_TOKEN_SECONDS)
+        self.in_flight = self._tallies.level(self._gauge(declared.IN_FLIGHT_REQUESTS))
+        self.routing_fallbacks = self._counts(declared.ROUTING_FALLBACKS)
+        self.upstream_fallbacks = self._counts(declared.UPSTREAM_FALLBACKS)
+        self.upstream_failures = self._counts(declared.UPSTREAM_FAILURES)
+        self.upstream_retries = self._counts(declared.UPSTREAM_RETRIES)
+        self.upstream_running = self._tallies.levels(self._gauge(declared.UPSTREAM_RUNNING))
+        self.upstream_queued = self._tallies.levels(self._gauge(declared.UPSTREAM_QUEUED))
+        self.feedback = self._counts(declared.FEEDBACK_REQUESTS)
+        self.reward = self._spread(declared.FEEDBACK_REWARD)
+        self.lag = self._spread(declared.EVENT_LOOP_LAG)
         self._stalls = [0.0, 0.0]  # the longest of this minute and of the one before
         self._stall = self._gauge(declared.EVENT_LOOP_STALL, "livemax")
         self._state = self._gauge(declared.UPSTREAM_STATE, "livemax")
         self.reports_waiting = self._gauge(declared.REPORTS_WAITING)
         self._rates_away = self._gauge(declared.RATES_AWAY, "livemax")
-        self.background_failures = self._counter(declared.BACKGROUND_FAILURES)
+        self.background_failures = self._counts(declared.BACKGROUND_FAILURES)
         for work in BACKGROUND:
             self.background_failures.labels(work)
-        self.journal_failures = self._counter(declared.JOURNAL_FAILURES)
-        self.reports_lost = self._counter(declared.REPORTS_LOST)
-        self.responses_not_stored = self._counter(declared.RESPONSES_NOT_STORED)
-        self.signals = self._counter(declared.SIGNALS)
-        self.reviews_dropped = self._counter(declared.REVIEWS_DROPPED)
-        self.scores_lost = self._counter(declared.SCORES_LOST)
-        self.judge_graded = self._counter(declared.JUDGE_GRADED)
-        self.judge_compared = self._counter(declared.JUDGE_COMPARED)
-        self.judge_dropped = self._counter(declared.JUDGE_DROPPED)
-        self.judge_usd = self._counter(declared.JUDGE_USD)
+        self.journal_failures = self._count(declared.JOURNAL_FAILURES)
+        self.reports_lost = self._count(declared.REPORTS_LOST)
+        self.responses_not_stored = self._counts(declared.RESPONSES_NOT_STORED)
+        self.signals = self._counts(declared.SIGNALS)
+        self.reviews_dropped = self._count(declared.REVIEWS_DROPPED)
+        self.scores_lost = self._count(declared.SCORES_LOST)
+        self.judge_graded = self._counts(declared.JUDGE_GRADED)
+        self.judge_compared = self._counts(declared.JUDGE_COMPARED)
+        self.judge_dropped = self._counts(declared.JUDGE_DROPPED)
+        self.judge_usd = self._counts(declared.JUDGE_USD)
         self._gauge(declared.BUILD_INFO, "livemax").labels(_version()).set(1)
         self._gauge(declared.WORKERS).set(1)
-        self._counter(declared.WORKER_RESTARTS)
+        self._counts(declared.WORKER_RESTARTS)
         self._page = self.registry
         if files:
             self._page = CollectorRegistry()
             self._page.register(Together(files))
 
+    def _count(self, metric: Declared) -> Count:
+        return self._tallies.count(self._counter(metric))
+
+    def _counts(self, metric: Declared) -> Labelled[Count]:
+        return self._tallies.counts(self._counter(metric))
+
+    def _spread(self, metric: Declared) -> Spread:
+        return self._tallies.spread(self._histogram(metric))
+
+    def _spreads(self, metric: Declared) -> Labelled[Spread]:
+        return self._tallies.spreads(self._histogram(metric))
+
     def _counter(self, metric: Declared) -> Counter:
-        return _remembering(Counter(metric.name, metric.meaning, metric.labels, registry=self.registry))
+        return Counter(metric.name, metric.meaning, metric.labels, registry=self.registry)
 
     def _gauge(self, metric: Declared, of_workers: Literal["livesum", "livemax"] = "livesum") -> Gauge:
         return Gauge(metric.name, metric.meaning, metric.labels, registry=self.registry, multiprocess_mode=of_workers)
 
     def _histogram(self, metric: Declared) -> Histogram:
-        buckets = metric.buckets
-        return _remembering(
-            Histogram(metric.name, metric.meaning, metric.labels, buckets=buckets, registry=self.registry)
-        )
+        return Histogram(metric.name, metric.meaning, metric.labels, buckets=metric.buckets, registry=self.registry)
 
     def decided(self, decision: RoutedDecision, seconds: float) -> None:
         """Count one decision. `seconds`: that Triton took for it, 0 where it wasn't asked."""
@@ -147,7 +156,8 @@ class Metrics:
         self._health, self._waiting = health, waiting
 
     def refresh(self) -> None:
-        """Put down what is read and not counted. `text` does it for this process."""
+        """Put down what was counted since the last time, and what is read and not counted. `text` does it for this process."""
+        self._tallies.put_down()
         self._stall.set(max(self._stalls))
         self.reports_waiting.set(self._waiting())
         health = self._health()
@@ -160,6 +170,10 @@ class Metrics:
                 self._state.labels(model, state).set(float(state == current))
         self._known = set(health)
 
+    def put_down(self) -> None:
+        """Tell the page of all workers what this one has counted, before it ends."""
+        self._tallies.put_down()
+
     def text(self) -> bytes:
         """The exposition format."""
         self.refresh()
@@ -167,22 +181,19 @@ class Metrics:
 
     async def sample_lag(self, every: float = 0.05) -> None:
         """Measure the event loop's lag, and its longest stall to within `every`, for as long as the task lives."""
-        minute = time.monotonic() + _MINUTE
+        minute, second = time.monotonic() + _MINUTE, 0.0
         while True:
             due = time.monotonic() + every
             await asyncio.sleep(every)
             now = time.monotonic()
             lag = max(0.0, now - due)
             self.lag.observe(lag)
+            if self._shared and now >= second:  # what a killed worker has counted is on the page all the same
+                self._tallies.put_down()
+                second = now + _SECOND
             if now >= minute:
                 self._stalls, minute = [0.0, self._stalls[0]], now + _MINUTE
             self._stalls[0] = max(self._stalls[0], lag)
-
-
-def _remembering(metric: M) -> M:
-    """With series found by one look: the library makes text of all labels each time, under a lock. None may be removed."""
-    metric.labels = functools.cache(metric.labels)  # type: ignore[method-assign]
-    return metric
 
 
 class EngineMetrics(Observer):
@@ -190,9 +201,7 @@ class EngineMetrics(Observer):
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._loads: dict[
-            str, tuple[Gauge, Gauge]
-        ] = {}  # by arm: finding them each time took a tenth of a request's time
+        self._loads: dict[str, tuple[Level, Level]] = {}  # by arm
 
     def failed(self, arm: str, cause: Cause) -> None:
         self._metrics.upstream_failures.labels(arm, cause.label).inc()
@@ -201,12 +210,11 @@ class EngineMetrics(Observer):
         self._metrics.upstream_retries.labels(arm).inc()
 
     def load(self, arm: str, running: int, queued: int) -> None:
-        gauges = self._loads.get(arm)
-        if gauges is None:
+        levels = self._loads.get(arm)
+        if levels is None:
             metrics = self._metrics
-            gauges = self._loads[arm] = (metrics.upstream_running.labels(arm), metrics.upstream_queued.labels(arm))
-        gauges[0].set(running)
-        gauges[1].set(queued)
+            levels = self._loads[arm] = (metrics.upstream_running.labels(arm), metrics.upstream_queued.labels(arm))
+        levels[0].value, levels[1].value = running, queued
 
 
 def _version() -> str:

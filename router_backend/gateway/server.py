@@ -15,6 +15,7 @@ import uvloop
 
 from router_backend.gateway.app import App, create_app
 from router_backend.gateway.heap import collect_rarely, give_back_large_blocks
+from router_backend.gateway.http.access_log import write_to
 from router_backend.gateway.http.connection import HeadLimits, limited_protocol
 from router_backend.gateway.http.connections import Connections, connection_limit
 from router_backend.gateway.service import GatewaySettings
@@ -93,9 +94,7 @@ def log_to_stderr() -> None:
     # What no format of ours shows is not looked up: half of a line's time (logging's own advice, "Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
-    plain, lines = logging.StreamHandler(sys.stderr), logging.StreamHandler(sys.stderr)
+    plain = logging.StreamHandler(sys.stderr)
     plain.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[plain])
-    access = logging.getLogger("llm_router.access")
-    access.addHandler(lines)
-    access.propagate = False
+    write_to(sys.stderr.fileno())

@@ -227,6 +227,7 @@ class Service:
         await asyncio.to_thread(self.traces.close)
         if self._answers:
             await self._answers.aclose()
+        self.metrics.put_down()
 
     def _answers_to_siblings(self) -> Answers | None:
         place = self.settings.place

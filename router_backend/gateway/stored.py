@@ -10,8 +10,6 @@ import logging
 import time
 from dataclasses import dataclass
 
-from prometheus_client import Counter
-
 from router_backend.config import RouterConfig
 from router_backend.core.ids import new_decision_id
 from router_backend.core.jsonio import dump, load
@@ -20,6 +18,7 @@ from router_backend.gateway.http.errors import ApiError
 from router_backend.gateway.router_host import HostError, RouterHost
 from router_backend.gateway.surfaces.responses.items import Item, given_items, said_again
 from router_backend.gateway.surfaces.surface import Fields
+from router_backend.gateway.tallies import Count, Labelled
 from router_backend.state.responses import DONE, NONE, Forget, Keep, Read
 
 _WRITE_SECONDS = 2.0  # that an answer's end may wait
@@ -46,7 +45,7 @@ class Keeping:
     input: list[Item]
     max_bytes: int
     response_id: str
-    missed: Counter  # answers that could not be stored, by cause
+    missed: Labelled[Count]  # answers that could not be stored, by cause
 
     async def events(self, events: list[Fields]) -> list[Fields]:
         """A stream's events; the one that ends it waits until its answer is stored."""
@@ -91,7 +90,7 @@ class Continued:
 class StoredResponses:
     """Reads and writes them through Triton."""
 
-    def __init__(self, router: RouterHost, missed: Counter) -> None:
+    def __init__(self, router: RouterHost, missed: Labelled[Count]) -> None:
         """`missed` counts answers that could not be stored, by cause."""
         self._router, self._missed = router, missed
 

@@ -6,11 +6,13 @@ import asyncio
 import time
 
 import pytest
+from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from router_backend.core import background
 from router_backend.core import metrics as declared
 from router_backend.gateway.metrics import Metrics
+from router_backend.gateway.tallies import Tallies
 from tests.gateway.conftest import Serve
 from tests.support.scripted_upstream import ScriptedUpstream
 
@@ -80,3 +82,36 @@ async def test_background_work_that_fails_begins_again_and_is_counted(
     page = (await gateway.http.get("/metrics")).text
     assert 'llm_router_background_failures_total{work="lag"} 1.0' in page
     assert 'llm_router_background_failures_total{work="outcomes"} 0.0' in page
+
+
+def test_what_is_held_is_what_the_library_would_have_counted() -> None:
+    """Each observation in the bucket where prometheus_client itself puts it, whenever the page is read in between."""
+    registry, tallies = CollectorRegistry(), Tallies()
+    bounds = (0.1, 1.0, 5.0)
+    ours, theirs = (Histogram(name, "", ["of"], buckets=bounds, registry=registry) for name in ("ours", "theirs"))
+    held = tallies.spreads(ours)
+    for round_, value in enumerate((-1.0, 0.0, 0.1, 0.1001, 1.0, 4.9, 5.0, 99.0, 1e9)):
+        held.labels("a").observe(value)
+        theirs.labels("a").observe(value)
+        if round_ % 3 == 0:
+            tallies.put_down()
+    tallies.put_down()
+    tallies.put_down()
+    for suffix, labels in (
+        *(("_bucket", {"of": "a", "le": le}) for le in ("0.1", "1.0", "5.0", "+Inf")),
+        ("_sum", {"of": "a"}),
+        ("_count", {"of": "a"}),
+    ):
+        assert registry.get_sample_value("ours" + suffix, labels) == pytest.approx(
+            registry.get_sample_value("theirs" + suffix, labels)
+        )
+
+
+def test_a_counter_is_exact_however_often_it_is_read() -> None:
+    metrics = Metrics()
+    for at in range(5):
+        metrics.upstream_retries.labels("small").inc()
+        metrics.reports_lost.inc(2)
+        page = metrics.text().decode()
+        assert f'llm_router_upstream_retries_total{{model="small"}} {at + 1}.0' in page
+        assert f"llm_router_reports_lost_total {2 * at + 2}.0" in page

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import time
 
 import orjson
@@ -11,6 +13,16 @@ from router_backend.core.emf import with_metrics
 from router_backend.gateway.http.exchange import Exchange
 
 logger = logging.getLogger("llm_router.access")
+
+
+_file: int | None = None  # None: lines go to the logger
+
+
+def write_to(descriptor: int) -> None:
+    """From now on lines go straight to an open file, one call of the system each: a record of `logging` takes half of the time
+    that a line does."""
+    global _file
+    _file = descriptor
 
 
 def log_access(exchange: Exchange, route: str, namespace: str | None = None) -> None:
@@ -32,4 +44,11 @@ def log_access(exchange: Exchange, route: str, namespace: str | None = None) -> 
     }
     if namespace:
         line = with_metrics(line, namespace)
-    logger.info(orjson.dumps(line).decode())
+    data = orjson.dumps(line)
+    if _file is None:
+        logger.info(data.decode())
+        return
+    left = memoryview(data + b"\n")
+    with contextlib.suppress(OSError):  # nobody reads the log; requests go on
+        while left:
+            left = left[os.write(_file, left) :]

@@ -13,7 +13,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from router_backend.core.errors import OpenAIError
 from router_backend.core.ids import new_decision_id
+from router_backend.gateway.http.call import CALL, Call
 from router_backend.gateway.http.connections import Connections
+from router_backend.gateway.http.joined import Joined
 
 _UPGRADING = (b"upgrade", b"http2-settings")  # headers, and what `connection` says of them
 _MAX_CHUNKS = 16 * 1024
@@ -88,6 +90,7 @@ def limited_protocol(limits: HeadLimits, connections: Connections) -> type[HttpT
             connections.works(self)
             super().on_headers_complete()
             self.cycle.transport = Joined(self.cycle, self.transport, self.loop)  # type: ignore[assignment]
+            self.scope[CALL] = Call(self.cycle)  # type: ignore[literal-required]
             self._in_body = True
             self._unanswered.append(self.cycle)
             if self.scope["http_version"] == "1.0":
@@ -209,48 +212,13 @@ def limited_protocol(limits: HeadLimits, connections: Connections) -> type[HttpT
     return LimitedProtocol
 
 
-class Joined:
-    """The transport of one response, whose head leaves with the body, where that follows at once: each write is a call of the
-    system, and a packet that wakes the client.
-    """
-
-    def __init__(
-        self, cycle: RequestResponseCycle, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self._cycle, self._transport, self._loop = cycle, transport, loop
-        self._head: bytes | None = None
-        self._begun = False
-
-    def write(self, data: bytes) -> None:
-        """As the transport's."""
-        if self._head is not None:
-            head, self._head = self._head, None
-            self._transport.writelines((head, data))
-        elif self._cycle.response_started and not self._begun:
-            self._begun, self._head = True, data
-            self._loop.call_soon(self.flush)
-        else:
-            self._transport.write(data)
-
-    def flush(self) -> None:
-        """Nothing follows at once."""
-        if self._head is not None:
-            head, self._head = self._head, None
-            if not self._transport.is_closing():
-                self._transport.write(head)
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
 def _leave(cycle: RequestResponseCycle) -> None:
     """Its handler hears that the client is gone, and what it sends goes nowhere."""
     cycle.disconnected = True
     cycle.message_event.set()
+    call = cycle.scope.get(CALL)
+    if isinstance(call, Call):
+        call.left()
 
 
 def _unchunked(cycle: Any) -> None:

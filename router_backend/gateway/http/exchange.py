@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from router_backend.core.errors import OpenAIError
@@ -14,6 +14,7 @@ from router_backend.core.jsonio import dump
 from router_backend.core.large import SMALL, Body
 from router_backend.core.tracing import PARENT, STATE, TraceContext, trace_context
 from router_backend.gateway.http.bodies import Bodies
+from router_backend.gateway.http.call import CALL, Call
 from router_backend.gateway.http.errors import ApiError, ClientGone, Header, retry_after
 from router_backend.gateway.http.paths import plain_path
 
@@ -29,6 +30,7 @@ WRITTEN = 2
 """Copies of a body that is sent on: as it came, and as it is written."""
 TRANSLATED = 6
 """Of one in another API's words: translated, and for a moment as objects, which take three times its bytes."""
+_PARENT = PARENT.encode()
 _REQUEST_IDS = (b"x-request-id", b"request-id")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
@@ -52,6 +54,7 @@ class Exchange:
         self.log: dict[str, Any] = {}  # further fields of the access log
         self._complete = False
         self._gone = False
+        self._call: Call | None = scope.get(CALL)  # None: another server's, or a test's
 
     @property
     def begun(self) -> bool:
@@ -71,6 +74,8 @@ class Exchange:
     @property
     def trace(self) -> TraceContext:
         """The trace that the client says its request belongs to."""
+        if _PARENT not in self.headers:
+            return {}
         parents, states = (
             [value.decode("latin-1") for key, value in self.scope["headers"] if key == name.encode()]
             for name in (PARENT, STATE)
@@ -92,6 +97,8 @@ class Exchange:
         length = self.headers.get(b"content-length", b"")
         if b"expect" in self.headers and length.isdigit() and int(length[:20]) > limit:
             raise _too_large(limit, setting, close=True)  # nothing of it has been sent yet
+        if self._call and (whole := self._call.body(min(limit, SMALL))) is not None:
+            return whole
         until = time.monotonic() + seconds
         body, more = bytearray(), True
         while more:
@@ -138,7 +145,7 @@ class Exchange:
             size += len(part)
         raise _too_large(limit, setting, close=more)
 
-    async def while_connected(self, work: Awaitable[T]) -> T:
+    async def while_connected(self, work: Coroutine[Any, Any, T]) -> T:
         """Result of `work`, which is cancelled as soon as the client leaves (call it when the body has been read).
 
         Raises:
@@ -146,7 +153,14 @@ class Exchange:
         """
         task = asyncio.current_task()
         assert task is not None
-        watcher = asyncio.create_task(self._watch(task))
+        watcher = None
+        if self._call:
+            if self._call.gone:
+                work.close()
+                raise ClientGone
+            self._call.watch(lambda: self._leave(task))
+        else:
+            watcher = asyncio.create_task(self._watch(task))
         try:
             return await work
         except asyncio.CancelledError:
@@ -155,11 +169,17 @@ class Exchange:
             task.uncancel()
             raise ClientGone from None
         finally:
-            watcher.cancel()
+            if self._call:
+                self._call.watch(None)
+            elif watcher:
+                watcher.cancel()
 
     async def _watch(self, task: asyncio.Task[Any]) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        self._leave(task)
+
+    def _leave(self, task: asyncio.Task[Any]) -> None:
         if not self._complete:
             self._gone = True
             task.cancel()
@@ -167,8 +187,11 @@ class Exchange:
     async def start(self, status: int, headers: Sequence[Header]) -> None:
         """Send the response's head; the request's id is added to it, under OpenAI's name and under Anthropic's."""
         self.status = status
-        head = [*headers, *self.cors, *((name, self.request_id.encode()) for name in _REQUEST_IDS)]
-        await self._send({"type": "http.response.start", "status": status, "headers": head})
+        await self._send({"type": "http.response.start", "status": status, "headers": self._head(headers)})
+
+    def _head(self, headers: Sequence[Header]) -> list[Header]:
+        request_id = self.request_id.encode()
+        return [*headers, *self.cors, *[(name, request_id) for name in _REQUEST_IDS]]
 
     async def chunk(self, data: bytes, more: bool = True) -> None:
         """Send a piece of the body; waits while the client reads more slowly than we write."""
@@ -180,8 +203,11 @@ class Exchange:
         self, status: int, data: bytes, headers: Sequence[Header] = (), content_type: bytes = b"application/json"
     ) -> None:
         """Send a whole response."""
-        length = str(len(data)).encode()
-        await self.start(status, [(b"content-type", content_type), (b"content-length", length), *headers])
+        headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(data)), *headers]
+        if self._call and self._call.respond(status, self._head(headers), data):
+            self.status, self._complete = status, True
+            return
+        await self.start(status, headers)
         await self.chunk(data, more=False)
 
     async def json(self, value: Any, status: int = 200, headers: Sequence[Header] = ()) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from prometheus_client import Gauge
-
 from router_backend.gateway.completion import CompletionPipeline
 from router_backend.gateway.http.exchange import TRANSLATED, WRITTEN, Exchange
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.surfaces.surface import Surface
+from router_backend.gateway.tallies import Level
 
 
 class CompletionsHandler:
     """POST of one surface."""
 
-    def __init__(self, surface: Surface, runtimes: Runtimes, pipeline: CompletionPipeline, in_flight: Gauge) -> None:
+    def __init__(self, surface: Surface, runtimes: Runtimes, pipeline: CompletionPipeline, in_flight: Level) -> None:
         self._surface, self._runtimes, self._pipeline, self._in_flight = surface, runtimes, pipeline, in_flight
         self._copies = TRANSLATED if surface.codec else WRITTEN
 
@@ -31,5 +30,5 @@ class CompletionsHandler:
                 key,
                 runtime,
             )
-            with self._in_flight.track_inprogress():
+            with self._in_flight:
                 await exchange.while_connected(work)

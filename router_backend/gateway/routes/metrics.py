@@ -16,6 +16,6 @@ class MetricsHandler:
         self._metrics, self._siblings = metrics, siblings
 
     async def __call__(self, exchange: Exchange) -> None:
-        if self._siblings:  # counters stand in their files; gauges are as old as the last page if one doesn't answer
+        if self._siblings:  # each puts down what it has counted; of one that doesn't answer the last second is missing
             await self._siblings.all("gauges", _SECONDS)
         await exchange.respond(200, self._metrics.text(), content_type=CONTENT_TYPE)
