@@ -98,7 +98,7 @@ def train(
     routing_cap: Annotated[int, typer.Option(help="Most rows for each routing file.")] = 2500,
     own_weight: Annotated[int, typer.Option(help="How often a row of the own corpus counts.")] = 2,
     success_share: Annotated[float, typer.Option(help="Part of the embedding's variance for predicted success.")] = 0.5,
-    epochs: Annotated[float, typer.Option(help="Passes over the data, in full mode.")] = 1.0,
+    epochs: Annotated[float, typer.Option(help="Passes over the data, in full mode; 0: none.")] = 1.0,
     learning_rate: Annotated[float, typer.Option(help="Of the encoder, in full mode.")] = 1.5e-4,
     batch_tokens: Annotated[int, typer.Option(help="Padded tokens in a batch.")] = 1024,
     max_tokens: Annotated[int, typer.Option(help="Token budget of a served prompt (at most 256).")] = 128,
@@ -112,6 +112,10 @@ def train(
     warm_start: Annotated[
         Path | None,
         typer.Option(help="Artifact, or folder of an earlier training: go on from its weights, keep its tokenizer."),
+    ] = None,
+    average_with: Annotated[
+        list[Path] | None,
+        typer.Option(help="With --warm-start: begin with the mean of its weights and of these folders' trainings."),
     ] = None,
     student: Annotated[
         bool,
@@ -132,6 +136,12 @@ def train(
     perturbed: Annotated[float, typer.Option(help="Share of the texts that are read with a typo, a greeting, …")] = 0.0,
     constrained: Annotated[
         float, typer.Option(help="Share of these that also say how the answer should look, where a task is known.")
+    ] = 0.0,
+    consistency: Annotated[
+        float, typer.Option(help="Weight of the loss that draws both forms of a text together.")
+    ] = 1.0,
+    average: Annotated[
+        float, typer.Option(help="Share of the steps, the last ones, over which the weights are averaged.")
     ] = 0.0,
     leave_out: Annotated[
         list[str] | None, typer.Option(help="Source that nothing is trained or calibrated on.")
@@ -158,6 +168,10 @@ def train(
     from classifier_training.training.pipeline import train as run
     from classifier_training.training.taught import train_taught
 
+    if average_with and warm_start is None:
+        raise typer.BadParameter("averages with the training that --warm-start names", param_hint="--average-with")
+    if not 0 <= average <= 1:
+        raise typer.BadParameter("a share from 0 to 1", param_hint="--average")
     if mode not in ("full", "frozen"):
         raise typer.BadParameter("full or frozen", param_hint="--mode")
     if threads:
@@ -183,6 +197,7 @@ def train(
         success_share=success_share,
         max_tokens=max_tokens,
         warm_start=warm_start,
+        averaged=tuple(average_with or ()),
         student=CompactShape(layers, rank, feed_forward, pool_after) if student else None,
         teachers=tuple(teacher or ()),
         left_out=tuple(leave_out or ()),
@@ -197,7 +212,8 @@ def train(
             constrained=constrained,
             device=device,
             bfloat16=bf16,
-            loss=LossWeights(teacher_tasks=teacher_tasks),
+            average=average,
+            loss=LossWeights(teacher_tasks=teacher_tasks, consistency=consistency),
         ),
     )
     with _bars() as track:

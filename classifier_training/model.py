@@ -84,6 +84,8 @@ class LossWeights:
     teacher_complexity: float = 0.4
     teacher_embedding: float = 2.0
     consistency: float = 1.0
+    # Logits by which each sentence on the form of the answer raises the complexity.
+    demand: float = 0.25
 
 
 @dataclass(slots=True)
@@ -93,6 +95,16 @@ class Lessons:
     tasks: Tensor
     complexity: Tensor
     embedding: Tensor
+
+
+def raised(difficulty: Tensor, demands: Tensor, weights: LossWeights) -> Tensor:
+    """`difficulty` in [0, 1] (NaN stays), FP32 [batch], harder by so many `demands` on the form of the answer, FP32 [batch].
+
+    What benchmarks of different scales have in common: each further demand is one more that an answer can miss.
+    """
+    if not weights.demand:
+        return difficulty
+    return torch.where(demands > 0, torch.sigmoid(torch.logit(difficulty, 0.01) + weights.demand * demands), difficulty)
 
 
 def imitation_loss(outputs: HeadOutputs, lessons: Lessons, difficulty: Tensor, weights: LossWeights) -> Tensor:

@@ -191,18 +191,18 @@ _SLOT = re.compile(r"\{(\w+)\}")
 _SAID_BEFORE = 0.25
 
 
-def constrained(text: str, rng: np.random.Generator) -> str:
-    """`text` with one to three sentences on the form of the answer, most often behind it."""
+def constrained(text: str, rng: np.random.Generator) -> tuple[str, int]:
+    """`text` with one to three sentences on the form of the answer, most often behind it; how many stand behind it."""
     language = "ja" if is_japanese(text) else "en"
     fill = _fill(language, rng)
     gap = str(rng.choice([" ", "\n", "\n\n"], p=[0.6, 0.2, 0.2]))
     if rng.random() < _SAID_BEFORE:
         text = fill(str(rng.choice(_BEFORE[language]))) + gap + text
         if rng.random() < 0.5:
-            return text
+            return text, 0
     count = int(rng.integers(1, 4))
     after = [fill(str(said)) for said in rng.choice(_AFTER[language], size=count, replace=False)]
-    return text.rstrip() + gap + ("" if language == "ja" else " ").join(after)
+    return text.rstrip() + gap + ("" if language == "ja" else " ").join(after), count
 
 
 def _fill(language: str, rng: np.random.Generator) -> Callable[[str], str]:

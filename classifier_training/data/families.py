@@ -2,7 +2,7 @@
 
     python -m classifier_training.data.families
 
-writes `corpus/families.csv` and `corpus/wide.csv`, which training reads, and `corpus/heldout_families.csv`, which it never reads: other
+writes `corpus/families.csv`, `corpus/wide.csv` and `corpus/asks.csv`, which training reads, and `corpus/heldout_families.csv`, which it never reads: other
 families, by other requests and other words, so that it measures how unknown ones fare. All texts were written for this project.
 """
 
@@ -72,6 +72,7 @@ def main() -> None:
     for name, found in (
         ("families", rows({"en": "en", "ja": "ja", "": "further"})),
         ("wide", rows({"en": "wide_en", "ja": "wide_ja"}, "own-wide")),
+        ("asks", rows({"en": "asks_en", "ja": "asks_ja"}, "own-asks")),
         ("heldout_families", rows({"en": "heldout_en", "ja": "heldout_ja"}, "own-heldout-families")),
     ):
         with (CORPUS / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:

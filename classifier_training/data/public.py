@@ -15,17 +15,18 @@ import hashlib
 import json
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import yaml
 
+from classifier_training.data.public_readers import READERS, Prompt
 from router_backend.user_files import DataError
 
 _SECONDS = 60
-Prompt = tuple[str, str, str]  # text, task, language
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,103 +136,27 @@ def _checked(file: File, folder: Path) -> str:
 def _read(source: Source, path: Path) -> Iterator[Prompt]:
     try:
         raw = path.read_bytes()
-        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
-        lines = path.name.removesuffix(".gz").endswith(".jsonl")
-        # Not splitlines(): a text may have other line ends in it.
-        content = [json.loads(line) for line in text.split("\n") if line.strip()] if lines else json.loads(text)
-        for text, task, language in _READERS[source.name](content):
+        content = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
+        for text, task, language in READERS[source.name](_content(path.name.removesuffix(".gz"), content)):
             if text.strip():
                 yield text.strip(), task, language
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        SyntaxError,
+    ) as error:  # ElementTree's ParseError is a SyntaxError
         raise DataError(f"{path} can't be read as a file of {source.page}: {error!r}") from error
 
 
-def _gsm8k(rows: list[dict[str, str]]) -> Iterator[Prompt]:
-    return ((row["question"], "math", "en") for row in rows)
-
-
-def _svamp(rows: list[dict[str, str]]) -> Iterator[Prompt]:
-    return ((f"{row['Body'].strip().rstrip('.')}. {row['Question']}", "math", "en") for row in rows)
-
-
-def _humaneval(rows: list[dict[str, str]]) -> Iterator[Prompt]:
-    return ((row["prompt"], "code_generation", "en") for row in rows)
-
-
-# Of CLINC150's 150 intents those of its domain "small talk"; all others are commands to an assistant, or asked of one.
-_SMALL_TALK = frozenset(
-    [
-        "greeting",
-        "goodbye",
-        "tell_joke",
-        "where_are_you_from",
-        "how_old_are_you",
-        "what_is_your_name",
-        "who_made_you",
-        "thank_you",
-        "what_can_i_ask_you",
-        "what_are_your_hobbies",
-        "do_you_have_pets",
-        "are_you_a_bot",
-        "meaning_of_life",
-        "who_do_you_work_for",
-        "fun_fact",
-    ]
-)
-
-
-def _clinc150(content: dict[str, list[list[str]]]) -> Iterator[Prompt]:
-    for text, intent in content["train"]:
-        yield text, "chatbot" if intent in _SMALL_TALK else "other", "en"
-
-
-def _jsquad(content: dict[str, Any]) -> Iterator[Prompt]:
-    for article in content["data"]:
-        for paragraph in article["paragraphs"]:
-            context = paragraph["context"].replace(" [SEP] ", "\n")
-            for asked in paragraph["qas"]:
-                yield f"{context}\n\n{asked['question']}", "closed_qa", "ja"
-                yield asked["question"], "open_qa", "ja"
-
-
-_NAMES = (
-    "次の文から固有名詞をすべて抜き出してください。\n\n{}",
-    "{}\n\nこの文に出てくる人名・地名・組織名を一覧にして。",
-    "固有表現を抽出:{}",
-)
-
-
-def _ner_wikipedia(rows: list[dict[str, Any]]) -> Iterator[Prompt]:
-    return ((_NAMES[number % len(_NAMES)].format(row["text"]), "extraction", "ja") for number, row in enumerate(rows))
-
-
-_DOLLY = {
-    "open_qa": "open_qa",
-    "general_qa": "open_qa",
-    "closed_qa": "closed_qa",
-    "classification": "classification",
-    "brainstorming": "brainstorming",
-    "information_extraction": "extraction",
-    "summarization": "summarization",
-    "creative_writing": "text_generation",
-}
-
-
-def _dolly(rows: list[dict[str, str]]) -> Iterator[Prompt]:
-    for row in rows:
-        text = row["instruction"] + (f"\n\n{row['context']}" if row["context"] else "")
-        yield text, _DOLLY[row["category"]], "en"
-
-
-_READERS: dict[str, Callable[[Any], Iterator[Prompt]]] = {
-    "gsm8k": _gsm8k,
-    "svamp": _svamp,
-    "humaneval": _humaneval,
-    "clinc150": _clinc150,
-    "jsquad": _jsquad,
-    "ner-wikipedia": _ner_wikipedia,
-    "dolly": _dolly,
-}
+def _content(name: str, text: str) -> Any:
+    if name.endswith(".xml"):
+        return ElementTree.fromstring(text)
+    if name.endswith(".jsonl"):
+        # Not splitlines(): a text may have other line ends in it.
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
+    return json.loads(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

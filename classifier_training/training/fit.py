@@ -26,8 +26,10 @@ from classifier_training.model import (
     consistency_loss,
     imitation_loss,
     multi_task_loss,
+    raised,
 )
 from classifier_training.text import batches, pad, prompt_encoder
+from classifier_training.training.averaging import WeightMean
 from classifier_training.training.workers import TrainingError, Workers
 from router_backend.classifier.encoding import PromptEncoder
 
@@ -55,15 +57,22 @@ class FitOptions:
     perturbed: float = 0.0
     # Share of these second forms, of labelled rows, that also say what the answer should look like.
     constrained: float = 0.0
+    # Share of the steps, the last ones, over which the weights are averaged: Izmailov et al., "Averaging Weights Leads to
+    # Wider Optima and Better Generalization" (2018). 0 keeps the last step's.
+    average: float = 0.0
     loss: LossWeights = field(default_factory=LossWeights)
 
 
 class Batch(NamedTuple):
-    """Rows, their token ids, and the places whose second form stands behind all others, in this order."""
+    """Rows, their token ids, and the places whose second form stands behind all others, in this order.
+
+    `demands`, FP32 [rows], says how many sentences on the form of the answer a text has got.
+    """
 
     rows: NDArray[np.int64]
     ids: list[list[int]]
     twice: NDArray[np.int64]
+    demands: NDArray[np.float32]
 
 
 @dataclass(slots=True)
@@ -86,7 +95,8 @@ class Targets:
 
     def loss(self, model: Classifier, pooled: Tensor, batch: Batch, weights: LossWeights) -> Tensor:
         index = torch.from_numpy(batch.rows).to(self.tasks.device)
-        outputs, difficulty = model.heads(pooled), self.difficulty[index]
+        outputs, demands = model.heads(pooled), torch.from_numpy(batch.demands).to(index.device)
+        difficulty = raised(self.difficulty[index], demands, weights)
         loss = multi_task_loss(outputs, self.tasks[index], difficulty, self.success[index], weights)
         if len(batch.twice):
             loss = loss + weights.consistency * consistency_loss(
@@ -94,7 +104,8 @@ class Targets:
             ) * (len(batch.twice) / len(batch.rows))
         if self.lessons is None:
             return loss
-        of_rows = Lessons(self.lessons.tasks[index], self.lessons.complexity[index], self.lessons.embedding[index])
+        complexity = raised(self.lessons.complexity[index], demands, weights)
+        of_rows = Lessons(self.lessons.tasks[index], complexity, self.lessons.embedding[index])
         return loss + imitation_loss(outputs, of_rows, difficulty, weights)
 
 
@@ -115,16 +126,19 @@ def plan(encoder: PromptEncoder, examples: Examples, options: FitOptions) -> Ite
         rng = np.random.default_rng([options.seed, epoch, 1])
         for rows in batches(lengths, tokens, np.random.default_rng([options.seed, epoch])):
             twice = np.flatnonzero(rng.random(len(rows)) < options.perturbed)
-            second = [encoder.ids(_second_form(examples, int(rows[place]), options, rng))[0] for place in twice]
-            yield Batch(np.concatenate([rows, rows[twice]]), [*(plain[row] for row in rows), *second], twice)
+            forms = [_second_form(examples, int(rows[place]), options, rng) for place in twice]
+            ids = [*(plain[row] for row in rows), *(encoder.ids(text)[0] for text, _ in forms)]
+            demands = np.array([0] * len(rows) + [number for _, number in forms], dtype=np.float32)
+            yield Batch(np.concatenate([rows, rows[twice]]), ids, twice, demands)
 
 
-def _second_form(examples: Examples, row: int, options: FitOptions, rng: np.random.Generator) -> str:
+def _second_form(examples: Examples, row: int, options: FitOptions, rng: np.random.Generator) -> tuple[str, int]:
+    """Another form of a row's text, and how many demands on the form of the answer it has got."""
     text = perturbed(examples.texts[row], rng)
     # Not of recorded answers: what a form of the answer would have done to them, nobody knows.
     if examples.tasks[row] >= 0 and options.constrained and rng.random() < options.constrained:
-        text = constrained(text, rng)
-    return text
+        return constrained(text, rng)
+    return text, 0
 
 
 def share_of(batch: Batch, index: int, count: int) -> Batch:
@@ -133,7 +147,8 @@ def share_of(batch: Batch, index: int, count: int) -> Batch:
     mine = np.arange(index, plain, count)
     second = np.flatnonzero(np.isin(batch.twice, mine))
     kept = np.concatenate([mine, plain + second])
-    return Batch(batch.rows[kept], [batch.ids[row] for row in kept], np.searchsorted(mine, batch.twice[second]))
+    twice = np.searchsorted(mine, batch.twice[second])
+    return Batch(batch.rows[kept], [batch.ids[row] for row in kept], twice, batch.demands[kept])
 
 
 def rate_at(step: int, steps: int, warmup: float) -> float:
@@ -171,7 +186,8 @@ def fit(
     targets = Targets.of(examples, lessons, device)
     tokens = round(options.batch_tokens / (1 + options.perturbed))
     per_epoch = len(batches(lengths, tokens, np.random.default_rng([options.seed, 0])))
-    steps = max(1, round(options.epochs * per_epoch))
+    steps = max(1, round(options.epochs * per_epoch)) if options.epochs else 0
+    averaged_from = steps - round(options.average * steps)
     _freeze(model.encoder)
     model.to(device)
     optimiser = torch.optim.AdamW(
@@ -185,7 +201,8 @@ def fit(
     base_rates = [group["lr"] for group in optimiser.param_groups]
     how = {name: value for name, value in asdict(options).items() if name != "device"}
     fingerprint = {"options": how, "steps": steps, "rows": len(lengths)}
-    start, running = _resume(checkpoint, model, optimiser, fingerprint), math.nan
+    mean = WeightMean()
+    start, running = _resume(checkpoint, model, optimiser, mean, fingerprint), math.nan
     model.train()
     for step, batch in enumerate(plan(reader, examples, options)):
         if step >= steps:
@@ -202,10 +219,13 @@ def fit(
         nn.utils.clip_grad_norm_(model.parameters(), options.clip)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
+        if step >= averaged_from:
+            mean.add(model)
         running = value if math.isnan(running) else 0.98 * running + 0.02 * value
         progress(step + 1, steps, running)
         if checkpoint is not None and workers.first and ((step + 1) % _CHECKPOINT_EVERY == 0 or step + 1 == steps):
-            _save(checkpoint, model, optimiser, step + 1, fingerprint)
+            _save(checkpoint, model, optimiser, mean, step + 1, fingerprint)
+    mean.give(model)
     model.cpu().eval()
 
 
@@ -231,10 +251,17 @@ def _freeze(encoder: nn.Module) -> None:
 
 
 def _save(
-    path: Path, model: Classifier, optimiser: torch.optim.Optimizer, step: int, fingerprint: dict[str, object]
+    path: Path,
+    model: Classifier,
+    optimiser: torch.optim.Optimizer,
+    mean: WeightMean,
+    step: int,
+    fingerprint: dict[str, object],
 ) -> None:
     state = {
         "model": model.state_dict(),
+        "mean": mean.weights,
+        "averaged": mean.count,
         "optimiser": optimiser.state_dict(),
         "step": step,
         "fingerprint": fingerprint,
@@ -246,7 +273,11 @@ def _save(
 
 
 def _resume(
-    path: Path | None, model: Classifier, optimiser: torch.optim.Optimizer, fingerprint: dict[str, object]
+    path: Path | None,
+    model: Classifier,
+    optimiser: torch.optim.Optimizer,
+    mean: WeightMean,
+    fingerprint: dict[str, object],
 ) -> int:
     if path is None or not path.is_file():
         return 0
@@ -255,5 +286,6 @@ def _resume(
         raise TrainingError(f"{path} belongs to a run with other options or data; delete it or use another --out")
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
+    mean.count, mean.weights = state["averaged"], state["mean"]
     torch.set_rng_state(state["random"])
     return int(state["step"])

@@ -38,7 +38,7 @@ def fit_heads(
         for start in range(0, len(order), _BATCH_ROWS):
             rows = order[start : start + _BATCH_ROWS]
             optimiser.param_groups[0]["lr"] = options.head_rate * rate_at(step, steps, options.warmup)
-            batch = Batch(rows, [], rows[:0])
+            batch = Batch(rows, [], rows[:0], np.zeros(len(rows), dtype=np.float32))
             loss = targets.loss(model, vectors[torch.from_numpy(rows)], batch, options.loss)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]

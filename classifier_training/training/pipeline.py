@@ -34,6 +34,7 @@ from classifier_training.export.card import write_card
 from classifier_training.export.graph import ServedClassifier
 from classifier_training.export.manifest import build_manifest
 from classifier_training.model import Classifier
+from classifier_training.training.averaging import CHECKPOINT_FILE, average_with
 from classifier_training.training.fit import FitOptions, Progress, fit, new_classifier
 from classifier_training.training.frozen import fit_heads, fit_success
 from classifier_training.training.pooling import pool_texts
@@ -48,8 +49,6 @@ _SAMPLE = 64
 _STATISTICS_ROWS = 3000
 # Of each routing file, for the success head at the end.
 _SUCCESS_ROWS = 4000
-# Kept beside the artifact: a run with the same options goes on from it, or only exports again.
-CHECKPOINT_FILE = "checkpoint.pt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,7 @@ class TrainOptions:
         left_out: sources that nothing is trained or calibrated on, so that the artifact itself can be measured on them.
         calibration_sources: sources that only the temperature is fitted on; empty takes rows of the trained sources,
             where a classifier is surer than elsewhere.
+        averaged: folders of trainings with the same start, whose weights are averaged with those that this one begins with.
     """
 
     out: Path
@@ -79,6 +79,7 @@ class TrainOptions:
     success_share: float = 0.5
     max_tokens: int = 128
     warm_start: Path | None = None
+    averaged: tuple[Path, ...] = ()
     student: CompactShape | None = None
     teachers: tuple[Path, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -181,6 +182,7 @@ def train(options: TrainOptions, track: Tracker = _silent) -> TrainResult | None
     model = new_classifier(encoder, len(examples.models), options.fit.seed, taught)
     if options.warm_start is not None:
         encoder = warm_start(model, encoder, options.warm_start)
+    average_with(model, options.averaged)
 
     def pool(rows: Examples, stage: str) -> FloatArray:
         return pool_texts(model, encoder, rows.texts, options.max_tokens, track(stage))
@@ -250,7 +252,8 @@ def warm_start(model: Classifier, encoder: Encoder, folder: Path) -> Encoder:
         model.heads.load_state_dict(own | heads)
         return encoder
     try:
-        model.load_state_dict(torch.load(path, weights_only=True, map_location="cpu")["model"])
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        model.load_state_dict(state["model"] | state.get("mean", {}))
     except RuntimeError as error:
         raise TrainingError(
             f"{path} doesn't fit: use the same --encoder, --layers, --vocabulary and --routing files"
@@ -320,6 +323,7 @@ def describe(options: TrainOptions) -> dict[str, object]:
     values = asdict(options)
     values.pop("out")
     values["warm_start"] = options.warm_start is not None
+    values["averaged"] = len(options.averaged)
     values["teachers"] = [f"{Artifact(folder).metadata.embedding_space:x}" for folder in options.teachers]
     for name in ("data", "routing"):
         values[name] = [Path(pattern).name for pattern in values[name]]

@@ -27,11 +27,27 @@ _FOLLOW_UP_JA = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[\w'’]+")
-# A result that a text-only agent sends in the user's name; the forms of ReAct, OpenHands, Cline and of chat templates.
+# A result that a text-only agent sends in the user's name; the forms of ReAct, OpenHands, Cline, mini-swe-agent, Claude Code and of chat templates.
 _RESULT = re.compile(
-    r"\s*(Observation:|EXECUTION RESULT|OBSERVATION:|\[\w+ for [^\n]{0,300}\] Result:|<(tool_result|tool_response|tool_output|function_results?|observation)\b)"
+    r"\s*(Observation:|EXECUTION RESULT|OBSERVATION:|\[\w+ for [^\n]{0,300}\] Result:|<(tool_result|tool_response|tool_output|function_results?|"
+    r"observation|returncode|local-command-std(out|err)|bash-std(out|err)|task-notification)\b)"
 )
-_NOTES = ("environment_details", "system-reminder", "environment_context")
+# Notes on surroundings, of Cline, Claude Code, Codex and Cursor.
+_NOTES = (
+    "environment_details",
+    "system-reminder",
+    "system_reminder",
+    "environment_context",
+    "user_instructions",
+    "local-command-caveat",
+    "ide_opened_file",
+    "user_info",
+    "git_status",
+    "project_layout",
+    "open_and_recently_viewed_files",
+)
+# Marks around what the person typed, where an editor puts files and notes beside it: of Cursor, Copilot and Roo.
+_ASKED = ("user_query", "userRequest", "user_message")
 
 
 class BadRequest(ValueError):
@@ -87,9 +103,18 @@ def request_of(message: Mapping[str, Any]) -> str:
     text = text_of(message.get("content"))
     if _RESULT.match(text):
         return ""
+    for name in _ASKED:
+        if asked := _last_between(text, f"<{name}>", f"</{name}>"):
+            return asked
     for name in _NOTES:
         text = _without(text, f"<{name}>", f"</{name}>")
     return text
+
+
+def _last_between(text: str, opening: str, closing: str) -> str:
+    end = text.rfind(closing)
+    start = text.rfind(opening, 0, max(end, 0))
+    return text[start + len(opening) : end].strip() if start >= 0 else ""
 
 
 def _without(text: str, opening: str, closing: str) -> str:

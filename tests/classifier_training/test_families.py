@@ -65,7 +65,7 @@ def test_a_form_of_the_answer_stands_beside_the_whole_request() -> None:
     rng = np.random.default_rng(0)
     for text, words in (("Why is the sky blue?", "[a-z]"), ("空はなぜ青いのですか。", "[ぁ-ん]")):
         for _ in range(200):
-            found = constrained(text, rng)
+            found, _ = constrained(text, rng)
             assert text in found
             added = found.replace(text, "", 1)
             assert re.search(words, added.lower())

@@ -104,12 +104,13 @@ class Stop(Exception):
     pass
 
 
+@pytest.mark.parametrize("average", [0.0, 0.9])
 def test_an_interrupted_training_goes_on_and_ends_with_the_same_weights(
-    train_options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train_options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, average: float
 ) -> None:
     monkeypatch.setattr("classifier_training.training.fit._CHECKPOINT_EVERY", 5)
     examples = load_examples(train_options)
-    options = replace(train_options.fit, epochs=1.0)
+    options = replace(train_options.fit, epochs=1.0, average=average)
 
     def stop_at(step: int, steps: int, loss: float) -> None:
         if step == 8:

@@ -14,10 +14,21 @@ import pytest
 
 from classifier_training.data import DataError
 from classifier_training.data.files import load_prompts
-from classifier_training.data.public import _READERS, File, Source, fetch, main, sources
+from classifier_training.data.public import File, Source, fetch, main, sources
+from classifier_training.data.public_readers import READERS
 from router_backend.contract import TASKS
 
 CONTENT: dict[str, object] = {
+    "niilc-dev.xml": "<questions><question><text>\n助詞は何の後につく?</text></question></questions>",
+    "vicuna-bench.jsonl": [
+        {"question_id": 1, "category": "roleplay", "turns": ["You are a pirate. Speak.", "And now?"]},
+        {"question_id": 2, "category": "fermi", "turns": ["How many atoms are in a grain of salt?"]},
+    ],
+    "mt-bench.jsonl": [
+        {"question_id": 90, "category": "writing", "turns": ["Correct this: he go home."]},
+        {"question_id": 93, "category": "roleplay", "turns": ["Be a doctor and a poet."]},
+    ],
+    "ja-vicuna-qa.jsonl": [{"question_id": 61, "category": "coding", "turns": ["C++で書いて"]}],
     "gsm8k-train.jsonl": [{"question": "How many are 2 and 3?", "answer": "5"}],
     "svamp.json": [{"Body": "Dan has 3 pens.", "Question": "How many pens has he?"}],
     "HumanEval.jsonl.gz": [{"prompt": "def add(a, b):\n"}],
@@ -37,6 +48,8 @@ def write(folder: Path) -> None:
     for name, content in CONTENT.items():
         lines = ".jsonl" in name and isinstance(content, list)
         text = "\n".join(map(json.dumps, content)) if lines else json.dumps(content)  # type: ignore[arg-type]
+        if name.endswith(".xml"):
+            text = str(content)
         raw = text.encode()
         (folder / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
 
@@ -49,7 +62,7 @@ def test_every_source_says_its_licence_where_it_is_and_how_it_is_read() -> None:
     for source in sources():
         assert source.licence
         assert source.page.startswith("https://")
-        assert source.name in _READERS
+        assert source.name in READERS
         for file in source.files:
             assert file.url.startswith("https://")
             assert file.sha256 == "" or len(file.sha256) == 64
@@ -60,13 +73,17 @@ def test_files_of_a_folder_become_prompts_that_training_reads(tmp_path: Path) ->
     found = fetch(unchecked(), tmp_path / "prompts.csv", tmp_path, download=False)
     rows = load_prompts([str(tmp_path / "prompts.csv")])
     labelled = {text: TASKS[task] for text, task in zip(rows.texts, rows.tasks, strict=True)}
-    assert sum(found.rows.values()) == len(rows) == 10
+    assert sum(found.rows.values()) == len(rows) == 14
     assert labelled["hello there"] == "chatbot"
     assert labelled["freeze my card"] == "other"
     assert labelled["梅雨\n雨季の一種。\n\n梅雨とは何か。"] == "closed_qa"
     assert labelled["梅雨とは何か。"] == "open_qa"
     assert labelled["Who won?\n\nAnn won."] == "closed_qa"
     assert labelled["Dan has 3 pens. How many pens has he?"] == "math"
+    assert labelled["助詞は何の後につく?"] == "open_qa"
+    assert labelled["You are a pirate. Speak."] == "chatbot"
+    assert labelled["Correct this: he go home."] == "rewrite"
+    assert labelled["C++で書いて"] == "code_generation"
     assert set(rows.languages) == {"en", "ja"}
 
 
@@ -121,6 +138,13 @@ def test_what_is_not_there_is_downloaded_once(tmp_path: Path) -> None:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_a_file_that_is_no_xml_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "niilc-dev.xml").write_text("<questions><question>")
+    wanted = [source for source in unchecked() if source.name == "niilc-qa"]
+    with pytest.raises(DataError, match=r"can't be read as a file of https://github.com/mynlp/niilc-qa"):
+        fetch(wanted, tmp_path / "prompts.csv", tmp_path, download=False)
 
 
 def test_an_unknown_source_is_an_error() -> None:

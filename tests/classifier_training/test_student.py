@@ -21,7 +21,7 @@ from classifier_training.encoders.compact import CompactShape, pool_pairs
 from classifier_training.encoders.loading import compact
 from classifier_training.encoders.packaged import EncoderError
 from classifier_training.encoders.readback import read_encoder, read_heads
-from classifier_training.model import Classifier, Heads, consistency_loss
+from classifier_training.model import Classifier, Heads, LossWeights, consistency_loss, raised
 from classifier_training.text import prompt_encoder
 from classifier_training.training.fit import FitOptions, plan
 from classifier_training.training.frozen import fit_success
@@ -182,10 +182,22 @@ def test_only_labelled_rows_are_asked_for_a_form_of_the_answer(encoder_folder: P
     rows.tasks[:20] = 3
     longer = {True: 0, False: 0}
     for batch in islice(plan(reader, rows, FitOptions(perturbed=1.0, constrained=1.0, batch_tokens=2000)), 6):
-        for row, ids in zip(batch.rows[batch.twice], batch.ids[len(batch.ids) - len(batch.twice) :], strict=True):
+        second = slice(len(batch.ids) - len(batch.twice), None)
+        for row, ids, demands in zip(batch.rows[batch.twice], batch.ids[second], batch.demands[second], strict=True):
             longer[bool(row < 20)] += len(ids) > 70
+            assert not demands or row < 20
     assert longer[True] > 10
     assert longer[False] == 0
+
+
+def test_each_demand_on_the_form_of_an_answer_makes_a_request_harder() -> None:
+    known = torch.tensor([0.2, 0.2, 0.2, 0.0, 1.0, float("nan")])
+    found = raised(known, torch.tensor([0.0, 1.0, 3.0, 2.0, 2.0, 1.0]), LossWeights())
+    assert found[0] == known[0]
+    assert known[0] < found[1] < found[2] < 0.5
+    assert 0 < found[3] < 0.05
+    assert 0.95 < found[4] <= 1
+    assert found[5].isnan()
 
 
 def test_forms_that_are_answered_alike_cost_nothing() -> None:

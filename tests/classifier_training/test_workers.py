@@ -28,13 +28,17 @@ SECONDS = 1800  # watches for a hang
 @pytest.mark.parametrize("count", [1, 2, 3, 40])
 def test_shares_are_the_whole_batch_and_a_row_stays_with_its_second_form(count: int) -> None:
     batch = Batch(
-        np.array([10, 11, 12, 13, 14, 11, 14]), [[row] for row in (0, 1, 2, 3, 4, 101, 104)], np.array([1, 4])
+        np.array([10, 11, 12, 13, 14, 11, 14]),
+        [[row] for row in (0, 1, 2, 3, 4, 101, 104)],
+        np.array([1, 4]),
+        np.array([0, 0, 0, 0, 0, 101, 104], dtype=np.float32),
     )
     shares = [share_of(batch, index, count) for index in range(count)]
     assert sorted(ids[0] for share in shares for ids in share.ids) == [0, 1, 2, 3, 4, 101, 104]
     for share in shares:
         second = len(share.rows) - len(share.twice)
         np.testing.assert_array_equal(share.rows[share.twice], share.rows[second:])
+        assert share.demands.tolist() == [0] * second + [ids[0] for ids in share.ids[second:]]
         assert [share.ids[place][0] + 100 for place in share.twice] == [ids[0] for ids in share.ids[second:]]
 
 

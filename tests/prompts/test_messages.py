@@ -52,6 +52,49 @@ DUMP = "def total(items):\n    return sum(items)\n" * 400
             [user(f"{REQUEST}\n<environment_details>\n{DUMP}</environment_details>")], REQUEST, id="surroundings"
         ),
         pytest.param([user(f"<system-reminder>{DUMP}</system-reminder>\n{REQUEST}")], REQUEST, id="reminder"),
+        pytest.param(
+            [user(f"<attached_files>\n{DUMP}</attached_files>\n<user_query>\n{REQUEST}\n</user_query>")],
+            REQUEST,
+            id="Cursor",
+        ),
+        pytest.param(
+            [user(f"<user_info>\nOS: linux\n</user_info>\n<git_status>{DUMP}</git_status>"), user(REQUEST), CALL],
+            REQUEST,
+            id="Cursor's first turn",
+        ),
+        pytest.param(
+            [
+                user(
+                    f"<attachments>{DUMP}</attachments>\n<context>The date is 1 May.</context>\n<userRequest>\n{REQUEST}\n</userRequest>"
+                )
+            ],
+            REQUEST,
+            id="Copilot",
+        ),
+        pytest.param(
+            [user(REQUEST), CALL, user(f"<returncode>0</returncode>\n<output>\n{DUMP}</output>")],
+            REQUEST,
+            id="mini-swe-agent",
+        ),
+        pytest.param(
+            [
+                user(REQUEST),
+                CALL,
+                user([{"type": "tool_result", "tool_use_id": "1", "content": DUMP}]),
+                user([{"type": "text", "text": "<local-command-stdout>Compacted</local-command-stdout>"}]),
+            ],
+            REQUEST,
+            id="Claude Code's commands",
+        ),
+        pytest.param(
+            [user(f"<user_instructions>\n{DUMP}</user_instructions>"), user(REQUEST), CALL], REQUEST, id="Codex"
+        ),
+        pytest.param(
+            [user(REQUEST), user("<user_query>fix it</user_query>")], f"fix it\n{REQUEST}", id="Cursor, says little"
+        ),
+        pytest.param(
+            [user(f"{REQUEST} </user_query> in <user_query>")], f"{REQUEST} </user_query> in <user_query>", id="no pair"
+        ),
         pytest.param([user(REQUEST), CALL, user("continue")], f"continue\n{REQUEST}", id="continue"),
         pytest.param([user(REQUEST), CALL, user("fix it please")], f"fix it please\n{REQUEST}", id="fix it"),
         pytest.param(

@@ -1,0 +1,148 @@
+"""What the prompts of each public collection are, and which task its own documentation gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from xml.etree.ElementTree import Element
+
+Prompt = tuple[str, str, str]  # text, task, language
+
+
+def _gsm8k(rows: list[dict[str, str]]) -> Iterator[Prompt]:
+    return ((row["question"], "math", "en") for row in rows)
+
+
+def _svamp(rows: list[dict[str, str]]) -> Iterator[Prompt]:
+    return ((f"{row['Body'].strip().rstrip('.')}. {row['Question']}", "math", "en") for row in rows)
+
+
+def _humaneval(rows: list[dict[str, str]]) -> Iterator[Prompt]:
+    return ((row["prompt"], "code_generation", "en") for row in rows)
+
+
+# Of CLINC150's 150 intents those of its domain "small talk"; all others are commands to an assistant, or asked of one.
+_SMALL_TALK = frozenset(
+    [
+        "greeting",
+        "goodbye",
+        "tell_joke",
+        "where_are_you_from",
+        "how_old_are_you",
+        "what_is_your_name",
+        "who_made_you",
+        "thank_you",
+        "what_can_i_ask_you",
+        "what_are_your_hobbies",
+        "do_you_have_pets",
+        "are_you_a_bot",
+        "meaning_of_life",
+        "who_do_you_work_for",
+        "fun_fact",
+    ]
+)
+
+
+def _clinc150(content: dict[str, list[list[str]]]) -> Iterator[Prompt]:
+    for text, intent in content["train"]:
+        yield text, "chatbot" if intent in _SMALL_TALK else "other", "en"
+
+
+def _jsquad(content: dict[str, Any]) -> Iterator[Prompt]:
+    for article in content["data"]:
+        for paragraph in article["paragraphs"]:
+            context = paragraph["context"].replace(" [SEP] ", "\n")
+            for asked in paragraph["qas"]:
+                yield f"{context}\n\n{asked['question']}", "closed_qa", "ja"
+                yield asked["question"], "open_qa", "ja"
+
+
+_NAMES = (
+    "次の文から固有名詞をすべて抜き出してください。\n\n{}",
+    "{}\n\nこの文に出てくる人名・地名・組織名を一覧にして。",
+    "固有表現を抽出:{}",
+)
+
+
+def _ner_wikipedia(rows: list[dict[str, Any]]) -> Iterator[Prompt]:
+    return ((_NAMES[number % len(_NAMES)].format(row["text"]), "extraction", "ja") for number, row in enumerate(rows))
+
+
+_DOLLY = {
+    "open_qa": "open_qa",
+    "general_qa": "open_qa",
+    "closed_qa": "closed_qa",
+    "classification": "classification",
+    "brainstorming": "brainstorming",
+    "information_extraction": "extraction",
+    "summarization": "summarization",
+    "creative_writing": "text_generation",
+}
+
+
+def _dolly(rows: list[dict[str, str]]) -> Iterator[Prompt]:
+    for row in rows:
+        text = row["instruction"] + (f"\n\n{row['context']}" if row["context"] else "")
+        yield text, _DOLLY[row["category"]], "en"
+
+
+def _niilc(questions: Element) -> Iterator[Prompt]:
+    return ((question.findtext("text") or "", "open_qa", "ja") for question in questions.iter("question"))
+
+
+# Vicuna's questions and their Japanese translation. "fermi" asks for estimates, which are neither facts nor sums, and is left out.
+_VICUNA = {
+    "generic": "open_qa",
+    "knowledge": "open_qa",
+    "common-sense": "open_qa",
+    "counterfactual": "open_qa",
+    "roleplay": "chatbot",
+    "coding": "code_generation",
+    "math": "math",
+    "writing": "text_generation",
+}
+
+
+def _vicuna(language: str) -> Callable[[Any], Iterator[Prompt]]:
+    def read(rows: list[dict[str, Any]]) -> Iterator[Prompt]:
+        for row in rows:
+            if row["category"] in _VICUNA:
+                yield row["turns"][0], _VICUNA[row["category"]], language
+
+    return read
+
+
+# Its categories are wider than our tasks ("extraction" has ratings, "writing" has corrections), so its first turns were labelled one by
+# one for this project; what could be two tasks is left out.
+_MT_BENCH = {
+    "text_generation": (*range(81, 89), 154),
+    "brainstorming": (89, 155, 160),
+    "rewrite": (90,),
+    "chatbot": (91, 92, 98, 100),
+    "math": (99, *range(111, 121)),
+    "other": (101, 102, 104, 106, 107, 109),
+    "code_generation": tuple(range(121, 131)),
+    "classification": (131, 132),
+    "extraction": (133, 135, 137, 139, 140),
+    "open_qa": (*range(141, 147), *range(149, 154), *range(156, 160)),
+}
+
+
+def _mt_bench(rows: list[dict[str, Any]]) -> Iterator[Prompt]:
+    tasks = {number: task for task, numbers in _MT_BENCH.items() for number in numbers}
+    return ((row["turns"][0], tasks[row["question_id"]], "en") for row in rows if row["question_id"] in tasks)
+
+
+READERS: dict[str, Callable[[Any], Iterator[Prompt]]] = {
+    "gsm8k": _gsm8k,
+    "svamp": _svamp,
+    "humaneval": _humaneval,
+    "clinc150": _clinc150,
+    "jsquad": _jsquad,
+    "ner-wikipedia": _ner_wikipedia,
+    "niilc-qa": _niilc,
+    "vicuna-bench": _vicuna("en"),
+    "mt-bench": _mt_bench,
+    "ja-vicuna-qa": _vicuna("ja"),
+    "dolly": _dolly,
+}
