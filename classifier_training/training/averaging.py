@@ -65,7 +65,7 @@ def _weights(folder: Path) -> dict[str, Tensor]:
     path = folder / CHECKPOINT_FILE
     if path.is_file():
         state = torch.load(path, weights_only=True, map_location="cpu")
-        return state["model"] | state.get("mean", {})
+        return {**state["model"], **state.get("mean", {})}
     encoder = read_encoder(folder / MODEL_FILE).weights
     return {f"encoder.{name}": value for name, value in encoder.items()} | {
         f"heads.{name}": value for name, value in read_heads(folder / MODEL_FILE).items()
