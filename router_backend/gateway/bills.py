@@ -6,10 +6,9 @@ import math
 from typing import NamedTuple
 
 _MEMORY = 50.0  # answers
-_MADE_GOOD = (
-    25.0  # answers over which what was counted wrongly is counted in, where each is known before the next question
-)
-_PATIENCE = 2.0  # further ones for each question that is asked before an answer is known: else one mistake is made good many times
+# Answers over which what was counted wrongly is counted in, where each is known before the next question; and further ones for each
+# question that is asked before an answer is known: else one mistake is made good many times.
+_MADE_GOOD, _PATIENCE = 100.0, 2.0
 _MOST = 10.0  # a price that is further off than that is a mistake in `router.yaml`
 
 
@@ -42,16 +41,13 @@ class Bills:
 
     def enter(self, asked: Asked, expected: float, cost: float) -> None:
         """An answer has cost `cost`, in USD, where `expected` was expected of the arm that was chosen."""
-        if not (0.0 <= expected < math.inf and 0.0 <= cost < math.inf):
+        if not (0.0 < expected < math.inf and 0.0 <= cost < math.inf):
             return
         self._late += (max(0, self._number - asked.number) - self._late) / _MEMORY
         self._expected = self._expected + (expected - self._expected) / _MEMORY if self._expected else expected
-        self._owed += cost - asked.ratio * expected  # of an answer that nothing was expected of, too
-        if not self._expected:
-            return
         made_good = _MADE_GOOD + _PATIENCE * self._late
         most = _MOST * made_good * self._expected
-        self._owed = min(most, max(-most, self._owed))
+        self._owed = min(most, max(-most, self._owed + cost - asked.ratio * expected))
         running = self._running + (cost - self._running * expected) / (_MEMORY * self._expected)
         self._running = _bounded(running)
         self.ratio = _bounded(self._running + self._owed / (made_good * self._expected))
