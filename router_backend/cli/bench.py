@@ -1,5 +1,5 @@
 """`llm-router bench`, and what it measures or writes alone: `age`, `capacity`, `cores`, `replicas`, `hop`, `bodies`, `surfaces`,
-`mesh`, `publish`."""
+`mesh`, `open-loop`, `publish`."""
 
 from __future__ import annotations
 
@@ -143,6 +143,17 @@ def cores(
     from router_backend.lab.bench.cores import markdown, run
 
     typer.echo("\n".join(markdown(_measured("cores-", lambda folder, say: run(folder, seconds, say)))))
+
+
+@bench.command()
+def open_loop(
+    seconds: Annotated[float, typer.Option(help="Of each round.", min=1)] = 10.0,
+    rounds: Annotated[int, typer.Option(help="At 80 % of saturation, of each target.", min=1)] = 5,
+) -> None:
+    """How long requests wait that come at random at 80 % of what the system serves at most, by model and by `auto`."""
+    from router_backend.lab.bench.open_loop import markdown, run
+
+    typer.echo("\n".join(markdown(_measured("open-loop-", lambda folder, say: run(folder, seconds, rounds, say)))))
 
 
 @bench.command()

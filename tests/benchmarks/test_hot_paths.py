@@ -16,10 +16,12 @@ from router_backend.bandits.selection import select
 from router_backend.config import parse_config
 from router_backend.contract import EMBEDDING_DIM, TASKS
 from router_backend.core.decision import RoutedDecision
-from router_backend.core.records import Decision, LearningEvent
+from router_backend.core.http.connection import Connection as UpstreamConnection
+from router_backend.core.records import Decision, LearningEvent, Outcome, Usage
 from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.stream.chunks import ChunkReader, read_body
 from router_backend.forwarding.stream.sse import SSEParser
+from router_backend.forwarding.upstreams.plain import PlainHTTP
 from router_backend.gateway.kserve.http_connection import Connection
 from router_backend.gateway.kserve.inference import Inference, Outputs, text
 from router_backend.gateway.kserve.over_http import tensors_of, to_request
@@ -217,10 +219,65 @@ def test_an_answer_of_triton() -> None:
     assert asyncio.run(exchange()) <= 44
 
 
+def test_an_answer_of_an_upstream() -> None:
+    answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+    client = PlainHTTP(1.0)
+
+    async def exchange() -> float:
+        connection = UpstreamConnection(64 * 1024, lenient=True)
+        connection.connection_made(Transport())
+        pool, _ = client._target("http://upstream/v1/chat/completions")
+        pool._used.add(connection)
+        pool.give_back(connection)
+        came: list[bytes] = []
+
+        def one() -> None:
+            call = client.post("http://upstream/v1/chat/completions", BODY, {"authorization": "Bearer k"})
+            call.send(None)
+            connection.data_received(answer)
+            try:
+                call.send(None)
+            except StopIteration as ended:
+                response = ended.value
+            for _ in range(2):
+                read = response.read()
+                try:
+                    read.send(None)
+                except StopIteration as ended:
+                    came.append(ended.value)
+            response.finish()
+
+        count = calls(one)
+        assert came == [b"{}", b""] * 21
+        return count
+
+    assert asyncio.run(exchange()) <= 83
+
+
+def test_what_a_completion_counts() -> None:
+    metrics = Metrics()
+    decision = make_router().decide(make_classified(), RoutingHints(prompt_tokens=60))
+    outcome = Outcome(
+        decision_id="d",
+        completed=1.0,
+        served="big",
+        status=200,
+        usage=Usage(prompt=60, completion=16),
+        upstream=0.4,
+        cost=0.001,
+    )
+    assert calls(lambda: metrics.completion(decision, outcome, 0.001)) <= 42
+
+
 class Transport(asyncio.Transport):
     """Takes everything."""
 
     def write(self, data: object) -> None: ...
+
+    def writelines(self, data: object) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def is_closing(self) -> bool:
         return False
