@@ -116,11 +116,14 @@ class CostModel:
         self.lengths = lengths
         self._prices = [model.price for model in models]
         self._input = np.array([model.price.input for model in models]) * PER_TOKEN
-        # What a prompt token costs less that is read from a cache.
+        # What a prompt token costs less that is read from a cache, and more that one takes.
         self._discount = self._input - np.array(
             [PER_TOKEN * (p.input if p.cached_input is None else p.cached_input) for p in self._prices]
         )
         self._cheaper = bool(self._discount.any())
+        self._premium = np.array(
+            [0.0 if p.cache_write is None else PER_TOKEN * (p.cache_write - p.input) for p in self._prices]
+        )
         self._output = np.array([model.price.output for model in models]) * PER_TOKEN
         self._reasoning = PER_TOKEN * np.array(
             [price.output if price.reasoning is None else price.reasoning for price in self._prices]
@@ -138,15 +141,20 @@ class CostModel:
         task: str,
         max_tokens: int | None = None,
         warm: NDArray[np.float64] | None = None,
+        writes: NDArray[np.float64] | None = None,
     ) -> Expected:
-        """At list price, but for the prompt's tokens that each arm is expected to have in its cache, `warm` [arms].
+        """At list price, but for the prompt's tokens that each arm is expected to have in its cache, `warm` [arms]; the others cost
+        more where the cache takes them, a share `writes` [arms] of them.
 
         `max_tokens` is the request's own limit of the answer; an arm's caps by task are known.
         """
         column = _TASK_INDEX.get(task, _TASK_INDEX["other"])
-        tokens, prompt = self.lengths.means[:, column], prompt_tokens * self._input
-        saving = None if warm is None else np.minimum(warm, prompt_tokens) * self._discount
-        cacheable = prompt_tokens * self._discount if self._cheaper else None
+        tokens, prompt, discount = self.lengths.means[:, column], prompt_tokens * self._input, self._discount
+        if writes is not None:
+            premium = writes * self._premium
+            prompt, discount = prompt + prompt_tokens * premium, discount + premium
+        saving = None if warm is None else np.minimum(warm, prompt_tokens) * discount
+        cacheable = prompt_tokens * discount if self._cheaper else None
         if saving is not None:
             prompt = prompt - saving
         if max_tokens is None and not self._capped:

@@ -20,15 +20,19 @@ def simulate_agents(n: int, seeds: int, out: Path) -> None:
     from rich.table import Table
 
     from router_backend.cli.replay import progress_bar
-    from router_backend.lab.agents.compare import RIVALS, compare, plays
+    from router_backend.cores import usable_cores
+    from router_backend.lab.agents.compare import RIVALS, compare, parts
 
     with progress_bar() as bar:
-        task = bar.add_task("runs of agents", total=plays(seeds))
-        lines = list(compare(seeds, n, done=lambda: bar.advance(task)))
-    table = Table("strategy", "λ", "quality", "USD a run", "switches", "cached", *(f"cost / {name}" for name in RIVALS))
+        task = bar.add_task("runs of agents", total=parts(seeds))
+        lines = list(compare(seeds, n, done=lambda: bar.advance(task), workers=max(1, int(usable_cores()))))
+    table = Table(
+        "prices", "strategy", "λ", "quality", "USD a run", "switches", "cached", *(f"cost / {name}" for name in RIVALS)
+    )
     for line in lines:
         against = [_ratio(line.against[name]) if name in line.against else "" for name in RIVALS]
         table.add_row(
+            line.provider,
             line.strategy,
             f"{line.weight:g}" if line.weight else "",
             f"{line.quality.mean:.3f}",

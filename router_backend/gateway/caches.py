@@ -1,5 +1,5 @@
 """What is learned of each model's prompt cache from the `cached_tokens` of its answers: whether it has one, from which length
-on, for how long, and what a prompt that isn't in it waits.
+on, for how long, how much it takes of what it doesn't hold, and what a prompt that isn't in it waits.
 
 Each answer to a prompt whose beginning the same model has read before is a trial: its tokens and its age are known, and so is
 whether they were read from the cache. Rates of hits are kept by powers of two of both. They start at what the providers say
@@ -20,6 +20,7 @@ _PRIOR = 2.0  # trials
 _MEMORY = 200.0  # trials that a rate goes back over
 _BUCKETS = 24  # powers of two
 _CERTAIN = 0.5  # of a rate: under it, a miss is explained by it
+_TAKEN = 50.0  # answers that the share goes back over which a cache takes
 _LEAST = 64  # tokens under which an answer says nothing
 _USUAL_LENGTH = 1024  # tokens
 _USUAL_SECONDS, _LONGEST_SECONDS = 300.0, 3600.0
@@ -33,6 +34,12 @@ class Caches:
     def __init__(self) -> None:
         self._caches: dict[str, _Cache] = {}
         self._waits: dict[str, _Waits] = {}
+        self._writes: dict[str, tuple[float, float]] = {}  # share, and answers it is of
+
+    def writes(self, models: Collection[str]) -> dict[str, float]:
+        """Share that each model's cache takes of the tokens which it doesn't hold, of long prompts; models of which nothing is
+        known, or that write nothing, are left out."""
+        return {model: round(share, 3) for model in models if (share := self._writes.get(model, (0.0, 0.0))[0]) > 0}
 
     def warm(self, conversation: Conversation, models: Collection[str]) -> dict[str, float]:
         """Tokens of the prompt that each model is expected to read from its cache; models without any are left out."""
@@ -57,13 +64,22 @@ class Caches:
         warm = conversation.warm.get(model)
         if warm:
             self.observe(model, warm.tokens, started - warm.at, usage.cached)
+        fresh = usage.prompt - usage.cached
+        if usage.prompt >= _USUAL_LENGTH and fresh > 0:
+            self.take(model, min(1.0, usage.cache_write / fresh))
         if outcome.first_token is not None and usage.prompt:
-            self._waits.setdefault(model, _Waits()).learn(usage.prompt - usage.cached, outcome.first_token)
+            self._waits.setdefault(model, _Waits()).learn(fresh, outcome.first_token)
 
     def observe(self, model: str, tokens: int, age: float, cached: int) -> None:
         """Of so many tokens that a model had read `age` seconds before, so many came from its cache."""
         if tokens >= _LEAST:
             self._caches.setdefault(model, _Cache()).learn(tokens, age, cached)
+
+    def take(self, model: str, share: float) -> None:
+        """A model's cache took such a share of what it didn't hold."""
+        known, answers = self._writes.get(model, (0.0, 0.0))
+        answers = min(answers + 1.0, _TAKEN)
+        self._writes[model] = known + (share - known) / answers, answers
 
     def waits(
         self, paces: Mapping[str, tuple[float, float]], tokens: int, warm: Mapping[str, float]

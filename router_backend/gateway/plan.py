@@ -20,7 +20,7 @@ from router_backend.gateway.request import AUTO, CompletionRequest
 from router_backend.gateway.router_host import HostError, RouterHost
 from router_backend.gateway.runtime import Runtime
 from router_backend.prompts import describe
-from router_backend.prompts.hints import COST_RATIO, LOADS, PACES, WARM
+from router_backend.prompts.hints import COST_RATIO, LOADS, PACES, WARM, WRITES
 from router_backend.routing.capabilities import default_order, required_capabilities
 
 _END = 8 * 1024  # characters of a long text that are read, at its beginning and at its end
@@ -119,6 +119,8 @@ async def ask(
         if runtime.caching:
             warm = runtime.caches.warm(request.conversation, candidates)
         tokens = request.conversation.tokens or tokens
+    if writes := runtime.caches.writes(runtime.taking):
+        parameters[WRITES] = orjson.dumps(writes).decode()
     if warm:
         parameters[WARM] = orjson.dumps(warm).decode()
     if runtime.config.latency.counts:

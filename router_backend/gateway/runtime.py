@@ -49,6 +49,8 @@ class Runtime:
         policies = config.named_policies().values()
         self.budgeted = any(isinstance(policy.reward, BudgetRewardConfig) for policy in policies)  # by real costs
         cheaper = any(model.price.cached_input is not None for model in config.models)
+        # Models whose caches take tokens at a price of their own.
+        self.taking = [model.name for model in config.models if model.price.cache_write is not None]
         self.caching = cheaper or config.latency.counts  # whether it matters what caches hold
         self.discovered: Runtime | None = None  # of models that clients may name beside the arms
         self.keys = Keys(config.security, rates, budgets, config.gateway.allowed_hosts)

@@ -12,6 +12,9 @@ PACES = "paces"
 WARM = "warm_tokens"
 """Request parameter of `route`, JSON: by arm, the prompt's tokens that its cache is expected to hold."""
 
+WRITES = "cache_writes"
+"""Request parameter of `route`, JSON: by arm, the share of the tokens that its cache doesn't hold which the cache takes, at a price of its own."""
+
 LOADS = "loads"
 """Request parameter of `route`, JSON: by arm on own GPUs, the share of its places that is taken."""
 
@@ -50,6 +53,7 @@ class RoutingHints:
     min_quality: float | None = None  # expected quality, 0..1
     paces: dict[str, tuple[float, float]] = field(default_factory=dict)  # as in `PACES`; an arm may be missing
     warm: dict[str, float] = field(default_factory=dict)  # as in `WARM`; an arm may be missing
+    writes: dict[str, float] = field(default_factory=dict)  # as in `WRITES`; an arm may be missing
     loads: dict[str, float] = field(default_factory=dict)  # as in `LOADS`; an arm may be missing
     cost_ratio: float = 1.0  # as in `COST_RATIO`
     received: float = 0.0  # time.monotonic() when the tokenizer got it: processes of one machine share this clock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -105,7 +105,11 @@ class Router:
         assignment = self._assignment(view, hints)
         policy = view.policies[assignment.policy]
         expected = view.costs.expected(
-            hints.prompt_tokens, task, hints.max_tokens, _warm(config.names, hints) if hints.warm else None
+            hints.prompt_tokens,
+            task,
+            hints.max_tokens,
+            _by_arm(config.names, hints.warm) if hints.warm else None,
+            _by_arm(config.names, hints.writes) if hints.writes else None,
         )
         context = build_context(
             classified.embedding,
@@ -208,9 +212,9 @@ def _good_enough(policy: Policy, query: Query, floor: float | None) -> Query:
     return query.among(kept or (best,))
 
 
-def _warm(names: tuple[str, ...], hints: RoutingHints) -> NDArray[np.float64]:
-    """Tokens [arms] of the prompt that caches hold."""
-    return np.array([hints.warm.get(name, 0.0) for name in names])
+def _by_arm(names: tuple[str, ...], values: Mapping[str, float]) -> NDArray[np.float64]:
+    """[arms], 0 for those that are missing."""
+    return np.array([values.get(name, 0.0) for name in names])
 
 
 def _position(names: tuple[str, ...], name: str) -> int | None:

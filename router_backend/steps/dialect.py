@@ -10,7 +10,7 @@ import orjson
 
 from router_backend.config.agreement import CONFIGURATION
 from router_backend.core.tracing import PARENT, STATE
-from router_backend.prompts.hints import COST_RATIO, LOADS, PACES, QUESTION, WARM
+from router_backend.prompts.hints import COST_RATIO, LOADS, PACES, QUESTION, WARM, WRITES
 
 # Inputs of TensorRT-LLM's `ensemble` dialect, as OpenAI request fields.
 _SAMPLING = {
@@ -43,7 +43,20 @@ _NEUTRAL: dict[str, Sequence[float]] = {
 
 MAX_COST, MIN_QUALITY, PROMPT_TOKENS, DRY_RUN = "max_cost", "min_quality", "prompt_tokens", "dry_run"
 KNOWN = frozenset(
-    (MAX_COST, MIN_QUALITY, PROMPT_TOKENS, DRY_RUN, LOADS, PACES, WARM, COST_RATIO, CONFIGURATION, PARENT, STATE)
+    (
+        MAX_COST,
+        MIN_QUALITY,
+        PROMPT_TOKENS,
+        DRY_RUN,
+        LOADS,
+        PACES,
+        WARM,
+        WRITES,
+        COST_RATIO,
+        CONFIGURATION,
+        PARENT,
+        STATE,
+    )
 )
 _OF_TRITON = re.compile(r"triton_.*|sequence_(id|start|end)|priority|timeout|binary_data_output|headers")
 

@@ -17,7 +17,7 @@ from router_backend.classifier.artifact import artifact_metadata
 from router_backend.classifier.encoding import PromptEncoder
 from router_backend.contract import LENGTH_BUCKETS, TOKENIZER_FILE
 from router_backend.prompts import BadRequest, describe, routing_text, step_of
-from router_backend.prompts.hints import CONVERSATION, COST_RATIO, LOADS, PACES, WARM, RoutingHints
+from router_backend.prompts.hints import CONVERSATION, COST_RATIO, LOADS, PACES, WARM, WRITES, RoutingHints
 from router_backend.routing.capabilities import required_capabilities
 from router_backend.state.hashing import Hasher
 from router_backend.steps.dialect import DRY_RUN, InvalidInput, chat_body
@@ -78,6 +78,7 @@ class HintReader:
             min_quality=_number(parameters, "min_quality", 1.0),
             paces=_paces(parameters),
             warm=_warm(parameters),
+            writes=_writes(parameters),
             loads=_loads(parameters),
             cost_ratio=_number(parameters, COST_RATIO, _HIGHEST_RATIO) or 1.0,
             received=received,
@@ -186,6 +187,18 @@ def _warm(parameters: dict[str, Any]) -> dict[str, float]:
     except (msgspec.MsgspecError, TypeError) as error:
         raise InvalidInput(
             f'parameter {WARM} must be JSON such as {{"llama3-8b": 4096}}: tokens by model ({error})'
+        ) from error
+
+
+def _writes(parameters: dict[str, Any]) -> dict[str, float]:
+    text = parameters.get(WRITES)
+    if text is None:
+        return {}
+    try:
+        return msgspec.json.decode(text, type=dict[str, Taken])
+    except (msgspec.MsgspecError, TypeError) as error:
+        raise InvalidInput(
+            f'parameter {WRITES} must be JSON such as {{"llama3-8b": 0.9}}: shares by model ({error})'
         ) from error
 
 

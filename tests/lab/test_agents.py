@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from router_backend.lab.agents.compare import Estimate, compare, cost_at
-from router_backend.lab.agents.play import play, scored_steps
-from router_backend.lab.agents.world import MODELS, Bill, Step, runs
+from router_backend.lab.agents.play import Player, scored_steps
+from router_backend.lab.agents.world import ANTHROPIC, INSTRUCTIONS, MODELS, OPENAI, Bill, Step, runs
 
 
 def test_runs_are_as_long_as_published_ones() -> None:
@@ -22,12 +22,34 @@ def test_runs_are_as_long_as_published_ones() -> None:
     assert [run.steps[0].prompt for run in runs(5, 0, 0)] == [of_run[0].prompt for of_run in steps[:5]]
 
 
-def test_a_cache_is_paid_as_providers_say() -> None:
-    bill, step = Bill(), Step(0, "", False, 10_000, 100, 0.0, np.ones(3))
-    assert bill.pay("large", step, 0.0) == (0, pytest.approx((10_000 * 2.5 + 100 * 15) / 1e6))
-    assert bill.pay("large", step, 10.0) == (9984, pytest.approx((16 * 2.5 + 9984 * 0.25 + 100 * 15) / 1e6))
-    assert bill.pay("small", step, 20.0)[0] == 0
-    assert bill.pay("large", step, 400.0)[0] == 0  # forgotten
+def step(prompt: int) -> Step:
+    return Step(0, "", False, prompt, 100, 0.0, np.ones(3))
+
+
+def test_a_cache_is_paid_as_openai_says() -> None:
+    bill = Bill(OPENAI)
+    assert bill.pay("large", step(10_000), 0.0) == (0, 0, pytest.approx((10_000 * 2.5 + 100 * 15) / 1e6))
+    assert bill.pay("large", step(10_000), 10.0) == (
+        9984,
+        0,
+        pytest.approx((16 * 2.5 + 9984 * 0.25 + 100 * 15) / 1e6),
+    )
+    assert bill.pay("small", step(10_000), 20.0)[0] == 0
+    assert bill.pay("large", step(10_000), 400.0)[0] == 0  # forgotten
+
+
+def test_a_cache_is_paid_as_anthropic_says() -> None:
+    bill = Bill(ANTHROPIC)
+    assert bill.pay("large", step(20_000), 0.0) == (0, 20_000, pytest.approx((20_000 * 6.25 + 100 * 25) / 1e6))
+    assert bill.pay("large", step(21_000), 1.0) == (
+        20_000,
+        1000,
+        pytest.approx((1000 * 6.25 + 20_000 * 0.5 + 100 * 25) / 1e6),
+    )
+    for at in range(10):
+        bill.pay("small", step(21_000), 2.0 + at)
+    assert bill.pay("large", step(22_000), 20.0)[0] == INSTRUCTIONS  # too many blocks since
+    assert bill.pay("small", step(4000), 21.0)[1] == 0  # too short to be kept
 
 
 def test_what_a_quality_costs_is_the_least_that_a_mix_reaches() -> None:
@@ -39,14 +61,16 @@ def test_what_a_quality_costs_is_the_least_that_a_mix_reaches() -> None:
 
 
 @pytest.mark.slow
-def test_ours_is_cheaper_than_blind_and_sticky_routing_at_the_same_quality() -> None:
-    lines = [line for line in compare(2, 15) if line.strategy == "ours"]
-    for rival in ("blind", "sticky"):
-        assert np.mean([line.against[rival].mean for line in lines]) < 1.0
+def test_ours_is_cheaper_than_blind_routing_at_the_same_quality() -> None:
+    """Beyond chance at Anthropic's prices, where writing caches costs; docs/replay.md has both, and sticky sessions."""
+    lines = [line for line in compare(3, 15) if line.strategy == "ours" and line.provider == "anthropic"]
+    assert np.mean([line.against["blind"].mean for line in lines]) < 1.0
 
 
 def test_always_the_same_model_never_switches() -> None:
     events = list(scored_steps(50, 0))
     assert len(events) == 50
-    assert play(MODELS[0], 0.0, 0, 2, events).switches == 0.0
-    assert play("sticky", 0.2, 0, 2, events).switches == 0.0
+    player = Player(OPENAI, [0.2], 0, events)
+    assert player.play(MODELS[0], 0.0, 2).switches == 0.0
+    assert player.play("sticky", 0.2, 2).switches == 0.0
+    assert 0.0 < player.play("ours", 0.2, 2).quality < 1.0

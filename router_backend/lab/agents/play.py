@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from router_backend.bandits.context import build_context
 from router_backend.config import RouterConfig, parse_config
 from router_backend.core.records import LearningEvent, Usage
 from router_backend.gateway.caches import Caches
-from router_backend.lab.agents.world import MODELS, PRICES, Bill, Run, Step, runs
+from router_backend.lab.agents.world import MODELS, Bill, Provider, Run, Step, runs
 from router_backend.learning.fold import Fold
 from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.router import Classified, Router
@@ -20,74 +21,92 @@ from router_backend.routing.view import View
 STRATEGIES = ("blind", "sticky", "ours")
 _SPACE = 1
 _NOW = 1.7e9
+_SCALE = 0.1  # USD that λ is the price of: the same for all strategies and requests
 _LEARN, _COUNT = 1_000_000, 0  # seeds of what is learned from and of what counts are apart
 
 
-def configuration(weight: float, loop: str = "") -> RouterConfig:
-    """`weight`: λ of the reward, how much quality the step to the most expensive model's cost must bring."""
+def configuration(provider: Provider, weights: Sequence[float], loop: str = "") -> RouterConfig:
+    """A policy for each of `weights`, λ of the reward: how much quality 0.1 USD must bring."""
     models = "".join(
         f"  - {{name: {name}, upstream: {{kind: local}}, price: {{{', '.join(f'{k}: {v}' for k, v in price.items())}}},"
         " context_window: 1000000, capabilities: [tools]}\n"
-        for name, price in PRICES.items()
+        for name, price in provider.prices.items()
     )
-    policy = f"policy: {{name: linucb, alpha: 0.05, reward: {{name: difference, lambda: {weight}}}{loop}}}"
-    return parse_config(f"version: 1\nmodels:\n{models}default_model: large\n{policy}\n")
+    shape = f"{{name: linucb, alpha: 0.05, reward: {{name: difference, lambda: %g, cost_scale_usd: {_SCALE}}}{loop}}}"
+    policies = "".join(f"  - {{name: {policy(weight)}, share: 0.01, policy: {shape % weight}}}\n" for weight in weights)
+    experiments = f"experiments:\n{policies}" if policies else ""
+    return parse_config(f"version: 1\nmodels:\n{models}default_model: large\npolicy: {shape % 0.2}\n{experiments}")
+
+
+def policy(weight: float) -> str:
+    """Name of the policy of a λ."""
+    return f"lambda-{weight:g}".replace(".", "-")
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """Means over the runs of one seed."""
+    """Of all runs of one seed."""
 
-    quality: float  # of a step
+    quality: float  # of a step: mean over all steps of all runs
     cost: float  # USD a run
     switches: float  # a run
     cached: float  # share of the prompt tokens
 
 
 class Player:
-    """One strategy. The policy has learned from scored steps that models were drawn for; it learns no more while it plays."""
+    """All strategies on one seed. The policies have learned from scored steps that models were drawn for; they learn no more while they play."""
 
     def __init__(
-        self, strategy: str, weight: float, seed: int, scored: Sequence[LearningEvent], loop: str = ""
+        self, provider: Provider, weights: Sequence[float], seed: int, scored: Sequence[LearningEvent], loop: str = ""
     ) -> None:
-        self._strategy, self._caches = strategy, Caches()
-        fold = Fold(configuration(weight, loop), _SPACE)
+        self._provider, self._seed = provider, seed
+        fold = Fold(configuration(provider, weights, loop), _SPACE)
         fold.fold(scored)
         self._view = fold.view()
-        self._router = Router(self, lambda decision, estimate: None, np.random.default_rng([seed, 2]))
 
     def view(self, space: int) -> View:
         return self._view
 
-    def play(self, run: Run) -> Played:
-        """Answer a run's requests."""
-        bill, now, previous = Bill(), 0.0, ""
-        prompts = cached = switches = 0
-        quality = cost = 0.0
-        for step in run.steps:
-            now += step.pause
-            model = self._choose(run, step, bill, previous, now)
-            warm = bill.read.get(model)
-            hit, usd = bill.pay(model, step, now)
-            if warm:
-                self._caches.observe(model, warm[0], now - warm[1], hit)
-            switches += previous not in ("", model)
-            previous = model
-            quality, cost = quality + float(step.quality[MODELS.index(model)]), cost + usd
-            prompts, cached = prompts + step.prompt, cached + hit
-        return Played(quality / len(run.steps), cost, float(switches), cached / prompts)
+    def play(self, strategy: str, weight: float, n: int) -> Played:
+        """Answer n runs' requests by one strategy at one λ; or by one model, by its name."""
+        router = Router(self, lambda decision, estimate: None, np.random.default_rng([self._seed, 2]))
+        caches = Caches()
+        totals, steps = np.zeros(5), 0
+        for run in runs(n, self._seed, self._seed):
+            bill, now, previous = Bill(self._provider), 0.0, ""
+            for step in run.steps:
+                now += step.pause
+                hints = self._hints(strategy, weight, step, bill, caches, previous, now)
+                if strategy in MODELS:
+                    model = strategy
+                elif strategy == "sticky" and previous:
+                    model = previous
+                else:
+                    classified = Classified(run.probabilities, run.complexity, run.embedding, _SPACE)
+                    model = router.decide(classified, hints).model
+                quality = float(step.quality[MODELS.index(model)])
+                read = bill.read.get(model)
+                hit, written, usd = bill.pay(model, step, now)
+                if read:
+                    caches.observe(model, read[0], now - read[1], hit)
+                if step.prompt > hit:
+                    caches.take(model, written / (step.prompt - hit))
+                totals += quality, usd, previous not in ("", model), step.prompt, hit
+                previous = model
+            steps += len(run.steps)
+        quality, cost, switches, prompts, cached = totals.tolist()
+        return Played(quality / steps, cost / n, switches / n, cached / prompts)
 
-    def _choose(self, run: Run, step: Step, bill: Bill, previous: str, now: float) -> str:
-        if self._strategy in MODELS:
-            return self._strategy
-        if self._strategy == "sticky" and previous:
-            return previous
-        hints = RoutingHints(prompt_tokens=step.prompt, depth=step.depth, tool=step.tool, failed=step.failed)
-        if self._strategy == "ours":
-            held = {model: self._caches.expected(model, tokens, now - at) for model, (tokens, at) in bill.read.items()}
-            hints = replace(hints, needs=["tools"], previous_model=previous, warm=held)
-        classified = Classified(run.probabilities, run.complexity, run.embedding, _SPACE)
-        return self._router.decide(classified, hints).model
+    def _hints(
+        self, strategy: str, weight: float, step: Step, bill: Bill, caches: Caches, previous: str, now: float
+    ) -> RoutingHints:
+        hints = RoutingHints(
+            prompt_tokens=step.prompt, depth=step.depth, tool=step.tool, failed=step.failed, policy=policy(weight)
+        )
+        if strategy != "ours":
+            return hints
+        held = {model: caches.expected(model, tokens, now - at) for model, (tokens, at, _) in bill.read.items()}
+        return replace(hints, needs=["tools"], previous_model=previous, warm=held, writes=caches.writes(MODELS))
 
 
 def scored_steps(n: int, seed: int) -> Iterator[LearningEvent]:
@@ -105,17 +124,7 @@ def scored_steps(n: int, seed: int) -> Iterator[LearningEvent]:
                 arm=MODELS[arm],
                 at=_NOW,
                 embedding_space=_SPACE,
-                context=build_context(
-                    run.embedding,
-                    run.probabilities,
-                    run.complexity,
-                    step.prompt,
-                    False,
-                    False,
-                    step.depth,
-                    step.tool,
-                    step.failed,
-                ),
+                context=_context(run, step),
                 task="code_generation",
                 quality=float(draw.random() < step.quality[arm]),
                 cost=0.0,
@@ -126,9 +135,15 @@ def scored_steps(n: int, seed: int) -> Iterator[LearningEvent]:
                 return
 
 
-def play(strategy: str, weight: float, seed: int, n: int, scored: Sequence[LearningEvent], loop: str = "") -> Played:
-    """One strategy, or one model always, on n runs of a seed."""
-    player = Player(strategy, weight, seed, scored, loop)
-    played = [player.play(run) for run in runs(n, seed, seed)]
-    steps = np.array([[each.quality, each.cost, each.switches, each.cached] for each in played])
-    return Played(*steps.mean(0).tolist())
+def _context(run: Run, step: Step) -> NDArray[np.float32]:
+    return build_context(
+        run.embedding,
+        run.probabilities,
+        run.complexity,
+        step.prompt,
+        False,
+        False,
+        step.depth,
+        step.tool,
+        step.failed,
+    )
