@@ -28,4 +28,15 @@ class ResponsesConfig(Section):
         ),
     ] = 1024 * 1024
 
+    max_per_key: Annotated[
+        int, Field(gt=0, le=100_000, description="answers that are kept of one API key; the oldest go first")
+    ] = 1000
+    max_bytes_per_key: Annotated[
+        int,
+        Field(
+            gt=0,
+            description="bytes that are kept of one API key, answers with their conversations; the oldest go first, the latest answer stays",
+        ),
+    ] = 256 * 1024 * 1024
+
     example: ClassVar[str] = "{store: true}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -158,6 +159,22 @@ class StoredResponse:
     key: str  # name of the API key that it belongs to; empty: there were none
     created: float
     body: bytes  # JSON, the gateway's own
+
+
+class Bound(NamedTuple):
+    """Of the answers that are stored of one key; beyond it the oldest go."""
+
+    answers: int
+    size: int  # bytes of their bodies
+
+    def beyond(self, kept: Iterable[tuple[str, int]]) -> list[str]:
+        """Ids of what goes, of (id, bytes), the latest first; the latest stays whatever its size."""
+        gone, total = [], 0
+        for place, (name, size) in enumerate(kept):
+            total += size
+            if place and (place >= self.answers or total > self.size):
+                gone.append(name)
+        return gone
 
 
 Record = Decision | Outcome | KeptFeedback | LearningEvent | Tally

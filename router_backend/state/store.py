@@ -14,6 +14,7 @@ from typing import Protocol
 
 from router_backend.core.observations import Observations
 from router_backend.core.records import (
+    Bound,
     Decision,
     Feedback,
     FeedbackResult,
@@ -174,9 +175,9 @@ class Store(Protocol):
         """
         ...
 
-    def keep_response(self, response: StoredResponse) -> None:
-        """Write an answer durably, for as long as the decisions of its time. Writing an id again changes nothing. A store
-        refuses (StoreError) what is larger than its database takes."""
+    def keep_response(self, response: StoredResponse, bound: Bound | None = None) -> None:
+        """Write an answer durably, for as long as the decisions of its time; what the key has beyond `bound` goes. Writing an id
+        again changes nothing. A store refuses (StoreError) what is larger than its database takes."""
         ...
 
     def response(self, response_id: str) -> StoredResponse | None:

@@ -217,7 +217,7 @@ class Scorer:
     def _answer_response(self, text: str) -> Told:
         """Each is a commit of its own: they are few, and large."""
         asked = responses.decode_asked(text)
-        told = responses.answer(self._deployment.store, asked, self._deployment.config.responses.store)
+        told = responses.answer(self._deployment.store, asked, self._deployment.config.responses)
         return Told(told)
 
     def _draw(self, text: str) -> Told:

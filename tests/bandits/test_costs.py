@@ -98,3 +98,14 @@ def test_warm_tokens_are_expected_at_the_price_of_cached_ones() -> None:
     np.testing.assert_allclose(cold.total - warm.total, warm.saving, atol=1e-15)
     np.testing.assert_allclose(cold.prompt - warm.prompt, warm.saving, atol=1e-15)
     assert costs.beyond_prompt(0, Usage(prompt=1000, cached=900, completion=50), 0.0, 0) == pytest.approx(50e-6)
+
+
+def test_tokens_that_a_cache_takes_are_expected_at_their_own_price() -> None:
+    price = {"input": 1, "output": 1, "cached_input": 0.1, "cache_write": 1.25}
+    costs = CostModel(make_models(1, 10, price=[price, {"input": 10, "output": 10}]), OutputLengths(["m0", "m1"]))
+    plain, taken = costs.expected(1000, "math"), costs.expected(1000, "math", writes=np.array([1.0, 1.0]))
+    np.testing.assert_allclose(taken.prompt - plain.prompt, [250e-6, 0.0], atol=1e-15)
+    half = costs.expected(1000, "math", warm=np.array([800.0, 0.0]), writes=np.array([0.5, 0.0]))
+    assert half.prompt[0] == pytest.approx((800 * 0.1 + 200 * 1.125) / 1e6)
+    assert half.cacheable is not None
+    assert half.cacheable[0] == pytest.approx(1000 * 1.025 / 1e6)

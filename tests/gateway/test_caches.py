@@ -119,6 +119,19 @@ async def test_the_router_hears_what_caches_hold(
     assert 4000 < int(then["prompt_tokens"]) < 5000
 
 
+async def test_the_router_hears_what_caches_take(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
+) -> None:
+    details = {"cached_tokens": 1000, "cache_write_tokens": 1500}
+    upstream.script(Script(usage={"prompt_tokens": 4000, "completion_tokens": 3, "prompt_tokens_details": details}))
+    gateway = await serve(upstream, triton=triton, arm={"price": {"input": 1, "output": 2, "cache_write": 1.25}})
+    for _ in range(2):
+        await gateway.chat(messages=[{"role": "user", "content": "Fix the build " * 400}])
+    first, then = triton.asked
+    assert "cache_writes" not in first
+    assert json.loads(then["cache_writes"]) == {"a": 0.5}
+
+
 async def test_without_a_price_for_cached_tokens_nothing_is_said_of_them(
     serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
 ) -> None:

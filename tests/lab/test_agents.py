@@ -63,7 +63,7 @@ def test_what_a_quality_costs_is_the_least_that_a_mix_reaches() -> None:
 @pytest.mark.slow
 def test_ours_is_cheaper_than_blind_routing_at_the_same_quality() -> None:
     """Beyond chance at Anthropic's prices, where writing caches costs; docs/replay.md has both, and sticky sessions."""
-    lines = [line for line in compare(3, 15) if line.strategy == "ours" and line.provider == "anthropic"]
+    lines = [line for line in compare(2, 10, providers=(ANTHROPIC,)) if line.strategy == "ours"]
     assert np.mean([line.against["blind"].mean for line in lines]) < 1.0
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from router_backend.core.ids import new_decision_id
-from router_backend.core.records import Decision, Feedback, StoredResponse, Usage
+from router_backend.core.records import Bound, Decision, Feedback, StoredResponse, Usage
 from router_backend.state.rates import Levels, Use
 from router_backend.state.spend import periods
 from router_backend.state.store import Store, UnknownDecision
@@ -360,6 +360,22 @@ def test_a_response_may_be_long(store: Store) -> None:
     kept = make_response(body=b'"' + b"\xe6\x97\xa5" * 100_000 + b'"')  # 300 KB: what any store takes
     store.keep_response(kept)
     assert store.response(kept.response_id) == kept
+
+
+def test_a_key_has_a_bounded_number_of_responses(store: Store) -> None:
+    now = time.time()
+    made = [make_response(created=now + place, body=b"x" * 100) for place in range(5)]
+    other = make_response(key="other", created=now - 1)
+    for response in (other, *made[:3]):
+        store.keep_response(response, Bound(2, 10_000))
+    assert store.forget_response(made[2].response_id)  # what is forgotten counts for nothing
+    for response in made[3:]:
+        store.keep_response(response, Bound(3, 10_000))
+    assert [store.response(each.response_id) is not None for each in made] == [False, True, False, True, True]
+    assert store.response(other.response_id) == other
+    last = make_response(created=now + 9, body=b"x" * 500)
+    store.keep_response(last, Bound(3, 250))  # the latest stays whatever its size
+    assert [store.response(each.response_id) is not None for each in (*made, last)] == [False] * 5 + [True]
 
 
 @pytest.mark.parametrize("archived", [False, True])

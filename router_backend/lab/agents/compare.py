@@ -62,16 +62,21 @@ class Line:
 
 
 def compare(
-    seeds: int, n: int, scored: int = 4000, done: Callable[[], object] = lambda: None, workers: int = 1
+    seeds: int,
+    n: int,
+    scored: int = 4000,
+    done: Callable[[], object] = lambda: None,
+    workers: int = 1,
+    providers: Sequence[Provider] = PROVIDERS,
 ) -> Iterator[Line]:
     """All strategies on `seeds` times n runs, the same runs for each, in `workers` processes; `done` is called after each of `parts(seeds)`."""
-    jobs = [(provider, seed, n, scored) for provider in PROVIDERS for seed in range(SEED, SEED + seeds)]
+    jobs = [(provider, seed, n, scored) for provider in providers for seed in range(SEED, SEED + seeds)]
     found: list[dict[tuple[str, float], Played]] = []
     with ProcessPoolExecutor(workers, get_context("spawn")) if workers > 1 else nullcontext() as pool:
         for each in (pool.map if pool else map)(_seed, jobs):
             found.append(each)
             done()
-    for at, provider in enumerate(PROVIDERS):
+    for at, provider in enumerate(providers):
         yield from _lines(provider.name, found[at * seeds : (at + 1) * seeds])
 
 

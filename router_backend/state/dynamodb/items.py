@@ -108,6 +108,21 @@ def response_item(response: StoredResponse, expires: int) -> Item:
     return item | {"at": number(response.created), "expires": number(expires)}
 
 
+def listed_partition(key: str) -> str:
+    """Of the list of a key's answers."""
+    return f"responses#{key}"
+
+
+def listed_key(response: StoredResponse) -> Key:
+    return Key(listed_partition(response.key), f"{received_digits(response.created)}#{response.response_id}")
+
+
+def listed_item(response: StoredResponse, expires: int) -> Item:
+    """An answer in the list of its key's, by time."""
+    item = listed_key(response).item() | {"id": text(response.response_id), "size": number(len(response.body))}
+    return item | {"at": number(response.created), "expires": number(expires)}
+
+
 def response_of(item: Item) -> StoredResponse:
     response_id, created = item["pk"]["S"].partition("#")[2], float(item["at"]["N"])
     return StoredResponse(response_id=response_id, key=item["key"]["S"], created=created, body=item["body"]["B"])

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from router_backend.core.observations import Observations
 from router_backend.core.records import (
+    Bound,
     Decision,
     Feedback,
     FeedbackResult,
@@ -37,6 +38,9 @@ from router_backend.state.dynamodb.items import (
     decision_item,
     decision_of,
     feedback_of,
+    listed_item,
+    listed_key,
+    listed_partition,
     outcome_item,
     outcome_of,
     received_digits,
@@ -236,19 +240,34 @@ class DynamoDBStore(FeedbackStore):
         self._client.delete_all(old)
         return sum(key["sk"]["S"] == "decision" for key in old)
 
-    def keep_response(self, response: StoredResponse) -> None:
+    def keep_response(self, response: StoredResponse, bound: Bound | None = None) -> None:
         """Raises StoreError for one that is larger than an item may be (400 KB)."""
-        put = {"Item": response_item(response, self._expires(response.created)), **IF_NEW}
-        self._client.write_if(put, "put_item")
+        expires = self._expires(response.created)
+        put = {"Item": response_item(response, expires), **IF_NEW}
+        if self._client.write_if(put, "put_item"):
+            self._client.put_all([listed_item(response, expires)])
+        if bound is not None:
+            self._drop_responses(response.key, bound)
         self._client.verify()
+
+    def _drop_responses(self, key: str, bound: Bound) -> None:
+        """What a key has beyond the bound."""
+        listed = {item["id"]["S"]: item for item in reversed(list(self._client.query(listed_partition(key))))}
+        gone = bound.beyond((name, int(item["size"]["N"])) for name, item in listed.items())
+        self._client.delete_all([response_key(name).item() for name in gone])
+        self._client.delete_all([{name: listed[one][name] for name in ("pk", "sk")} for one in gone])
 
     def response(self, response_id: str) -> StoredResponse | None:
         item = self._client.get(response_key(response_id))
         return response_of(item) if item is not None and alive(item, time.time()) else None
 
     def forget_response(self, response_id: str) -> bool:
+        item = self._client.get(response_key(response_id))
         delete = {"Key": response_key(response_id).item(), "ConditionExpression": "attribute_exists(pk)"}
-        return self._client.write_if(delete, "delete_item")
+        found = self._client.write_if(delete, "delete_item")
+        if item is not None:
+            self._client.delete_all([listed_key(response_of(item)).item()])
+        return found
 
     def log(self) -> str:
         return self._log.head().name

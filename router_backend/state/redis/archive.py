@@ -124,7 +124,7 @@ class RedisArchive:
                 *_FIXED,
             )  # the log that comes is another one
             self._client.raw.delete(*map(self._client.key, gone))
-        for kind in (*_KINDS, "checkpoint"):
+        for kind in (*_KINDS, "responses", "checkpoint"):
             for keys in self._client.scan(kind):
                 with self._client.errors():
                     self._client.raw.delete(*keys)

@@ -183,7 +183,12 @@ return removed
 """
 
 # KEYS: the answer's. ARGV: value, seconds to live.
-KEEP_RESPONSE = "redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2])"
+KEEP_RESPONSE = """
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then
+    redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3])
+    redis.call('EXPIRE', KEYS[2], ARGV[2])
+end
+"""
 
 # KEYS: the answer's. Returns how many were removed.
 FORGET_RESPONSE = "return redis.call('DEL', KEYS[1])"

@@ -6,6 +6,7 @@ written by one script, which Redis runs, and writes to its append-only file, as 
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +14,15 @@ from dataclasses import replace
 from typing import Any, cast
 
 from router_backend.core.observations import Observations
-from router_backend.core.records import Decision, Feedback, FeedbackResult, LearningEvent, Outcome, StoredResponse
+from router_backend.core.records import (
+    Bound,
+    Decision,
+    Feedback,
+    FeedbackResult,
+    LearningEvent,
+    Outcome,
+    StoredResponse,
+)
 from router_backend.core.signals import precedence
 from router_backend.state.base import GROUP, FeedbackStore
 from router_backend.state.codec import decode, encode
@@ -192,9 +201,25 @@ class RedisStore(FeedbackStore):
             removed += len(old)
         return removed
 
-    def keep_response(self, response: StoredResponse) -> None:
-        keys = [self._client.key("response", response.response_id)]
-        self._client.run(scripts.KEEP_RESPONSE, keys, [response_value(response), self._seconds_left(response.created)])
+    def keep_response(self, response: StoredResponse, bound: Bound | None = None) -> None:
+        name, left = response.response_id, self._seconds_left(response.created)
+        index = self._client.key("responses", hashlib.sha256(response.key.encode()).hexdigest()[:32])
+        arguments = [response_value(response), left, name, response.created]
+        self._client.run(scripts.KEEP_RESPONSE, [self._client.key("response", name), index], arguments)
+        if bound is not None:
+            self._drop_responses(index, bound)
+
+    def _drop_responses(self, index: str, bound: Bound) -> None:
+        """What an index of one key's answers has beyond the bound; and what isn't there any more."""
+        names = [name.decode() for name in self._client.pipelined([("ZREVRANGE", index, 0, -1)])[0]]
+        keys = [self._client.key("response", name) for name in names]
+        sizes = self._client.pipelined([("STRLEN", key) for key in keys])
+        kept = [(name, size) for name, size in zip(names, sizes, strict=True) if size]
+        gone = set(bound.beyond(kept))
+        old = [key for name, key in zip(names, keys, strict=True) if name in gone]
+        away = gone.union(names).difference(name for name, _ in kept if name not in gone)
+        if away:
+            self._client.pipelined([("DEL", *old)] * bool(old) + [("ZREM", index, *away)])
 
     def response(self, response_id: str) -> StoredResponse | None:
         with self._client.errors():

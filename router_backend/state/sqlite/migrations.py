@@ -95,7 +95,12 @@ CREATE TABLE readers (
 ) WITHOUT ROWID;
 """
 
-STEPS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8, _V9, _V10)
+# Answers are bounded by key.
+_V11 = """
+CREATE INDEX responses_key ON responses (key, created);
+"""
+
+STEPS: tuple[str, ...] = (_V1, _V2, _V3, _V4, _V5, _V6, _V7, _V8, _V9, _V10, _V11)
 VERSION = len(STEPS)
 
 

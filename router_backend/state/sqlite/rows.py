@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from router_backend.core.observations import Labels, Observations
-from router_backend.core.records import Decision, KeptFeedback, LearningEvent, Outcome, StoredResponse, Usage
+from router_backend.core.records import Bound, Decision, KeptFeedback, LearningEvent, Outcome, StoredResponse, Usage
 from router_backend.state.codec import decode, encode, join_decision, pack_context, split_decision, unpack_context
 from router_backend.state.columns import contexts_of, judged_of, numbers, tokens_of
 from router_backend.state.spend import charges
@@ -79,6 +79,13 @@ def put_response(connection: Connection, response: StoredResponse) -> None:
     """Unless there is one of that id."""
     row = (response.response_id, response.key, response.created, response.body)
     connection.execute("INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?)", row)
+
+
+def drop_responses(connection: Connection, key: str, bound: Bound) -> None:
+    """What a key has beyond the bound."""
+    latest = "SELECT response_id, length(body) FROM responses WHERE key = ? ORDER BY created DESC, rowid DESC"
+    gone = [(name,) for name in bound.beyond(connection.execute(latest, (key,)).fetchall())]
+    connection.executemany("DELETE FROM responses WHERE response_id = ?", gone)
 
 
 def put_feedback(connection: Connection, kept: KeptFeedback) -> None:

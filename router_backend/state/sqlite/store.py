@@ -15,6 +15,7 @@ from pathlib import Path
 
 from router_backend.core.observations import Observations
 from router_backend.core.records import (
+    Bound,
     Decision,
     Feedback,
     FeedbackResult,
@@ -41,6 +42,7 @@ from router_backend.state.sqlite.rows import (
     EVENTS_AFTER,
     LEARNED_AFTER,
     count,
+    drop_responses,
     event_of,
     get_decision,
     get_outcome,
@@ -185,9 +187,11 @@ class SQLiteStore(FeedbackStore):
             if removed < _PRUNE_BATCH:
                 return total
 
-    def keep_response(self, response: StoredResponse) -> None:
+    def keep_response(self, response: StoredResponse, bound: Bound | None = None) -> None:
         with self._database.transaction() as connection:
             put_response(connection, response)
+            if bound is not None:
+                drop_responses(connection, response.key, bound)
 
     def response(self, response_id: str) -> StoredResponse | None:
         with self._database.reading() as connection:

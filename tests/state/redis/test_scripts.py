@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from router_backend.core.records import StoredResponse
+from router_backend.core.records import Bound, StoredResponse
 from router_backend.state.open import open_store
 from router_backend.state.store import Store, StoreError
 from router_backend.state.transfer import export_state, import_state
@@ -36,7 +36,7 @@ def use_everything(store: Store, folder: Path) -> None:
     assert store.archive().empty()
     import_state(store.archive(), folder / "export")
     assert store.event_count() == 1
-    store.keep_response(StoredResponse(response_id="r", key="app", created=time.time(), body=b"{}"))
+    store.keep_response(StoredResponse(response_id="r", key="app", created=time.time(), body=b"{}"), Bound(1, 1))
     assert store.forget_response("r")
     store.prune(1e12)
 
