@@ -28,6 +28,14 @@ USAGE = {
 }
 
 
+CALL = {"type": "tool_use", "id": "t", "name": "weather", "input": {}}
+
+
+def said(block: dict[str, Any]) -> dict[str, Any]:
+    """A user's message of one block."""
+    return {"messages": [{"role": "user", "content": [block]}]}
+
+
 def sdk(gateway: Running) -> anthropic.AsyncAnthropic:
     """Strict: an answer that isn't what the SDK's types say is an error."""
     return anthropic.AsyncAnthropic(
@@ -188,6 +196,25 @@ async def test_why_an_answer_ended(
         ({"mcp_servers": []}, "mcp_servers"),
         ({"container": "c"}, "container"),
         ({"messages": [{"role": "user", "content": [{"type": "search_result"}]}]}, "messages[0].content[0]"),
+        (said({"type": "image", "source": {"type": "url", "url": "u"}, "transformations": [{}]}), "transformations"),
+        (
+            said({"type": "text", "text": "a", "citations": [{"type": "char_location"}]}),
+            "messages[0].content[0].citations",
+        ),
+        (said({"type": "text", "text": "a", "new": 1}), "messages[0].content[0].new"),
+        (said({"type": "tool_result", "tool_use_id": "t", "toolset_name": "x"}), "messages[0].content[0].toolset_name"),
+        (
+            {
+                "messages": [
+                    *ASK,
+                    {"role": "assistant", "content": [CALL | {"caller": {"type": "code_execution_20250825"}}]},
+                ]
+            },
+            "messages[1].content[0].caller",
+        ),
+        ({"system": [{"type": "text", "text": "a", "new": 1}]}, "system[0].new"),
+        ({"tools": [TOOL | {"input_examples": [{}]}]}, "tools[0].input_examples"),
+        ({"tools": [TOOL | {"defer_loading": True}]}, "tools[0].defer_loading"),
         ({"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}, "context_management.edits[0]"),
     ],
 )
@@ -201,6 +228,24 @@ async def test_what_cannot_be_translated_is_refused_by_name(
     assert (error["type"], error["error"]["type"]) == ("error", "invalid_request_error")
     assert param in error["error"]["message"]
     assert not upstream.requests
+
+
+async def test_newer_fields_that_say_nothing_are_no_reason_to_refuse(serve: Serve, upstream: ScriptedUpstream) -> None:
+    gateway = await serve(upstream, arm={"capabilities": ["tools"]})
+    body = {
+        "model": "a",
+        "max_tokens": 5,
+        "tools": [TOOL | {"defer_loading": False, "allowed_callers": ["direct"]}],
+        "messages": [
+            *ASK,
+            {
+                "role": "assistant",
+                "content": [{"type": "text", "text": "a", "citations": None}, CALL | {"caller": {"type": "direct"}}],
+            },
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "ok"}]},
+        ],
+    }
+    assert (await gateway.http.post("/v1/messages", json=body)).status_code == 200
 
 
 @pytest.mark.parametrize(

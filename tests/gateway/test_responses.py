@@ -47,6 +47,9 @@ async def client(serve: Serve, upstream: ScriptedUpstream) -> AsyncIterator[open
         yield client
 
 
+CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+
+
 async def ask(gateway: Running, **fields: Any) -> list[dict[str, Any]]:
     """A whole answer and a streamed one, both checked: the response, and the last event's."""
     body = {"model": "a", "input": "hi", **fields}
@@ -214,11 +217,49 @@ async def test_why_an_answer_ended(
         ({"include": ["file_search_call.results"]}, "include[0]"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0]"),
         ({"tools": [{"type": "custom", "name": "p", "format": {"type": "grammar"}}]}, "tools[0].format"),
+        (
+            {"tools": [{"type": "function", "name": "f", "parameters": {}, "defer_loading": True}]},
+            "tools[0].defer_loading",
+        ),
+        ({"input": [{**CALL, "async": True}]}, "input[0].async"),
+        ({"input": [{**CALL, "caller": {"type": "program"}}]}, "input[0].caller"),
+        ({"input": [{"role": "user", "content": "hi", "new": 1}]}, "input[0].new"),
+        (
+            {"input": [{"role": "assistant", "content": [{"type": "output_text", "text": "a", "annotations": [{}]}]}]},
+            "input[0].content[0].annotations",
+        ),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "u", "new": 1}]}]},
+            "input[0].content[0].new",
+        ),
+        ({"moderation": {"type": "auto"}}, "moderation"),
+        ({"max_tool_calls": 3}, "max_tool_calls"),
     ],
 )
 async def test_what_cannot_be_translated_is_refused_by_name(
     serve: Serve, upstream: ScriptedUpstream, fields: dict[str, Any], param: str
 ) -> None:
+    await refused(serve, upstream, fields, param)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"input": [{**CALL, "async": False, "caller": {"type": "direct"}, "status": "completed"}]},
+        {"input": [{"role": "assistant", "content": "a", "phase": "commentary"}]},
+        {"prompt_cache_options": {"mode": "explicit"}},
+        {"input": [{"role": "user", "content": [{"type": "input_text", "text": "a", "prompt_cache_breakpoint": {}}]}]},
+    ],
+)
+async def test_newer_fields_that_change_no_answer_are_no_reason_to_refuse(
+    serve: Serve, upstream: ScriptedUpstream, fields: dict[str, Any]
+) -> None:
+    gateway = await serve(upstream)
+    answer = await gateway.http.post("/v1/responses", json={"model": "a", "input": "hi", **fields})
+    assert answer.status_code == 200, answer.text
+
+
+async def refused(serve: Serve, upstream: ScriptedUpstream, fields: dict[str, Any], param: str) -> None:
     gateway = await serve(upstream)
     answer = await gateway.http.post("/v1/responses", json={"model": "a", "input": "hi", **fields})
     assert check_error(answer, 400)["param"] == param

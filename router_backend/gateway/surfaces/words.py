@@ -21,10 +21,21 @@ def refuse(
     raise ApiError(400, f"{param!r} {why}", code="unsupported_parameter", param=param)
 
 
+_SAYING_NOTHING = {
+    "allowed_callers": ["direct"],
+    "async": False,
+    "caller": {"type": "direct"},
+    "citations": [],
+    "annotations": [],
+    "defer_loading": False,
+}
+"""Values by which newer fields say what holds without them."""
+
+
 def only(fields: Mapping[str, Any], known: Collection[str], where: str = "") -> None:
-    """Refuse fields that are set and not `known`; null is not set."""
+    """Refuse fields that are set and not `known`; null is not set, nor is what says nothing."""
     for name, value in fields.items():
-        if name not in known and value is not None:
+        if name not in known and value is not None and value != _SAYING_NOTHING.get(name):
             refuse(f"{where}.{name}" if where else name)
 
 

@@ -16,6 +16,16 @@ _SAME = ("model", "max_tokens", "stream", "temperature", "top_p", "top_k", "user
 _TRANSLATED = ("messages", "system", "stop_sequences", "tools", "tool_choice", "thinking", "output_config")
 _BESIDE = ("metadata", "output_format", "context_management", "cache_control", "service_tier")
 _EFFORTS = ((4096, "low"), (16384, "medium"))  # budgets of thinking, in tokens
+_BLOCKS = {
+    "text": ("type", "text", "cache_control"),
+    "thinking": ("type", "thinking", "signature"),
+    "redacted_thinking": ("type", "data"),
+    "tool_use": ("type", "id", "name", "input", "cache_control"),
+    "tool_result": ("type", "tool_use_id", "content", "is_error", "cache_control"),
+    "image": ("type", "source", "cache_control"),
+    "document": ("type", "source", "title", "context", "citations", "cache_control"),
+}
+"""Their fields; blocks of other types are refused whole."""
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
@@ -74,12 +84,14 @@ def _texts(content: Any, where: str) -> str | list[dict[str, Any]]:
     for at, block in enumerate(content):
         if block["type"] != "text":
             refuse(f"{where}[{at}]", f"is a block of type {block['type']!r}; chat completions take only text here")
+        only(block, _BLOCKS["text"], f"{where}[{at}]")
         parts.append({"type": "text", "text": text(block.get("text"), f"{where}[{at}].text")})
     return parts[0]["text"] if len(parts) == 1 else parts
 
 
 def _message(message: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
     role, content = message["role"], message["content"]
+    only(message, ("role", "content"), where)
     if isinstance(content, str):
         yield {"role": role, "content": content}
     elif role == "assistant":
@@ -96,6 +108,7 @@ def _assistant(blocks: list[dict[str, Any]], where: str) -> dict[str, Any]:
     calls: list[dict[str, Any]] = []
     for at, block in enumerate(blocks):
         here = f"{where}.content[{at}]"
+        only(block, _BLOCKS.get(block["type"], block), here)
         match block["type"]:
             case "text":
                 texts.append(text(block.get("text"), f"{here}.text"))
@@ -127,6 +140,7 @@ def _user(blocks: list[dict[str, Any]], where: str) -> Iterator[dict[str, Any]]:
     for at, block in enumerate(blocks):
         here = f"{where}.content[{at}]"
         if block["type"] == "tool_result":
+            only(block, _BLOCKS["tool_result"], here)
             result, images = _result(block, here)
             results.append(result)
             parts += images
@@ -155,6 +169,7 @@ def _result(block: dict[str, Any], where: str) -> tuple[dict[str, Any], list[dic
 
 
 def _part(block: dict[str, Any], where: str) -> dict[str, Any]:
+    only(block, _BLOCKS.get(str(block.get("type")), block), where)
     match block.get("type"):
         case "text":
             return {"type": "text", "text": text(block.get("text"), f"{where}.text")}

@@ -1,7 +1,8 @@
 """A Responses request as the chat request that asks for the same.
 
 Left out are wishes about the answer's form that nothing here follows from: `reasoning.summary`, `stream_options`,
-`include` of what there isn't (encrypted reasoning).
+`include` of what there isn't (encrypted reasoning), whether an answer was a comment or the last word (`phase`), and marks up to which a
+prompt is cached.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ _SAME = (
     "metadata",
     "parallel_tool_calls",
     "prompt_cache_key",
+    "prompt_cache_options",
     "prompt_cache_retention",
     "safety_identifier",
     "service_tier",
@@ -38,6 +40,26 @@ _TRANSLATED = (
     "previous_response_id",
 )
 _BESIDE = ("store", "background", "truncation", "stream_options", "client_metadata")
+_CALL = ("type", "id", "status", "call_id", "name", "namespace")
+_ITEMS = {
+    "message": ("type", "id", "status", "role", "content", "phase"),
+    "function_call": (*_CALL, "arguments"),
+    "custom_tool_call": (*_CALL, "input"),
+    "function_call_output": (*_CALL, "output"),
+    "custom_tool_call_output": (*_CALL, "output"),
+    "reasoning": ("type", "id", "status", "content", "summary", "encrypted_content"),
+}
+"""Their fields; items of other types are refused whole."""
+_TEXT = ("type", "text", "logprobs", "prompt_cache_breakpoint")
+_PARTS = {
+    "input_text": _TEXT,
+    "output_text": _TEXT,
+    "text": _TEXT,
+    "refusal": ("type", "refusal"),
+    "input_image": ("type", "image_url", "detail", "file_id", "prompt_cache_breakpoint"),
+    "input_file": ("type", "filename", "file_data", "prompt_cache_breakpoint"),
+    "input_audio": ("type", "input_audio"),
+}
 _INCLUDED = ("reasoning.encrypted_content", "message.output_text.logprobs")
 _LOGPROBS = "message.output_text.logprobs"
 
@@ -145,6 +167,7 @@ def _join(last: dict[str, Any], message: dict[str, Any]) -> None:
 
 
 def _message(item: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
+    only(item, _ITEMS.get(str(item.get("type", "message")), item), where)
     match item.get("type", "message"):
         case "message":
             yield _said(item, where)
@@ -201,6 +224,7 @@ def _result(item: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
 
 
 def _part(part: dict[str, Any], where: str) -> dict[str, Any]:
+    only(part, _PARTS.get(str(part.get("type")), part), where)
     match part.get("type"):
         case "input_text" | "output_text" | "text":
             return {"type": "text", "text": text(part.get("text"), f"{where}.text")}
@@ -212,7 +236,6 @@ def _part(part: dict[str, Any], where: str) -> dict[str, Any]:
             image = {"url": text(part.get("image_url"), f"{where}.image_url")}
             return {"type": "image_url", "image_url": image | _set(part, ("detail",))}
         case "input_file":
-            only(part, ("type", "filename", "file_data"), where)
             return {"type": "file", "file": _set(part, ("filename", "file_data"))}
         case "input_audio":
             return {"type": "input_audio", "input_audio": mapping(part.get("input_audio"), f"{where}.input_audio")}
