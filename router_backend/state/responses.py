@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from router_backend.config.responses import ResponsesConfig
 from router_backend.core.records import Bound, StoredResponse
 from router_backend.state.store import Store
 
@@ -55,20 +54,20 @@ def decode_asked(data: bytes | str) -> Asked:
         raise ValueError(f"responses: {error}") from error
 
 
-def answer(store: Store, asked: Asked, config: ResponsesConfig) -> bytes:
+def answer(store: Store, asked: Asked, bound: Bound | None) -> bytes:
     """The model's output `response`: `true`, the body, or `null` where the key has no such answer.
 
     Raises:
-        NotKept: `store` is off, and an answer is to be written.
+        NotKept: there is no `bound`, so that none is stored, and an answer is to be written.
         StoreError: the store can't be used now.
     """
     if isinstance(asked, Keep):
-        if not config.store:
+        if bound is None:
             raise NotKept("no answer is stored here: responses.store is off in Triton's router.yaml")
         body = asked.body.encode()
         store.keep_response(
             StoredResponse(response_id=asked.response_id, key=asked.key, created=asked.created, body=body),
-            Bound(config.max_per_key, config.max_bytes_per_key),
+            bound,
         )
         return DONE
     found = store.response(asked.response_id)

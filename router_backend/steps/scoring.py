@@ -16,7 +16,7 @@ from router_backend.config import RouterConfig
 from router_backend.contract import TASKS
 from router_backend.core import seal
 from router_backend.core.ids import decided_at
-from router_backend.core.records import Feedback, FeedbackResult, Scored
+from router_backend.core.records import Bound, Feedback, FeedbackResult, Scored
 from router_backend.core.tracing import PARENT, STATE
 from router_backend.learning.outcome import highest_cost
 from router_backend.state import rates, responses
@@ -217,7 +217,9 @@ class Scorer:
     def _answer_response(self, text: str) -> Told:
         """Each is a commit of its own: they are few, and large."""
         asked = responses.decode_asked(text)
-        told = responses.answer(self._deployment.store, asked, self._deployment.config.responses)
+        config = self._deployment.config.responses
+        bound = Bound(config.max_per_key, config.max_bytes_per_key) if config.store else None
+        told = responses.answer(self._deployment.store, asked, bound)
         return Told(told)
 
     def _draw(self, text: str) -> Told:

@@ -17,10 +17,9 @@ import orjson
 from aiohttp import web
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from router_backend.config.responses import ResponsesConfig
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.ids import new_decision_id
-from router_backend.core.records import Outcome
+from router_backend.core.records import Bound, Outcome
 from router_backend.core.tracing import PARENT, STATE
 from router_backend.state import rates, responses
 from router_backend.state.spend import charges
@@ -165,9 +164,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
             assert self.store, "this test stores no responses"
             if self.hold_stored:
                 await self.hold_stored.wait()
-            told = responses.answer(
-                self.store, responses.decode_asked(inputs["responses"]), ResponsesConfig(store=True)
-            )
+            told = responses.answer(self.store, responses.decode_asked(inputs["responses"]), Bound(1000, 1 << 28))
             return {"response": struct.pack("<I", len(told)) + told}
         if "rates" in inputs:
             if not self.store:
