@@ -19,6 +19,7 @@ from router_backend.learning.recorder import Recorder
 from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.candidates import NoCandidate
 from router_backend.routing.router import Classified, Estimate, Router, UnknownPolicy
+from router_backend.routing.sessions import LastArms
 from router_backend.state.backlog import Backlog
 from router_backend.state.store import StoreError
 from router_backend.steps.deployment import Deployment
@@ -54,6 +55,7 @@ class Decider:
         )
         self._learner.start()
         self._router = Router(self._learner, self._record)
+        self._last = LastArms()
         self.fingerprint = fingerprint(deployment.config)
         if not self._learner.wait_until_current(_CATCH_UP_SECONDS):
             left = self._learner.behind
@@ -72,7 +74,7 @@ class Decider:
             Refused: no model may take a row, or it names a policy that isn't configured.
         """
         try:
-            decisions = [self._router.decide(classified, hints) for classified, hints in rows]
+            decisions = [self._decide(classified, hints) for classified, hints in rows]
         except (NoCandidate, UnknownPolicy) as error:
             if parameters.get(CONFIGURATION, self.fingerprint) != self.fingerprint:
                 # For the gateway, which has read another file, the request may be right.
@@ -82,6 +84,12 @@ class Decider:
             for decision in decisions:
                 self._metrics.decided(decision)
         return decisions
+
+    def _decide(self, classified: Classified, hints: RoutingHints) -> RoutedDecision:
+        hints = self._last.completed(hints)
+        decision = self._router.decide(classified, hints)
+        self._last.decided(hints, decision)
+        return decision
 
     def recorded(self, decision_id: str, seconds: float) -> bool:
         """Wait until a decision of this process is durable; False if it isn't within `seconds`, or was lost."""
