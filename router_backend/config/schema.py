@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from router_backend.config.base import Mistake, Section
+from router_backend.config.batches import BatchesConfig
 from router_backend.config.discovery import Discovery
 from router_backend.config.experiments import Experiment, ShadowPolicy
 from router_backend.config.judge import JudgeConfig
@@ -87,6 +88,7 @@ class RouterConfig(Section):
     responses: Annotated[
         ResponsesConfig, Field(description="answers of the Responses API that clients ask for again")
     ] = ResponsesConfig()
+    batches: Annotated[BatchesConfig, Field(description="files of requests that may take a day")] = BatchesConfig()
     timeouts: Annotated[Timeouts, Field(description="time limits of an answer")] = Timeouts()
     retries: Annotated[Retries, Field(description="further calls after a failure")] = Retries()
     breaker: Annotated[Breaker, Field(description="pauses of an upstream that fails")] = Breaker()

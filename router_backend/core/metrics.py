@@ -253,6 +253,21 @@ JUDGE_USD = Declared(
     "What judgements have cost; the most that they can cost where it isn't known.",
     ("model",),
 )
+BATCH_LINES = Declared(
+    "gateway",
+    "llm_router_batch_lines_total",
+    "counter",
+    "Lines of batches that have got an answer. result: completed, failed.",
+    ("result",),
+)
+BATCHES = Declared(
+    "gateway",
+    "llm_router_batches_total",
+    "counter",
+    "Batches that have ended. status: completed, failed (its file), expired, cancelled.",
+    ("status",),
+)
+BATCHES_RUNNING = Declared("gateway", "llm_router_batches_running", "gauge", "Batches that this gateway works on.")
 BUILD_INFO = Declared("gateway", "llm_router_build_info", "gauge", "Always 1; the version is the label.", ("version",))
 
 DECISIONS = Declared(

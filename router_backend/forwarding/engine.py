@@ -109,6 +109,7 @@ class Engine:
                 self._share.part(model.max_queue),
                 lambda running, queued: observer.load(name, running, queued),
                 self._share.slots(name, model.max_concurrency),
+                int(model.max_concurrency * self.config.batches.idle_share),
             ),
             Pace(),
         )
@@ -318,6 +319,8 @@ class Engine:
     async def _admit(self, arm: Arm, request: ForwardRequest) -> Slot:
         if arm.breaker.blocked(request.caller):
             raise _resting(arm)
+        if reserved := request.reserved.pop(arm.config.name, None):
+            return reserved
         try:
             return await arm.limiter.acquire(request.client)
         except QueueFull as full:
@@ -346,6 +349,10 @@ class Engine:
         """Whether an arm has places to spare, for calls that nobody waits for."""
         arm = self._arms[name]
         return not arm.limiter.queued and 2 * arm.limiter.running < arm.config.max_concurrency
+
+    async def reserve_idle(self, name: str, client: str) -> Slot:
+        """A place of an arm that nobody else wants, as soon as there is one, for `ForwardRequest.reserved`."""
+        return await self._known(name).limiter.acquire_idle(client)
 
     def paces(self) -> Mapping[str, tuple[float, float]]:
         """Seconds to the first token and of each further one that are expected of an arm now; without arms of which nothing is known."""

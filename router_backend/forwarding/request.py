@@ -9,6 +9,7 @@ from typing import Any, Literal
 from router_backend.core.errors import OpenAIError
 from router_backend.core.tracing import TraceContext
 from router_backend.forwarding.guards.breaker import Caller
+from router_backend.forwarding.guards.limiter import Slot
 from router_backend.forwarding.progress import Expense, Progress
 
 Endpoint = Literal["chat/completions", "completions", "embeddings"]
@@ -42,6 +43,9 @@ class ForwardRequest:
     discarded: list[Progress] = field(
         default_factory=list
     )  # so far: what failed in its middle, a cascade's answers and its judge's
+    reserved: dict[str, Slot] = field(
+        default_factory=dict
+    )  # places that were taken for it, by arm; the first call there has it
     left: list[Progress] = field(default_factory=list)  # the call that was running when the client left
 
     @property

@@ -22,7 +22,7 @@ from router_backend.gateway.tallies import Count, Labelled, Level, Spread, Talli
 from router_backend.gateway.workers.counts import Together, keep_in_files
 
 _MINUTE, _SECOND = 60.0, 1.0
-BACKGROUND = ("budgets", "discovery", "lag", "memory", "outcomes", "rates", "review", "scores")
+BACKGROUND = ("batches", "budgets", "discovery", "lag", "memory", "outcomes", "rates", "review", "scores")
 """The gateway's background work, by its names in metrics."""
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -81,6 +81,9 @@ class Metrics:
         self.judge_compared = self._counts(declared.JUDGE_COMPARED)
         self.judge_dropped = self._counts(declared.JUDGE_DROPPED)
         self.judge_usd = self._counts(declared.JUDGE_USD)
+        self.batch_lines = self._counts(declared.BATCH_LINES)
+        self.batches = self._counts(declared.BATCHES)
+        self.batches_running = self._gauge(declared.BATCHES_RUNNING)
         self._gauge(declared.BUILD_INFO, "livemax").labels(_version()).set(1)
         self._gauge(declared.WORKERS).set(1)
         self._counts(declared.WORKER_RESTARTS)

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Decision, Feedback, Outcome, Scored
 from router_backend.core.tracing import TraceContext
+from router_backend.state.leases import Lease
 from router_backend.state.rates import Draw, Levels
 from router_backend.state.responses import Asked
 from router_backend.state.spend import Spend
@@ -58,6 +59,9 @@ class RouterHost(Protocol):
 
     async def draw(self, draw: Draw, seconds: float) -> Levels:
         """Tell what was taken from the buckets that all gateways share; returns what is left."""
+
+    async def lease(self, lease: Lease, seconds: float) -> bool:
+        """Take or prolong a lease; False while somebody else holds it."""
 
     async def decides(self, seconds: float = 1.0) -> bool:
         """Whether a decision comes within `seconds`: asked for through all steps, and not recorded."""

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from router_backend.config import ConfigError, RouterConfig
+from router_backend.config.runtime import state_dir
 from router_backend.config.safety import THIS_MACHINE, Exposure
 from router_backend.core.background import kept
 from router_backend.forwarding.engine import Share
 from router_backend.gateway.accounting import Ledger
+from router_backend.gateway.batches.answering import Answering
+from router_backend.gateway.batches.desk import Desk
 from router_backend.gateway.completion import CompletionPipeline
 from router_backend.gateway.heap import return_free_memory
 from router_backend.gateway.hosts.choose import choose_host
@@ -28,6 +31,7 @@ from router_backend.gateway.metrics import EngineMetrics, Metrics
 from router_backend.gateway.outcome_queue import OutcomeQueue
 from router_backend.gateway.review import Reviewer
 from router_backend.gateway.routes.admin import ConfigHandler, ReloadHandler
+from router_backend.gateway.routes.batch_routes import batch_routes
 from router_backend.gateway.routes.completions import CompletionsHandler
 from router_backend.gateway.routes.count_tokens import CountTokensHandler
 from router_backend.gateway.routes.decisions import DecisionHandler
@@ -137,6 +141,11 @@ class Service:
             self.metrics,
             lambda key, tokens: self.runtimes.current.keys.limits.spend(key, tokens),
         )
+        self._stored = StoredResponses(self.router, self.metrics.responses_not_stored)
+        self._pipeline = CompletionPipeline(
+            self.router, self._sessions, self.traces, self._ledger, self.reviewer, self._stored
+        )
+        self.batches = self._desk(settings.config.batches.place)
         self.settler = RateSettler(
             self.rates,
             self.router,
@@ -153,8 +162,7 @@ class Service:
     def routes(self) -> Routes:
         """What is served where."""
         runtimes, router, metrics = self.runtimes, self.router, self.metrics
-        stored = StoredResponses(router, metrics.responses_not_stored)
-        pipeline = CompletionPipeline(router, self._sessions, self.traces, self._ledger, self.reviewer, stored)
+        pipeline, stored = self._pipeline, self._stored
         kept = StoredResponseHandlers(runtimes, stored)
         in_flight = metrics.in_flight
         return {
@@ -171,6 +179,7 @@ class Service:
                 "POST": CountTokensHandler(runtimes, RESPONSES, stored, object=_INPUT_TOKENS)
             },
             "/v1/chat/completions/input_tokens": {"POST": CountTokensHandler(runtimes, CHAT, object=_INPUT_TOKENS)},
+            **batch_routes(self.batches, runtimes),
             "/v1/models": {"GET": ModelsHandler(runtimes)},
             "/v1/models/*": {"GET": ModelHandler(runtimes)},
             "/v1/route": {"POST": RouteHandler(runtimes, router, self._sessions, self._decisions)},
@@ -188,6 +197,28 @@ class Service:
             **{path: {"GET": PlaygroundHandler(runtimes, path)} for path in FILES},
         }
 
+    def _desk(self, place: str | None) -> Desk | None:
+        """Raises ValueError: the place can't be used."""
+        if place is None:
+            return None
+        surfaces = {
+            "/v1/chat/completions": CHAT,
+            "/v1/responses": RESPONSES,
+            "/v1/completions": COMPLETIONS,
+            "/v1/embeddings": EMBEDDINGS,
+            "/v1/messages": MESSAGES,
+        }
+        answering = Answering(self._pipeline, self.runtimes, self.bodies, surfaces, self.metrics.in_flight)
+        return Desk(
+            place,
+            state_dir(),
+            answering,
+            self.router,
+            lambda: self.runtimes.current.config,
+            self.metrics,
+            self.metrics.failed,
+        )
+
     async def open(self) -> None:
         """Start what runs in the background."""
         await self.router.open()
@@ -204,6 +235,8 @@ class Service:
         self._background("budgets", self._follow_budgets)
         self._background("rates", self.settler.run)
         self._background("memory", return_free_memory)
+        if self.batches:
+            self._background("batches", self.batches.runner.run)
         if self.processor:
             await self.processor.start()
         if self._answers:
@@ -214,6 +247,8 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.batches:
+            await self.batches.runner.aclose()  # its answers are still to be reported
         if self.processor:
             await self.processor.aclose(self.settings.config.gateway.drain_seconds)
         await self.reviewer.aclose()

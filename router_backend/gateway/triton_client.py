@@ -27,8 +27,9 @@ from router_backend.gateway.prompts import AskedPrompts
 from router_backend.gateway.router_host import Owner
 from router_backend.prompts import BadRequest, routing_text
 from router_backend.prompts.hints import QUESTION
-from router_backend.state import rates
+from router_backend.state import leases, rates
 from router_backend.state.codec import encode_records
+from router_backend.state.leases import Lease
 from router_backend.state.rates import Draw, Levels
 from router_backend.state.responses import Asked, encode_asked
 from router_backend.state.spend import Spend
@@ -154,6 +155,15 @@ class TritonClient:
             return rates.decode_levels(_output(outputs, "response")[4:])
         except ValueError as error:
             raise TritonError("error", message=f"feedback answered without usable levels ({error})") from error
+
+    async def lease(self, lease: Lease, seconds: float) -> bool:
+        """Take or prolong a lease; False while somebody else holds it.
+
+        Raises:
+            TritonError: nobody knows.
+        """
+        outputs = await self._sealed("leases", leases.encode(lease), seconds)
+        return _output(outputs, "response")[4:] == leases.TAKEN
 
     async def _sealed(self, name: str, data: bytes, seconds: float) -> Outputs:
         """The answer of `feedback` to an input that only gateways send."""

@@ -1,4 +1,4 @@
-"""The step that learns: scores, and the records, stored responses and rates that gateways report. What it accepts is durable."""
+"""The step that learns: scores, and the records, stored responses, rates and leases that gateways report or ask for. What it accepts is durable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from router_backend.core.ids import decided_at
 from router_backend.core.records import Bound, Feedback, FeedbackResult, Scored
 from router_backend.core.tracing import PARENT, STATE
 from router_backend.learning.outcome import highest_cost
-from router_backend.state import rates, responses
+from router_backend.state import leases, rates, responses
 from router_backend.state.checks import check_records
 from router_backend.state.codec import decode_records
 from router_backend.state.credit import check_feedback
@@ -73,9 +73,9 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A row about a stored response or rates, which is done by now."""
+    """A row about a stored response, rates or a lease, which is done by now."""
 
-    told: bytes  # see state.responses and state.rates
+    told: bytes  # see state.responses, state.rates and state.leases
 
 
 Row = Score | Records | Told
@@ -115,7 +115,7 @@ class Scorer:
         return Scored(row.reward, row.counted, row.duplicate)
 
     def tell(self, request: Sent) -> bytes:
-        """The answer to a request of one row of records or of a question about responses or rates.
+        """The answer to a request of one row of records or of a question about responses, rates or leases.
 
         Raises:
             Refused: it was not taken.
@@ -167,6 +167,7 @@ class Scorer:
             ("records", self._store_records),
             ("responses", self._answer_response),
             ("rates", self._draw),
+            ("leases", self._lease),
         ):
             if name in row:
                 if self._key and not seal.is_sealed(given.get(seal.SEAL), self._key, row[name]):
@@ -225,6 +226,9 @@ class Scorer:
     def _draw(self, text: str) -> Told:
         asked = rates.decode_draw(text)
         return Told(rates.encode(self._deployment.store.draw(asked.gateway, asked.uses)))
+
+    def _lease(self, text: str) -> Told:
+        return Told(leases.answer(self._deployment.store, leases.decode(text)))
 
     def _write(self, scores: list[Score]) -> None:
         """Store the scores, and set the reward of each."""

@@ -21,7 +21,7 @@ from router_backend.core.decision import RoutedDecision
 from router_backend.core.ids import new_decision_id
 from router_backend.core.records import Bound, Outcome
 from router_backend.core.tracing import PARENT, STATE
-from router_backend.state import rates, responses
+from router_backend.state import leases, rates, responses
 from router_backend.state.spend import charges
 from router_backend.state.store import Store
 from tests.support.scripted_http import application
@@ -172,6 +172,11 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
             asked = rates.decode_draw(inputs["rates"])
             levels = rates.encode(await asyncio.to_thread(self.store.draw, asked.gateway, asked.uses))
             return {"response": struct.pack("<I", len(levels)) + levels}
+        if "leases" in inputs:
+            if not self.store:
+                raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT: unknown input 'leases'")
+            told = await asyncio.to_thread(leases.answer, self.store, leases.decode(inputs["leases"]))
+            return {"response": struct.pack("<I", len(told)) + told}
         if "records" in inputs:
             if self.refuse_records:
                 raise self.refuse_records

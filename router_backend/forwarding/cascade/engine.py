@@ -20,6 +20,7 @@ from router_backend.forwarding.cascade.scorers import heuristic, judge_request, 
 from router_backend.forwarding.cascade.text import AnswerText
 from router_backend.forwarding.engine import Engine
 from router_backend.forwarding.failure import ForwardError, no_answer
+from router_backend.forwarding.guards.limiter import Slot
 from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.request import ForwardRequest
 
@@ -55,6 +56,10 @@ class CascadeEngine:
     def spare(self, name: str) -> bool:
         """See `Engine.spare`."""
         return self._engine.spare(name)
+
+    async def reserve_idle(self, name: str, client: str) -> Slot:
+        """See `Engine.reserve_idle`."""
+        return await self._engine.reserve_idle(name, client)
 
     def paces(self) -> Mapping[str, tuple[float, float]]:
         """See `Engine.paces`."""

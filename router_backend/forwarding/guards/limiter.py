@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import time
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from router_backend.forwarding.guards.turns import Turns
 
 MAX_RETRY_AFTER = 60.0
 _POLL_SECONDS = 0.005
+_IDLE_POLL_SECONDS = 0.1
 
 
 class QueueFull(Exception):
@@ -29,9 +31,9 @@ class Slots:
     def __init__(self, count: int) -> None:
         self._count, self._taken = count, 0
 
-    def take(self) -> bool:
-        """Take one; False if there is none."""
-        free = self._taken < self._count
+    def take(self, most: int | None = None) -> bool:
+        """Take one; False if there is none. `most`: none either while as many of all are taken."""
+        free = self._taken < (self._count if most is None else min(most, self._count))
         self._taken += free
         return free
 
@@ -48,11 +50,16 @@ class Limiter:
         queue: int,
         on_change: Callable[[int, int], None] = lambda running, queued: None,
         slots: Slots | None = None,
+        idle: int | None = None,
     ) -> None:
-        """`slots`: those of several processes, `concurrency` in all; they are handed on within this one."""
+        """`slots`: those of several processes, `concurrency` in all; they are handed on within this one. `idle`: how many may be
+        taken at most when somebody takes one whom nobody waits for.
+        """
         self._concurrency, self._on_change = concurrency, on_change
         self._slots = slots or Slots(concurrency)
         self._waiters = Turns(queue)
+        self._most_idle = max(1, concurrency if idle is None else idle)
+        self._idle = Turns(sys.maxsize)  # behind all others
         self._polling = False
         self._running = 0
         self._held = 1.0  # seconds that a slot is held, running mean
@@ -80,6 +87,25 @@ class Limiter:
         self._on_change(self._running, len(self._waiters))
         return Slot(self)
 
+    async def acquire_idle(self, client: str = "") -> Slot:
+        """A slot that nobody else wants: when no call waits, and few are taken. `client`: as for `acquire`."""
+        if not self._waiters and not self._idle and self._slots.take(self._most_idle):
+            self._running += 1
+        else:
+            waiter = asyncio.get_running_loop().create_future()
+            self._idle.append(client, waiter)
+            self._poll_if_needed()
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                if not waiter.cancelled():
+                    self._free()  # the slot was handed over in the same moment
+                else:
+                    self._idle.remove(waiter)
+                raise
+        self._on_change(self._running, len(self._waiters))
+        return Slot(self)
+
     async def _wait(self, client: str) -> None:
         if self._waiters.full:
             ahead = (len(self._waiters) + 1) / self._concurrency
@@ -93,9 +119,7 @@ class Limiter:
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(client, waiter)
         self._on_change(self._running, len(self._waiters))
-        if self._slots.polled and not self._polling:
-            self._polling = True
-            self._poll_later()
+        self._poll_if_needed()
         try:
             await waiter
         except asyncio.CancelledError:
@@ -110,36 +134,52 @@ class Limiter:
         self._held += 0.1 * (held - self._held)
         self._free()
 
+    def _poll_if_needed(self) -> None:
+        if self._slots.polled and not self._polling:
+            self._polling = True
+            self._poll_later()
+
     def _poll_later(self) -> None:
-        asyncio.get_running_loop().call_later(random.uniform(0.2, 1.0) * _POLL_SECONDS, self._poll)
+        seconds = _POLL_SECONDS if self._waiters else _IDLE_POLL_SECONDS
+        self._timer = asyncio.get_running_loop().call_later(random.uniform(0.2, 1.0) * seconds, self._poll)
 
     def _poll(self) -> None:
         """Take what has been freed, here or by other processes, each of which gets its chance."""
         while self._waiters and self._slots.take():
             self._running += 1
-            if not self._handed_on():
+            if not _handed_on(self._waiters):
                 self._give_back()
-        self._polling = bool(self._waiters)
+        self._lend()
+        self._polling = bool(self._waiters or self._idle)
         if self._polling:
             self._poll_later()
 
     def _free(self) -> None:
-        if self._slots.polled or not self._handed_on():
+        if self._slots.polled or not _handed_on(self._waiters):
             self._give_back()
+        self._lend()
         self._on_change(self._running, len(self._waiters))
 
-    def _handed_on(self) -> bool:
-        """Whether a waiter has taken a slot over, which stays counted."""
-        while self._waiters:
-            waiter = self._waiters.pop()
-            if not waiter.done():  # else it was cancelled, and its task hasn't run since
-                waiter.set_result(None)
-                return True
-        return False
+    def _lend(self) -> None:
+        """Slots that nobody else wants."""
+        while self._idle and not self._waiters and self._slots.take(self._most_idle):
+            self._running += 1
+            if not _handed_on(self._idle):
+                self._give_back()
 
     def _give_back(self) -> None:
         self._running -= 1
         self._slots.give_back()
+
+
+def _handed_on(waiters: Turns) -> bool:
+    """Whether one of them has taken a slot over, which stays counted."""
+    while waiters:
+        waiter = waiters.pop()
+        if not waiter.done():  # else it was cancelled, and its task hasn't run since
+            waiter.set_result(None)
+            return True
+    return False
 
 
 class Slot:

@@ -9,6 +9,7 @@ from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Decision, Feedback, Outcome, Scored
 from router_backend.core.tracing import TraceContext
 from router_backend.gateway.router_host import HostError, Owner, RouterHost
+from router_backend.state.leases import Lease
 from router_backend.state.rates import Draw, Levels
 from router_backend.state.responses import Asked
 from router_backend.state.spend import Spend
@@ -56,6 +57,9 @@ class FallbackHost:
 
     async def draw(self, draw: Draw, seconds: float) -> Levels:
         return await self._triton.draw(draw, seconds)
+
+    async def lease(self, lease: Lease, seconds: float) -> bool:
+        return await self._triton.lease(lease, seconds)
 
     async def decides(self, seconds: float = 1.0) -> bool:
         return await self._triton.decides(seconds) or await self._own.decides(seconds)

@@ -20,8 +20,9 @@ from router_backend.core.records import Decision, Feedback, Outcome, Scored
 from router_backend.core.tracing import TraceContext
 from router_backend.cores import usable_cores
 from router_backend.gateway.router_host import HostError, Owner
-from router_backend.state import rates
+from router_backend.state import leases, rates
 from router_backend.state.codec import encode_records
+from router_backend.state.leases import Lease
 from router_backend.state.rates import Draw, Levels
 from router_backend.state.responses import Asked, encode_asked
 from router_backend.state.spend import Spend
@@ -94,6 +95,9 @@ class InProcessHost:
 
     async def draw(self, draw: Draw, seconds: float) -> Levels:
         return rates.decode_levels(await self._sealed("rates", rates.encode(draw), seconds))
+
+    async def lease(self, lease: Lease, seconds: float) -> bool:
+        return await self._sealed("leases", leases.encode(lease), seconds) == leases.TAKEN
 
     async def decides(self, seconds: float = 1.0) -> bool:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, MutableMapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from router_backend.core.errors import OpenAIError
@@ -92,8 +92,7 @@ class Exchange:
             ApiError: compressed, more than `limit` bytes, or not there after `seconds`.
             ClientGone: the client left while sending.
         """
-        if self.headers.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
-            raise ApiError(415, "Send the body as it is: no content-encoding is read", code="unsupported_encoding")
+        self._check_encoding()
         length = self.headers.get(b"content-length", b"")
         if b"expect" in self.headers and length.isdigit() and int(length[:20]) > limit:
             raise _too_large(limit, setting, close=True)  # nothing of it has been sent yet
@@ -111,6 +110,30 @@ class Exchange:
             if len(body) > SMALL and not self._held:
                 await self._take_room(copies * (int(length) if length.isdigit() else limit), until)
         return body
+
+    def _check_encoding(self) -> None:
+        if self.headers.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
+            raise ApiError(415, "Send the body as it is: no content-encoding is read", code="unsupported_encoding")
+
+    async def pieces(self, limit: int, seconds: float, setting: str) -> AsyncIterator[bytes]:
+        """The request body as it comes, for one that is never there as a whole. `seconds`: that each piece may take.
+
+        Raises:
+            ApiError: compressed, more than `limit` bytes, or a piece was not there in time.
+            ClientGone: the client left while sending.
+        """
+        self._check_encoding()
+        length = self.headers.get(b"content-length", b"")
+        if b"expect" in self.headers and length.isdigit() and int(length[:20]) > limit:
+            raise _too_large(limit, setting, close=True)  # nothing of it has been sent yet
+        size, more = 0, True
+        while more:
+            until = time.monotonic() + seconds
+            part, more = await self._piece(until, seconds)
+            size += len(part)
+            if size > limit:
+                await self._refuse(limit, setting, size, more, until, seconds)
+            yield part
 
     async def _piece(self, until: float, seconds: float) -> tuple[bytes, bool]:
         try:

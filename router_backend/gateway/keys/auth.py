@@ -55,6 +55,22 @@ class Keys:
         self.limits.admit(key, scope)
         return key
 
+    def on_behalf(self, name: str, scope: Scope) -> ApiKey | None:
+        """The key of a request that came earlier, as `admit` would admit it now. None: no keys are on.
+
+        Raises:
+            ApiError: 401 the key is gone or its time is over, 403 not its scope, 429 a rate is used up.
+        """
+        if not self._keys:
+            return None
+        key = next((key for key in self._keys if key.name == name), None)
+        if key is None:
+            raise _refused("The API key that made this batch is gone", "invalid_api_key")
+        _check_date(key)
+        self.require(key, scope)
+        self.limits.admit(key, scope)
+        return key
+
     def own_name(self, exchange: Exchange) -> None:
         """Raises ApiError (403) when there are no keys and a request is for a host that isn't this one."""
         if not self._keys:
@@ -83,22 +99,23 @@ class Keys:
             if hmac.compare_digest(shown, key.sha256):
                 match = key
         if match is None:
-            raise ApiError(
-                401,
+            raise _refused(
                 "Incorrect API key provided" if value else "No API key provided: send 'Authorization: Bearer KEY'",
-                type="authentication_error",
-                code="invalid_api_key",
-                headers=[(b"www-authenticate", b"Bearer")],
+                "invalid_api_key",
             )
-        if match.expires and match.expires < datetime.now(UTC).date():
-            raise ApiError(
-                401,
-                f"This API key expired on {match.expires}",
-                type="authentication_error",
-                code="expired_api_key",
-                headers=[(b"www-authenticate", b"Bearer")],
-            )
+        _check_date(match)
         return match
+
+
+def _check_date(key: ApiKey) -> None:
+    """Raises ApiError (401) when its last day is over."""
+    if key.expires and key.expires < datetime.now(UTC).date():
+        raise _refused(f"This API key expired on {key.expires}", "expired_api_key")
+
+
+def _refused(message: str, code: str) -> ApiError:
+    headers = [(b"www-authenticate", b"Bearer")]
+    return ApiError(401, message, type="authentication_error", code=code, headers=headers)
 
 
 _KEY_HEADERS = (b"x-api-key", b"api-key")  # Anthropic's clients, Azure's

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from urllib.parse import parse_qs
 
 from router_backend.gateway.http.errors import ApiError
 from router_backend.gateway.http.exchange import Exchange, Handler
+from router_backend.gateway.routes.pages import limit_of, query_of
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.stored import StoredResponses
 
 _AT_ONCE = 20  # items of a page, as OpenAI's
 _MOST_AT_ONCE = 100
-_LONGEST_QUERY = 2000
 
 
 class StoredResponseHandlers:
@@ -35,7 +34,7 @@ class StoredResponseHandlers:
 
     async def show(self, exchange: Exchange, response_id: str) -> None:
         """The response itself."""
-        if _query(exchange).get("stream") == "true":
+        if query_of(exchange).get("stream") == "true":
             raise ApiError(
                 400,
                 "'stream' is for responses of the background, which this gateway has none of",
@@ -55,10 +54,8 @@ class StoredResponseHandlers:
 
     async def input_items(self, exchange: Exchange, response_id: str) -> None:
         """A page of what the response answers, the latest first unless asked otherwise."""
-        query = _query(exchange)
-        limit, order = query.get("limit", str(_AT_ONCE)), query.get("order", "desc")
-        if not (limit.isdecimal() and 1 <= int(limit[:9]) <= _MOST_AT_ONCE):
-            raise ApiError(400, f"'limit' must be 1 to {_MOST_AT_ONCE}", code="invalid_value", param="limit")
+        query = query_of(exchange)
+        limit, order = limit_of(query, _AT_ONCE, _MOST_AT_ONCE), query.get("order", "desc")
         if order not in ("asc", "desc"):
             raise ApiError(400, "'order' must be asc or desc", code="invalid_value", param="order")
         items = (await self._stored.read(response_id, exchange.key)).input
@@ -69,11 +66,6 @@ class StoredResponseHandlers:
             if not places:
                 raise ApiError(400, "'after' is no item of this response", code="invalid_value", param="after")
             items = items[places[0] + 1 :]
-        page = items[: int(limit)]
+        page = items[:limit]
         ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": "", "last_id": ""}
         await exchange.json({"object": "list", "data": page, "has_more": len(items) > len(page), **ends})
-
-
-def _query(exchange: Exchange) -> dict[str, str]:
-    text = exchange.scope.get("query_string", b"")[:_LONGEST_QUERY].decode("latin-1")
-    return {name: values[-1] for name, values in parse_qs(text).items()}

@@ -21,10 +21,11 @@ class SharedSlots(Slots):
             raise ValueError(f"no room for the arm {arm}, after many others; restart the gateway") from None
         self._own = self._record + shared.index
 
-    def take(self) -> bool:
+    def take(self, most: int | None = None) -> bool:
+        count = self._count if most is None else min(most, self._count)
         numbers = self._table.numbers
         with self._table.changing(self._record):
-            free = sum(numbers[self._record : self._record + self._workers]) < self._count
+            free = sum(numbers[self._record : self._record + self._workers]) < count
             if free:
                 numbers[self._own] += 1
         return free

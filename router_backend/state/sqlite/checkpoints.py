@@ -7,6 +7,7 @@ import time
 
 from router_backend.state.store import CHECKPOINT_DAYS
 
+_FORGOTTEN_SECONDS = 86_400.0  # after its end a lease is nobody's, and its row goes
 _KEPT = 2  # of a key: if the latest is damaged, the one before it serves
 
 
@@ -35,6 +36,7 @@ def put_checkpoint(connection: sqlite3.Connection, key: str, sequence: int, body
 
 def put_claim(connection: sqlite3.Connection, name: str, holder: str, seconds: float) -> bool:
     now = time.time()
+    connection.execute("DELETE FROM leases WHERE ends < ?", (now - _FORGOTTEN_SECONDS,))
     # One that ends later than it was ever taken for was made under a wrong clock.
     claimed = connection.execute(
         "INSERT INTO leases VALUES (:name, :holder, :ends) ON CONFLICT (name) DO UPDATE"

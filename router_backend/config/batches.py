@@ -1,0 +1,47 @@
+"""`batches:` OpenAI's Files and Batch APIs."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from router_backend.config.base import Section
+
+
+class BatchesConfig(Section):
+    """Requests that may take a day, a file of them at a time. Where they are on, prompts and answers lie in files, because
+    clients put them there; they are as safe as the folder or the bucket is."""
+
+    place: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="where files and batches lie: a folder (relative to the state folder; of several gateways one that all"
+            " of them see) or a bucket, `s3://`, `gs://` or `az://`; read at the start; off if empty",
+        ),
+    ] = None
+    retention_days: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=30,
+            description="how long files are kept that name no end of their own, and batches after theirs",
+        ),
+    ] = 7.0
+    max_file_bytes: Annotated[int, Field(gt=0, description="a larger file is refused")] = 200 * 1024 * 1024
+    max_lines: Annotated[int, Field(gt=0, description="a batch with more of them fails")] = 50_000
+    concurrency: Annotated[
+        int, Field(gt=0, le=1000, description="lines of a batch that are answered at once; read when it begins")
+    ] = 8
+    idle_share: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="a line begins only while less than this part of its model's `max_concurrency` is taken, and nobody"
+            " waits for a place: the rest is always free for requests that somebody waits for",
+        ),
+    ] = 0.5
+
+    example: ClassVar[str] = "{place: batches, retention_days: 2, concurrency: 32}"

@@ -1,0 +1,1 @@
+"""Where files and batches lie: a folder or a bucket, behind one protocol."""
