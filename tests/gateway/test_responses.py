@@ -34,10 +34,10 @@ STREAMED_CALLS = [
 ]
 
 
-def sdk(gateway: Running) -> openai.AsyncOpenAI:
+def sdk(gateway: Running, api_key: str = "any") -> openai.AsyncOpenAI:
     """Strict: an answer that isn't what the SDK's types say is an error."""
     return openai.AsyncOpenAI(
-        base_url=f"{gateway.url}/v1", api_key="any", max_retries=0, _strict_response_validation=True
+        base_url=f"{gateway.url}/v1", api_key=api_key, max_retries=0, _strict_response_validation=True
     )
 
 

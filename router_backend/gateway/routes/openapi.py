@@ -9,6 +9,7 @@ import orjson
 
 from router_backend.gateway.hints import NAMES
 from router_backend.gateway.http.exchange import Exchange
+from router_backend.gateway.routes.batches import CreateBatch
 from router_backend.gateway.schemas import Chat, Completion, Embedding, FeedbackBody, Route
 from router_backend.gateway.surfaces.messages.schema import Messages
 from router_backend.gateway.surfaces.responses.schema import Responses
@@ -18,7 +19,7 @@ _ERRORS = {
     "400": "The request is malformed; `param` says where.",
     "401": "No API key, or an unknown one.",
     "403": "The key lacks the scope.",
-    "404": "No such model, decision, response or URL.",
+    "404": "No such model, decision, response, file, batch or URL.",
     "405": "The URL knows other methods; `allow` lists them.",
     "408": "The body did not arrive in time.",
     "413": "The body is too large.",
@@ -41,7 +42,7 @@ _ANSWER_HEADERS = {
 
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
-    types = (Chat, Completion, Embedding, Messages, Responses, Route, FeedbackBody)
+    types = (Chat, Completion, Embedding, Messages, Responses, Route, FeedbackBody, CreateBatch)
     _, components = msgspec.json.schema_components(types, ref_template=_REF)
     for schema in components.values():
         if "properties" in schema and schema.get("title") != "FeedbackBody":
@@ -87,6 +88,7 @@ def document() -> dict[str, Any]:
                 "get": _operation("What a stored response answers.", _stored("A page of items."), path="id")
             },
             "/v1/chat/completions/input_tokens": {"post": _count("Chat")},
+            **_batches(),
             "/v1/models": {"get": _operation("All models.", models)},
             "/v1/models/{id}": {"get": _operation("One model.", model, path="id")},
             "/v1/route": {"post": _operation("A decision alone.", {"200": _json("It.", decision)}, body="Route")},
@@ -172,6 +174,40 @@ def _operation(
 def _count(body: str, error: str = "Error") -> dict[str, Any]:
     answer = {"200": _json("It.", {"type": "object", "required": ["input_tokens"]})}
     return _operation("An estimate of a prompt's tokens.", answer, body=body, error=error)
+
+
+def _batches() -> dict[str, Any]:
+    file, batch, page = ({"type": "object", "required": ["id", "object"]},) * 2 + ({"type": "object"},)
+    deleted = {"type": "object", "required": ["id", "deleted"]}
+    form = {
+        "type": "object",
+        "required": ["file", "purpose"],
+        "properties": {
+            "file": {"type": "string", "contentMediaType": "application/octet-stream"},
+            "purpose": {"const": "batch"},
+            "expires_after[anchor]": {"const": "created_at"},
+            "expires_after[seconds]": {"type": "integer", "minimum": 3600, "maximum": 2_592_000},
+        },
+    }
+    upload = _operation("A file of requests.", {"200": _json("It.", file)})
+    upload["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": form}}}
+    content = {"description": "It.", "content": {"application/octet-stream": {"schema": {"type": "string"}}}}
+    return {
+        "/v1/files": {"post": upload, "get": _operation("Files of batches.", {"200": _json("A page.", page)})},
+        "/v1/files/{id}": {
+            "get": _operation("A file's data.", {"200": _json("It.", file)}, path="id"),
+            "delete": _operation("Remove a file.", {"200": _json("It is removed.", deleted)}, path="id"),
+        },
+        "/v1/files/{id}/content": {"get": _operation("What is in a file.", {"200": content}, path="id")},
+        "/v1/batches": {
+            "post": _operation(
+                "Answer the requests of a file within a day.", {"200": _json("It.", batch)}, body="CreateBatch"
+            ),
+            "get": _operation("Batches.", {"200": _json("A page.", page)}),
+        },
+        "/v1/batches/{id}": {"get": _operation("A batch.", {"200": _json("It.", batch)}, path="id")},
+        "/v1/batches/{id}/cancel": {"post": _operation("Cancel a batch.", {"200": _json("It.", batch)}, path="id")},
+    }
 
 
 def _stored(description: str) -> dict[str, Any]:

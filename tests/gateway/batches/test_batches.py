@@ -7,8 +7,11 @@ from typing import Any
 import openai
 import pytest
 
+from router_backend.state.store import Store
 from tests.gateway.batches.conftest import CHAT, answered, begun, line, reached, rows
-from tests.gateway.conftest import Running
+from tests.gateway.conftest import Running, Serve
+from tests.gateway.test_responses import sdk
+from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
 
@@ -167,10 +170,14 @@ async def test_a_batch_of_no_file(client: openai.AsyncOpenAI) -> None:
             await call("batch_nothing")
 
 
-async def test_empty_files_and_long_ones(client: openai.AsyncOpenAI, batches: dict[str, Any]) -> None:
-    batch = await reached(client, (await begun(client, [])).id)
-    assert [error.code for error in batch.errors.data] == ["empty_file"]
-    batches["max_lines"] = 1
+async def test_files_without_lines_and_with_too_many(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, store: Store, batches: dict[str, Any]
+) -> None:
+    gateway = await serve(upstream, triton=triton, batches={**batches, "max_lines": 2})
+    async with sdk(gateway) as client:
+        for lines, code in (([], "empty_file"), ([line(str(at)) for at in range(3)], "too_many_lines")):
+            batch = await reached(client, (await begun(client, lines)).id)
+            assert (batch.status, [error.code for error in batch.errors.data]) == ("failed", [code])
 
 
 async def test_a_file_that_a_batch_reads_stays(client: openai.AsyncOpenAI, upstream: ScriptedUpstream) -> None:

@@ -1,0 +1,198 @@
+"""Every line is answered once, whatever two processes do and whenever one of them is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from router_backend.gateway.batches import shelves, work
+from router_backend.gateway.batches.answering import Reply
+from router_backend.gateway.batches.files import File, Files
+from router_backend.gateway.batches.record import Batch
+from router_backend.gateway.batches.register import Register
+from router_backend.gateway.batches.storage.objects import Missing
+from router_backend.gateway.batches.work import Work
+from tests.gateway.batches.conftest import CHAT, jsonl, line
+from tests.support.arms import model, router_config
+
+CONFIG = router_config([model("a", "http://127.0.0.1:9/v1")], batches={"place": "x", "concurrency": 3})
+KEY = "somebody"
+OWNER = shelves.owner_of(KEY)
+
+
+class Killed(Exception):
+    """Of every call of a process that is no more: none of them has an effect."""
+
+
+class Memory:
+    """Objects that all processes see; each has a view of its own, whose calls take turns by chance."""
+
+    def __init__(self, kept: dict[str, bytes], chance: random.Random) -> None:
+        self.kept, self._chance, self.dead = kept, chance, False
+
+    async def _turn(self) -> None:
+        for _ in range(self._chance.randrange(4)):
+            await asyncio.sleep(0)
+        if self.dead:
+            raise Killed
+
+    async def put(self, path: str, data: bytes, *, new: bool = False) -> bool:
+        await self._turn()
+        if new and path in self.kept:
+            return False
+        self.kept[path] = data
+        return True
+
+    async def get(self, path: str) -> bytes | None:
+        await self._turn()
+        return self.kept.get(path)
+
+    async def names(self, folder: str) -> list[str]:
+        await self._turn()
+        below = (path.removeprefix(f"{folder}/") for path in self.kept if path.startswith(f"{folder}/"))
+        return sorted({path.partition("/")[0] for path in below})
+
+    async def delete(self, path: str) -> None:
+        await self._turn()
+        self.kept.pop(path, None)
+
+    async def delete_folder(self, folder: str) -> None:
+        await self._turn()
+        for path in [path for path in self.kept if path.startswith(f"{folder}/")]:
+            del self.kept[path]
+
+    async def sweep(self, folder: str, seconds: float) -> None:
+        await self._turn()
+
+    @asynccontextmanager
+    async def writer(self, path: str) -> AsyncIterator[MemoryWriter]:
+        yield MemoryWriter(self, path)
+
+    async def read(self, path: str) -> AsyncIterator[bytes]:
+        await self._turn()
+        if path not in self.kept:
+            raise Missing(path)
+        data = self.kept[path]
+        for at in range(0, len(data), 100):
+            await self._turn()
+            yield data[at : at + 100]
+
+
+class MemoryWriter:
+    def __init__(self, memory: Memory, path: str) -> None:
+        self._memory, self._path, self._data = memory, path, bytearray()
+
+    @property
+    def size(self) -> int:
+        return len(self._data)
+
+    async def write(self, data: bytes | bytearray) -> None:
+        self._data += data
+
+    async def commit(self) -> None:
+        await self._memory.put(self._path, bytes(self._data))
+
+
+class Upstream:
+    """Answers each call with a number of its own, so that two answers to a line are told apart."""
+
+    endpoints = (CHAT,)
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance, self.calls = chance, 0
+
+    async def answer(self, key: str, url: str, body: bytes) -> Reply:
+        for _ in range(self._chance.randrange(6)):
+            await asyncio.sleep(0)
+        self.calls += 1
+        status = 400 if self._chance.random() < 0.2 else 200
+        return Reply(status, "request", orjson.Fragment(orjson.dumps({"call": self.calls})), {})
+
+
+def process(kept: dict[str, bytes], chance: random.Random, upstream: Upstream, batch: Batch) -> tuple[Memory, Work]:
+    objects = Memory(kept, chance)
+    answering: Any = upstream
+    found = Work(objects, Files(objects), Register(objects), answering, lambda: CONFIG, batch, bool)
+    return objects, found
+
+
+async def begin(kept: dict[str, bytes], count: int) -> Batch:
+    objects = Memory(kept, random.Random(0))
+    file_id = shelves.new_id("file-")
+    kept[shelves.content(OWNER, file_id)] = jsonl([line(f"line {at}") for at in range(count)])
+    await Files(objects).add(OWNER, File(file_id, 1, 0, 2**40, "in", "batch"))
+    batch = Batch(
+        id=shelves.new_id("batch_"),
+        key=KEY,
+        endpoint=CHAT,
+        input_file_id=file_id,
+        created_at=0,
+        expires_at=2**40,
+        output_seconds=1,
+        output_file_id=shelves.new_id("file-"),
+        error_file_id=shelves.new_id("file-"),
+    )
+    await Register(objects).add(batch)
+    return batch
+
+
+async def scenario(seed: int, count: int, kill_after: int, cancel_after: int) -> None:
+    chance, kept = random.Random(seed), dict[str, bytes]()
+    batch, upstream = await begin(kept, count), Upstream(chance)
+    first_view, first = process(kept, chance, upstream, batch)
+    _, second = process(kept, chance, upstream, batch)
+
+    async def kill() -> None:
+        for _ in range(kill_after):
+            await asyncio.sleep(0)
+        first_view.dead = True
+
+    async def cancel() -> None:
+        for _ in range(cancel_after):
+            await asyncio.sleep(0)
+        register = Register(Memory(kept, chance))
+        found = await register.find(OWNER, batch.id)
+        while found and found.status in ("validating", "in_progress"):
+            found = await register.change(found, "cancelling")
+
+    dying = asyncio.create_task(first.run())
+    others = [asyncio.create_task(kill())] if kill_after else []
+    others += [asyncio.create_task(cancel())] if cancel_after else []
+    async with asyncio.timeout(60):
+        ended = await second.run()
+        if kill_after:
+            await asyncio.gather(*others)
+            await asyncio.gather(dying, return_exceptions=True)
+        else:
+            await asyncio.gather(dying, *others)  # who is late changes nothing
+    register = Register(Memory(kept, chance))
+    assert await register.find(OWNER, batch.id) == ended
+    files = (ended.output_file_id if ended.has_output else "", ended.error_file_id if ended.has_errors else "")
+    output, errors = (kept[shelves.content(OWNER, each)].splitlines() if each else [] for each in files)
+    answers = [orjson.loads(row)["custom_id"] for row in [*output, *errors]]
+    total = count if ended.status == "completed" or ended.counts.total else 0
+    assert sorted(answers) == sorted(f"line {at}" for at in range(total))
+    assert (len(output), len(errors)) == (ended.counts.completed, ended.counts.failed)
+    assert ended.status in (("completed", "cancelled") if cancel_after else ("completed",))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    count=st.integers(1, 12),
+    kill_after=st.integers(0, 150),
+    cancel_after=st.one_of(st.just(0), st.integers(1, 150)),
+)
+def test_whatever_two_processes_do(seed: int, count: int, kill_after: int, cancel_after: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(work, "KEEP_SECONDS", 0.0)
+        patch.setattr(work, "LOOK_SECONDS", 0.0)
+        asyncio.run(scenario(seed, count, kill_after, cancel_after))
