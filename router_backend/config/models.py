@@ -32,6 +32,13 @@ class OpenAIUpstream(Section):
             "are passed on as they are, those of other APIs as chat; a model with `defaults`, which are chat's, gets all as chat"
         ),
     ] = frozenset({"chat"})
+    cache_points: Annotated[
+        frozenset[CachePlace],
+        Field(
+            description="where prompts are marked for the cache (`cache_control`), unless the client has marked much itself: behind `tools`,"
+            " `system` and the last of `messages`; only for servers that take the marks, such as those in front of Claude"
+        ),
+    ] = frozenset()
     stream_options: Annotated[
         bool,
         Field(
@@ -77,6 +84,16 @@ class BedrockUpstream(Section):
         str | None, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d+$", description="default: AWS_REGION, or the profile's")
     ] = None
     profile: Annotated[str | None, Field(description="of AWS's shared configuration files")] = None
+    role_arn: Annotated[
+        str | None,
+        Field(
+            pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$",
+            description="role that is assumed with these credentials (STS), such as another account's; renewed before it ends",
+        ),
+    ] = None
+    external_id: Annotated[
+        str | None, Field(min_length=2, max_length=1224, description="that the role's trust policy asks for")
+    ] = None
     endpoint_url: Annotated[
         str | None, Field(pattern=r"^https?://", description="of a VPC endpoint; default: the region's public one")
     ] = None
@@ -96,6 +113,12 @@ class BedrockUpstream(Section):
         "{kind: bedrock, model: us.anthropic.claude-sonnet-4-5-20250929-v1:0, region: us-east-1,"
         " cache_points: [tools, system]}"
     )
+
+    @model_validator(mode="after")
+    def _id_of_a_role(self) -> BedrockUpstream:
+        if self.external_id is not None and self.role_arn is None:
+            raise Mistake("is for a role that is assumed: set role_arn", "external_id")
+        return self
 
 
 class LocalUpstream(Section):

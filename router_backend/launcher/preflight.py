@@ -115,7 +115,7 @@ def _model(model: ModelConfig) -> str:
     if isinstance(upstream, BedrockUpstream):
         from router_backend.forwarding.upstreams.bedrock.signing import Signer
 
-        signer = Signer(model.name, upstream.region, upstream.profile)
+        signer = Signer(model.name, upstream.region, upstream.profile, upstream.role_arn, upstream.external_id)
         try:
             return f"{upstream.model} in {signer.region}, credentials by {signer.look()}"
         finally:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from router_backend.config.models import ModelConfig
+from router_backend.config.models import ModelConfig, OpenAIUpstream
 from router_backend.core.unread import LISTS, Unread, UnreadList
 from router_backend.forwarding.request import ForwardRequest, Native, NativeEndpoint
+from router_backend.forwarding.upstreams.cache_marks import mark_chat, mark_messages
 
 _LIMITS = ("max_completion_tokens", "max_tokens")
 _COMPLETION_TOKENS = 16  # of a text completion that sets no limit (OpenAI's API reference)
@@ -33,6 +34,8 @@ def arm_body(
             limit = body.get(name)
             if isinstance(limit, int):
                 body[name] = min(limit, cap) if limit >= 0 else cap  # llama.cpp takes -1 for no limit
+    if isinstance(model.upstream, OpenAIUpstream) and request.endpoint == "chat/completions":
+        mark_chat(body, model.upstream.cache_points)
     if inside:
         body["stream"] = True
     if body.get("stream") and usage:
@@ -55,6 +58,8 @@ def native_body(model: ModelConfig, request: ForwardRequest, native: Native, *, 
     cap = None if request.named else model.max_tokens_by_task.get(request.task)
     if cap is not None:
         body[limit] = min(body[limit], cap) if isinstance(body.get(limit), int) else cap
+    if isinstance(model.upstream, OpenAIUpstream) and native.endpoint == "messages":
+        mark_messages(body, model.upstream.cache_points)
     if inside:
         body["stream"] = True
     return body

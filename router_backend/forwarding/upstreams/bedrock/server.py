@@ -36,7 +36,7 @@ class BedrockServer:
     ) -> None:
         """Raises ValueError: botocore is missing, there is no such profile, or no region."""
         self._arm, self._upstream, self._connect = arm, upstream, connect
-        self._signer = Signer(arm, upstream.region, upstream.profile)
+        self._signer = Signer(arm, upstream.region, upstream.profile, upstream.role_arn, upstream.external_id)
         endpoint = (
             upstream.endpoint_url or f"https://bedrock-runtime.{self._signer.region}.{_domain(self._signer.region)}"
         )

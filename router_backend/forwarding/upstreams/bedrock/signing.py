@@ -6,12 +6,14 @@ import asyncio
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from router_backend.core.errors import UPSTREAM_AUTH, OpenAIError
 from router_backend.forwarding.failure import Failure
 
 _SERVICE = "bedrock"  # in signatures, of the endpoint bedrock-runtime
+_SESSION = "llm-router"  # the session's name in the account's logs
 _THREADS = 4  # credentials that have to be fetched hold up one each
 
 
@@ -21,8 +23,15 @@ class Signer:
     It is asked on threads: where credentials come from a service they take a call of their own.
     """
 
-    def __init__(self, arm: str, region: str | None, profile: str | None) -> None:
-        """Raises ValueError: botocore is missing, there is no such profile, or no region."""
+    def __init__(
+        self,
+        arm: str,
+        region: str | None,
+        profile: str | None,
+        role_arn: str | None = None,
+        external_id: str | None = None,
+    ) -> None:
+        """`role_arn`: assumed with what is found. Raises ValueError: botocore is missing, there is no such profile, or no region."""
         try:
             from botocore.exceptions import BotoCoreError
             from botocore.session import Session
@@ -31,6 +40,7 @@ class Signer:
                 f"model {arm!r}: kind bedrock needs the extra `aws`: pip install 'triton-llm-router[aws]'"
             ) from None
         self._arm, self._session = arm, Session(profile=profile)
+        self._role_arn, self._external_id = role_arn, external_id
         try:
             # botocore itself knows AWS_DEFAULT_REGION alone.
             named = region or os.environ.get("AWS_REGION") or self._session.get_config_variable("region")
@@ -48,16 +58,19 @@ class Signer:
         Raises:
             Failure: there are no credentials, or they can't be had now.
         """
-        from botocore.exceptions import BotoCoreError
+        from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._sign, url, data, headers)
-        except BotoCoreError as error:
+        except (BotoCoreError, ClientError) as error:  # the second: STS doesn't let the role be assumed
             raise self.refused(str(error)) from error
 
     def look(self) -> str:
-        """How credentials were found. Raises BotoCoreError: there are none."""
-        return str(self._found().method)
+        """How credentials were found; a role is assumed now. Raises BotoCoreError, ClientError: there are none."""
+        found = self._found()
+        if self._role_arn:
+            found.get_frozen_credentials()
+        return str(found.method)
 
     def refused(self, why: str) -> Failure:
         """The router's own credentials are at fault: a client would take the status for its own key's."""
@@ -76,10 +89,21 @@ class Signer:
         from botocore.exceptions import NoCredentialsError
 
         if self._credentials is None:  # two threads may look at once, and find the same
-            self._credentials = self._session.get_credentials()
+            found = self._session.get_credentials()
+            self._credentials = self._assumed(found) if found and self._role_arn else found
         if self._credentials is None:
             raise NoCredentialsError
         return self._credentials
+
+    def _assumed(self, source: Any) -> Any:
+        """Credentials of the role, which are fetched when they are needed and again before they end."""
+        from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+
+        extra = {"RoleSessionName": _SESSION, **({"ExternalId": self._external_id} if self._external_id else {})}
+        fetcher = AssumeRoleCredentialFetcher(
+            partial(self._session.create_client, region_name=self.region), source, self._role_arn, extra
+        )
+        return DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
