@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 import orjson
-from prometheus_client import Gauge
 
 from router_backend.core.errors import OpenAIError
 from router_backend.core.jsonio import dump, load
@@ -22,6 +21,7 @@ from router_backend.gateway.http.errors import ApiError, Header
 from router_backend.gateway.http.exchange import TRANSLATED, Exchange, Message
 from router_backend.gateway.runtime import Runtimes
 from router_backend.gateway.surfaces.surface import Surface
+from router_backend.gateway.tallies import Level
 
 _ROUTE = "/v1/batches"  # in the access log
 _ROOM_SECONDS = 600.0
@@ -59,7 +59,7 @@ class Answering:
         runtimes: Runtimes,
         bodies: Bodies,
         surfaces: Mapping[str, Surface],
-        in_flight: Gauge,
+        in_flight: Level,
     ) -> None:
         """`surfaces`: by the URL that lines name."""
         self._pipeline, self._runtimes, self._bodies, self._in_flight = pipeline, runtimes, bodies, in_flight
@@ -86,7 +86,7 @@ class Answering:
         waits = False
         room = await self._bodies.take(TRANSLATED * len(body), _ROOM_SECONDS)
         try:
-            with self._runtimes.current as runtime, self._in_flight.track_inprogress():
+            with self._runtimes.current as runtime, self._in_flight:
                 try:
                     waits = True
                     shown = runtime.keys.on_behalf(key, "chat")
