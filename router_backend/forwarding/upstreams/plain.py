@@ -206,6 +206,7 @@ class Server:
             flags = 0 if _is_address(self._host) else socket.AI_ADDRCONFIG
             self._known = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=flags)
             self._known_until = loop.time() + _NAMES_SECONDS
+        self._known = [*self._known[1:], *self._known[:1]]  # each gets its share: they may be replicas
         return self._known
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -423,6 +424,33 @@ async def test_hundreds_of_answers_at_once(client: PlainHTTP) -> None:
             assert await asyncio.gather(*(ask(client, server) for _ in range(300))) == [b"ok"] * 300
             assert await asyncio.gather(*(ask(client, server) for _ in range(300))) == [b"ok"] * 300
         assert server.connections == 300
+
+
+async def test_every_address_of_a_name_gets_its_share(client: PlainHTTP, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[str] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n{}")
+        served.append(writer.get_extra_info("sockname")[0])
+        writer.write(OK.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
+        writer.close()
+
+    addresses = ["127.0.0.2", "127.0.0.3", "127.0.0.4"]  # nobody listens at the last one
+    servers = [await asyncio.start_server(handle, addresses[0], 0)]
+    port = servers[0].sockets[0].getsockname()[1]
+    servers.append(await asyncio.start_server(handle, addresses[1], port))
+
+    async def named(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in addresses]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", named)
+    for _ in range(12):
+        response = await client.post(f"http://nim.llm:{port}/v1", b"{}", {})
+        assert await body(response) == b"ok"
+        response.finish()
+    assert min(served.count(each) for each in addresses[:2]) >= 4
+    for server in servers:
+        server.close()
 
 
 async def test_closing_ends_what_still_runs(client: PlainHTTP) -> None:
