@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import msgspec
@@ -51,7 +50,12 @@ def _to_array(kind: Any, value: Any) -> NDArray[np.float32]:
     return unpack_context(binascii.a2b_base64(value))
 
 
+def _from_number(value: Any) -> Any:
+    return "" if isinstance(value, np.ndarray) else _from_array(value)
+
+
 _encoder = msgspec.json.Encoder(enc_hook=_from_array)
+_bare = msgspec.json.Encoder(enc_hook=_from_number)  # contexts are left out
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(kind, dec_hook=_to_array)
     for kind in (Decision, Outcome, Feedback, KeptFeedback, LearningEvent, Tally, Usage)
@@ -87,19 +91,18 @@ def decode(kind: type[Decoded], data: bytes | str) -> Decoded:
 Contextual = TypeVar("Contextual", Decision, LearningEvent)
 
 
-def without_context(record: Contextual) -> Contextual:
-    return replace(record, context=_EMPTY)
-
-
-def split_decision(decision: Decision) -> tuple[bytes, bytes]:
+def split(record: Decision | LearningEvent) -> tuple[bytes, bytes]:
     """(JSON without the context, the context's bytes)."""
-    bare = without_context(decision) if decision.context.size else decision
-    return encode(bare), pack_context(decision.context)
+    return _bare.encode(record), pack_context(record.context)
 
 
-def join_decision(body: bytes | str, context: bytes | None) -> Decision:
-    """The inverse of `split_decision`."""
-    return replace(decode(Decision, body), context=unpack_context(context))
+def join(kind: type[Contextual], body: bytes | str, context: bytes | None) -> Contextual:
+    """The inverse of `split`."""
+    record = decode(kind, body)
+    object.__setattr__(
+        record, "context", unpack_context(context)
+    )  # nobody else has it yet, and a copy costs as much as decoding
+    return record
 
 
 def encode_records(
@@ -110,11 +113,10 @@ def encode_records(
     The records are written as they lie: `asdict` would copy each value deeply first. A Triton of an older release refuses
     records with `scores`, so they go apart from the others.
     """
-    bare = [without_context(decision) if decision.context.size else decision for decision in decisions]
-    return _encoder.encode(
-        {"decisions": bare, "outcomes": outcomes, "scores": scores}
+    return _bare.encode(
+        {"decisions": decisions, "outcomes": outcomes, "scores": scores}
         if scores
-        else {"decisions": bare, "outcomes": outcomes}
+        else {"decisions": decisions, "outcomes": outcomes}
     )
 
 

@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from router_backend.core.records import Outcome
-from router_backend.state.codec import encode, split_decision
+from router_backend.state.codec import encode, split
 from router_backend.state.open import open_store
 from router_backend.state.redis.store import RedisStore
 from router_backend.state.sqlite.migrations import VERSION
@@ -110,7 +110,7 @@ def test_a_router_of_the_earlier_release_writes_on_while_a_newer_one_has_the_fil
     old.execute("BEGIN IMMEDIATE")
     old.execute(
         "INSERT OR IGNORE INTO decisions VALUES (?, ?, ?, ?, ?)",
-        (decision.decision_id, decision.created, decision.model, *split_decision(decision)),
+        (decision.decision_id, decision.created, decision.model, *split(decision)),
     )
     old.execute(
         "INSERT OR IGNORE INTO outcomes VALUES (?, ?, ?, ?)",

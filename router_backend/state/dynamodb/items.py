@@ -27,11 +27,8 @@ from router_backend.core.signals import precedence
 from router_backend.state.codec import (
     decode,
     encode,
-    join_decision,
-    pack_context,
-    split_decision,
-    unpack_context,
-    without_context,
+    join,
+    split,
 )
 
 Item = dict[str, dict[str, Any]]
@@ -62,13 +59,13 @@ def binary(value: bytes) -> dict[str, Any]:
 
 
 def decision_item(decision: Decision, expires: int) -> Item:
-    body, context = split_decision(decision)
+    body, context = split(decision)
     item = Key(decision.decision_id, "decision").item() | {"body": binary(body)}
     return item | {"context": binary(context), "at": number(decision.created), "expires": number(expires)}
 
 
 def decision_of(item: Item) -> Decision:
-    return join_decision(item["body"]["B"], item["context"]["B"])
+    return join(Decision, item["body"]["B"], item["context"]["B"])
 
 
 def outcome_item(outcome: Outcome, expires: int) -> Item:
@@ -143,7 +140,7 @@ def sequence_digits(sequence: int) -> str:
 
 def page_item(events: Sequence[LearningEvent], after: int) -> Item:
     """Events in the order of the log, the first of them at `after` + 1."""
-    parts = [part for event in events for part in (encode(without_context(event)), pack_context(event.context))]
+    parts = [part for event in events for part in split(event)]
     item = Key("log", sequence_digits(after + len(events))).item()
     return item | {"events": {"L": [binary(part) for part in parts]}, "count": number(len(events))}
 
@@ -157,7 +154,7 @@ def parts_of(page: Item) -> list[tuple[int, bytes, bytes]]:
 
 def event_of(sequence: int, body: bytes, context: bytes) -> LearningEvent:
     """From `parts_of`."""
-    return replace(decode(LearningEvent, body), sequence=sequence, context=unpack_context(context))
+    return replace(join(LearningEvent, body, context), sequence=sequence)
 
 
 def alive(item: Item, now: float) -> bool:

@@ -19,6 +19,7 @@ from redis.retry import Retry
 
 from router_backend.state.redis import scripts
 from router_backend.state.redis.durability import check_eviction, needs_waitaof
+from router_backend.state.redis.wire import Command, Wire
 from router_backend.state.store import (
     MISSING_ADVICE,
     REPLACED_ADVICE,
@@ -87,8 +88,8 @@ class RedisClient:
         self._guard = scripts.guard(file=not address.keeps)
         self._create = create
         self.raw = _connect(address, timeout)
-        self.plain = _plain(self.raw)
         self._syncing = _connect(address, timeout + _SYNC_SECONDS)  # for replies that wait for the disk
+        self._wire, self._patient = Wire(self.raw), Wire(self._syncing)
         self._identity = ""  # of the store that this process works with; adopted from the first that answers
         self._waitaof = False
         self._check_at = 0.0  # monotonic
@@ -116,18 +117,17 @@ class RedisClient:
         what changes between two checks can't be acknowledged wrongly either.
         """
         self._check()
-        keys = [*keys, self.key(_IDENTITY)]
-        command = ("EVAL", self._guard + script, len(keys), *keys, *arguments, self._identity)
+        words = self._guard + script, [*keys, self.key(_IDENTITY)], [*arguments, self._identity]
         try:
             with self._translated():
                 if self._keeps or not durable:
-                    result, synced = self.raw.execute_command(*command), True  # type: ignore[no-untyped-call]
+                    (result,), synced = self._wire.evaluate(*words), True
                 elif self._waitaof:
                     wait = ("WAITAOF", 1, 0, int(1000 * _SYNC_SECONDS))
-                    result, (synced, _) = _pipelined(self._syncing, [command, wait])
+                    result, (synced, _) = self._patient.evaluate(*words, wait)
                 else:  # the same question again, now that it is written
-                    result, setting = _pipelined(self.raw, [command, ("CONFIG GET", "appendfsync")])
-                    synced = setting.get("appendfsync") == "always"
+                    result, setting = self._wire.evaluate(*words, ("CONFIG", "GET", "appendfsync"))
+                    synced = _value(setting, b"appendfsync") == b"always"
         except StoreError as error:
             if any(code in str(error) for code in scripts.GUARD_ERRORS):
                 self._check()  # says more
@@ -142,7 +142,14 @@ class RedisClient:
         with self.errors():
             return _pipelined(self.raw, commands)
 
+    def exchange(self, commands: Iterable[Command]) -> list[Any]:
+        """As `pipelined`; replies stay as the server sends them."""
+        with self.errors():
+            return self._wire.exchange(commands)
+
     def close(self) -> None:
+        self._wire.close()
+        self._patient.close()
         self.raw.close()
         self._syncing.close()
 
@@ -207,6 +214,12 @@ class RedisClient:
             raise StoreReplaced(f"{self.shown}: the server {what}; {REPLACED_ADVICE}")
 
 
+def _value(setting: Any, name: bytes) -> Any:
+    """Of CONFIG GET's reply, a map or, in the protocol's second version, names and values in turns."""
+    found = setting if isinstance(setting, dict) else dict(zip(setting[::2], setting[1::2], strict=True))
+    return found.get(name)
+
+
 def _pipelined(client: redis.Redis, commands: Iterable[Sequence[Any]]) -> list[Any]:
     pipeline = client.pipeline(transaction=False)
     for command in commands:
@@ -231,13 +244,6 @@ def _connect(address: Address, timeout: float) -> redis.Redis:
     except (ValueError, TypeError) as error:
         raise StoreMisconfigured(f"state: {address.shown}: {error}") from error
     return client
-
-
-def _plain(client: redis.Redis) -> redis.Redis:
-    """The same connections, for replies that stay as they come: a dict an entry is most of what a page of the log costs."""
-    plain = redis.Redis(connection_pool=client.connection_pool)
-    plain.response_callbacks.clear()
-    return plain
 
 
 def _advice(error: redis.exceptions.RedisError) -> str:

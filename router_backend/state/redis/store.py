@@ -78,7 +78,7 @@ class RedisStore(FeedbackStore):
         keys = [*self._log_keys(), self._client.key("pending", "implicit"), self._client.key("pending", "unanswered")]
         positions = []
         arguments: list[Any] = []
-        subjects, before = self._subjects(feedbacks), self._kept(feedbacks)
+        subjects, before = self._subjects(feedbacks)
         for index, (feedback, subject) in enumerate(zip(feedbacks, subjects, strict=True)):
             if subject is None:
                 results.append(UnknownDecision(feedback.decision_id))
@@ -123,7 +123,7 @@ class RedisStore(FeedbackStore):
                     ("HGET", self._client.key("feedback", decision_id), "body") for decision_id in ids
                 )
             feedbacks = [decode(Feedback, body) if body else None for body in bodies]
-            subjects = iter(self._subjects([feedback for feedback in feedbacks if feedback is not None]))
+            subjects = iter(self._subjects([feedback for feedback in feedbacks if feedback is not None])[0])
             keys = [*self._log_keys(), pending_key]
             arguments: list[Any] = []
             for decision_id, feedback in zip(ids, feedbacks, strict=True):
@@ -151,10 +151,8 @@ class RedisStore(FeedbackStore):
         return [event_of(entry) for entry in cast("Any", entries)]
 
     def observations(self, after: int, limit: int = 1000) -> Observations:
-        with self._client.errors():
-            found = self._client.plain.execute_command(  # type: ignore[no-untyped-call]
-                "XRANGE", self._client.key("events"), f"{after + 1}-0", "+", "COUNT", limit
-            )
+        page = ("XRANGE", self._client.key("events"), f"{after + 1}-0", "+", "COUNT", limit)
+        (found,) = self._client.exchange([page])
         return observations_of_entries(found)
 
     def event_count(self) -> int:
@@ -267,12 +265,6 @@ class RedisStore(FeedbackStore):
     def close(self) -> None:
         self._client.close()
 
-    def _kept(self, feedbacks: Sequence[Feedback]) -> dict[str, Feedback]:
-        """What the decisions of these feedbacks have already, by decision."""
-        ids = [feedback.decision_id for feedback in feedbacks]
-        bodies = self._client.pipelined(("HGET", self._client.key("feedback", each), "body") for each in ids)
-        return {each: decode(Feedback, body) for each, body in zip(ids, bodies, strict=True) if body}
-
     def _log_keys(self) -> list[str]:
         return [self._client.key(name) for name in ("events", "sequence", "feedbacks")]
 
@@ -280,16 +272,22 @@ class RedisStore(FeedbackStore):
         """Of the retention of what was made at a time, for EXPIRE."""
         return max(1, int(since + self._retention - time.time()))
 
-    def _subjects(self, feedbacks: Sequence[Feedback]) -> list[tuple[Decision, Outcome | None] | None]:
-        """Decision and outcome of each feedback; None where there is no decision."""
+    def _subjects(
+        self, feedbacks: Sequence[Feedback]
+    ) -> tuple[list[tuple[Decision, Outcome | None] | None], dict[str, Feedback]]:
+        """(decision and outcome of each feedback, None where there is no decision; what the decisions have already, by decision)."""
         if not feedbacks:
-            return []
-        key = self._client.key
-        keys = [key(kind, feedback.decision_id) for feedback in feedbacks for kind in ("decision", "outcome")]
-        with self._client.errors():
-            values = cast("list[bytes | None]", self._client.raw.mget(keys))
+            return [], {}
+        key, ids = self._client.key, [feedback.decision_id for feedback in feedbacks]
+        values, *bodies = self._client.exchange(
+            [
+                ("MGET", *(key(kind, each) for each in ids for kind in ("decision", "outcome"))),
+                *(("HGET", key("feedback", each), "body") for each in ids),
+            ]
+        )
         pairs = zip(map(decision_of, values[::2]), map(outcome_of, values[1::2]), strict=True)
-        return [None if decision is None else (decision, outcome) for decision, outcome in pairs]
+        subjects = [None if decision is None else (decision, outcome) for decision, outcome in pairs]
+        return subjects, {each: decode(Feedback, body) for each, body in zip(ids, bodies, strict=True) if body}
 
 
 # When a kept value began to age, by the kind of its key.

@@ -12,12 +12,8 @@ from router_backend.core.observations import Observations
 from router_backend.core.records import Decision, LearningEvent, Outcome, StoredResponse
 from router_backend.state.codec import (
     decode,
-    encode,
-    join_decision,
-    pack_context,
-    split_decision,
-    unpack_context,
-    without_context,
+    join,
+    split,
 )
 from router_backend.state.columns import observations_of
 from router_backend.state.spend import KEPT_DAYS
@@ -25,14 +21,14 @@ from router_backend.state.spend import KEPT_DAYS
 
 def decision_value(decision: Decision) -> bytes:
     """JSON, a line break (which JSON doesn't hold), and the context's bytes."""
-    return b"\n".join(split_decision(decision))
+    return b"\n".join(split(decision))
 
 
 def decision_of(value: bytes | None) -> Decision | None:
     if value is None:
         return None
     body, _, context = value.partition(b"\n")
-    return join_decision(body, context)
+    return join(Decision, body, context)
 
 
 def outcome_of(value: bytes | None) -> Outcome | None:
@@ -59,17 +55,14 @@ def split_event(event: LearningEvent | None) -> tuple[bytes, bytes]:
     """(JSON without the context, the context's bytes), the fields `e` and `c` of an entry; both empty for none."""
     if event is None:
         return b"", b""
-    return encode(without_context(event)), pack_context(event.context)
+    return split(event)
 
 
 def event_of(entry: tuple[bytes, dict[bytes, Any]]) -> LearningEvent:
     """From an entry of the stream; its id is the sequence."""
     position, fields = entry
-    return replace(
-        decode(LearningEvent, fields[b"e"]),
-        sequence=int(position.partition(b"-")[0]),
-        context=unpack_context(fields[b"c"]),
-    )
+    event = join(LearningEvent, fields[b"e"], fields[b"c"])
+    return replace(event, sequence=int(position.partition(b"-")[0]))
 
 
 def observations_of_entries(entries: Sequence[tuple[bytes, Sequence[bytes]]]) -> Observations:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from router_backend.core.records import Decision, Feedback, KeptFeedback, LearningEvent, Outcome, Record, Tally
-from router_backend.state.codec import decode, join_decision
+from router_backend.state.codec import decode, join
 from router_backend.state.sqlite import compaction, outbox
 from router_backend.state.sqlite.database import Database
 from router_backend.state.sqlite.rows import (
@@ -30,7 +30,7 @@ class SQLiteArchive:
     def records(self) -> Iterator[Record]:
         with self._database.snapshot() as connection:
             for row in connection.execute("SELECT body, context FROM decisions ORDER BY created"):
-                yield join_decision(*row)
+                yield join(Decision, *row)
             for (body,) in connection.execute("SELECT body FROM outcomes ORDER BY completed"):
                 yield decode(Outcome, body)
             columns = "body, arm, quality, cost, pending"

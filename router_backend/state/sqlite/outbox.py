@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from router_backend.core.records import Decision, Feedback, KeptFeedback, LearningEvent, Outcome
-from router_backend.state.codec import decode, join_decision
+from router_backend.state.codec import decode, join
 from router_backend.state.sqlite.checkpoints import log_name
 from router_backend.state.sqlite.database import Database
 from router_backend.state.sqlite.rows import EVENT_COLUMNS, event_of
@@ -29,7 +29,7 @@ class _Source(NamedTuple):
 
 
 _SOURCES: dict[str, _Source] = {
-    "decisions": _Source("body, context", lambda *row: join_decision(*row)),
+    "decisions": _Source("body, context", lambda *row: join(Decision, *row)),
     "outcomes": _Source("body", lambda body: decode(Outcome, body)),
     "feedback": _Source("body, arm, quality, cost, pending", lambda *row: _final(*row)),
     "events": _Source(f"sequence, {EVENT_COLUMNS}", lambda *row: event_of(row)),

@@ -11,7 +11,7 @@ import orjson
 
 from router_backend.core.observations import Labels, Observations
 from router_backend.core.records import Bound, Decision, KeptFeedback, LearningEvent, Outcome, StoredResponse, Usage
-from router_backend.state.codec import decode, encode, join_decision, pack_context, split_decision, unpack_context
+from router_backend.state.codec import decode, encode, join, pack_context, split, unpack_context
 from router_backend.state.columns import contexts_of, judged_of, numbers, tokens_of
 from router_backend.state.spend import charges
 
@@ -46,7 +46,7 @@ _ADD_SPEND = "INSERT INTO spend VALUES (?, ?, ?) ON CONFLICT (period, key) DO UP
 
 def get_decision(connection: Connection, decision_id: str) -> Decision | None:
     row = connection.execute("SELECT body, context FROM decisions WHERE decision_id = ?", (decision_id,)).fetchone()
-    return join_decision(*row) if row else None
+    return join(Decision, *row) if row else None
 
 
 def get_outcome(connection: Connection, decision_id: str) -> Outcome | None:
@@ -56,7 +56,7 @@ def get_outcome(connection: Connection, decision_id: str) -> Outcome | None:
 
 def put_decision(connection: Connection, decision: Decision) -> bool:
     """False if there was one of that id."""
-    row = (decision.decision_id, decision.created, decision.model, *split_decision(decision))
+    row = (decision.decision_id, decision.created, decision.model, *split(decision))
     return connection.execute("INSERT OR IGNORE INTO decisions VALUES (?, ?, ?, ?, ?)", row).rowcount == 1
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from router_backend.state.codec import encode, split_decision
+from router_backend.state.codec import encode, split
 from router_backend.state.spend import periods
 from router_backend.state.sqlite.migrations import STEPS, VERSION
 from router_backend.state.sqlite.store import SQLiteStore
@@ -29,7 +29,7 @@ def test_a_version_1_database_is_brought_up_with_all_that_it_holds(tmp_path: Pat
     judged, fresh = make_decision(0), make_decision(1)
     connection = database_of_version(tmp_path / "state.db", 1)
     for decision in (judged, fresh):
-        row = (decision.decision_id, decision.created, decision.model, *split_decision(decision))
+        row = (decision.decision_id, decision.created, decision.model, *split(decision))
         connection.execute("INSERT INTO decisions VALUES (?, ?, ?, ?, ?)", row)
         connection.execute("INSERT INTO counters (arm, decisions) VALUES (?, 1)", (decision.model,))
     outcome = make_outcome(judged)
