@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from contextlib import closing
@@ -11,6 +12,8 @@ from router_backend.archive.archiver import EVERY_SECONDS, Archiver
 from router_backend.archive.place import ArchiveError, Place, open_place
 from router_backend.config import RouterConfig
 from router_backend.state.open import open_store
+
+_NICENESS = 10
 
 
 def archive_place(config: RouterConfig, state_dir: Path) -> Place:
@@ -30,7 +33,8 @@ def archive_once(config: RouterConfig, state_dir: Path) -> int:
 
 
 def serve(config: RouterConfig, state_dir: Path, every: float = EVERY_SECONDS) -> None:
-    """Archive until SIGTERM or SIGINT."""
+    """Archive until SIGTERM or SIGINT. The process gives way to others that want the processor: nobody waits for an archive."""
+    os.nice(_NICENESS)
     place = archive_place(config, state_dir)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -6,17 +6,21 @@ a deployment that runs. Then a router starts, and a configuration that learns in
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
 
 from router_backend.archive.archiver import Archiver
 from router_backend.archive.place import open_place
+from router_backend.archive.process import serve
 from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.config import RouterConfig, parse_config
 from router_backend.contract import TASKS
@@ -38,6 +42,7 @@ BEHIND = 200_000
 _GROUP = 2000  # that Redis is given at once
 _DAY_EVENTS = 250_000  # so many observations come in a day of the past
 _START_SECONDS = 3600.0
+_BESIDE_SECONDS = 60.0  # for a router and an archiver to begin
 _MODELS = "".join(
     f"  - {{name: {arm}, upstream: {{kind: local}}, price: {{input: 1, output: %d}}, context_window: 8192}}\n"
     for arm in _ARMS
@@ -153,23 +158,50 @@ def catch_up(url: str, folder: Path, number: int) -> float:
 
 
 def feedback(number: int, folder: Path) -> tuple[float, float]:
-    """Acknowledged feedback a second in Redis, four writers of single calls: alone, and beside a router that writes checkpoints and shortens
-    the log, and an archiver that writes each second."""
+    """Acknowledged feedback a second in Redis, four writers of single calls: alone, and beside the processes of a router, which learns,
+    writes checkpoints and shortens the log, and of an archiver that writes each second."""
 
     @contextmanager
-    def beside(store: Store) -> Iterator[None]:
-        learner, stop = Learner(store, _config(2), _SPACE), threading.Event()
-        archiver = threading.Thread(target=Archiver(store, open_place("beside", folder)).run, args=(stop, 1.0))
-        learner.start()
-        archiver.start()
+    def beside(url: str) -> Iterator[None]:
+        context = multiprocessing.get_context("spawn")
+        learns = context.Event()
+        learner = context.Process(target=_learn, args=(url, folder, learns))
+        others = [learner, context.Process(target=_archive, args=(url, folder))]
+        for process in others:
+            process.start()
         try:
+            learns.wait(_BESIDE_SECONDS)
+            _await_files(folder / "beside", time.monotonic() + _BESIDE_SECONDS)
             yield
         finally:
-            stop.set()
-            archiver.join()
-            learner.close()
+            for process in others:
+                process.terminate()
+                process.join()
 
     return measure_beside(folder, number, beside)
+
+
+def _await_files(folder: Path, deadline: float) -> None:
+    while time.monotonic() < deadline and not any(folder.rglob("*.parquet")):
+        time.sleep(0.05)
+
+
+def _learn(url: str, folder: Path, learns: Event) -> None:
+    """As a router does, until SIGTERM."""
+    store, stop = open_store(url, folder), threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    learner = Learner(store, _config(2), _SPACE)
+    learner.start()
+    learner.wait_until_current(_START_SECONDS)
+    learns.set()
+    stop.wait()
+    learner.close()
+    store.close()
+
+
+def _archive(url: str, folder: Path) -> None:
+    """As an archiver does, each second, until SIGTERM."""
+    serve(_config(2).model_copy(update={"state": url, "archive": "beside"}), folder, every=1.0)
 
 
 def _start(store: Store, config: RouterConfig) -> float:

@@ -84,15 +84,15 @@ def measure_store(url: str, folder: Path, number: int, events: int) -> StoreRate
 
 
 def measure_beside(
-    folder: Path, number: int, beside: Callable[[Store], AbstractContextManager[None]]
+    folder: Path, number: int, beside: Callable[[str], AbstractContextManager[None]]
 ) -> tuple[float, float]:
-    """Feedback a second of four processes of single calls in Redis: alone, and while something else works with the store."""
+    """Feedback a second of four processes of single calls in Redis: alone, and while something else works with the store of that URL."""
     running, url = start_redis(folder / "redis")
     store = open_store(url, folder)
     try:
         alone = _by_processes(url, folder, _prepare(store, number), 1, 1)
         decisions = _prepare(store, number)
-        with beside(store):
+        with beside(url):
             return alone, _by_processes(url, folder, decisions, 1, 1)
     finally:
         store.close()

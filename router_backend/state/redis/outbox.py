@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from router_backend.core.records import Decision, Feedback, KeptFeedback, LearningEvent, Outcome
 from router_backend.state.codec import decode
@@ -20,6 +20,7 @@ from router_backend.state.store import NEVER_TAKEN, Parcel
 OUTBOX, ARCHIVED = "outbox", "archived"
 _KINDS = {"decision": b"d", "outcome": b"o", "feedback": b"f"}
 _SEED = b"seed"
+_SLICE = 500  # entries or records that are read at once
 _EXPIRES_SECONDS = 30 * 86_400
 _FEEDBACK_FIELDS = ("body", "arm", "quality", "cost", "pending")
 
@@ -42,8 +43,7 @@ class RedisOutbox:
                 self._seed(entries[0][0])
                 entries = self._entries(limit)
             archived = int(cast("bytes | None", self._client.raw.get(self._archived)) or 0)
-            found = self._client.raw.xrange(self._client.key("events"), min=f"{archived + 1}-0", count=limit)
-        events = [event_of(entry) for entry in cast("Any", found)]
+        events = self._events(archived, limit)
         begins: dict[str, str | int] = {"first": entries[0][0].decode() if entries else "", "event": archived}
         ends: dict[str, str | int] = {
             "last": entries[-1][0].decode() if entries else "",
@@ -71,8 +71,22 @@ class RedisOutbox:
         return max(0.0, time.time() - min(times, default=time.time()))
 
     def _entries(self, limit: int) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        entries: Any = self._client.raw.xrange(self._stream, count=limit)
-        return list(entries)
+        return self._slices(self._stream, "-", limit)
+
+    def _events(self, archived: int, limit: int) -> list[LearningEvent]:
+        return [event_of(entry) for entry in self._slices(self._client.key("events"), f"{archived + 1}-0", limit)]
+
+    def _slices(self, stream: str, first: str, limit: int) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        """Entries of a stream, read in parts that hold the server for less than a millisecond: writers get in between."""
+        found: list[tuple[bytes, dict[bytes, bytes]]] = []
+        while len(found) < limit:
+            count = min(_SLICE, limit - len(found))
+            (page,) = self._client.exchange([("XRANGE", stream, first, "+", "COUNT", count)])
+            found += [(name, dict(zip(fields[::2], fields[1::2], strict=True))) for name, fields in page]
+            if len(page) < count:
+                break
+            first = f"({page[-1][0].decode()}"
+        return found
 
     def _seed(self, marker: bytes) -> None:
         """Add the ids of everything; the marker goes at the end, so that what was interrupted is done again."""
@@ -90,12 +104,13 @@ class RedisOutbox:
         def keys(kind: str) -> list[str]:
             return [self._client.key(kind, identity.decode()) for identity in ids[_KINDS[kind]]]
 
-        values = self._client.pipelined(
-            [
-                *(("GET", key) for kind in ("decision", "outcome") for key in keys(kind)),
-                *(("HMGET", key, *_FEEDBACK_FIELDS) for key in keys("feedback")),
-            ]
-        )
+        commands = [
+            *(("GET", key) for kind in ("decision", "outcome") for key in keys(kind)),
+            *(("HMGET", key, *_FEEDBACK_FIELDS) for key in keys("feedback")),
+        ]
+        values = []
+        for start in range(0, len(commands), _SLICE):
+            values += self._client.exchange(commands[start : start + _SLICE])
         decided, answered = len(ids[b"d"]), len(ids[b"d"]) + len(ids[b"o"])
         found = [
             *map(decision_of, values[:decided]),
