@@ -14,7 +14,7 @@ from router_backend.core.background import Failed, kept
 from router_backend.core.records import Decision, Outcome
 from router_backend.gateway.journal import Journal, Segment
 from router_backend.gateway.router_host import HostError, RouterHost
-from router_backend.state.spend import Spend
+from router_backend.state.spend import BEHIND, NEWS, Spend
 
 _GROUP = 256
 _CALL_SECONDS = 5.0
@@ -78,6 +78,8 @@ class OutcomeQueue:
         self._sending: dict[str, _Entry] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self.behind: int | None = None
+        """Events that the router which is furthest behind has still to learn from; None: no router has said so."""
 
     @property
     def depth(self) -> int:
@@ -231,6 +233,7 @@ class OutcomeQueue:
             entry.settle()
             if not entry.durable.done():
                 entry.durable.set_result(None)
+        self.behind = _behind(spend)
         self._on_durable(outcomes, spend)
         if self._refreshed:
             self._refreshed.set_result(None)
@@ -253,3 +256,8 @@ class OutcomeQueue:
         self._sending = {}
         while len(self._waiting) > self._capacity:
             self._drop([self._waiting.popitem(last=False)[1]])
+
+
+def _behind(spend: Spend) -> int | None:
+    news = spend.get(NEWS, {}).get(BEHIND)
+    return None if news is None else int(news)

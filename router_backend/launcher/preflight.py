@@ -18,6 +18,7 @@ from router_backend.config.models import (
     TensorRTLLMUpstream,
 )
 from router_backend.launcher.local_model import weights
+from router_backend.learning.progress import Furthest
 from router_backend.state.open import open_store
 from router_backend.state.store import StoreMissing
 from router_backend.triton.server.embedded import installation
@@ -135,7 +136,8 @@ def _state(config: RouterConfig, state_dir: Path) -> str:
     except StoreMissing:
         return f"{shown}, none yet: the first start makes it"
     try:
-        counts = store.counts()
+        counts, behind = store.counts(), Furthest(store).events()
     finally:
         store.close()
-    return f"{shown}, {sum(count['decisions'] for count in counts.values())} decisions"
+    learning = f", a router has {behind:,} observations still to learn from" if behind else ""
+    return f"{shown}, {sum(count['decisions'] for count in counts.values())} decisions{learning}"

@@ -6,8 +6,28 @@ import logging
 import time
 from collections.abc import Callable
 
+from router_backend.state.store import Store
+
 _TELL_EVENTS = 20_000  # with fewer to read a router is as good as current
 _log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 5.0
+
+
+class Furthest:
+    """How far the router that is furthest behind is, of all routers of a store, as they said within the last 15 seconds."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._found, self._until = 0, 0.0
+
+    def events(self) -> int:
+        """Events that it has still to read; looked up every few seconds. StoreError if the store can't say."""
+        if time.monotonic() >= self._until:
+            end, log = self._store.log_end(), self._store.log()
+            behind = [end - reader.sequence for reader in self._store.compaction().readers() if reader.log == log]
+            self._found, self._until = max(0, *behind, 0), time.monotonic() + _LOOK_SECONDS
+        return self._found
 
 
 class Progress:

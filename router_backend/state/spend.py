@@ -12,6 +12,11 @@ KEPT_DAYS = 40  # longer than any month
 Spend = Mapping[str, Mapping[str, float]]
 """USD by key, by period."""
 
+NEWS = ""
+"""The period that is none: beside what was spent, gateways hear numbers by name with each acknowledgement."""
+BEHIND = "behind"
+"""Of `NEWS`: events of the log that the router which is furthest behind has still to read."""
+
 
 def periods(at: float) -> tuple[str, str]:
     """The day and the month of a time, such as `("2026-01-31", "2026-01")`."""

@@ -19,12 +19,13 @@ from router_backend.core.ids import decided_at
 from router_backend.core.records import Bound, Feedback, FeedbackResult, Scored
 from router_backend.core.tracing import PARENT, STATE
 from router_backend.learning.outcome import highest_cost
+from router_backend.learning.progress import Furthest
 from router_backend.state import leases, rates, responses
 from router_backend.state.checks import check_records
 from router_backend.state.codec import decode_records
 from router_backend.state.credit import check_feedback
 from router_backend.state.inflight import add_feedback_many_waiting
-from router_backend.state.spend import periods
+from router_backend.state.spend import BEHIND, NEWS, periods
 from router_backend.state.store import StoreError, UnknownDecision
 from router_backend.steps.deployment import Deployment
 from router_backend.steps.dialect import InvalidInput, check_known
@@ -87,6 +88,7 @@ class Scorer:
     def __init__(self, deployment: Deployment, key: str, instruments: Instruments) -> None:
         """`key` seals what gateways tell; empty: everybody may."""
         self._deployment, self._key = deployment, key
+        self._furthest = Furthest(deployment.store)
         self._metrics = FeedbackMetrics(instruments)
         self.reload(deployment.config)
 
@@ -213,7 +215,8 @@ class Scorer:
             self._deployment.implicit.outcome(outcome)
         for score in scores:
             self._deployment.implicit.add(score)
-        return Records(orjson.dumps({period: store.spend(period) for period in periods(time.time())}))
+        spend: dict[str, Any] = {period: store.spend(period) for period in periods(time.time())}
+        return Records(orjson.dumps({**spend, NEWS: {BEHIND: self._furthest.events()}}))
 
     def _answer_response(self, text: str) -> Told:
         """Each is a commit of its own: they are few, and large."""

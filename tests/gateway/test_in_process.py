@@ -14,7 +14,9 @@ import openai
 import pytest
 import yaml
 
+from router_backend.state.compaction import Reader
 from router_backend.state.open import open_store
+from tests.state.examples import make_decision, make_feedback, make_outcome
 from tests.support.arms import model
 from tests.support.running import PROJECT, clean_environment, free_port
 from tests.support.scripted_triton import ScriptedTriton
@@ -118,6 +120,24 @@ async def test_it_answers_streams_learns_and_starts_again_with_what_it_knows(
             ):
                 await asyncio.sleep(0.1)
         assert after != before
+
+
+async def test_ready_tells_how_far_the_slowest_router_is_behind_and_stays_ready(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    gateway = Gateway(tmp_path, upstream)
+    with contextlib.closing(open_store("sqlite:///state.db", gateway.state_dir)) as store:
+        decisions = [make_decision(number) for number in range(40)]
+        store.append(decisions, [make_outcome(decision) for decision in decisions])
+        store.add_feedback_many([make_feedback(decision) for decision in decisions])
+        store.compaction().follow(Reader("slow", store.log(), 3, ""))
+        async with gateway.running() as http:
+            shown = (await http.get("/health/ready")).json()
+            assert (shown["status"], shown["learning_behind"]) == ("ready", 37)
+            store.compaction().follow(Reader("slow", store.log(), 40, ""))
+            async with asyncio.timeout(60):
+                while (await http.get("/health/ready")).json()["learning_behind"]:
+                    await asyncio.sleep(0.1)
 
 
 async def test_a_key_scores_its_own_answers_alone(tmp_path: Path, upstream: ScriptedUpstream) -> None:

@@ -51,6 +51,7 @@ class Exchange:
         self.key = ""  # name of the API key
         self.error_shape: Callable[[OpenAIError, str], bytes] = lambda error, request_id: error.json()  # of its API
         self.cors: list[Header] = []  # headers of the response, for a page of an allowed site
+        self.rates: list[Header] = []  # headers of the response: what is left of the key's rates
         self.log: dict[str, Any] = {}  # further fields of the access log
         self._complete = False
         self._gone = False
@@ -214,7 +215,7 @@ class Exchange:
 
     def _head(self, headers: Sequence[Header]) -> list[Header]:
         request_id = self.request_id.encode()
-        return [*headers, *self.cors, *[(name, request_id) for name in _REQUEST_IDS]]
+        return [*headers, *self.rates, *self.cors, *[(name, request_id) for name in _REQUEST_IDS]]
 
     async def chunk(self, data: bytes, more: bool = True) -> None:
         """Send a piece of the body; waits while the client reads more slowly than we write."""

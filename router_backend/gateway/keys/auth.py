@@ -52,7 +52,7 @@ class Keys:
         key = self._find(_shown(exchange))
         exchange.key = key.name
         self.require(key, scope)
-        self.limits.admit(key, scope)
+        exchange.rates = self.limits.admit(key, scope)
         return key
 
     def on_behalf(self, name: str, scope: Scope) -> ApiKey | None:

@@ -10,6 +10,8 @@ from router_backend.config.security import ApiKey, KeyGroup, Scope, SecurityConf
 from router_backend.gateway.http.errors import ApiError, Header
 from router_backend.gateway.keys.rates import Rates
 
+_COUNTED: Mapping[Scope, str] = {"chat": "requests", "feedback": "feedback"}
+
 
 class _Limit(NamedTuple):
     what: str  # `requests`, `tokens` or `feedback`
@@ -33,9 +35,13 @@ class KeyLimits:
         }
         """Limits by the name of their bucket."""
 
-    def admit(self, key: ApiKey, scope: Scope) -> None:
-        """Raises ApiError (429) when a rate of the key or of its group is used up."""
-        counted = {"chat": "requests", "feedback": "feedback"}.get(scope)
+    def admit(self, key: ApiKey, scope: Scope) -> list[Header]:
+        """Headers that say what is left of the rates of a key and of its group, as OpenAI's do.
+
+        Raises:
+            ApiError: 429, one of them is used up.
+        """
+        counted = _COUNTED.get(scope)
         taken: list[_Limit] = []
         for limit in self._by_key[key.sha256]:
             if limit.what == "tokens" and scope == "chat":  # nobody knows yet how many it will take
@@ -50,6 +56,21 @@ class KeyLimits:
                     if other is not limit:
                         self._rates.count(other.bucket, other.per_minute, -1.0)
                 raise _reached(limit, wait)
+        return self._left(key, scope)
+
+    def _left(self, key: ApiKey, scope: Scope) -> list[Header]:
+        """Of several rates of one kind, a key's and its group's, the one that has least."""
+        least: dict[str, tuple[float, float, _Limit]] = {}
+        for limit in self._by_key[key.sha256]:
+            if limit.what == _COUNTED.get(scope) or (limit.what == "tokens" and scope == "chat"):
+                left, full = self._rates.left(limit.bucket, limit.per_minute)
+                if limit.what not in least or left < least[limit.what][0]:
+                    least[limit.what] = left, full, limit
+        return [
+            header
+            for left, full, limit in least.values()
+            for header in _headers(limit, math.floor(max(0.0, left)), full)
+        ]
 
     def spend(self, key: str, tokens: int) -> None:
         """An answer for a key has ended."""
@@ -68,17 +89,21 @@ def _limits(kind: str, owner: ApiKey | KeyGroup) -> Iterator[_Limit]:
 
 def _reached(limit: _Limit, wait: float) -> ApiError:
     """As OpenAI says it, with its headers."""
-    what = limit.what.encode()
-    headers: list[Header] = [
-        (b"x-ratelimit-limit-" + what, str(limit.per_minute).encode()),
-        (b"x-ratelimit-remaining-" + what, b"0"),
-        (b"x-ratelimit-reset-" + what, f"{math.ceil(1000 * wait)}ms".encode()),
-    ]
     return ApiError(
         429,
         f"Rate limit reached: {limit.per_minute} {limit.what} per minute{limit.owner}",
         type="tokens" if limit.what == "tokens" else "requests",
         code="rate_limit_exceeded",
         retry_after=wait,
-        headers=headers,
+        headers=_headers(limit, 0, wait),
     )
+
+
+def _headers(limit: _Limit, remaining: int, reset: float) -> list[Header]:
+    """`reset`: seconds."""
+    what = limit.what.encode()
+    return [
+        (b"x-ratelimit-limit-" + what, str(limit.per_minute).encode()),
+        (b"x-ratelimit-remaining-" + what, str(remaining).encode()),
+        (b"x-ratelimit-reset-" + what, f"{math.ceil(1000 * reset)}ms".encode()),
+    ]

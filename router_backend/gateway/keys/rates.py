@@ -109,6 +109,14 @@ class Rates:
                 self._count(record, 1.0)
         return wait
 
+    def left(self, name: str, per_minute: int) -> tuple[float, float]:
+        """What may be taken, as far as is known here, and seconds until the bucket is full if nobody takes any more."""
+        record = self._table.find(name)
+        with self._table.changing(record):
+            share = self._refill(record, per_minute)
+            left = float(self._table.numbers[record + _LEFT])
+        return left, max(0.0, share - left) * 60 / share
+
     def count(self, name: str, per_minute: int, amount: float) -> None:
         """So much was used, whether there was as much or not; negative: given back."""
         record = self._table.find(name)

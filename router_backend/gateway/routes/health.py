@@ -38,7 +38,8 @@ class ReadyHandler:
     """200 only when a routed request would succeed, whichever worker gets it: `route` decides, and an upstream takes requests.
 
     `state` says whether feedback and outcomes are stored now, `journal` whether outcomes survive this process meanwhile
-    (null: none is kept). Requests succeed without, so neither decides.
+    (null: none is kept), `learning_behind` how many observations the router that is furthest behind has still to learn from
+    (null: no router has said). Requests succeed all the same, so none of them decides.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class ReadyHandler:
             "route": routing,
             "state": await self._outcomes.refresh(_STATE_SECONDS),
             "journal": (self._journal.failure or "written") if self._journal else None,
+            "learning_behind": self._outcomes.behind,
             "upstreams": upstreams,
         }
 

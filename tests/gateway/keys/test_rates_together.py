@@ -143,3 +143,28 @@ async def test_metrics_say_that_the_store_is_away(
     await until_away("0.0")
     await gateway.app.settler.settle()
     store.close()
+
+
+async def test_each_answer_says_what_is_left(serve: Serve, upstream: ScriptedUpstream, shared: ScriptedTriton) -> None:
+    """As OpenAI's do: clients slow down before they are refused."""
+    headers, entry = key_config("k", requests_per_minute=6000, tokens_per_minute=90, group="team")
+    free, other = key_config("free")
+    security = {"api_keys": [entry, other], "groups": [{"name": "team", "requests_per_minute": 60}]}
+    gateway = await serve(upstream, triton=shared, security=security)
+    first = await gateway.chat(model="a", headers=headers)
+    assert (first.headers["x-ratelimit-limit-requests"], first.headers["x-ratelimit-remaining-requests"]) == (
+        "60",
+        "59",
+    )
+    assert 0 < float(first.headers["x-ratelimit-reset-requests"].removesuffix("ms")) <= 1000
+    assert first.headers["x-ratelimit-remaining-tokens"] == "90"
+    spent = first.json()["usage"]["total_tokens"]
+    left = gateway.app.rates
+    await until(lambda: left.left("tokens key k", 90)[0] < 90)
+    streamed = await gateway.chat(model="a", headers=headers, stream=True)
+    assert streamed.headers["x-ratelimit-limit-tokens"] == "90"
+    assert 90 - spent <= int(streamed.headers["x-ratelimit-remaining-tokens"]) < 90
+    refused = await gateway.chat(model="nobody", headers=headers)
+    assert refused.status_code == 404
+    assert refused.headers["x-ratelimit-limit-requests"] == "60"
+    assert not any(name.startswith("x-ratelimit") for name in (await gateway.chat(model="a", headers=free)).headers)
