@@ -209,6 +209,7 @@ class Learner:
             others = [(key, value) for key, value in self._folds.items() if key != space][-(_SPACES - 1) :]
             self._folds = {**dict(others), space: fold}
             self._views = {key: self._views[key] for key, _ in others} | {space: fold.view()}
+        self._following.follow(fold)  # it isn't behind any more
 
     def _pages_ahead(self, after: int) -> Iterator[Observations]:
         """As `_pages`; where there is more than a page, the others are read ahead."""
