@@ -215,7 +215,7 @@ class RedisClient:
 
 
 def _value(setting: Any, name: bytes) -> Any:
-    """Of CONFIG GET's reply, a map or, in the protocol's second version, names and values in turns."""
+    """Of what CONFIG GET replies, a map or, in the protocol's second version, names and values in turns."""
     found = setting if isinstance(setting, dict) else dict(zip(setting[::2], setting[1::2], strict=True))
     return found.get(name)
 
