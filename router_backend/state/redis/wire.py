@@ -40,12 +40,14 @@ class Wire:
     def evaluate(self, script: str, keys: Sequence[Any], arguments: Sequence[Any], *others: Command) -> list[Any]:
         """Run a script, and other commands behind it; all replies.
 
-        The server is told the script's digest. If it doesn't know it, it has run nothing, and is sent the script.
+        The server is sent a script once, and its digest from then on. If it has forgotten it (it was restarted), it has run nothing.
         """
-        words = (len(keys), *keys, *arguments)
-        replies = self._replies([("EVALSHA", self._digest(script), *words), *others])
-        if isinstance(replies[0], redis.exceptions.NoScriptError):
+        words, digest = (len(keys), *keys, *arguments), self._digests.get(script)
+        if digest is not None:
+            replies = self._replies([("EVALSHA", digest, *words), *others])
+        if digest is None or isinstance(replies[0], redis.exceptions.NoScriptError):
             replies = self._replies([("EVAL", script, *words), *others])
+            self._digests[script] = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
         for reply in replies:
             if isinstance(reply, redis.exceptions.ResponseError):
                 raise reply
@@ -57,12 +59,6 @@ class Wire:
             free, self._free = self._free, deque()
         for connection in free:
             connection.disconnect()
-
-    def _digest(self, script: str) -> str:
-        digest = self._digests.get(script)
-        if digest is None:
-            digest = self._digests[script] = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
-        return digest
 
     def _replies(self, commands: Sequence[Command]) -> list[Any]:
         if not commands:
