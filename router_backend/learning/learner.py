@@ -58,13 +58,14 @@ class Learner:
     ) -> None:
         """`space`: the embedding space of the classifier in use; `on_poll`: told whether the store answered.
 
+        `poll_seconds`: between two looks at the log, longer while nothing new comes and the store asks for it;
         `checkpoint_events`: events of the log from one checkpoint to the next; `state_dir`: where a relative `archive` lies, and None
         that the archive isn't learned from.
         """
         self._store = store
         self._config = config
         self._map = space_map
-        self._poll_seconds = poll_seconds
+        self._shortest = self._pause = poll_seconds
         self._on_poll = on_poll
         self._wake = threading.Condition()
         self._wanted: set[int] = {space}
@@ -140,7 +141,11 @@ class Learner:
                 if self._stopping:
                     return
             try:
+                before = self._positions()
                 self._catch_up()
+                self._pause = next_pause(
+                    self._pause, self._positions() != before, self._shortest, self._store.idle_seconds
+                )
                 self._tidy()
                 if not up:
                     _log.info("the store answers again")
@@ -156,7 +161,10 @@ class Learner:
             if self._on_poll is not None:
                 self._on_poll(up)
             with self._wake:
-                self._wake.wait_for(lambda: self._stopping, self._poll_seconds)
+                self._wake.wait_for(lambda: self._stopping, self._pause)
+
+    def _positions(self) -> dict[int, int]:
+        return {space: fold.sequence for space, fold in self._folds.items()}
 
     def _catch_up(self) -> None:
         """Build the folds that are wanted and bring all up to the log's end."""
@@ -262,7 +270,7 @@ class Learner:
         now, monotonic = time.time(), time.monotonic()
         if monotonic >= self._settle_at:
             self._store.settle(now - self._config.implicit.grace_seconds, now - _OUTCOME_LAG_SECONDS)
-            self._settle_at = monotonic + _SETTLE_SECONDS
+            self._settle_at = monotonic + max(_SETTLE_SECONDS, self._pause)
         if monotonic >= self._prune_at:
             self._store.prune(now - self._config.retention_days * 86_400, done=self._config.archive is not None)
             self._prune_at = monotonic + _PRUNE_SECONDS
@@ -273,3 +281,8 @@ class Learner:
         if monotonic >= self._checkpoint_at and not self._wanted:
             self._checkpoint()
             self._checkpoint_at = monotonic + _CHECKPOINT_SECONDS
+
+
+def next_pause(pause: float, found: bool, shortest: float, longest: float) -> float:
+    """Seconds until the next look at the log: it is looked at often while something comes, and ever more rarely while nothing does."""
+    return shortest if found else min(2 * pause, max(shortest, longest))

@@ -16,6 +16,8 @@ GROUP = 500  # feedbacks of a commit: of a transaction, or of a script that hold
 class FeedbackStore(ABC):
     """`Store.add_feedback` and `Store.add_feedback_many`, on a commit of a group."""
 
+    idle_seconds = 0.05  # a look costs nothing
+
     def __init__(self) -> None:
         self._feedback: GroupCommit[Feedback, FeedbackResult | UnknownDecision] = GroupCommit(
             self._commit_feedback, limit=GROUP

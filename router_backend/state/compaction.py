@@ -47,19 +47,3 @@ class Compaction(Protocol):
     def compact(self, log: str) -> int:
         """Remove what nobody needs, as long as the log has this name; how many events."""
         ...
-
-
-class KeepsAll:
-    """The `Compaction` of a store whose log isn't shortened."""
-
-    def follow(self, reader: Reader) -> int:
-        return 0
-
-    def readers(self) -> list[Reader]:
-        return []
-
-    def mark(self) -> int:
-        return 0
-
-    def compact(self, log: str) -> int:
-        return 0

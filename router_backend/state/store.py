@@ -112,6 +112,11 @@ class Outbox(Protocol):
 class Store(Protocol):
     """Thread-safe; every method may raise StoreError."""
 
+    @property
+    def idle_seconds(self) -> float:
+        """The longest pause between two looks at the log, while nothing new comes: where each look is paid, it is longer."""
+        ...
+
     def append(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome]) -> None:
         """Write a group durably, all or nothing. Writing an id again changes nothing."""
         ...

@@ -174,6 +174,8 @@ def test_an_archiver_runs_beside_triton_where_there_is_an_archive() -> None:
     assert found["archive"]["image"] == found["triton"]["image"]
     shared = {"config", "state", "tmp"}
     assert shared <= {mount["name"] for mount in found["archive"]["volumeMounts"]}
+    table = {"state.backend": "dynamodb", "state.dynamodb.url": "dynamodb://t?region=eu-central-1"}
+    assert "archive" in containers(**table, **{"router.archive": "s3://bucket/router"})
 
 
 def test_a_change_of_the_configuration_rolls_the_pods() -> None:

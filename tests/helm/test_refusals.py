@@ -22,10 +22,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "several replicas on sqlite": ({"triton.replicas": 2}, "set state.backend to redis, or triton.replicas to 1"),
     "autoscaling on sqlite": ({"triton.autoscaling.enabled": True}, "set state.backend to redis"),
     "redis url on sqlite": ({"state.redis.url": "redis://r:6379/0"}, "set state.backend to redis, or remove them"),
-    "an archive of dynamodb": (
-        {"state.backend": "dynamodb", "state.dynamodb.url": "dynamodb://t", "router.archive": "s3://b/r"},
-        "needs state.backend sqlite or redis",
-    ),
     "dynamodb without a table": ({"state.backend": "dynamodb"}, "set state.dynamodb.url"),
     "dynamodb table on sqlite": ({"state.dynamodb.url": "dynamodb://t"}, "set state.backend to dynamodb, or remove it"),
     "sqlite claim on redis": ({"state.backend": "redis", "state.sqlite.existingClaim": "c"}, "remove it"),

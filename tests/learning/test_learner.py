@@ -16,7 +16,7 @@ from router_backend.bandits.query import Query
 from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig, parse_config
 from router_backend.contract import EMBEDDING_DIM
-from router_backend.learning.learner import Learner
+from router_backend.learning.learner import Learner, next_pause
 from router_backend.routing.view import View
 from router_backend.state.redis.store import RedisStore
 from router_backend.state.sqlite.store import SQLiteStore
@@ -244,3 +244,11 @@ def test_decisions_past_their_retention_are_removed(store: SQLiteStore) -> None:
     store.append([old], [])
     with running(store, config_of("small", "middle", "large", extra="retention_days: 2")):
         until(lambda: store.decision(old.decision_id) is None)
+
+
+def test_where_looks_are_paid_it_looks_rarely_while_nothing_comes() -> None:
+    pauses = [0.05]
+    for found in (False, False, False, False, False, False, True, False):
+        pauses.append(next_pause(pauses[-1], found, 0.05, 1.0))
+    assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 0.05, 0.1]
+    assert next_pause(0.05, False, 0.05, 0.05) == 0.05  # a file

@@ -17,9 +17,10 @@ from tests.state.examples import make_decision, make_feedback, make_outcome
 DAY = 86_400.0
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-def store_url(request: pytest.FixtureRequest) -> str:
-    """The stores that have an outbox."""
+@pytest.fixture(params=["sqlite", "redis", "dynamodb"])
+def store_url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    # As if every writer knew at once that there is an archiver.
+    monkeypatch.setattr("router_backend.state.dynamodb.outbox.KNOWN_SECONDS", -1.0)
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 

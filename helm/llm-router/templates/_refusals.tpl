@@ -26,9 +26,6 @@
 {{- if and (eq $backend "dynamodb") (not $values.state.dynamodb.url) -}}
 {{- fail "state.backend is dynamodb, and no table is named: set state.dynamodb.url to dynamodb://TABLE?region=REGION" -}}
 {{- end -}}
-{{- if and (eq $backend "dynamodb") $values.router.archive -}}
-{{- fail "router.archive needs state.backend sqlite or redis in this version: remove it, or set another state.backend" -}}
-{{- end -}}
 {{- if regexMatch "://[^/@]*:[^/@]+@" $values.state.redis.url -}}
 {{- fail "state.redis.url holds a password, which would stand in a ConfigMap: put it into a secret under the key password and name that in state.redis.existingSecret" -}}
 {{- end -}}

@@ -41,6 +41,10 @@ class Load:
         return self.requests_per_day / 86400 * _PEAK
 
 
+_WAITING_READS = 4
+"""Read units a second of a router that waits with the store's `idle_seconds` of 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of a bill, USD a month."""
@@ -69,7 +73,7 @@ def models(load: Load) -> list[Line]:
 def state(load: Load, group: float, waiting_hours: float) -> list[Line]:
     """DynamoDB, by docs/state.md's units. `group`: requests that are written together; `waiting_hours`: of all routers."""
     writes = load.requests * (8 + 6 / group + load.feedback * (4.4 + 4 / group))
-    reads = load.requests * (1 / group + 5 * load.feedback) + waiting_hours * 3600 * 3
+    reads = load.requests * (1 / group + 5 * load.feedback) + waiting_hours * 3600 * _WAITING_READS
     kept = load.requests * 3 * _EVENT_SHARE_KB / _MILLION  # 90 days
     total = usd("dynamodb_write", writes) + usd("dynamodb_read", reads) + usd("dynamodb_gb", kept)
     return [

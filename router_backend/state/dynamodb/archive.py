@@ -21,10 +21,12 @@ from router_backend.state.dynamodb.items import (
     text,
 )
 from router_backend.state.dynamodb.log import Log
+from router_backend.state.dynamodb.outbox import unseed
 from router_backend.state.dynamodb.writes import RECORDS, add_spending, add_tallies
 
 _PAGE = 1000
 _BESIDE = ("lease", "checkpoint", "rate")  # no part of what is copied
+_ALONE = ("gateways", "readers", "outbox")  # nor these
 _KINDS: dict[str, Callable[[Item], Record]] = {
     "decision": decision_of,
     "outcome": outcome_of,
@@ -55,6 +57,7 @@ class DynamoArchive:
     def restore(self, records: Sequence[Record]) -> None:
         for start in range(0, len(records), RECORDS):
             self._restore(records[start : start + RECORDS])
+        unseed(self._client)  # an archive begins with all there is
         self._client.verify()
 
     def _restore(self, records: Sequence[Record]) -> None:
@@ -94,11 +97,15 @@ class DynamoArchive:
             return False
         others = {
             ":store": text("store"),
-            ":gateways": text("gateways"),
+            **{f":{name}": text(name) for name in _ALONE},
             **{f":{kind}": text(f"{kind}#") for kind in _BESIDE},
         }
         condition = " AND ".join(
-            ["pk <> :store", "pk <> :gateways", *(f"NOT begins_with(pk, :{kind})" for kind in _BESIDE)]
+            [
+                "pk <> :store",
+                *(f"pk <> :{name}" for name in _ALONE),
+                *(f"NOT begins_with(pk, :{kind})" for kind in _BESIDE),
+            ]
         )
         return next(self._client.scan(condition, others, "pk, sk"), None) is None
 

@@ -64,6 +64,29 @@ def get_checkpoints(client: DynamoClient, key: str) -> list[bytes]:
     return [data for data in found if data]
 
 
+def held(client: DynamoClient, key: str) -> int:
+    """The position of the older of two checkpoints, or of the only one; 0: there is none."""
+    manifest = client.get(Key(f"checkpoint#{key}", "manifest"))
+    return 0 if manifest is None else int(manifest["kept"]["L"][-1]["N"])
+
+
+def renew(client: DynamoClient, key: str) -> None:
+    """Somebody starts from these checkpoints: they are kept for as long again. Once a day: the parts are large."""
+    partition, now = f"checkpoint#{key}", time.time()
+    manifest = client.get(Key(partition, "manifest"))
+    if manifest is None or float(manifest["expires"]["N"]) > now + 86_400 * (CHECKPOINT_DAYS - 1):
+        return
+    until = number(int(now + 86_400 * CHECKPOINT_DAYS))
+    for item in client.query(partition):
+        update = {
+            "Key": Key(partition, item["sk"]["S"]).item(),
+            "UpdateExpression": "SET expires = :until",
+            "ConditionExpression": "attribute_exists(pk)",
+            "ExpressionAttributeValues": {":until": until},
+        }
+        client.write_if(update, "update_item")
+
+
 def _parts(client: DynamoClient, partition: str, digits: str) -> list[Item]:
     return list(client.query(partition, above=f"{digits}#", below=f"{digits}#~"))
 

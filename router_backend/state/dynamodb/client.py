@@ -6,19 +6,17 @@ the same item at the same time are refused by DynamoDB and try again here.
 
 from __future__ import annotations
 
-import functools
 import logging
-import os
 import random
-import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
+import botocore.exceptions
+
+from router_backend.state.dynamodb.connection import advice, connect, parse_address, unreached
 from router_backend.state.dynamodb.items import Item, Key, number, text
 from router_backend.state.store import (
     MISSING_ADVICE,
@@ -29,18 +27,13 @@ from router_backend.state.store import (
     StoreReplaced,
 )
 
-try:
-    import botocore.config
-    import botocore.exceptions
-    import botocore.session
-except ImportError as error:  # the extra `aws`
-    raise StoreMisconfigured(
-        "state: dynamodb:// needs botocore; pip install 'triton-llm-router[aws]', or name another store"
-    ) from error
-
 SCHEMA = 1
 TTL_ATTRIBUTE = "expires"
-_IDENTITY, _HEAD, _PROBE = (Key("store", name) for name in ("identity", "head", "probe"))
+IDENTITY, _HEAD, _PROBE = (Key("store", name) for name in ("identity", "head", "probe"))
+ARCHIVE_SEEN = "archive_seen"
+"""Of the identity: when an archiver was there last."""
+FORGOTTEN_SECONDS = 30 * 86_400.0
+"""After which it isn't expected any more, and nothing is noted for it."""
 _CHECK_SECONDS = 1.0
 _TABLE_SECONDS = 120.0  # until a table that is made can be used
 _CONFLICT_SECONDS = 10.0  # for which a write that conflicts with others is tried again
@@ -53,7 +46,6 @@ _TRANSIENT = {
 }
 _BATCH_READ, _BATCH_WRITE = 100, 25  # DynamoDB's own limits
 _LAST = "\U0010ffff"  # above any sort key
-_TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 _log = logging.getLogger(__name__)
 
 Action = dict[str, Any]
@@ -66,34 +58,6 @@ class Cancelled(Exception):
     def __init__(self, reasons: Sequence[str]) -> None:
         super().__init__(", ".join(reasons))
         self.reasons = reasons
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A `dynamodb://TABLE` URL, taken apart."""
-
-    table: str
-    region: str | None
-    endpoint: str | None
-
-
-def parse_address(url: str) -> Address:
-    """`?region=` and `?endpoint=`; without them the environment and the profile decide, as with all of AWS's tools.
-
-    Raises:
-        StoreMisconfigured: no such table name, or an unknown parameter.
-    """
-    parts = urlsplit(url)
-    query = parse_qs(parts.query)
-    region = query.pop("region", [os.environ.get("AWS_REGION", "")])[0]
-    endpoint = query.pop("endpoint", [""])[0]
-    if not _TABLE_NAME.fullmatch(parts.netloc) or parts.path not in ("", "/"):
-        raise StoreMisconfigured(
-            f"state: {parts.netloc + parts.path!r} is no name of a table; dynamodb://TABLE?region=…"
-        )
-    if query:
-        raise StoreMisconfigured(f"state: unknown {', '.join(query)} in dynamodb://; there are `region` and `endpoint`")
-    return Address(parts.netloc, region or None, endpoint or None)
 
 
 class DynamoClient:
@@ -111,7 +75,10 @@ class DynamoClient:
         address = parse_address(url)
         self.shown = f"dynamodb://{address.table}"
         self._table, self._create = address.table, create
-        self._client = _connect(address, timeout)
+        self._client = connect(address, timeout)
+        self.idle_seconds = address.idle
+        self.archives = False
+        """Whether what is written is noted for an archiver."""
         self._identity = ""  # of the store that this process works with; adopted from the first that answers
         self._check_at = 0.0  # monotonic
         try:
@@ -266,10 +233,10 @@ class DynamoClient:
                 raise _NoTable(
                     f"{self.shown}: no such table in {self._client.meta.region_name}; {MISSING_ADVICE}"
                 ) from error
-            raise StoreError(f"{self.shown}: {_advice(code)} ({error})") from error
+            raise StoreError(f"{self.shown}: {advice(code)} ({error})") from error
         except botocore.exceptions.BotoCoreError as error:
             self._check_at = 0.0
-            raise StoreError(f"{self.shown}: {_unreached(error)} ({error})") from error
+            raise StoreError(f"{self.shown}: {unreached(error)} ({error})") from error
 
     def _check(self) -> None:
         """Examine the table: at first, after each error, and from time to time."""
@@ -280,8 +247,10 @@ class DynamoClient:
         self.verify()
 
     def _verify(self) -> None:
-        item = self._get(_IDENTITY)
+        item = self._get(IDENTITY)
         identity = item["identity"]["S"] if item else ""
+        seen = float(item[ARCHIVE_SEEN]["N"]) if item and ARCHIVE_SEEN in item else 0.0
+        self.archives = seen > time.time() - FORGOTTEN_SECONDS
         if identity != self._identity:
             self._check_at = 0.0
             what = "holds another store" if identity else "has lost its store"
@@ -301,7 +270,7 @@ class DynamoClient:
                 f"{self.shown}: the table's keys are {keys}, not those of a state store (`pk` and `sk`, both strings);"
                 " name another table in `state:`, or one that doesn't exist yet"
             )
-        identity = self._get(_IDENTITY)
+        identity = self._get(IDENTITY)
         if identity is None:
             if not self._create:
                 raise StoreMissing(f"{self.shown}: {MISSING_ADVICE}")
@@ -309,8 +278,8 @@ class DynamoClient:
             log = {"log": text(secrets.token_hex(16)), "first": number(1), "tail": number(0)}
             self._once(Item={**_HEAD.item(), **log}, ConditionExpression=new)
             made = {"identity": text(secrets.token_hex(16)), "schema": number(SCHEMA)}
-            self._once(Item={**_IDENTITY.item(), **made}, ConditionExpression=new)
-            identity = self._get(_IDENTITY)
+            self._once(Item={**IDENTITY.item(), **made}, ConditionExpression=new)
+            identity = self._get(IDENTITY)
         if identity is None:
             raise StoreError(f"{self.shown}: the table doesn't keep what is written; try again")
         if int(identity["schema"]["N"]) > SCHEMA:
@@ -350,7 +319,7 @@ class DynamoClient:
             ):  # others make it
                 raise StoreError(f"{self.shown}: can't be made ({error}); make it, or grant the rights") from error
         except botocore.exceptions.BotoCoreError as error:
-            raise StoreError(f"{self.shown}: {_unreached(error)} ({error})") from error
+            raise StoreError(f"{self.shown}: {unreached(error)} ({error})") from error
         table: dict[str, Any] = self._call("describe_table")["Table"]
         return table
 
@@ -361,50 +330,3 @@ class _ConditionFailed(Exception):
 
 class _NoTable(StoreMissing):
     """In the region that was asked."""
-
-
-@functools.cache
-def _loader() -> Any:
-    """One for all clients of the process: it reads botocore's description of the service once."""
-    return botocore.session.get_session().get_component("data_loader")
-
-
-def _connect(address: Address, timeout: float) -> Any:
-    options = botocore.config.Config(
-        connect_timeout=timeout,
-        read_timeout=timeout,
-        retries={"mode": "standard", "total_max_attempts": 3},  # transactions carry a token, so that one counts once
-        max_pool_connections=32,
-        user_agent_extra="llm-router",
-    )
-    session = botocore.session.get_session()
-    session.register_component("data_loader", _loader())
-    try:
-        return session.create_client(
-            "dynamodb", region_name=address.region, endpoint_url=address.endpoint, config=options
-        )
-    except botocore.exceptions.NoRegionError as error:
-        raise StoreMisconfigured(
-            f"state: dynamodb://{address.table} names no region; add ?region=… or set AWS_REGION"
-        ) from error
-    except (ValueError, botocore.exceptions.BotoCoreError) as error:
-        raise StoreMisconfigured(f"state: dynamodb://{address.table}: {error}") from error
-
-
-def _advice(code: str) -> str:
-    if code in (
-        "AccessDeniedException",
-        "UnrecognizedClientException",
-        "InvalidSignatureException",
-        "ExpiredTokenException",
-    ):
-        return "access denied; give the role the rights that docs/state.md lists, and check its credentials"
-    if code in ("ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"):
-        return "the table's capacity is used up; raise it, or set the table to on-demand"
-    return "refused"
-
-
-def _unreached(error: Exception) -> str:
-    if isinstance(error, botocore.exceptions.NoCredentialsError | botocore.exceptions.PartialCredentialsError):
-        return "no AWS credentials; give the pod or machine a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    return "no answer; check region, endpoint and network"

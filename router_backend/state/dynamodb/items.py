@@ -11,7 +11,9 @@
     spend#PERIOD      KEY#SHARD               usd, expires; to be summed
     checkpoint#KEY    manifest, SEQUENCE#PART what was learned up to an event
     lease#NAME        lease                   holder, ends
-    store             identity, head, probe   which store this is; the log's name, first and last sequence
+    outbox            TIME#SHARD              ids of records that the archive hasn't got
+    readers           NAME                    how far a router has read the log
+    store             identity, head, probe   which store this is; the log's name, first and last sequence, and what the archive has of it
 
 Shards are there so that routers don't wait for one another at sums that all of them add to.
 """
@@ -150,6 +152,15 @@ def parts_of(page: Item) -> list[tuple[int, bytes, bytes]]:
     parts = [part["B"] for part in page["events"]["L"]]
     first = int(page["sk"]["S"]) - len(parts) // 2 + 1
     return list(zip(range(first, first + len(parts) // 2), parts[::2], parts[1::2], strict=True))
+
+
+def trimmed(page: Item, last: int) -> Item:
+    """A page without its events up to one; the same if there are none of them in it."""
+    gone = sum(sequence <= last for sequence, _, _ in parts_of(page))
+    if not gone:
+        return page
+    parts = page["events"]["L"][2 * gone :]
+    return {**page, "events": {"L": parts}, "count": number(len(parts) // 2)}
 
 
 def event_of(sequence: int, body: bytes, context: bytes) -> LearningEvent:

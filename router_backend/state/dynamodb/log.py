@@ -17,7 +17,7 @@ from router_backend.state.dynamodb.client import Action, DynamoClient
 from router_backend.state.dynamodb.items import Key, event_of, number, page_item, parts_of, sequence_digits, text
 from router_backend.state.store import StoreReplaced
 
-_HEAD = Key("store", "head")
+HEAD = Key("store", "head")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,9 @@ class Head:
     name: str
     first: int  # sequence of the oldest event, or the one that comes next
     tail: int  # sequence of the latest
+    archived: int  # of the latest that the archive has
+    mark: int  # of the latest that was removed; 0: none
+    removed: int  # how many were
 
 
 class Log:
@@ -32,12 +35,15 @@ class Log:
         self._client = client
 
     def head(self) -> Head:
-        item = self._client.get(_HEAD)
+        item = self._client.get(HEAD)
         if item is None:
             raise StoreReplaced(
                 f"{self._client.shown}: the head of the log is missing; restore the table from a backup"
             )
-        return Head(item["log"]["S"], int(item["first"]["N"]), int(item["tail"]["N"]))
+        first, tail, *others = (
+            int(item[name]["N"]) if name in item else 0 for name in ("first", "tail", "archived", "mark", "removed")
+        )
+        return Head(item["log"]["S"], first, tail, *others)
 
     def append(self, events: Sequence[LearningEvent]) -> list[Action]:
         """What adds events to the log's end, if it still ends where it ends now."""
@@ -46,7 +52,7 @@ class Log:
         head = self.head()
         move: Action = {
             "Update": {
-                "Key": _HEAD.item(),
+                "Key": HEAD.item(),
                 "UpdateExpression": "SET tail = :next",
                 "ConditionExpression": "tail = :tail",
                 "ExpressionAttributeValues": {
@@ -86,8 +92,8 @@ class Log:
         for _ in self._client.attempts():
             head = self.head()
             change: dict[str, Any] = {
-                "Key": _HEAD.item(),
-                "UpdateExpression": "SET #log = :name, #first = :first",
+                "Key": HEAD.item(),
+                "UpdateExpression": "SET #log = :name, #first = :first REMOVE archived, mark, removed",
                 "ConditionExpression": "tail = :tail",
                 "ExpressionAttributeNames": {"#log": "log", "#first": "first"},
                 "ExpressionAttributeValues": {
@@ -103,7 +109,7 @@ class Log:
         """A condition of a transaction: the log has this name."""
         return {
             "ConditionCheck": {
-                "Key": _HEAD.item(),
+                "Key": HEAD.item(),
                 "ConditionExpression": "#log = :name",
                 "ExpressionAttributeNames": {"#log": "log"},
                 "ExpressionAttributeValues": {":name": text(name)},

@@ -26,11 +26,12 @@ from router_backend.core.records import (
 )
 from router_backend.core.signals import precedence
 from router_backend.state.base import FeedbackStore
-from router_backend.state.compaction import Compaction, KeepsAll
+from router_backend.state.compaction import Compaction
 from router_backend.state.credit import credit, in_place_of, learning_event, pending_kind
 from router_backend.state.dynamodb.archive import DynamoArchive
 from router_backend.state.dynamodb.checkpoints import claim, get_checkpoints, save_checkpoint
 from router_backend.state.dynamodb.client import Action, Cancelled, DynamoClient
+from router_backend.state.dynamodb.compaction import DynamoCompaction
 from router_backend.state.dynamodb.items import (
     Item,
     Key,
@@ -50,10 +51,11 @@ from router_backend.state.dynamodb.items import (
     text,
 )
 from router_backend.state.dynamodb.log import Log
+from router_backend.state.dynamodb.outbox import DynamoOutbox
 from router_backend.state.dynamodb.rates import draw
-from router_backend.state.dynamodb.writes import IF_NEW, RECORDS, add_spending, add_tallies, put_feedback, put_new
+from router_backend.state.dynamodb.writes import IF_NEW, RECORDS, add_spending, add_tallies, put_feedback, put_new, tell
 from router_backend.state.rates import Levels, Use
-from router_backend.state.store import Archive, Outbox, StoreMisconfigured, UnknownDecision
+from router_backend.state.store import Archive, Outbox, UnknownDecision
 
 _SHARDS = 16
 _KINDS = ("decision", "outcome", "feedback")
@@ -92,6 +94,7 @@ class DynamoDBStore(FeedbackStore):
         self._client = DynamoClient(url, timeout, create)
         self._log = Log(self._client)
         self._retention = retention_days * 86_400
+        self.idle_seconds = self._client.idle_seconds
         self._shard = f"{random.randrange(_SHARDS):02d}"
 
     def append(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome]) -> None:
@@ -112,7 +115,10 @@ class DynamoDBStore(FeedbackStore):
             actions = [put_new(item) for _, item in new.values()]
             try:
                 self._client.transact(
-                    actions + add_tallies(self._shard, decided, {}) + add_spending(self._shard, answered)
+                    actions
+                    + add_tallies(self._shard, decided, {})
+                    + add_spending(self._shard, answered)
+                    + self._told((_kind(record), record.decision_id) for record in made)
                 )
                 return
             except Cancelled as cancelled:  # those that are there already are left out
@@ -154,13 +160,20 @@ class DynamoDBStore(FeedbackStore):
             # Only a table that takes writes can call a decision unknown: it may still wait to be written.
             self._client.probe()
             return True
+        final = [name for name, subject in change.subjects.items() if subject.kept and not subject.kept.pending]
         try:
             self._client.transact(
-                actions + add_tallies(self._shard, {}, change.counts) + self._log.append(change.events)
+                actions
+                + add_tallies(self._shard, {}, change.counts)
+                + self._log.append(change.events)
+                + self._told(("feedback", name) for name in final)
             )
         except Cancelled:
             return False
         return True
+
+    def _told(self, records: Iterable[tuple[str, str]]) -> list[Action]:
+        return tell(records, self._expires(time.time())) if self._client.archives else []
 
     def settle(self, implicit_before: float, unanswered_before: float) -> int:
         return self._settle("implicit", implicit_before) + self._settle("unanswered", unanswered_before)
@@ -205,7 +218,7 @@ class DynamoDBStore(FeedbackStore):
 
     def event_count(self) -> int:
         head = self._log.head()
-        return head.tail - head.first + 1
+        return head.tail - head.first + 1 + head.removed
 
     def log_end(self) -> int:
         return self._log.head().tail
@@ -285,15 +298,13 @@ class DynamoDBStore(FeedbackStore):
         return draw(self._client, gateway, uses)
 
     def compaction(self) -> Compaction:
-        return KeepsAll()
+        return DynamoCompaction(self._client, self._log)
 
     def archive(self) -> Archive:
         return DynamoArchive(self._client, self._log, self._expires)
 
     def outbox(self) -> Outbox:
-        raise StoreMisconfigured(
-            "an `archive` needs the state in SQLite or Redis, in this version; remove `archive`, or name another `state`"
-        )
+        return DynamoOutbox(self._client, self._log, self._expires)
 
     def close(self) -> None:
         self._client.close()
@@ -315,6 +326,10 @@ class DynamoDBStore(FeedbackStore):
             decision = decision_of(found[decision_id, "decision"])
             subjects[decision_id] = _Subject(decision, None if outcome is None else outcome_of(outcome), read, read)
         return subjects
+
+
+def _kind(record: Decision | Outcome) -> str:
+    return "decision" if isinstance(record, Decision) else "outcome"
 
 
 def _apply(change: _Change, subject: _Subject | None, feedback: Feedback) -> FeedbackResult | UnknownDecision:

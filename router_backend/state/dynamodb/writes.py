@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from router_backend.core.records import KeptFeedback, Outcome
 from router_backend.state.dynamodb.client import Action
-from router_backend.state.dynamodb.items import Item, Key, feedback_item, number, pending_key, text
+from router_backend.state.dynamodb.items import Item, Key, feedback_item, number, pending_key, received_digits, text
 from router_backend.state.spend import KEPT_DAYS, charges
 
-RECORDS = 32  # of a transaction: each brings up to two more actions, and three are for all; DynamoDB takes 100
+RECORDS = 32  # of a transaction: each brings up to two more actions, and four are for all; DynamoDB takes 100
+
+OUTBOX = "outbox"
 
 IF_NEW = {"ConditionExpression": "attribute_not_exists(pk)"}
 
@@ -36,6 +40,15 @@ def put_feedback(kept: KeptFeedback, read: KeptFeedback | None, expires: int, re
     if waited is not None and waited != waits:
         actions.append({"Delete": {"Key": waited.item()}})
     return actions
+
+
+def tell(told: Iterable[tuple[str, str]], expires: int) -> list[Action]:
+    """Note records, kind and id of each, for an archive."""
+    ids = " ".join(f"{kind}:{identity}" for kind, identity in told)
+    if not ids:
+        return []
+    key = Key(OUTBOX, f"{received_digits(time.time())}#{secrets.token_hex(4)}")
+    return [{"Put": {"Item": {**key.item(), "ids": text(ids), "expires": number(expires)}}}]
 
 
 def add_tallies(shard: str, decisions: Mapping[str, int], feedback: Mapping[str, int]) -> list[Action]:

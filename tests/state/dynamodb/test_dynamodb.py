@@ -121,6 +121,8 @@ def test_another_table_and_a_newer_store_are_refused(dynamodb_url: str, admin: A
         ("dynamodb://", "no name of a table"),
         ("dynamodb://table/path?region=eu-west-1", "no name of a table"),
         ("dynamodb://table?zone=eu-west-1", "unknown zone"),
+        ("dynamodb://table?region=eu-west-1&idle_seconds=0", "from 0.05 to 60"),
+        ("dynamodb://table?region=eu-west-1&idle_seconds=soon", "from 0.05 to 60"),
         ("dynamodb://table", "names no region"),
     ],
 )
@@ -240,6 +242,31 @@ def test_shards_are_summed(dynamodb_url: str, monkeypatch: pytest.MonkeyPatch) -
     assert stores[0].spend(month) == {"team#1": 1.5}
     for store in stores:
         store.close()
+
+
+def test_looks_at_a_table_are_paid_so_a_router_that_waits_looks_rarely(dynamodb_url: str) -> None:
+    plain, patient = DynamoDBStore(dynamodb_url), DynamoDBStore(f"{dynamodb_url}&idle_seconds=10")
+    assert (plain.idle_seconds, patient.idle_seconds) == (1.0, 10.0)
+    plain.close()
+    patient.close()
+
+
+def test_an_archiver_waits_until_every_writer_notes_what_it_writes(
+    store: DynamoDBStore, dynamodb_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer that doesn't know yet writes without a note: what it wrote is found by the first look at everything."""
+    late = DynamoDBStore(dynamodb_url)
+    decisions = [make_decision(number) for number in range(3)]
+    store.append(decisions[:1], [])
+    assert store.outbox().behind() > 1e5  # nobody has been there
+    assert not store.outbox().take(100).records
+    assert not late._client.archives
+    late._append(decisions[1:2])
+    monkeypatch.setattr("router_backend.state.dynamodb.outbox.KNOWN_SECONDS", -1.0)
+    store.append(decisions[2:], [])
+    found = {record.decision_id for record in store.outbox().take(100).records}  # type: ignore[union-attr]
+    assert found == {decision.decision_id for decision in decisions}
+    late.close()
 
 
 def test_botocore_is_asked_for_where_it_is_missing(
