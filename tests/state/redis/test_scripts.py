@@ -68,7 +68,7 @@ def test_a_script_touches_only_the_keys_that_it_was_given(start: Start, tmp_path
     given: list[str] = []
     touched = set()
     for by_script, (name, *words) in commands:
-        if name == "EVAL":
+        if name in ("EVAL", "EVALSHA"):
             given = words[2 : 2 + int(words[1])]
         elif by_script and name != "INFO":
             touched.add(name)
