@@ -27,9 +27,10 @@ def store_url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 
 def teach(store: Store, number: int, first: int = 0) -> None:
-    decisions = [make_decision(first + n) for n in range(number)]
-    store.append(decisions, [make_outcome(decision) for decision in decisions])
-    store.add_feedback_many([make_feedback(decision) for decision in decisions])
+    for start in range(0, number, 500):  # as gateways do
+        decisions = [make_decision(first + n) for n in range(start, min(number, start + 500))]
+        store.append(decisions, [make_outcome(decision) for decision in decisions])
+        store.add_feedback_many([make_feedback(decision) for decision in decisions])
 
 
 def archive_all(store: Store) -> None:
@@ -185,8 +186,7 @@ def test_a_reader_of_a_former_log_holds_nothing(store: Store) -> None:
 
 def test_more_than_one_step(store: Store) -> None:
     end = several_steps(store)
-    for n in range(0, end, 500):
-        teach(store, min(500, end - n), first=n)
+    teach(store, end)
     archive_all(store)
     checkpoints(store, end - 50, end)
     store.compaction().follow(reader(store, end))

@@ -86,14 +86,14 @@ def measure_store(url: str, folder: Path, number: int, events: int) -> StoreRate
 def measure_beside(
     folder: Path, number: int, beside: Callable[[str], AbstractContextManager[None]]
 ) -> tuple[float, float]:
-    """Feedback a second of four processes of single calls in Redis: alone, and while something else works with the store of that URL."""
+    """Feedback a second of four threads of single calls in Redis: alone, and while something else works with the store of that URL."""
     running, url = start_redis(folder / "redis")
     store = open_store(url, folder)
     try:
-        alone = _by_processes(url, folder, _prepare(store, number), 1, 1)
+        alone = _by_threads(store, _prepare(store, number), WRITERS)
         decisions = _prepare(store, number)
         with beside(url):
-            return alone, _by_processes(url, folder, decisions, 1, 1)
+            return alone, _by_threads(store, decisions, WRITERS)
     finally:
         store.close()
         running.stop()
