@@ -16,8 +16,9 @@ from rich.table import Table
 
 from router_backend.cli.options import DEFAULT_CONFIG, DEFAULT_STATE_DIR, Config, StateDir
 from router_backend.config import load_config
-from router_backend.observability.decisions import DecisionRow, Wanted, of_archive, of_records
+from router_backend.observability.decisions import of_archive, of_records
 from router_backend.observability.report import seconds
+from router_backend.state.decision_rows import DecisionRow, Wanted
 from router_backend.state.open import open_store
 
 _WIDTH = 240  # ids are there to be copied: no line is cut

@@ -141,6 +141,21 @@ class KeptFeedback:
     pending: str = ""
 
 
+class Recorded(NamedTuple):
+    """All that a store has about one decision; its context is left out."""
+
+    decision: Decision
+    outcome: Outcome | None = None
+    kept: KeptFeedback | None = None
+
+
+class Place(NamedTuple):
+    """Where a decision stands among all: by its time, then by its id."""
+
+    created: float
+    decision_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """How many decisions and feedback an arm has had, pruned ones included."""

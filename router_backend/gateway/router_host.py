@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Decision, Feedback, Outcome, Scored
 from router_backend.core.tracing import TraceContext
+from router_backend.state.console import Question
 from router_backend.state.leases import Lease
 from router_backend.state.rates import Draw, Levels
 from router_backend.state.responses import Asked
@@ -56,6 +57,9 @@ class RouterHost(Protocol):
 
     async def stored(self, asked: Asked, seconds: float) -> bytes:
         """What the store says about a stored response; see state.responses."""
+
+    async def console(self, asked: Question, seconds: float) -> bytes:
+        """What the store says to an operator's question; see state.console."""
 
     async def draw(self, draw: Draw, seconds: float) -> Levels:
         """Tell what was taken from the buckets that all gateways share; returns what is left."""

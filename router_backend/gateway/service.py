@@ -33,6 +33,7 @@ from router_backend.gateway.review import Reviewer
 from router_backend.gateway.routes.admin import ConfigHandler, ReloadHandler
 from router_backend.gateway.routes.batch_routes import batch_routes
 from router_backend.gateway.routes.completions import CompletionsHandler
+from router_backend.gateway.routes.console import ConsoleHandlers
 from router_backend.gateway.routes.count_tokens import CountTokensHandler
 from router_backend.gateway.routes.decisions import DecisionHandler
 from router_backend.gateway.routes.feedback import FeedbackHandler
@@ -193,6 +194,7 @@ class Service:
             "/metrics": {"GET": MetricsHandler(metrics, self.siblings)},
             "/admin/reload": {"POST": ReloadHandler(runtimes)},
             "/admin/config": {"GET": ConfigHandler(runtimes)},
+            **ConsoleHandlers(runtimes, router).routes(),
             "/openapi.json": {"GET": OpenAPIHandler()},
             **{path: {"GET": PlaygroundHandler(runtimes, path)} for path in FILES},
         }

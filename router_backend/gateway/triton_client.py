@@ -29,6 +29,7 @@ from router_backend.prompts import BadRequest, routing_text
 from router_backend.prompts.hints import QUESTION
 from router_backend.state import leases, rates
 from router_backend.state.codec import encode_records
+from router_backend.state.console import Question, encode_question
 from router_backend.state.leases import Lease
 from router_backend.state.rates import Draw, Levels
 from router_backend.state.responses import Asked, encode_asked
@@ -142,6 +143,15 @@ class TritonClient:
             TritonError: it can't say.
         """
         outputs = await self._sealed("responses", encode_asked(asked), seconds)
+        return _output(outputs, "response")[4:]
+
+    async def console(self, asked: Question, seconds: float) -> bytes:
+        """What the store says to an operator's question; see state.console.
+
+        Raises:
+            TritonError: it can't say.
+        """
+        outputs = await self._sealed("console", encode_question(asked), seconds)
         return _output(outputs, "response")[4:]
 
     async def draw(self, draw: Draw, seconds: float) -> Levels:

@@ -13,11 +13,12 @@ from router_backend.learning.resume import resumed
 from router_backend.state.store import Store
 
 _PAGE = 5000
+_LATELY = 1000
+Found = tuple[Mapping[str, tuple[Change, ...]], Mapping[str, Agreement]]
+"""Changes by model, oldest first; agreements by source."""
 
 
-def found_in(
-    store: Store, config: RouterConfig, space_map: SpaceMap | None = None
-) -> tuple[Mapping[str, tuple[Change, ...]], Mapping[str, Agreement]]:
+def found_in(store: Store, config: RouterConfig, space_map: SpaceMap | None = None) -> Found:
     """What routers have found: changes by model, oldest first, of the main policy; agreements by source.
 
     In the embedding space of the last event; from the latest checkpoint on, and of a log that was shortened without one from
@@ -30,6 +31,17 @@ def found_in(
         fold.pass_over(mark)
     while len(seen := store.observations(fold.sequence, _PAGE)):
         fold.fold(seen)
+    view = fold.view()
+    return view.main.changes, view.agreements
+
+
+def found_lately(store: Store, config: RouterConfig) -> Found:
+    """As `found_in`, up to `_LATELY` events behind the latest checkpoint: what it costs doesn't grow with the log."""
+    last = store.events(max(0, store.log_end() - 1), 1)
+    fold, mark = resumed(store, config, last[0].embedding_space if last else 0), store.compaction().mark()
+    if fold.sequence < mark:
+        fold.pass_over(mark)
+    fold.fold(store.observations(fold.sequence, _LATELY))
     view = fold.view()
     return view.main.changes, view.agreements
 

@@ -17,9 +17,9 @@ _COLUMNS = ("requests", "failed", "tokens in", "tokens out", "cost USD", "saved 
 def text(report: Report) -> str:
     """Plain text, for a terminal or a chat message."""
     total = report.total
-    lines = [f"llm-router, {_time(report.start)} to {_time(report.end)}", "", _sentence(report), ""]
+    lines = [f"llm-router, {_time(report.start)} to {_time(report.end)}", "", *_headline(report), _sentence(report), ""]
     if not total.requests:
-        return "\n".join(lines[:3])
+        return "\n".join(lines[:-1])
     for title, groups in _groups(report):
         rows = [(title, *_COLUMNS), *((name, *_cells(sums)) for name, sums in groups.items()), ("all", *_cells(total))]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -42,7 +42,7 @@ def page(report: Report) -> str:
         "table{border-collapse:collapse;width:100%;margin:1rem 0}td,th{padding:.3rem .6rem;text-align:right;"
         "border-bottom:1px solid #ddd}td:first-child,th:first-child{text-align:left}tr.all{font-weight:600}"
         "svg{width:100%;height:auto}</style>",
-        f"<h1>llm-router</h1><p>{_time(report.start)} to {_time(report.end)}</p><p><strong>{_sentence(report)}</strong></p>",
+        f"<h1>llm-router</h1><p>{_time(report.start)} to {_time(report.end)}</p><p><strong>{html.escape(' '.join(_headline(report)))}</strong></p><p>{html.escape(_sentence(report))}</p>",
     ]
     if report.total.requests:
         parts.append(_course(report.course))
@@ -55,6 +55,11 @@ def page(report: Report) -> str:
 
 def _groups(report: Report) -> tuple[tuple[str, Mapping[str, Sums]], ...]:
     return ("model", report.by_model), ("task", report.by_task), ("key", report.by_key)
+
+
+def _headline(report: Report) -> list[str]:
+    """Does it pay."""
+    return [report.payoff.sentence()] if report.payoff and report.total.requests else []
 
 
 def _sentence(report: Report) -> str:

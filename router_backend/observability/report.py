@@ -12,7 +12,8 @@ import numpy as np
 
 from router_backend.config import RouterConfig
 from router_backend.core.pricing import cache_savings, savings
-from router_backend.core.records import Decision, KeptFeedback, LearningEvent, Outcome, Record
+from router_backend.core.records import Decision, KeptFeedback, LearningEvent, Outcome, Record, Recorded
+from router_backend.state.payoff import Payoff
 
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
 PARTS = 48  # of the course over time
@@ -70,6 +71,7 @@ class Report:
     reasons: Counter[str] = field(default_factory=Counter)
     unanswered: int = 0  # decisions without an outcome: route asked alone, or still running
     latency: dict[str, float | None] = field(default_factory=dict)  # p50, p95, in seconds
+    payoff: Payoff | None = None  # None: read out of the archive, which is summed without it
     course: list[dict[str, float]] = field(default_factory=list)  # cost and savings of equal parts of the time
 
     def plain(self) -> dict[str, Any]:
@@ -86,6 +88,7 @@ class Report:
             "reasons": dict(self.reasons),
             "unanswered": self.unanswered,
             "latency_seconds": self.latency,
+            "headline": self.payoff.sentence() if self.payoff else None,
             "course": self.course,
         }
 
@@ -97,7 +100,7 @@ def build(records: Iterable[Record], config: RouterConfig, start: float, end: fl
     """
     decisions: dict[str, Decision] = {}
     outcomes: dict[str, Outcome] = {}
-    scores: dict[str, float] = {}
+    scores: dict[str, KeptFeedback] = {}
     for record in records:
         match record:
             case Decision():
@@ -105,12 +108,15 @@ def build(records: Iterable[Record], config: RouterConfig, start: float, end: fl
             case Outcome() if start <= record.completed < end:
                 outcomes[record.decision_id] = record
             case KeptFeedback():
-                scores[record.feedback.decision_id] = record.feedback.score
+                scores[record.feedback.decision_id] = record
             case LearningEvent():
                 break
     report = Report(start, end, course=[{"cost": 0.0, "savings": 0.0} for _ in range(PARTS)])
+    prices, payoff = {model.name: model.price for model in config.models}, Payoff()
     for identity, outcome in outcomes.items():
-        decision = decisions.get(identity)
+        decision, kept = decisions.get(identity), scores.get(identity)
+        if decision is not None:
+            payoff.add([Recorded(decision, outcome, kept)], prices)
         savings = _savings(outcome, config)
         groups = (
             report.total,
@@ -119,11 +125,12 @@ def build(records: Iterable[Record], config: RouterConfig, start: float, end: fl
             report.by_key.setdefault(outcome.key or NO_KEY, Sums()),
         )
         for sums in groups:
-            _add(sums, outcome, savings, _cache_savings(outcome, config), scores.get(identity))
+            _add(sums, outcome, savings, _cache_savings(outcome, config), kept.feedback.score if kept else None)
         report.reasons[decision.reason.partition(":")[0] if decision else "unknown"] += 1
         part = report.course[min(PARTS - 1, int(PARTS * (outcome.completed - start) / (end - start)))]
         part["cost"] += outcome.cost or 0.0
         part["savings"] += savings
+    report.payoff = payoff
     report.unanswered = sum(start <= d.created < end and d.decision_id not in outcomes for d in decisions.values())
     times = [outcome.latency for outcome in outcomes.values()]
     report.latency = {f"p{q}": float(np.percentile(times, q)) if times else None for q in (50, 95)}

@@ -22,6 +22,7 @@ from router_backend.core.records import (
     LearningEvent,
     Outcome,
     Record,
+    Recorded,
     Tally,
     Usage,
 )
@@ -140,3 +141,19 @@ def decode_records(data: bytes | str) -> tuple[list[Decision], list[Outcome], li
     except (msgspec.MsgspecError, ValueError) as error:
         raise RecordError(f"records: {error}") from error
     return records.decisions, records.outcomes, records.scores
+
+
+_recorded_decoder: msgspec.json.Decoder[Recorded | None] = msgspec.json.Decoder(Recorded | None, dec_hook=_to_array)
+
+
+def encode_recorded(recorded: Recorded | None) -> bytes:
+    """All about one decision as JSON, `null` for none."""
+    return _encoder.encode(recorded)
+
+
+def decode_recorded(data: bytes | str) -> Recorded | None:
+    """The inverse of `encode_recorded`. Raises RecordError: it isn't that."""
+    try:
+        return _recorded_decoder.decode(data)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise RecordError(f"not a decision with what became of it: {error}") from error

@@ -21,13 +21,18 @@ from router_backend.core.records import (
     KeptFeedback,
     LearningEvent,
     Outcome,
+    Place,
     Record,
+    Recorded,
     StoredResponse,
 )
 from router_backend.state.compaction import Compaction
 from router_backend.state.rates import Levels, Use
 
 CHECKPOINT_DAYS = 30.0
+
+RECENT_KEPT = 100_000
+"""Decisions that `Store.recent` goes back to at least, within their retention: a store may forget the order of older ones."""
 
 NEVER_TAKEN = 30 * 86_400.0
 
@@ -146,6 +151,17 @@ class Store(Protocol):
     def decision(self, decision_id: str) -> Decision | None: ...
 
     def outcome(self, decision_id: str) -> Outcome | None: ...
+
+    def recorded(self, decision_id: str) -> Recorded | None:
+        """A decision with what became of it."""
+        ...
+
+    def recent(self, before: Place | None, limit: int) -> list[Recorded]:
+        """The latest decisions, the latest first, or the latest of those before a place; fewer than `limit`: there are no more.
+
+        SQLite finds all; Redis and DynamoDB those that were written since they keep this order.
+        """
+        ...
 
     def events(self, after: int, limit: int = 1000) -> list[LearningEvent]:
         """Events with `sequence > after`, in order. A sequence seen once never gains a predecessor later. Those up to the mark of

@@ -1,4 +1,5 @@
-"""The step that learns: scores, and the records, stored responses, rates and leases that gateways report or ask for. What it accepts is durable."""
+"""The step that learns: scores, and the records, stored responses, rates, leases and questions of the console that gateways send.
+What it accepts is durable."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from router_backend.core.records import Bound, Feedback, FeedbackResult, Scored
 from router_backend.core.tracing import PARENT, STATE
 from router_backend.learning.outcome import highest_cost
 from router_backend.learning.progress import Furthest
-from router_backend.state import leases, rates, responses
+from router_backend.state import console, leases, rates, responses
 from router_backend.state.checks import check_records
 from router_backend.state.codec import decode_records
 from router_backend.state.credit import check_feedback
@@ -29,6 +30,7 @@ from router_backend.state.spend import BEHIND, NEWS, periods
 from router_backend.state.store import StoreError, UnknownDecision
 from router_backend.steps.deployment import Deployment
 from router_backend.steps.dialect import InvalidInput, check_known
+from router_backend.steps.found import Found
 from router_backend.steps.metrics import FeedbackMetrics, Instruments
 from router_backend.steps.refusal import Refused
 
@@ -74,9 +76,9 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A row about a stored response, rates or a lease, which is done by now."""
+    """A row about a stored response, rates, a lease or the console's question, which is done by now."""
 
-    told: bytes  # see state.responses, state.rates and state.leases
+    told: bytes  # see state.responses, state.rates, state.leases and state.console
 
 
 Row = Score | Records | Told
@@ -90,6 +92,7 @@ class Scorer:
         self._deployment, self._key = deployment, key
         self._furthest = Furthest(deployment.store)
         self._metrics = FeedbackMetrics(instruments)
+        self._found = Found(deployment)
         self.reload(deployment.config)
 
     def reload(self, config: RouterConfig) -> None:
@@ -117,7 +120,7 @@ class Scorer:
         return Scored(row.reward, row.counted, row.duplicate)
 
     def tell(self, request: Sent) -> bytes:
-        """The answer to a request of one row of records or of a question about responses, rates or leases.
+        """The answer to a request of one row of records or of a question.
 
         Raises:
             Refused: it was not taken.
@@ -170,6 +173,7 @@ class Scorer:
             ("responses", self._answer_response),
             ("rates", self._draw),
             ("leases", self._lease),
+            ("console", self._answer_console),
         ):
             if name in row:
                 if self._key and not seal.is_sealed(given.get(seal.SEAL), self._key, row[name]):
@@ -232,6 +236,13 @@ class Scorer:
 
     def _lease(self, text: str) -> Told:
         return Told(leases.answer(self._deployment.store, leases.decode(text)))
+
+    def _answer_console(self, text: str) -> Told:
+        asked = console.decode_question(text)
+        if isinstance(asked, console.Changes):
+            return Told(self._found.told())
+        prices = {model.name: model.price for model in self._deployment.config.models}
+        return Told(console.answer(self._deployment.store, asked, prices))
 
     def _write(self, scores: list[Score]) -> None:
         """Store the scores, and set the reward of each."""

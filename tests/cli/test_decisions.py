@@ -18,7 +18,8 @@ from router_backend.archive.place import open_place
 from router_backend.archive.reading import tables
 from router_backend.cli.decisions import decisions
 from router_backend.core.ids import new_decision_id
-from router_backend.observability.decisions import DecisionRow, Wanted, of_archive, of_records
+from router_backend.observability.decisions import of_archive, of_records
+from router_backend.state.decision_rows import DecisionRow, Wanted
 from router_backend.state.open import open_store
 from tests.state.examples import make_decision, make_feedback, make_outcome
 from tests.support.configs import local_config

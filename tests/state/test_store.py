@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from router_backend.core.ids import new_decision_id
-from router_backend.core.records import Bound, Decision, Feedback, StoredResponse, Usage
+from router_backend.core.records import Bound, Decision, Feedback, Place, Recorded, StoredResponse, Usage
 from router_backend.state.rates import Levels, Use
 from router_backend.state.spend import periods
 from router_backend.state.store import Store, UnknownDecision
@@ -96,6 +96,45 @@ def test_the_givers_cost_and_label_win(store: Store) -> None:
     assert store.add_feedback(make_feedback(decision, cost=0.25, task="rewrite")).cost == 0.25
     (event,) = store.events(0)
     assert (event.cost, event.usage, event.output_tokens, event.task) == (0.25, None, 20, "rewrite")
+
+
+def test_the_latest_decisions_come_back_page_by_page_with_what_became_of_them(store: Store, tmp_path: Path) -> None:
+    start = time.time() - 100.0
+    # Three have one time, and the groups in which they are written overlap.
+    times = [start + at for at in (0, 7, 7, 7, 31, 32, 50, 64, 65)]
+    made = [make_decision(at, created=created) for at, created in enumerate(times)]
+    store.append(made[::2], [make_outcome(made[2])])
+    store.append(made[1::2], [])
+    store.append(made[:1], [])  # again
+    store.add_feedback(make_feedback(made[2]))
+    order = sorted(made, key=lambda decision: (decision.created, decision.decision_id), reverse=True)
+
+    def walk(limit: int) -> list[Recorded]:
+        found: list[Recorded] = []
+        while True:
+            last = found[-1].decision if found else None
+            page = store.recent(Place(last.created, last.decision_id) if last else None, limit)
+            found += page
+            if len(page) < limit:
+                return found
+
+    for limit in (1, 2, 4, 20):
+        assert [each.decision.decision_id for each in walk(limit)] == [each.decision_id for each in order]
+    known = {each.decision.decision_id: each for each in walk(4)}
+    scored = known[made[2].decision_id]
+    assert (scored.outcome, scored.decision.context.size) == (make_outcome(made[2]), 0)
+    assert scored.kept is not None
+    assert (scored.kept.feedback, scored.kept.arm, scored.kept.quality) == (make_feedback(made[2]), "large", 0.75)
+    assert (known[made[3].decision_id].outcome, known[made[3].decision_id].kept) == (None, None)
+    assert store.recorded(made[2].decision_id) == scored
+    assert store.recorded("unknown") is None
+    store.prune(start + 10.0)
+    assert len(walk(3)) == 5
+    export_state(store.archive(), tmp_path / "copy.jsonl")
+    store.archive().clear()
+    assert walk(3) == []
+    import_state(store.archive(), tmp_path / "copy.jsonl")
+    assert [each.decision.decision_id for each in walk(3)] == [each.decision_id for each in order[:5]]
 
 
 def test_a_second_feedback_is_answered_with_the_first(store: Store) -> None:

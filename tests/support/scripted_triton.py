@@ -19,9 +19,10 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.ids import new_decision_id
+from router_backend.core.pricing import TokenPrices
 from router_backend.core.records import Bound, Outcome
 from router_backend.core.tracing import PARENT, STATE
-from router_backend.state import leases, rates, responses
+from router_backend.state import console, leases, rates, responses
 from router_backend.state.spend import charges
 from router_backend.state.store import Store
 from tests.support.scripted_http import application
@@ -60,6 +61,8 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
     hold_stored: asyncio.Event | None = None  # stored responses wait for it
     hold_reports: asyncio.Event | None = None  # set: reports go on
     store: Store | None = None  # of stored responses and rates
+    prices: dict[str, TokenPrices] = field(default_factory=dict)  # that routing is compared by
+    changes: bytes = b'{"changes": {}, "agreements": {}}'  # the console's answer about them
     forgets: bool = False  # what was classified, as after a restart
     refuse_questions: Refusal | None = None  # as an older router does
 
@@ -165,6 +168,14 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
             if self.hold_stored:
                 await self.hold_stored.wait()
             told = responses.answer(self.store, responses.decode_asked(inputs["responses"]), Bound(1000, 1 << 28))
+            return {"response": struct.pack("<I", len(told)) + told}
+        if "console" in inputs:
+            if not self.store:
+                raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT: unknown input 'console'")
+            asked = console.decode_question(inputs["console"])
+            told = (
+                self.changes if isinstance(asked, console.Changes) else console.answer(self.store, asked, self.prices)
+            )
             return {"response": struct.pack("<I", len(told)) + told}
         if "rates" in inputs:
             if not self.store:

@@ -9,6 +9,7 @@ from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Decision, Feedback, Outcome, Scored
 from router_backend.core.tracing import TraceContext
 from router_backend.gateway.router_host import HostError, Owner, RouterHost
+from router_backend.state.console import Question
 from router_backend.state.leases import Lease
 from router_backend.state.rates import Draw, Levels
 from router_backend.state.responses import Asked
@@ -54,6 +55,9 @@ class FallbackHost:
 
     async def stored(self, asked: Asked, seconds: float) -> bytes:
         return await self._triton.stored(asked, seconds)
+
+    async def console(self, asked: Question, seconds: float) -> bytes:
+        return await self._triton.console(asked, seconds)
 
     async def draw(self, draw: Draw, seconds: float) -> Levels:
         return await self._triton.draw(draw, seconds)

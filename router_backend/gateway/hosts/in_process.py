@@ -22,6 +22,7 @@ from router_backend.cores import usable_cores
 from router_backend.gateway.router_host import HostError, Owner
 from router_backend.state import leases, rates
 from router_backend.state.codec import encode_records
+from router_backend.state.console import Question, encode_question
 from router_backend.state.leases import Lease
 from router_backend.state.rates import Draw, Levels
 from router_backend.state.responses import Asked, encode_asked
@@ -92,6 +93,9 @@ class InProcessHost:
 
     async def stored(self, asked: Asked, seconds: float) -> bytes:
         return await self._sealed("responses", encode_asked(asked), seconds)
+
+    async def console(self, asked: Question, seconds: float) -> bytes:
+        return await self._sealed("console", encode_question(asked), seconds)
 
     async def draw(self, draw: Draw, seconds: float) -> Levels:
         return rates.decode_levels(await self._sealed("rates", rates.encode(draw), seconds))

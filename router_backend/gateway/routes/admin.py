@@ -10,6 +10,7 @@ from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.runtime import Runtimes
 
 _SECRET = "…"
+_OPEN = frozenset(("region", "prefix", "durability", "db"))  # parameters of the state's address
 
 
 class ReloadHandler:
@@ -40,21 +41,30 @@ class ConfigHandler:
 
 
 def redacted(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration without what could be a secret: key hashes, header values, a store's password."""
-    for model in config["models"]:
-        headers = model["upstream"].get("headers")
-        if headers:
-            model["upstream"]["headers"] = dict.fromkeys(headers, _SECRET)
-        if "@" in model["upstream"].get("base_url", ""):
-            model["upstream"]["base_url"] = _without_user(model["upstream"]["base_url"])
-    for key in config["security"]["api_keys"]:
-        key["sha256"] = _SECRET
-    config["state"] = _without_user(config["state"])
-    return config
+    """A configuration without what could be a secret, wherever it stands: key hashes, header values, passwords and parameters of
+    addresses."""
+    return {name: _redacted(name, value) for name, value in config.items()}
 
 
-def _without_user(url: str) -> str:
-    scheme, mark, rest = url.partition("://")
+def _redacted(name: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        if name == "headers":
+            return dict.fromkeys(value, _SECRET)
+        return redacted(value)
+    if isinstance(value, list):
+        return [_redacted(name, each) for each in value]
+    if name == "sha256" and value:
+        return _SECRET
+    return _address(value) if isinstance(value, str) and ("://" in value or "@" in value) else value
+
+
+def _address(url: str) -> str:
+    """Without user and password, and without values of parameters but those that are never secret."""
+    scheme, mark, rest = url.rpartition("://")
+    rest, question, query = rest.partition("?")
     authority, slash, path = rest.partition("/")
     host = authority.rpartition("@")
-    return f"{scheme}{mark}{_SECRET + '@' if host[1] else ''}{host[2]}{slash}{path}"
+    parameters = [
+        part if part.partition("=")[0] in _OPEN else f"{part.partition('=')[0]}={_SECRET}" for part in query.split("&")
+    ]
+    return f"{scheme}{mark}{_SECRET + '@' if host[1] else ''}{host[2]}{slash}{path}{question}{'&'.join(parameters) if query else ''}"

@@ -122,6 +122,7 @@ def document() -> dict[str, Any]:
                 }
             },
             "/metrics": {"get": {"summary": "Metrics for Prometheus.", "responses": {"200": _metrics()}}},
+            **_console(),
             "/admin/reload": {"post": _operation("Read the configuration again.", _reload())},
             "/admin/config": {
                 "get": _operation(
@@ -141,6 +142,36 @@ class OpenAPIHandler:
 
     async def __call__(self, exchange: Exchange) -> None:
         await exchange.respond(200, self._data)
+
+
+def _console() -> dict[str, Any]:
+    """What operators read, each for a time."""
+    since = _query("since", "How far back: a number with m, h, d or w.")
+    text = ("key", "model", "task", "reason", "cost_from", "score_from", "score_to", "limit", "before")
+    filters = [_query(name, "See docs/api.md.") for name in text]
+    page = {"200": _json("A page.", {"type": "object", "required": ["object", "data", "next"]})}
+    record = {"200": _json("It.", {"type": "object", "required": ["decision_id", "arms", "answer", "feedback"]})}
+    sums = {"200": _json("Sums.", {"type": "object", "required": ["object", "start", "end", "complete"]})}
+    pages = {"200": _json("Their paths.", {"type": "object", "required": ["pages"]})}
+    return {
+        "/v1/admin": {"get": _operation("What operators may read.", pages)},
+        "/v1/admin/decisions": {
+            "get": _operation("The latest decisions of all gateways.", page) | {"parameters": [since, *filters]}
+        },
+        "/v1/admin/decisions/{id}": {"get": _operation("One with what became of it.", record, path="id")},
+        **{
+            f"/v1/admin/{name}": {"get": _operation(summary, sums) | {"parameters": [since]}}
+            for name, summary in (
+                ("models", "Health, speed, cost and share of models."),
+                ("learning", "Quality and cost by model and task."),
+                ("spending", "What API keys have spent, and may."),
+            )
+        },
+    }
+
+
+def _query(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": {"type": "string"}, "description": description}
 
 
 def _completion(schema: str, summary: str, error: str = "Error") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The playground: one static page that shows a decision as it is made, and how feedback teaches."""
+"""The page: the playground, where a decision is shown as it is made, and the operator's console. Static files; data comes by the API."""
 
 from __future__ import annotations
 
@@ -9,13 +9,22 @@ from router_backend.gateway.http.errors import ApiError
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.runtime import Runtimes
 
+_PLAYGROUND = ("playground", "decision", "gateway", "markdown", "page", "snippets")
+_CONSOLE = (
+    "console",
+    "tabs",
+    "parts",
+    "charts",
+    "decisions",
+    "models",
+    "learning",
+    "spending",
+    "configuration",
+)
 FILES = {
     "/": ("index.html", b"text/html; charset=utf-8"),
-    "/playground.css": ("playground.css", b"text/css; charset=utf-8"),
-    **{
-        f"/{name}.js": (f"{name}.js", b"text/javascript; charset=utf-8")
-        for name in ("playground", "decision", "gateway", "markdown", "page", "snippets")
-    },
+    **{f"/{name}.css": (f"{name}.css", b"text/css; charset=utf-8") for name in ("playground", "console")},
+    **{f"/{name}.js": (f"{name}.js", b"text/javascript; charset=utf-8") for name in (*_PLAYGROUND, *_CONSOLE)},
 }
 _HEADERS = [
     # The page loads and calls nothing but this gateway; an answer's text can't run as a script.

@@ -22,6 +22,7 @@ from router_backend.state.dynamodb.items import (
 )
 from router_backend.state.dynamodb.log import Log
 from router_backend.state.dynamodb.outbox import unseed
+from router_backend.state.dynamodb.recent import put_places
 from router_backend.state.dynamodb.writes import RECORDS, add_spending, add_tallies
 
 _PAGE = 1000
@@ -86,6 +87,8 @@ class DynamoArchive:
                     before = tallies.get(record.arm, Tally(record.arm, 0, 0))
                     decisions, feedback = before.decisions + record.decisions, before.feedback + record.feedback
                     tallies[record.arm] = Tally(record.arm, decisions, feedback)
+        made = [record for record in records if isinstance(record, Decision)]
+        actions += put_places(made, "00", self._expires(time.time()))
         actions += add_spending("00", [record for record in records if isinstance(record, Outcome)])
         decided = {arm: tally.decisions for arm, tally in tallies.items()}
         actions += add_tallies("00", decided, {arm: tally.feedback for arm, tally in tallies.items()})

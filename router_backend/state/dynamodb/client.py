@@ -107,7 +107,14 @@ class DynamoClient:
                     break
         return found
 
-    def query(self, partition: str, above: str = "", below: str = _LAST, limit: int | None = None) -> Iterator[Item]:
+    def query(
+        self,
+        partition: str,
+        above: str = "",
+        below: str = _LAST,
+        limit: int | None = None,
+        backward: bool = False,
+    ) -> Iterator[Item]:
         """Items of a partition whose sort key lies strictly between, in its order; `limit` is of a request, not of all."""
         self._check()
         parameters: dict[str, Any] = {
@@ -116,6 +123,8 @@ class DynamoClient:
         }
         if limit is not None:
             parameters["Limit"] = max(1, limit + 1)
+        if backward:
+            parameters["ScanIndexForward"] = False
         for item in self._pages("query", parameters):
             if above < item["sk"]["S"] < below:
                 yield item

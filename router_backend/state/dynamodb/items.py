@@ -5,6 +5,7 @@
     DECISION ID       outcome                 body, at, expires
     DECISION ID       feedback                body, arm, quality, cost, pending, precedence, at, expires
     response#ID       response                key, body, at, expires
+    recent#SHARD      SPAN#RANDOM             places of the decisions of a group that were made in a span of time; expires
     pending#KIND      RECEIVED#DECISION ID    feedback that waits before it teaches
     log               LAST SEQUENCE           a page of events: body and context of each, and their number
     tally             SHARD                   decisions (d:ARM) and feedback (f:ARM), to be summed

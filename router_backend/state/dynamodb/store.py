@@ -22,6 +22,8 @@ from router_backend.core.records import (
     KeptFeedback,
     LearningEvent,
     Outcome,
+    Place,
+    Recorded,
     StoredResponse,
 )
 from router_backend.core.signals import precedence
@@ -53,11 +55,11 @@ from router_backend.state.dynamodb.items import (
 from router_backend.state.dynamodb.log import Log
 from router_backend.state.dynamodb.outbox import DynamoOutbox
 from router_backend.state.dynamodb.rates import draw
+from router_backend.state.dynamodb.recent import SHARDS, get_recent, get_recorded, put_places
 from router_backend.state.dynamodb.writes import IF_NEW, RECORDS, add_spending, add_tallies, put_feedback, put_new, tell
 from router_backend.state.rates import Levels, Use
 from router_backend.state.store import Archive, Outbox, UnknownDecision
 
-_SHARDS = 16
 _KINDS = ("decision", "outcome", "feedback")
 _PRUNED = (*_KINDS, "response")
 
@@ -95,7 +97,7 @@ class DynamoDBStore(FeedbackStore):
         self._log = Log(self._client)
         self._retention = retention_days * 86_400
         self.idle_seconds = self._client.idle_seconds
-        self._shard = f"{random.randrange(_SHARDS):02d}"
+        self._shard = f"{random.randrange(SHARDS):02d}"
 
     def append(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome]) -> None:
         records: list[Decision | Outcome] = [*decisions, *outcomes]
@@ -110,7 +112,8 @@ class DynamoDBStore(FeedbackStore):
             new.setdefault((item["pk"]["S"], item["sk"]["S"]), (record, item))
         for _ in self._client.attempts():
             made = [record for record, _ in new.values()]
-            decided = Counter(record.model for record in made if isinstance(record, Decision))
+            decisions = [record for record in made if isinstance(record, Decision)]
+            decided = Counter(record.model for record in decisions)
             answered = [record for record in made if isinstance(record, Outcome)]
             actions = [put_new(item) for _, item in new.values()]
             try:
@@ -119,6 +122,7 @@ class DynamoDBStore(FeedbackStore):
                     + add_tallies(self._shard, decided, {})
                     + add_spending(self._shard, answered)
                     + self._told((_kind(record), record.decision_id) for record in made)
+                    + put_places(decisions, self._shard, self._expires(time.time()))
                 )
                 return
             except Cancelled as cancelled:  # those that are there already are left out
@@ -209,6 +213,12 @@ class DynamoDBStore(FeedbackStore):
     def outcome(self, decision_id: str) -> Outcome | None:
         item = self._client.get(Key(decision_id, "outcome"))
         return outcome_of(item) if item is not None and alive(item, time.time()) else None
+
+    def recorded(self, decision_id: str) -> Recorded | None:
+        return get_recorded(self._client, [decision_id])[0]
+
+    def recent(self, before: Place | None, limit: int) -> list[Recorded]:
+        return get_recent(self._client, before, limit)
 
     def events(self, after: int, limit: int = 1000) -> list[LearningEvent]:
         return self._log.events(after, limit)

@@ -12,6 +12,7 @@ from router_backend.state.redis import scripts
 from router_backend.state.redis.client import RedisClient
 from router_backend.state.redis.compaction import COMPACTED, POSITIONS, READERS
 from router_backend.state.redis.outbox import ARCHIVED, OUTBOX
+from router_backend.state.redis.recent import RECENT
 from router_backend.state.redis.values import (
     decision_of,
     decision_value,
@@ -21,6 +22,7 @@ from router_backend.state.redis.values import (
     split_event,
 )
 from router_backend.state.spend import charges
+from router_backend.state.store import RECENT_KEPT
 
 _PAGE = 1000
 _FIXED = ("events", "decisions", "feedbacks", "pending:implicit", "pending:unanswered")  # not `sequence`: it goes on
@@ -80,7 +82,11 @@ class RedisArchive:
         match record:
             case Decision():
                 expiry = self._seconds_left(record.created)
-                return [("SET", key("decision", record.decision_id), decision_value(record), "EX", expiry)]
+                return [
+                    ("SET", key("decision", record.decision_id), decision_value(record), "EX", expiry),
+                    ("ZADD", key(RECENT), record.created, record.decision_id),
+                    ("ZREMRANGEBYRANK", key(RECENT), 0, -1 - RECENT_KEPT),
+                ]
             case Outcome():
                 expiry = self._seconds_left(record.completed)
                 commands: list[tuple[Any, ...]] = [
@@ -117,6 +123,7 @@ class RedisArchive:
             gone = (
                 "log",
                 OUTBOX,
+                RECENT,
                 ARCHIVED,
                 READERS,
                 POSITIONS,

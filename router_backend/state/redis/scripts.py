@@ -4,6 +4,8 @@ Each entry of a batch is a run of ARGV; every key that a script touches is passe
 access lists by key ask. Numbers travel as text, so that Lua's conversions don't touch them.
 """
 
+from router_backend.state.store import RECENT_KEPT
+
 # In front of each script: it takes the last of KEYS and of ARGV, the key of the store's identity and what it must be.
 GUARD_ERRORS = ("STOREREPLACED", "STOREUNSAFE")
 _GUARD_IDENTITY = """
@@ -36,8 +38,8 @@ local outbox = table.remove(KEYS)
 local function tell(kind, id) redis.call('XADD', outbox, 'NOMKSTREAM', '*', kind, id) end
 """
 
-# KEYS: counter, then one per decision, then three per outcome: its own, and its day's and its month's spending. ARGV:
-# number of decisions, then (value, seconds to live, arm, id) per decision, then (value, seconds to live, API key, USD or '',
+# KEYS: counter, the set of recent decisions, then one per decision, then three per outcome: its own, and its day's and its month's
+# spending. ARGV: number of decisions, then (value, seconds to live, arm, id, time) per decision, then (value, seconds to live, API key, USD or '',
 # when the spending expires, decision id) per outcome.
 APPEND = (
     _OUTBOX
@@ -45,14 +47,18 @@ APPEND = (
 local function put(i, arg)
   return redis.call('SET', KEYS[i], ARGV[arg], 'NX', 'EX', ARGV[arg + 1])
 end
-local arg, outcomes = 2, tonumber(ARGV[1]) + 2
-for i = 2, outcomes - 1 do
+local arg, outcomes = 2, tonumber(ARGV[1]) + 3
+for i = 3, outcomes - 1 do
   if put(i, arg) then
     redis.call('HINCRBY', KEYS[1], ARGV[arg + 2], 1)
+    redis.call('ZADD', KEYS[2], ARGV[arg + 4], ARGV[arg + 3])
     tell('d', ARGV[arg + 3])
   end
-  arg = arg + 4
+  arg = arg + 5
 end
+if outcomes > 3 then redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -"""
+    + str(RECENT_KEPT + 1)
+    + """) end
 for i = outcomes, #KEYS, 3 do
   if put(i, arg) then
     tell('o', ARGV[arg + 5])

@@ -21,6 +21,8 @@ from router_backend.core.records import (
     FeedbackResult,
     LearningEvent,
     Outcome,
+    Place,
+    Recorded,
     StoredResponse,
 )
 from router_backend.core.signals import precedence
@@ -34,6 +36,7 @@ from router_backend.state.redis.archive import RedisArchive
 from router_backend.state.redis.client import RedisClient
 from router_backend.state.redis.compaction import COMPACTED, POSITIONS, RedisCompaction
 from router_backend.state.redis.outbox import OUTBOX, RedisOutbox
+from router_backend.state.redis.recent import RECENT, get_recent, get_recorded
 from router_backend.state.redis.values import (
     decision_of,
     decision_value,
@@ -59,12 +62,12 @@ class RedisStore(FeedbackStore):
         self._retention = retention_days * 86_400
 
     def append(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome]) -> None:
-        keys = [self._client.key("decisions")]
+        keys = [self._client.key("decisions"), self._client.key(RECENT)]
         arguments: list[Any] = [len(decisions)]
         for decision in decisions:
             keys.append(self._client.key("decision", decision.decision_id))
             arguments += [decision_value(decision), self._seconds_left(decision.created)]
-            arguments += [decision.model, decision.decision_id]
+            arguments += [decision.model, decision.decision_id, decision.created]
         for outcome in outcomes:
             keys.append(self._client.key("outcome", outcome.decision_id))
             keys += [self._client.key("spend", period) for period in periods(outcome.completed)]
@@ -144,6 +147,12 @@ class RedisStore(FeedbackStore):
     def outcome(self, decision_id: str) -> Outcome | None:
         with self._client.errors():
             return outcome_of(cast("bytes | None", self._client.raw.get(self._client.key("outcome", decision_id))))
+
+    def recorded(self, decision_id: str) -> Recorded | None:
+        return get_recorded(self._client, [decision_id])[0]
+
+    def recent(self, before: Place | None, limit: int) -> list[Recorded]:
+        return get_recent(self._client, before, limit)
 
     def events(self, after: int, limit: int = 1000) -> list[LearningEvent]:
         with self._client.errors():

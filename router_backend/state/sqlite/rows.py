@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from sqlite3 import Connection
 from typing import Any
@@ -10,7 +11,18 @@ import numpy as np
 import orjson
 
 from router_backend.core.observations import Labels, Observations
-from router_backend.core.records import Bound, Decision, KeptFeedback, LearningEvent, Outcome, StoredResponse, Usage
+from router_backend.core.records import (
+    Bound,
+    Decision,
+    Feedback,
+    KeptFeedback,
+    LearningEvent,
+    Outcome,
+    Place,
+    Recorded,
+    StoredResponse,
+    Usage,
+)
 from router_backend.state.codec import decode, encode, join, pack_context, split, unpack_context
 from router_backend.state.columns import contexts_of, judged_of, numbers, tokens_of
 from router_backend.state.spend import charges
@@ -40,6 +52,12 @@ LEARNED_AFTER = f"SELECT {', '.join(_LEARNED)} FROM events WHERE sequence > ? OR
 _INSERT_EVENT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES ({', '.join('?' * len(_EVENT_FIELDS))})"
 
 _NO_ROWS: tuple[tuple[Any, ...], ...] = ((),) * len(_LEARNED)
+_RECORDED = (
+    "SELECT d.body, o.body, f.body, f.arm, f.quality, f.cost, f.pending FROM decisions d"
+    " LEFT JOIN outcomes o ON o.decision_id = d.decision_id LEFT JOIN feedback f ON f.decision_id = d.decision_id"
+)
+_BEFORE = "d.created <= :created AND (d.created < :created OR d.decision_id < :id)"
+_RECENT = f"{_RECORDED} WHERE {_BEFORE} ORDER BY d.created DESC, d.decision_id DESC LIMIT :limit"
 
 _ADD_SPEND = "INSERT INTO spend VALUES (?, ?, ?) ON CONFLICT (period, key) DO UPDATE SET usd = usd + excluded.usd"
 
@@ -52,6 +70,27 @@ def get_decision(connection: Connection, decision_id: str) -> Decision | None:
 def get_outcome(connection: Connection, decision_id: str) -> Outcome | None:
     row = connection.execute("SELECT body FROM outcomes WHERE decision_id = ?", (decision_id,)).fetchone()
     return decode(Outcome, row[0]) if row else None
+
+
+def get_recorded(connection: Connection, decision_id: str) -> Recorded | None:
+    row = connection.execute(f"{_RECORDED} WHERE d.decision_id = ?", (decision_id,)).fetchone()
+    return _recorded(row) if row else None
+
+
+def get_recent(connection: Connection, before: Place | None, limit: int) -> list[Recorded]:
+    """The latest first."""
+    created, decision_id = before or (math.inf, "")
+    rows = connection.execute(_RECENT, {"created": created, "id": decision_id, "limit": limit})
+    return [_recorded(row) for row in rows]
+
+
+def _recorded(row: tuple[Any, ...]) -> Recorded:
+    decision, outcome, feedback, *credited = row
+    return Recorded(
+        decode(Decision, decision),
+        None if outcome is None else decode(Outcome, outcome),
+        None if feedback is None else KeptFeedback(decode(Feedback, feedback), *credited),
+    )
 
 
 def put_decision(connection: Connection, decision: Decision) -> bool:

@@ -22,6 +22,8 @@ from router_backend.core.records import (
     KeptFeedback,
     LearningEvent,
     Outcome,
+    Place,
+    Recorded,
     StoredResponse,
 )
 from router_backend.core.signals import precedence
@@ -46,6 +48,8 @@ from router_backend.state.sqlite.rows import (
     event_of,
     get_decision,
     get_outcome,
+    get_recent,
+    get_recorded,
     get_response,
     observations_of,
     put_decision,
@@ -137,6 +141,14 @@ class SQLiteStore(FeedbackStore):
     def outcome(self, decision_id: str) -> Outcome | None:
         with self._database.reading() as connection:
             return get_outcome(connection, decision_id)
+
+    def recorded(self, decision_id: str) -> Recorded | None:
+        with self._database.reading() as connection:
+            return get_recorded(connection, decision_id)
+
+    def recent(self, before: Place | None, limit: int) -> list[Recorded]:
+        with self._database.reading() as connection:
+            return get_recent(connection, before, limit)
 
     def events(self, after: int, limit: int = 1000) -> list[LearningEvent]:
         with self._database.reading() as connection:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import ast
 import json
 import shlex
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 
 from router_backend.contract import TASKS
 from router_backend.core.decision import RoutedDecision
@@ -18,27 +17,10 @@ from router_backend.core.ids import new_decision_id
 from router_backend.gateway.routes.playground import FILES
 from tests.gateway.conftest import Serve
 from tests.gateway.keys.test_auth import key_config
-from tests.support.programs import system_program
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream
 
-expect.set_options(timeout=60_000)  # what is waited for comes; only a fault takes longer, on a busy machine, too
-
 pytestmark = pytest.mark.system  # a browser
-
-
-@pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    """A page that fails the test on any script error."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=system_program("chromium"), args=["--no-sandbox"])
-        opened = await browser.new_page(viewport={"width": 1280, "height": 860})
-        errors: list[str] = []
-        opened.on("pageerror", lambda error: errors.append(str(error)))
-        opened.on("console", lambda line: errors.append(line.text) if "Content Security Policy" in line.text else None)
-        yield opened
-        await browser.close()
-        assert not errors
 
 
 def learning(triton: ScriptedTriton) -> None:
