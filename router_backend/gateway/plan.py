@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
@@ -17,9 +18,9 @@ from router_backend.core.tracing import TraceContext
 from router_backend.gateway.bills import NOT_ASKED, Asked
 from router_backend.gateway.http.errors import ApiError, unknown_model
 from router_backend.gateway.request import AUTO, CompletionRequest
-from router_backend.gateway.router_host import HostError, RouterHost
+from router_backend.gateway.router_host import HostError, RouterHost, no_turn
 from router_backend.gateway.runtime import Runtime
-from router_backend.prompts import describe
+from router_backend.prompts import BadRequest, describe, routing_text
 from router_backend.prompts.hints import COST_RATIO, LOADS, PACES, WARM, WRITES
 from router_backend.routing.capabilities import default_order, required_capabilities
 
@@ -133,14 +134,15 @@ async def ask(
     if tokens:
         parameters["prompt_tokens"] = str(tokens)
     until = time.monotonic() + seconds
+    turn = partial(_turn, prompt) if request.size <= SMALL else no_turn
     try:
-        decision = await router.route(inputs, parameters, seconds, trace)
+        decision = await router.route(inputs, parameters, seconds, trace, turn)
     except HostError as error:
         if error.code != "INVALID_ARGUMENT" or len(candidates) == len(allowed):
             raise
         # What can take it may only be resting: then it is the engine that says so, and when to come back.
         inputs["candidates"] = orjson.dumps(list(allowed))
-        decision = await router.route(inputs, parameters, max(0.001, until - time.monotonic()), trace)
+        decision = await router.route(inputs, parameters, max(0.001, until - time.monotonic()), trace, turn)
     if decision.model not in runtime.config.names:
         raise HostError("unknown_model", message="Triton's router has another configuration than the gateway")
     return decision
@@ -161,6 +163,14 @@ def _prompt(request: CompletionRequest) -> dict[str, Any] | None:
         return None
     needs: dict[str, Any] = {name: body[name] for name in ("model", "max_tokens", "logprobs") if name in body}
     return {**needs, "messages": [{"role": "user", "content": max(prompts, key=len)}]}
+
+
+def _turn(prompt: dict[str, Any]) -> str:
+    """The text that is classified; empty if there is none, which Triton says in its own words."""
+    try:
+        return routing_text(prompt["messages"])
+    except (BadRequest, LookupError, TypeError):
+        return ""
 
 
 def _request_json(body: dict[str, Any], size: int) -> tuple[bytes, int]:

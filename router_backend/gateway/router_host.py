@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from router_backend.core.decision import RoutedDecision
@@ -13,6 +13,13 @@ from router_backend.state.leases import Lease
 from router_backend.state.rates import Draw, Levels
 from router_backend.state.responses import Asked
 from router_backend.state.spend import Spend
+
+Turn = Callable[[], str]
+"""The text of a request that is classified; empty where it isn't known. Called by those who need it."""
+
+
+def no_turn() -> str:
+    return ""
 
 
 class HostError(RuntimeError):
@@ -37,7 +44,12 @@ class RouterHost(Protocol):
         """Called once, on the running loop, before anything is asked."""
 
     async def route(
-        self, inputs: Mapping[str, bytes], parameters: Mapping[str, float | str], seconds: float, trace: TraceContext
+        self,
+        inputs: Mapping[str, bytes],
+        parameters: Mapping[str, float | str],
+        seconds: float,
+        trace: TraceContext,
+        turn: Turn = no_turn,
     ) -> RoutedDecision:
         """The decision for `inputs` (STRING inputs of `route` by name), asked in a caller's trace."""
 

@@ -11,7 +11,6 @@ import orjson
 
 from router_backend.core import seal
 from router_backend.core.decision import RoutedDecision
-from router_backend.core.large import SMALL
 from router_backend.core.records import Decision, Feedback, Outcome, Scored
 from router_backend.core.tracing import TraceContext
 from router_backend.gateway.kserve.inference import (
@@ -24,8 +23,7 @@ from router_backend.gateway.kserve.inference import (
 )
 from router_backend.gateway.kserve.open import open_wire
 from router_backend.gateway.prompts import AskedPrompts
-from router_backend.gateway.router_host import Owner
-from router_backend.prompts import BadRequest, routing_text
+from router_backend.gateway.router_host import Owner, Turn, no_turn
 from router_backend.prompts.hints import QUESTION
 from router_backend.state import leases, rates
 from router_backend.state.codec import encode_records
@@ -38,7 +36,10 @@ from router_backend.state.spend import Spend
 __all__ = ["TritonClient", "TritonError"]
 
 _DECIDE = "decide"  # `route` with one output
-_REHEARSAL = Inference(_DECIDE, (text("text_input", b"Are you there?"),), {"dry_run": True}, ("decision",))
+_ROUTER = "router"
+_REHEARSAL = {"text_input": b"Are you there?"}
+_JSON = frozenset(("request", "candidates"))  # inputs
+_AGAIN_SECONDS = 60.0  # a router that has no answer to a question is asked the next one after so long
 
 
 class TritonClient:
@@ -48,6 +49,7 @@ class TritonClient:
         """`url`: see `kserve.open`; `key`: by which Triton knows that records are a gateway's; empty: it asks for none."""
         self._decisions, self._records, self._key = open_wire(url), open_wire(url), key
         self._asked = AskedPrompts()
+        self._whole_from = 0.0  # by time.monotonic(): from when on `router` is expected to do all steps by itself
 
     async def open(self) -> None:
         """Connections are opened by the first call."""
@@ -58,33 +60,59 @@ class TritonClient:
         parameters: Mapping[str, float | str],
         seconds: float,
         trace: TraceContext,
+        turn: Turn = no_turn,
     ) -> RoutedDecision:
         """The decision for `inputs` (STRING tensors of `decide` by name), asked in a caller's trace.
-
-        A prompt that was classified lately is decided about in one step.
 
         Raises:
             TritonError: no decision within `seconds`.
         """
-        until, prompt = time.monotonic() + seconds, _classified_text(inputs.get("request", b""))
-        if prompt and self._asked.lately(prompt):
-            recalled = await self._recalled(inputs, parameters, seconds, trace)
-            if recalled:
-                return _decision(recalled)
+        data, classified = await self._ask(inputs, parameters, seconds, trace, turn)
+        decision = _decision(data)
+        if classified and not decision.reason.startswith("fallback"):
+            self._asked.add(classified)
+        return decision
+
+    async def _ask(
+        self,
+        inputs: Mapping[str, bytes],
+        parameters: Mapping[str, float | str | bool],
+        seconds: float,
+        trace: TraceContext,
+        turn: Turn,
+    ) -> tuple[bytes, str]:
+        """The decision of `router` alone where it does all steps, or of `decide`'s; in the second case, what `decide` has classified.
+
+        Where `router` doesn't classify, a prompt that was classified lately still needs it alone.
+        """
+        until, prompt = time.monotonic() + seconds, ""
+        whole = until - seconds >= self._whole_from
+        if not whole:
+            prompt = turn()
+        if whole or (prompt and self._asked.lately(prompt)):
+            decision = await self._in_one_step(inputs, parameters, seconds, trace)
+            if decision:
+                return decision, ""
+            if whole:
+                self._whole_from, prompt = time.monotonic() + _AGAIN_SECONDS, turn()
             seconds = max(0.001, until - time.monotonic())
         tensors = tuple(text(name, value) for name, value in inputs.items())
         outputs = await self._decide(Inference(_DECIDE, tensors, parameters, ("decision",), trace), seconds)
-        decision = _decision(_output(outputs, "decision")[4:])
-        if prompt and not decision.reason.startswith("fallback"):
-            self._asked.add(prompt)
-        return decision
+        return _output(outputs, "decision")[4:], prompt
 
-    async def _recalled(
-        self, inputs: Mapping[str, bytes], parameters: Mapping[str, float | str], seconds: float, trace: TraceContext
+    async def _in_one_step(
+        self,
+        inputs: Mapping[str, bytes],
+        parameters: Mapping[str, float | str | bool],
+        seconds: float,
+        trace: TraceContext,
     ) -> bytes:
-        """A decision about a prompt that its router has seen lately; empty if it hasn't, or knows no such questions."""
-        question = orjson.dumps({name: value.decode() for name, value in inputs.items()})
-        inference = Inference("router", (text(QUESTION, question),), parameters, ("decision",), trace)
+        """What `router` decides by itself; empty if it can't, or knows no such questions."""
+        # What is JSON already is neither quoted nor copied.
+        question = orjson.dumps(
+            {name: orjson.Fragment(value) if name in _JSON else value.decode() for name, value in inputs.items()}
+        )
+        inference = Inference(_ROUTER, (text(QUESTION, question),), parameters, ("decision",), trace)
         try:
             return _output(await self._decisions.infer(inference, seconds), "decision")[4:]
         except TritonError as error:
@@ -192,7 +220,7 @@ class TritonClient:
         A model that is loaded may still be cold, or frozen: its first answer is the proof, and warms it.
         """
         try:
-            await self._decide(_REHEARSAL, seconds)
+            await self._ask(_REHEARSAL, {"dry_run": True}, seconds, {}, no_turn)
         except TritonError:
             return False
         return True
@@ -215,16 +243,6 @@ def _number(name: str, data: bytes) -> float:
     if len(data) != 4:
         raise TritonError("error", message=f"feedback answered without a usable {name}")
     return float(struct.unpack("<f", data)[0])
-
-
-def _classified_text(request: bytes) -> str:
-    """The text of a chat request that is classified; empty where reading it costs too much, or fails."""
-    if not 0 < len(request) <= SMALL:
-        return ""
-    try:
-        return routing_text(orjson.loads(request)["messages"])
-    except (BadRequest, LookupError, TypeError, ValueError):
-        return ""
 
 
 def _decision(data: bytes) -> RoutedDecision:

@@ -19,7 +19,7 @@ from router_backend.config import RouterConfig, runtime
 from router_backend.core import seal
 from router_backend.core.supervisor import Service, Supervisor
 from router_backend.launcher.settings import NotStarted, UpSettings, admin_key
-from router_backend.triton.models import watchdog
+from router_backend.triton.models import own_server
 from router_backend.triton.server import embedded
 from router_backend.triton.server.plain_path import plain_path
 
@@ -139,7 +139,7 @@ def _triton(
     return Service(
         name="triton",
         command=embedded.command(server),
-        environment=embedded.environment({**environment, watchdog.ADDRESS: f"unix:{socket}"}),
+        environment=embedded.environment({**environment, own_server.ADDRESS: f"unix:{socket}"}),
         log_file=logs / "triton.log",
         ready=_answers_at(socket, "/v2/health/ready"),
         alive=_answers_at(socket, "/v2/health/live"),

@@ -22,7 +22,8 @@ COST_RATIO = "cost_ratio"
 """Request parameter of `route`: what answers have lately cost, of what was expected of them."""
 
 QUESTION = "question"
-"""Input of `router`, JSON: the inputs of `decide` by name. Answered by a decision if the prompt was classified lately, else by nothing."""
+"""Input of `router`, JSON: the inputs of `decide` by name. Answered by a decision; where `router` doesn't classify by itself, by nothing
+if the prompt wasn't classified lately."""
 
 RECALL_SECONDS = 60.0
 """How long an answer of the classifier is used again: a classifier that was promoted reaches all prompts after so long."""

@@ -41,6 +41,9 @@ _NEUTRAL: dict[str, Sequence[float]] = {
 # Any value of end_id and pad_id (the models have their own), of length_penalty (it needs beams, which are refused) and of
 # exclude_input_in_output (an answer never repeats its prompt) changes nothing.
 
+_READ: dict[str, type] = {"request": dict, "candidates": list}
+"""Inputs that may come as JSON that is read already."""
+
 MAX_COST, MIN_QUALITY, PROMPT_TOKENS, DRY_RUN = "max_cost", "min_quality", "prompt_tokens", "dry_run"
 KNOWN = frozenset(
     (
@@ -86,7 +89,8 @@ def chat_body(row: dict[str, Any]) -> dict[str, Any]:
     """
     _check_neutral(row)
     if row.get("request"):
-        body = _json("request", row["request"], dict)
+        given = row["request"]
+        body = given if isinstance(given, dict) else _json("request", given, dict)
         return {**body, "stream": bool(body.get("stream", row.get("stream", False)))}
     if row.get("messages"):
         messages = _json("messages", row["messages"], list)
@@ -109,15 +113,16 @@ def chat_body(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def question(data: bytes) -> dict[str, Any]:
-    """A row that came as one input, for less copying: strings by name.
+    """A row that came as one input, for less copying: strings by name. `request` and `candidates` may stand there as what their JSON means.
 
     Raises:
         InvalidInput: it is none.
     """
-    row = _json(QUESTION, data, dict)
-    if not all(type(value) is str for value in row.values()):
-        raise InvalidInput(f"input {QUESTION} must be a JSON object of strings: inputs of decide by name")
-    return dict(row)
+    row: dict[str, Any] = _json(QUESTION, data, dict)
+    for name, value in row.items():
+        if type(value) is not str and type(value) is not _READ.get(name):
+            raise InvalidInput(f"input {QUESTION} must be a JSON object: inputs of decide by name; {name} is none")
+    return row
 
 
 def _check_neutral(row: dict[str, Any]) -> None:

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from router_backend.classifier.artifact import Artifact, newest_artifact
-from router_backend.classifier.cached import CachedClassifier
+from router_backend.classifier.artifact import newest_artifact
 from router_backend.classifier.repository import served_repository
 from router_backend.config import RouterConfig
 from router_backend.config.agreement import CONFIGURATION
-from router_backend.contract import EMBEDDING_DIM, TASKS
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Scored
 from router_backend.prompts import BadRequest
-from router_backend.prompts.hints import RoutingHints
-from router_backend.routing.router import Classified
 from router_backend.state.hashing import Hasher
+from router_backend.steps.classifying import TextClassifier
 from router_backend.steps.deciding import Decider
 from router_backend.steps.deployment import Deployment
 from router_backend.steps.dialect import InvalidInput, check_known
 from router_backend.steps.metrics import Instruments, NoInstruments
-from router_backend.steps.reading import PromptReader, ReadPrompt
+from router_backend.steps.reading import HintReader
 from router_backend.steps.refusal import Refused
 from router_backend.steps.scoring import Scorer
-
-log = logging.getLogger(__name__)
 
 
 class InProcess:
@@ -60,10 +51,8 @@ class InProcess:
         self._deployment = Deployment(path, state_dir)
         try:
             folder = newest_artifact(served_repository(self._deployment.folder) / "classifier")
-            artifact = Artifact(folder)
-            self._space = artifact.metadata.embedding_space
-            self._classifier = CachedClassifier(artifact, self._deployment.config.routing.classifier_cache_bytes)
-            self._reader = PromptReader(artifact.encoder, Hasher.of(self._deployment.folder))
+            self._classifier = TextClassifier(folder, self._deployment.config.routing.classifier_cache_bytes)
+            self._reader = HintReader(Hasher.of(self._deployment.folder))
             self._decider = Decider(self._deployment, folder, instruments)
         except BaseException:
             self._deployment.close()
@@ -88,12 +77,12 @@ class InProcess:
             self._deployment.check()  # whoever asks has read a changed router.yaml
         try:
             check_known(parameters)
-            prompt = self._reader.read(dict(row), parameters, received)
+            text, hints = self._reader.read(dict(row), parameters, received)
         except (InvalidInput, BadRequest) as error:
             raise Refused("INVALID_ARGUMENT", str(error)) from None
-        classified, hints = self._classified(prompt)
+        classified = self._classifier.classify(text, hints)
         with self._choosing:
-            (decision,) = self._decider.decide([(classified, hints)], parameters)
+            (decision,) = self._decider.decide([classified], parameters)
         return decision
 
     def score(self, row: dict[str, Any], parameters: Mapping[str, Any] | None = None) -> Scored:
@@ -123,20 +112,6 @@ class InProcess:
     def _reload(self, config: RouterConfig) -> None:
         self._decider.reload(config)
         self._scorer.reload(config)
-
-    def _classified(self, prompt: ReadPrompt) -> tuple[Classified, RoutingHints]:
-        try:
-            found = self._classifier.run(prompt.input_ids, prompt.attention_mask)
-        except Exception:  # as with Triton, whose gateway covers it: the default model answers
-            log.exception("a prompt could not be classified")
-            nothing = Classified(
-                np.zeros(len(TASKS), np.float32), 0.0, np.zeros(EMBEDDING_DIM, np.float32), self._space
-            )
-            return nothing, replace(prompt.hints, degraded=prompt.hints.degraded or "classifier")
-        return (
-            Classified(found.probabilities[0], float(found.complexity[0]), found.embedding[0], self._space),
-            prompt.hints,
-        )
 
 
 class _Given:

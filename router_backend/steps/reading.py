@@ -128,11 +128,11 @@ def _candidates(row: dict[str, Any], body: dict[str, Any]) -> list[str] | None:
     return [named]
 
 
-def _names(text: str) -> list[str] | None:
-    if not text:
+def _names(given: str | list[Any]) -> list[str] | None:
+    if given == "":
         return None
     try:
-        names = orjson.loads(text)
+        names = orjson.loads(given) if isinstance(given, str) else given
     except orjson.JSONDecodeError as error:
         raise InvalidInput(f"input candidates isn't JSON: {error}") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -6,6 +6,7 @@ Limits are a fifth above what was counted when they were set. Raise one only wit
 from __future__ import annotations
 
 import asyncio
+import itertools
 from functools import partial
 
 import numpy as np
@@ -13,6 +14,8 @@ import orjson
 import pytest
 
 from router_backend.bandits.selection import select
+from router_backend.classifier.artifact import newest_artifact
+from router_backend.classifier.repository import MODEL_REPOSITORY
 from router_backend.config import parse_config
 from router_backend.contract import EMBEDDING_DIM, TASKS
 from router_backend.core.decision import RoutedDecision
@@ -35,6 +38,9 @@ from router_backend.routing.recall import Recall
 from router_backend.routing.router import Classified, Router
 from router_backend.routing.view import View
 from router_backend.state.hashing import Hasher
+from router_backend.steps.classifying import TextClassifier
+from router_backend.steps.dialect import question
+from router_backend.steps.reading import HintReader
 from tests.bandits.examples import make_context, make_models, make_policy, make_query
 from tests.benchmarks.counting import calls, kept_bytes
 
@@ -173,22 +179,38 @@ def test_a_whole_answer() -> None:
     assert calls(lambda: read_body(data, Progress("arm", 0.0), "chat/completions")) <= 48
 
 
-QUESTION = Inference(
-    "decide", (text("request", BODY), text("candidates", b'["big","middle"]')), {"configuration": "f"}, ("decision",)
-)
+QUESTION = Inference("router", (text("question", BODY),), {"configuration": "f"}, ("decision",))
 
 
 def test_a_question_to_triton() -> None:
     assert calls(lambda: to_request(QUESTION)) <= 15
 
 
-def test_a_prompt_that_was_classified_lately() -> None:
-    """Both sides of one step: tokens, classifier and the tensors between them are left out."""
-    asked, recall, hashed = AskedPrompts(), Recall(), Hasher(b"key").hash(routing_text(MESSAGES))
+def asked_of_the_router() -> bytes:
+    return orjson.dumps({"request": orjson.Fragment(BODY), "candidates": ["big", "middle"], "session_id": "s"})
+
+
+def test_a_question_that_the_router_reads() -> None:
+    reader, asked = HintReader(Hasher(b"key")), asked_of_the_router()
+    parameters = {"configuration": "f"}
+    assert calls(lambda: reader.read(question(asked), parameters, 0.0)) <= 182
+
+
+def test_a_prompt_that_the_router_classifies_and_one_that_it_knows() -> None:
+    """What comes around the tokenizer and the encoder, in the one process that does all steps."""
+    artifact, recall = newest_artifact(MODEL_REPOSITORY / "classifier"), Recall()
+    classifier, hints = TextClassifier(artifact, 1 << 20), RoutingHints(prompt="p")
+    texts = (f"{number} {MESSAGES[0]['content']}" for number in itertools.count())
+    assert calls(lambda: classifier.classify(next(texts), hints)) <= 54
+    recall.keep("p", make_classified())
+    assert calls(lambda: recall.find("p")) <= 5
+
+
+def test_a_prompt_that_a_gpu_classified_lately() -> None:
+    """What the gateway looks at before it asks the router alone."""
+    asked = AskedPrompts()
     asked.add(routing_text(MESSAGES))
-    recall.keep(hashed, make_classified())
     assert calls(lambda: asked.lately(routing_text(MESSAGES))) <= 31
-    assert calls(lambda: recall.find(hashed)) <= 5
 
 
 def test_an_answer_of_triton() -> None:

@@ -394,15 +394,3 @@ async def test_a_model_that_gives_no_first_token_is_measured_as_late(
         assert (await gateway.chat()).json()["model"] == "b"
     measured = json.loads(triton.asked[1]["paces"])
     assert measured["a"][0] > 0.1
-
-
-@pytest.mark.parametrize(("served", "answers"), [(("decide", "route"), "decide"), (("route",), "route")])
-async def test_a_triton_without_the_gateway_s_ensemble_decides_by_route(
-    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, served: tuple[str, ...], answers: str
-) -> None:
-    triton.served = (*served, "feedback")
-    gateway = await serve(upstream, triton=triton)
-    await until_ready(gateway)
-    response = await gateway.chat()
-    assert response.headers["x-router-reason"] == "policy:linucb"
-    assert {name for name in triton.answered if name != "feedback"} == {answers}

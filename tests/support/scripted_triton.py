@@ -1,4 +1,4 @@
-"""A real server of KServe's protocol, over HTTP or gRPC, whose `decide` and `feedback` do what a test says.
+"""A real server of KServe's protocol, over HTTP or gRPC, whose `router`, `decide` and `feedback` do what a test says.
 
 It stands in where a test needs Triton to be slow, wrong or gone at a chosen moment; tests/system has the real one.
 """
@@ -42,7 +42,8 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
 
     models: list[str]
     over: Literal["http", "grpc"] = "http"
-    served: tuple[str, ...] = ("decide", "route", "feedback")
+    served: tuple[str, ...] = ("router", "decide", "route", "feedback")
+    classifies: bool = True  # `router` itself, so that it answers all questions
     task: str = "open_qa"
     delay: float = 0.0
     refuse: Refusal | None = None  # of every model
@@ -111,7 +112,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
             raise self.refuse
         if model not in self.served:
             raise Refusal(grpc.StatusCode.NOT_FOUND, f"Request for unknown model: '{model}' is not found")
-        handler = {"feedback": self._feedback, "router": self._recall}.get(model, self._route)
+        handler = {"feedback": self._feedback, "router": self._answer}.get(model, self._route)
         outputs = await handler({name: _value(*tensor) for name, tensor in inputs.items()} | parameters)
         self.answered.append(model)
         return outputs
@@ -120,8 +121,9 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
         if inputs.get("dry_run"):  # of the gateway's readiness: neither counted nor kept
             await asyncio.sleep(self.delay)
             return {"decision": struct.pack("<I", 2) + b"{}"}
-        inputs["request"] = orjson.loads(inputs["request"])
-        inputs["candidates"] = orjson.loads(inputs["candidates"])
+        for name in ("request", "candidates"):  # of a question they are read already
+            if isinstance(inputs[name], str):
+                inputs[name] = orjson.loads(inputs[name])
         self.asked.append(inputs)
         await asyncio.sleep(self.delay)
         made = self.decide(inputs) if self.decide else self.decision(inputs)
@@ -130,13 +132,16 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ig
             self.decisions[made.decision_id] = {"model": made.model, "kind": "routed"}
         return {"decision": struct.pack("<I", len(data)) + data}
 
-    async def _recall(self, inputs: dict[str, Any]) -> dict[str, bytes]:
-        """As the router's answer to a question: empty if no request of these messages was decided about."""
+    async def _answer(self, inputs: dict[str, Any]) -> dict[str, bytes]:
+        """As the router's answer to a question: empty if it doesn't classify, and no request of these messages was decided about."""
         if self.refuse_questions:
             raise self.refuse_questions
         question = orjson.loads(inputs.pop("question"))
-        messages = orjson.loads(question["request"])["messages"]
-        if self.forgets or messages not in [asked["request"]["messages"] for asked in self.asked]:
+        request = question.get("request")
+        known = (
+            not self.forgets and request and request["messages"] in [each["request"]["messages"] for each in self.asked]
+        )
+        if not self.classifies and not known:
             return {"decision": struct.pack("<I", 0)}
         return await self._route(inputs | question)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import orjson
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
@@ -233,37 +234,41 @@ def test_a_repeated_prompt_is_classified_once(system: RunningSystem) -> None:
     assert hits() >= before + 2
 
 
-def test_the_gateway_asks_for_one_output_and_would_notice_an_older_triton(system: RunningSystem) -> None:
+def test_the_gateway_asks_one_model_about_any_prompt_and_would_notice_an_older_triton(system: RunningSystem) -> None:
     client = triton_grpc.InferenceServerClient(system.grpc)
-
-    def decided() -> int:
-        return int(client.get_inference_statistics("decide").model_stats[0].inference_stats.success.count)
-
-    before = decided()
-    text = f"Which number follows {time.time_ns()}?"  # a prompt that is known is decided about in one step
-    body = {"model": "auto", "max_tokens": 1, "messages": [{"role": "user", "content": text}]}
-    answer = httpx.post(f"{system.gateway}/v1/chat/completions", json=body, timeout=60)
-    assert answer.headers["x-router-reason"].partition(":")[0] in ("policy", "explore")
-    assert decided() > before
-    with pytest.raises(InferenceServerException) as unknown:  # by which the gateway knows that one
-        client.infer("decide_as_of_old", [tensor(triton_grpc, "text_input", "Hi")])
-    assert unknown.value.status() == "StatusCode.NOT_FOUND"
-
-
-def test_a_prompt_that_was_classified_lately_goes_straight_to_the_router(system: RunningSystem) -> None:
-    client = triton_grpc.InferenceServerClient(system.grpc)
-    text = f"Which number comes before {time.time_ns()}?"
-    body = {"model": "auto", "messages": [{"role": "user", "content": text}]}
     times = 30  # more than a watchdog asks meanwhile
 
     def asked(model: str) -> int:
         return int(client.get_inference_statistics(model).model_stats[0].inference_stats.success.count)
 
-    with httpx.Client(timeout=60) as http:  # one connection, so one worker of the gateway
-        first = http.post(f"{system.gateway}/v1/route", json=body).json()
-        tokenized, decided = asked("tokenizer"), asked("router")
-        others = [http.post(f"{system.gateway}/v1/route", json=body).json() for _ in range(times)]
-    assert {other["task"] for other in others} == {first["task"]}
-    assert len({other["decision_id"] for other in [first, *others]}) == times + 1
-    assert asked("router") - decided >= times
-    assert asked("tokenizer") - tokenized < times
+    before = {model: asked(model) for model in ("router", "decide", "tokenizer", "classifier")}
+    with httpx.Client(timeout=60) as http:
+        texts = [f"Which number follows {time.time_ns()}?" for _ in range(times // 2)]
+        bodies = [{"model": "auto", "messages": [{"role": "user", "content": text}]} for text in texts]
+        found = [http.post(f"{system.gateway}/v1/route", json=body).json() for body in bodies * 2]
+    assert len({each["decision_id"] for each in found}) == len(found)
+    assert all(first["task"] == again["task"] for first, again in zip(found, found[len(texts) :], strict=False))
+    more = {model: asked(model) - count for model, count in before.items()}
+    assert more["router"] >= len(found)
+    assert more["decide"] == 0
+    assert max(more["tokenizer"], more["classifier"]) < len(texts)
+    with pytest.raises(InferenceServerException) as unknown:  # by which the gateway knows that one
+        client.infer("decide_as_of_old", [tensor(triton_grpc, "text_input", "Hi")])
+    assert unknown.value.status() == "StatusCode.NOT_FOUND"
+
+
+def test_decide_answers_as_the_router_alone_does(system: RunningSystem) -> None:
+    """It is the way where a GPU classifies."""
+    client = triton_grpc.InferenceServerClient(system.grpc)
+    request = orjson.dumps({"model": "auto", "messages": [{"role": "user", "content": "Prove that 7 is prime."}]})
+    whole = client.infer("decide", [tensor(triton_grpc, "request", request.decode())], parameters={"dry_run": True})
+    question = orjson.dumps({"request": orjson.Fragment(request)}).decode()
+    alone = client.infer(
+        "router",
+        [tensor(triton_grpc, "question", question)],
+        parameters={"dry_run": True},
+        outputs=[triton_grpc.InferRequestedOutput("decision")],
+    )
+    one, other = (orjson.loads(text(each, "decision")) for each in (whole, alone))
+    for name in ("task", "complexity", "task_probabilities"):
+        assert one[name] == other[name]

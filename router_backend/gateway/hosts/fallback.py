@@ -8,7 +8,7 @@ from dataclasses import replace
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Decision, Feedback, Outcome, Scored
 from router_backend.core.tracing import TraceContext
-from router_backend.gateway.router_host import HostError, Owner, RouterHost
+from router_backend.gateway.router_host import HostError, Owner, RouterHost, Turn, no_turn
 from router_backend.state.console import Question
 from router_backend.state.leases import Lease
 from router_backend.state.rates import Draw, Levels
@@ -30,16 +30,21 @@ class FallbackHost:
         await self._own.open()
 
     async def route(
-        self, inputs: Mapping[str, bytes], parameters: Mapping[str, float | str], seconds: float, trace: TraceContext
+        self,
+        inputs: Mapping[str, bytes],
+        parameters: Mapping[str, float | str],
+        seconds: float,
+        trace: TraceContext,
+        turn: Turn = no_turn,
     ) -> RoutedDecision:
         """Triton's decision, else this process's, which may take as long again; its reason says so, and why."""
         try:
-            return await self._triton.route(inputs, parameters, seconds, trace)
+            return await self._triton.route(inputs, parameters, seconds, trace, turn)
         except HostError as error:
             if error.code in _ANSWERS:
                 raise
             cause = error.cause
-        decision = await self._own.route(inputs, parameters, seconds, trace)
+        decision = await self._own.route(inputs, parameters, seconds, trace, turn)
         return replace(decision, reason=f"{decision.reason}:{IN_PROCESS}:{cause}")
 
     async def feedback(

@@ -19,7 +19,7 @@ from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Decision, Feedback, Outcome, Scored
 from router_backend.core.tracing import TraceContext
 from router_backend.cores import usable_cores
-from router_backend.gateway.router_host import HostError, Owner
+from router_backend.gateway.router_host import HostError, Owner, Turn, no_turn
 from router_backend.state import leases, rates
 from router_backend.state.codec import encode_records
 from router_backend.state.console import Question, encode_question
@@ -60,7 +60,12 @@ class InProcessHost:
         await asyncio.wait([self._opening], timeout=self._patience)
 
     async def route(
-        self, inputs: Mapping[str, bytes], parameters: Mapping[str, float | str], seconds: float, trace: TraceContext
+        self,
+        inputs: Mapping[str, bytes],
+        parameters: Mapping[str, float | str],
+        seconds: float,
+        trace: TraceContext,
+        turn: Turn = no_turn,
     ) -> RoutedDecision:
         row = {name: value.decode("utf-8", "replace") for name, value in inputs.items()}
         return await self._done(self._deciders, seconds, lambda steps: steps.decide(row, parameters))

@@ -30,20 +30,33 @@ def each(requests: Sequence[Any], answer: Callable[[Any], Any]) -> list[Any]:
     return [response for request in requests for response in together([request], lambda one: [answer(one[0])])]
 
 
+def one(question: Any, answer: Callable[[Any], Any]) -> Any:
+    """The answer to what was read of a request; an error response if `answer` raises."""
+    return _guarded([question], lambda questions: [answer(questions[0])])[0]
+
+
 def together(requests: Sequence[Any], answer: Callable[[Sequence[Any]], list[Any]]) -> list[Any]:
     """The responses of requests that are answered at once; errors for all of them if `answer` raises."""
+
+    def answered(given: Sequence[Any]) -> list[Any]:
+        asked = [_asked(request) for request in given]
+        if not any(asked):
+            return answer(given)
+        others = [request for request, only in zip(given, asked, strict=True) if not only]
+        answers = iter(together(others, answer) if others else ())
+        return [pb_utils.InferenceResponse([]) if only else next(answers) for only in asked]
+
+    return _guarded(requests, answered)
+
+
+def _guarded(questions: Sequence[Any], answer: Callable[[Sequence[Any]], list[Any]]) -> list[Any]:
     try:
-        asked = [_asked(request) for request in requests]
-        if any(asked):
-            others = [request for request, only in zip(requests, asked, strict=True) if not only]
-            answers = iter(together(others, answer) if others else ())
-            return [pb_utils.InferenceResponse([]) if only else next(answers) for only in asked]
-        return answer(requests)
+        return answer(questions)
     except InvalidInput as error:
-        return [tensors.failure(str(error)) for _ in requests]
+        return [tensors.failure(str(error)) for _ in questions]
     except Exception as error:
         log.exception("requests could not be answered")
-        return [tensors.failure(_internal(error), pb_utils.TritonError.INTERNAL) for _ in requests]
+        return [tensors.failure(_internal(error), pb_utils.TritonError.INTERNAL) for _ in questions]
 
 
 def begin(requests: Sequence[Any], start: Callable[[Any, Any], None]) -> None:

@@ -1,10 +1,13 @@
-"""`router`: classifier outputs and hints, or a question about a prompt that was classified lately, to a decision."""
+"""`router`: classifier outputs and hints, or a question that says everything, to a decision."""
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +15,24 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from router_backend.classifier.artifact import newest_artifact
+from router_backend.classifier.instances import THREADS, threads
 from router_backend.config.runtime import state_dir
 from router_backend.contract import COMPLEXITY, EMBEDDING, EMBEDDING_SPACE, TASK_PROBABILITIES, TASKS, ContractError
 from router_backend.core.decision import RoutedDecision
+from router_backend.cores import usable_cores
 from router_backend.prompts import BadRequest
 from router_backend.prompts.hints import QUESTION, RoutingHints
 from router_backend.routing.recall import Recall
 from router_backend.routing.router import Classified
 from router_backend.state.hashing import Hasher
+from router_backend.steps.classifying import TextClassifier
 from router_backend.steps.deciding import Decider
 from router_backend.steps.deployment import Deployment
-from router_backend.steps.dialect import InvalidInput, question
+from router_backend.steps.dialect import InvalidInput, check_known, question
 from router_backend.steps.reading import HintReader
 from router_backend.steps.refusal import Refused
 from router_backend.triton.models import execution, process, tensors
+from router_backend.triton.models.following import Following
 from router_backend.triton.models.metrics import Page
 
 _LOOK_SECONDS = 1.0
@@ -36,50 +43,72 @@ _LOADING_SECONDS = (
 Row = tuple[Classified, RoutingHints]
 """What one decision is made of."""
 
+Unclassified = tuple[str, RoutingHints]
+"""A text that is still to be classified, and the rest of a row."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A request that was read."""
+
+    outputs: Collection[str]
+    parameters: dict[str, Any]
+    rows: list[Row | Unclassified]
+
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         process.begin("router")
-        self._classifier = Path(args["model_repository"]).parent / "classifier"
-        artifact, page = newest_artifact(self._classifier), Page()
-        self._version, self._look_at = artifact.name, 0.0
+        self._versions = Path(args["model_repository"]).parent / "classifier"
+        artifact, page = newest_artifact(self._versions), Page()
+        self._version, self._look_at, self._loads = artifact.name, 0.0, 1
         self._deployment = Deployment()
         self._decider = Decider(self._deployment, artifact, page)
         self._recall, self._reader = Recall(), HintReader(Hasher.of(state_dir()))
+        self._classifier: TextClassifier | None = None
+        if count := _threads(args):
+            self._classifier = TextClassifier(artifact, self._deployment.config.routing.classifier_cache_bytes)
+            self._pool = ThreadPoolExecutor(count, thread_name_prefix="classify")
+            Following(self._versions, artifact, self._classifier).start()
         self._deployment.watch(self._decider.reload)
         page.start()
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        return execution.each(requests, self._answer)
+        self._forget_another_classifier()
+        read = execution.each(requests, self._read)
+        self._classify([asked for asked in read if isinstance(asked, _Asked)])
+        return [execution.one(asked, self._decided) if isinstance(asked, _Asked) else asked for asked in read]
 
     def finalize(self) -> None:
         self._deployment.close(self._decider)
 
-    def _answer(self, request: Any) -> Any:
+    def _read(self, request: Any) -> Any:
+        """What is asked, or the response that it can't be read."""
         received = time.monotonic()
         arrays = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+        parameters = tensors.parameters(request)
         try:
             if QUESTION in arrays:
-                rows = self._recalled(arrays[QUESTION], request, received)
+                check_known(parameters)
+                rows = [self._row(asked, parameters, received) for asked in arrays[QUESTION].reshape(-1)]
             else:
                 rows = self._classified(arrays)
-            decisions = self._decider.decide(rows, tensors.parameters(request))
-        except (InvalidInput, BadRequest) as error:
+        except BadRequest as error:
             return tensors.failure(str(error))
-        except Refused as refused:
-            return tensors.refused(refused)
-        if not decisions:
-            return pb_utils.InferenceResponse([tensors.text("decision", [b""])])
-        return pb_utils.InferenceResponse(_outputs(decisions, request.requested_output_names()))
+        return _Asked(request.requested_output_names(), parameters, rows)
 
-    def _classified(self, arrays: dict[str, Any]) -> list[Row]:
-        """A row for each of the classifier's outputs, which are kept for questions."""
+    def _row(self, asked: bytes, parameters: dict[str, Any], received: float) -> Row | Unclassified:
+        text, hints = self._reader.read(question(asked), parameters, received)
+        known = self._recall.find(hints.prompt)
+        return (text, hints) if known is None else (known, hints)
+
+    def _classified(self, arrays: dict[str, Any]) -> list[Row | Unclassified]:
+        """A row for each of the classifier's outputs, which are kept for questions where nothing else answers them."""
         if missing := [name for name in _CLASSIFIED if name not in arrays]:
             raise InvalidInput(
                 f"{', '.join(missing)} missing: send all of {', '.join(_CLASSIFIED)}, or {QUESTION} alone"
             )
-        self._look_for_another_version()
-        rows: list[Row] = []
+        rows: list[Row | Unclassified] = []
         for at, text in enumerate(arrays["hints"].reshape(-1)):
             classified = Classified(
                 arrays[TASK_PROBABILITIES][at],
@@ -88,23 +117,44 @@ class TritonPythonModel:
                 int(arrays[EMBEDDING_SPACE][at, 0]),
             )
             hints = RoutingHints.from_json(text)
-            if hints.prompt and not hints.degraded:
-                self._recall.keep(hints.prompt, classified)
+            if self._classifier is None:
+                self._keep(classified, hints)
             rows.append((classified, hints))
         return rows
 
-    def _recalled(self, questions: Any, request: Any, received: float) -> list[Row]:
-        """A row for each question; none if a prompt was not classified lately."""
-        self._look_for_another_version()
-        tensors.check_parameters(request)
-        parameters, rows = tensors.parameters(request), list[Row]()
-        for asked in questions.reshape(-1):
-            _, hints = self._reader.read(question(asked), parameters, received)
-            classified = self._recall.find(hints.prompt)
-            if classified is None:
-                return []
-            rows.append((classified, hints))
-        return rows
+    def _classify(self, asked: list[_Asked]) -> None:
+        """Classify what isn't yet, in this process: several texts on several threads, each as if it came alone."""
+        if self._classifier is None:
+            return
+        left = [(each.rows, at) for each in asked for at, row in enumerate(each.rows) if isinstance(row[0], str)]
+        texts = [rows[at] for rows, at in left]
+        classify = self._classifier.classify
+        found = [classify(*texts[0])] if len(texts) == 1 else self._pool.map(lambda row: classify(*row), texts)
+        for (rows, at), row in zip(left, found, strict=True):
+            rows[at] = row
+            self._keep(*row)
+
+    def _decided(self, asked: _Asked) -> Any:
+        rows = [row for row in asked.rows if not isinstance(row[0], str)]
+        if len(rows) < len(asked.rows):
+            return pb_utils.InferenceResponse([tensors.text("decision", [b""])])
+        try:
+            decisions = self._decider.decide(rows, asked.parameters)
+        except Refused as refused:
+            return tensors.refused(refused)
+        return pb_utils.InferenceResponse(_outputs(decisions, asked.outputs))
+
+    def _keep(self, classified: Classified, hints: RoutingHints) -> None:
+        if hints.prompt and not hints.degraded:
+            self._recall.keep(hints.prompt, classified)
+
+    def _forget_another_classifier(self) -> None:
+        """What one classifier says is never taken for what another one says."""
+        if self._classifier is None:
+            self._look_for_another_version()
+        elif self._loads != self._classifier.loads:
+            self._loads = self._classifier.loads
+            self._recall.begin_again(0.0)
 
     def _look_for_another_version(self) -> None:
         """Once a second: a version that was promoted is there before it is loaded."""
@@ -113,12 +163,18 @@ class TritonPythonModel:
             return
         self._look_at = now + _LOOK_SECONDS
         try:
-            version = newest_artifact(self._classifier).name
+            version = newest_artifact(self._versions).name
         except (ContractError, OSError):  # it is being replaced
             version = ""
         if version != self._version:
             self._version = version
             self._recall.begin_again(_LOADING_SECONDS)
+
+
+def _threads(args: dict[str, str]) -> int:
+    """On how many threads this process classifies; 0: it doesn't, as in a repository that says nothing of it."""
+    parameters = json.loads(args.get("model_config", "{}")).get("parameters", {})
+    return threads(parameters.get(THREADS, {}).get("string_value", "0"), usable_cores())
 
 
 def _outputs(decisions: list[RoutedDecision], asked: Collection[str]) -> list[Any]:

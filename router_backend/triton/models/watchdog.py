@@ -8,59 +8,24 @@ the server starts it again. A busy model is left alone: it goes on answering oth
 
 from __future__ import annotations
 
-import http.client
 import json
 import logging
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 from router_backend.core.alive import ALIVE, NO_ANSWER, ROUTING, STREAMED, question
+from router_backend.triton.models.own_server import ADDRESS, call
 
 log = logging.getLogger(__name__)
-ADDRESS = "LLM_ROUTER_TRITON_HTTP"
-"""The environment variable with the server's HTTP address: `unix:<path>`, or `<host>:<port>`."""
-
 PERIOD_SECONDS = 10.0
 PATIENCE_SECONDS = 10.0
 LONGEST_SECONDS = 120.0
 _MISSES = 2
 MODELS = (*ROUTING, *STREAMED, "feedback")
-
-
-class _Connection(http.client.HTTPConnection):
-    """To a TCP address or a Unix socket."""
-
-    def __init__(self, address: str, timeout: float) -> None:
-        self._path = address.removeprefix("unix:") if address.startswith("unix:") else ""
-        super().__init__("triton" if self._path else address, timeout=timeout)
-
-    def connect(self) -> None:
-        if not self._path:
-            return super().connect()
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
-def _call(address: str, method: str, path: str, body: bytes | None, timeout: float) -> bytes:
-    """Any answer.
-
-    Raises:
-        OSError: none in time (TimeoutError), or nobody listens.
-    """
-    connection = _Connection(address, timeout)
-    try:
-        connection.request(method, path, body, {"Connection": "close"})
-        return connection.getresponse().read()
-    except http.client.HTTPException as error:
-        raise ConnectionError(str(error)) from error
-    finally:
-        connection.close()
 
 
 def ask(address: str, model: str, timeout: float) -> bool:
@@ -76,13 +41,13 @@ def ask(address: str, model: str, timeout: float) -> bool:
     else:
         body = {"inputs": inputs, "parameters": {ALIVE: True}}
         path = f"/v2/models/{model}/infer"
-    return not NO_ANSWER.search(_call(address, "POST", path, json.dumps(body).encode(), timeout).decode())
+    return not NO_ANSWER.search(call(address, "POST", path, json.dumps(body).encode(), timeout)[1].decode())
 
 
 def answered(address: str, model: str) -> int:
     """How many requests a model has answered; -1 if the server doesn't say it. Cancelled ones count as failed to Triton."""
     try:
-        stats = json.loads(_call(address, "GET", f"/v2/models/{model}/stats", None, PATIENCE_SECONDS))
+        stats = json.loads(call(address, "GET", f"/v2/models/{model}/stats", None, PATIENCE_SECONDS)[1])
         return int(stats["model_stats"][0]["inference_stats"]["success"]["count"])
     except (OSError, ValueError, LookupError, TypeError):
         return -1

@@ -14,12 +14,12 @@ from typing import Annotated
 
 import typer
 
-from router_backend.classifier.instances import SHARES, instances, with_instances
+from router_backend.classifier.instances import SHARES, instances, with_instances, with_threads
 from router_backend.classifier.repository import MODEL_REPOSITORY
 from router_backend.config import load_config
 from router_backend.config.runtime import config_path
 from router_backend.cores import usable_cores
-from router_backend.triton.models import watchdog
+from router_backend.triton.models import own_server
 from router_backend.triton.server.embedded import TritonSettings, arguments
 
 ADMIN_KEY = "LLM_ROUTER_ADMIN_KEY"
@@ -47,7 +47,8 @@ def settings(
 def copied(model_repository: Path, target: Path, gpu_instances: int, cores: float | None) -> Path:
     """A copy of the repository with other numbers of instances.
 
-    `gpu_instances` of the classifier on each GPU, 0: on the CPU. `cores`, which the others follow; None: they stay as they are.
+    `gpu_instances` of the classifier on each GPU, 0: on the CPU; `router` leaves classifying to them then. `cores`, which the
+    others follow; None: they stay as they are.
     A copy, since the original is read-only. Promotions into the original need a restart then.
 
     Raises:
@@ -63,6 +64,9 @@ def copied(model_repository: Path, target: Path, gpu_instances: int, cores: floa
             file.write_text(with_instances(file.read_text(), kind, count))
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
+    if gpu_instances:
+        file = target / "router" / "config.pbtxt"
+        file.write_text(with_threads(file.read_text(), "0"))
     return target
 
 
@@ -103,7 +107,7 @@ def main(
     os.execvpe(
         server,
         [server, *arguments(told), *context.args],
-        {**os.environ, **threads, watchdog.ADDRESS: f"{own}:{http_port}"},
+        {**os.environ, **threads, own_server.ADDRESS: f"{own}:{http_port}"},
     )
 
 

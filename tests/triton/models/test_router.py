@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,84 +110,3 @@ def test_every_output_can_be_asked_for_and_only_what_is_asked_for_is_written(rou
     assert list(whole.outputs) == OUTPUTS
     (one,) = router.execute([classified(RoutingHints(), asked=["decision"])])
     assert list(one.outputs) == ["decision"]
-
-
-def question(text: str = "What is 2 + 2?", parameters: dict[str, Any] | None = None, **inputs: Any) -> Request:
-    """A gateway's, of a chat request."""
-    request = {"model": "auto", "messages": [{"role": "user", "content": text}]}
-    row = {"request": orjson.dumps(request).decode(), **inputs}
-    asked = Request(parameters, question=[orjson.dumps(row).decode()])
-    asked.asked = ["decision"]
-    return asked
-
-
-@pytest.fixture
-def hints_of(deployed: Path) -> Any:
-    """The hints that `tokenizer` gives for a text."""
-    from router_backend.triton.models.tokenizer import TritonPythonModel
-
-    model = TritonPythonModel()
-    model.initialize({"model_repository": str(MODEL_REPOSITORY / "tokenizer")})
-
-    def read(text: str) -> RoutingHints:
-        (response,) = model.execute([Request(text_input=[text])])
-        return RoutingHints.from_json(response.values("hints")[0])
-
-    return read
-
-
-def test_a_question_about_a_prompt_that_was_classified_is_answered(router: Any, hints_of: Any) -> None:
-    router.execute([classified(hints_of("What is 2 + 2?"))])
-    (response,) = router.execute([question(candidates='["llama3-8b"]')])
-    decision = RoutedDecision.from_json(response.values("decision")[0])
-    assert (decision.model, decision.task, decision.complexity) == ("llama3-8b", "math", 0.5)
-    (again,) = router.execute([question()])
-    assert RoutedDecision.from_json(again.values("decision")[0]).decision_id != decision.decision_id
-
-
-def test_a_question_about_any_other_prompt_is_answered_by_nothing(router: Any, hints_of: Any) -> None:
-    router.execute([classified(hints_of("What is 2 + 2?"))])
-    (response,) = router.execute([question("What is 2 + 3?")])
-    assert response.values("decision") == [""]
-
-
-def test_a_promoted_classifier_answers_from_its_first_prompt_on(
-    router: Any, hints_of: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    router.execute([classified(hints_of("What is 2 + 2?"))])
-    monkeypatch.setattr(f"{type(router).__module__}.newest_artifact", lambda folder: folder / "9")
-    router._look_at = 0.0
-    for _ in range(2):  # while it is loaded the one before answers
-        (response,) = router.execute([question()])
-        assert response.values("decision") == [""]
-        router.execute([classified(hints_of("What is 2 + 2?"))])
-
-
-def test_a_degraded_prompt_was_not_classified(router: Any, hints_of: Any) -> None:
-    router.execute([classified(replace(hints_of("What is 2 + 2?"), degraded="tokenizer"))])
-    (response,) = router.execute([question()])
-    assert response.values("decision") == [""]
-
-
-@pytest.mark.parametrize(
-    ("asked", "what"),
-    [
-        (question(policy="nobody"), "nobody"),
-        (question(candidates='["nobody"]'), "nobody"),
-        (question(candidates="{"), "candidates"),
-        (question(parameters={"max_cost": -1}), "max_cost"),
-        (question(parameters={"nothing": 1}), "nothing"),
-        (Request(question=["[]"]), "question"),
-        (Request(question=['{"request": 3}']), "question"),
-        (Request(question=["{}"]), "no prompt"),
-        (Request(hints=["{}"]), "task_probabilities"),
-        (Request(), "question"),
-    ],
-)
-def test_a_question_that_can_t_be_read_is_the_callers_mistake(
-    router: Any, hints_of: Any, asked: Request, what: str
-) -> None:
-    router.execute([classified(hints_of("What is 2 + 2?"))])
-    (response,) = router.execute([asked])
-    assert response.error().code() == "invalid"
-    assert what in response.error().message()

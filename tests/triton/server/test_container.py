@@ -74,3 +74,13 @@ def test_instances_follow_the_cores(
         assert "count: 4" in (tmp_path / "models/classifier/config.pbtxt").read_text()
     own = become("--work-dir", str(tmp_path), "--model-repository", str(tmp_path / "own"))[1]
     assert f"--model-repository={tmp_path / 'own'}" in own
+
+
+@pytest.mark.parametrize(("gpus", "told"), [("1", "0"), ("0", "cores")])
+def test_where_a_gpu_classifies_the_router_leaves_it_to_it(
+    become: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, gpus: str, told: str
+) -> None:
+    monkeypatch.setattr(container, "usable_cores", lambda: 8.0)
+    become("--work-dir", str(tmp_path), "--classifier-gpu-instances", gpus)
+    config = (tmp_path / "models/router/config.pbtxt").read_text()
+    assert f'key: "classifier_threads", value: {{ string_value: "{told}" }}' in config
