@@ -36,7 +36,7 @@ async def test_the_router_alone_decides_about_any_prompt(
     serve: Serve, upstream: ScriptedUpstream, second: ScriptedUpstream, triton: ScriptedTriton
 ) -> None:
     gateway = await serve(upstream, second, triton=triton)
-    for text in ("Which way?", "Which way?", "Which \ud83d\ude80 road?"):
+    for text in ("Which way?", "Which way?", "Which \N{ROCKET} road?"):
         assert (await gateway.chat(text, headers={"x-router-session": "s"})).headers[
             "x-router-reason"
         ] == "policy:linucb"
@@ -44,7 +44,7 @@ async def test_the_router_alone_decides_about_any_prompt(
     first, second_, last = triton.asked
     assert first["session_id"] == second_["session_id"]
     assert (last["previous_model"], last["candidates"]) == ("a", ["a", "b"])
-    assert last["request"]["messages"] == [{"role": "user", "content": "Which \ud83d\ude80 road?"}]
+    assert last["request"]["messages"] == [{"role": "user", "content": "Which \N{ROCKET} road?"}]
 
 
 async def test_a_router_that_begins_to_classify_is_noticed(

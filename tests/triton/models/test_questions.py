@@ -82,7 +82,7 @@ def test_questions_that_come_together_are_answered_as_if_each_came_alone(classif
 
 
 def test_the_request_may_come_as_json_or_as_its_text(classifying: Any) -> None:
-    request = {"model": "auto", "messages": [{"role": "user", "content": "Count to \ud83d\ude80"}]}
+    request = {"model": "auto", "messages": [{"role": "user", "content": "Count to \N{ROCKET}"}]}
     for form in (request, orjson.dumps(request).decode()):
         row = orjson.dumps({"request": form, "candidates": ["llama3-70b"]}).decode()
         asked = Request(question=[row])
