@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 
@@ -9,6 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.classifier.artifact import Artifact, Predictions
+from router_backend.contract import EMBEDDING_DIM, TASKS
+
+ENTRY_BYTES = 850
+"""Of a prompt's answer, however long the prompt is: 141 numbers, a digest, and what Python keeps of both and of their place."""
 
 
 class CachedClassifier:
@@ -16,27 +21,31 @@ class CachedClassifier:
 
     def __init__(self, artifact: Artifact, capacity: int) -> None:
         """`capacity`: bytes."""
-        self._artifact, self._capacity = artifact, capacity
-        self._known: OrderedDict[bytes, Predictions] = OrderedDict()
-        self._bytes = 0
+        self._artifact, self._most = artifact, capacity // ENTRY_BYTES
+        self._known: OrderedDict[bytes, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
     def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Predictions:
         """Predictions [1] for one prompt's token ids and mask, INT64 [tokens]."""
-        key = ids.tobytes() + mask.tobytes()
+        key = hashlib.blake2b(ids.tobytes() + mask.tobytes(), digest_size=16).digest()
         with self._lock:
-            if (found := self._known.get(key)) is not None:
+            if (known := self._known.get(key)) is not None:
                 self._known.move_to_end(key)
-                return found
+                return _unpacked(known)
         found = self._artifact.run(ids[None], mask[None])
         with self._lock:
-            if key not in self._known:
-                self._known[key] = found
-                self._bytes += _size(key, found)
-            while self._bytes > self._capacity:
-                self._bytes -= _size(*self._known.popitem(last=False))
+            self._known[key] = _packed(found)
+            while len(self._known) > self._most:
+                self._known.popitem(last=False)
         return found
 
 
-def _size(key: bytes, found: Predictions) -> int:
-    return len(key) + found.probabilities.nbytes + found.complexity.nbytes + found.embedding.nbytes
+def _packed(found: Predictions) -> bytes:
+    """One object for three arrays: their heads would take as much as their numbers."""
+    return found.probabilities.tobytes() + found.complexity.tobytes() + found.embedding.tobytes()
+
+
+def _unpacked(data: bytes) -> Predictions:
+    numbers = np.frombuffer(data, np.float32)[None]
+    tasks = len(TASKS)
+    return Predictions(numbers[:, :tasks], numbers[:, tasks], numbers[:, tasks + 1 : tasks + 1 + EMBEDDING_DIM])

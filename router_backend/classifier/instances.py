@@ -17,8 +17,8 @@ THREADS = "classifier_threads"
 _MOST_THREADS = 8  # with more the interpreter, which one thread has at a time, is the limit
 
 SHARES: Mapping[str, float] = {"classifier": 0.6, "tokenizer": 0.1}
-"""Of the processor time of a routed request, an unseen prompt's: so many of the cores may compute this step at once.
-`router` has one instance: it holds the policies."""
+"""Of the processor time of a routed request of Triton's own clients: so many of the cores may compute this step at once.
+`router` has one instance: it holds the policies. For gateways it classifies by itself, on `threads`."""
 
 
 def instances(model: str, cores: float) -> int:

@@ -97,7 +97,7 @@ ALERTS = (
         "10m",
         "warning",
         "The 99th percentile of decisions is {{ $value | humanizeDuration }}; the target is 50 ms.",
-        "Look at the classifier's queue: add Triton replicas, or put the classifier on a GPU.",
+        "Look at the queue of `router`, or of `classifier` on a GPU: add cores or Triton replicas, or put the classifier on a GPU.",
         Alarm("decision_ms", "p99", "GreaterThanThreshold", 50, period=300, periods=2),
     ),
     Alert(

@@ -16,6 +16,8 @@ EKS = CHART / "examples/eks.yaml"
 TRAFFIC = [
     {"series": 'nv_inference_queue_duration_us{namespace="llm",model="classifier"}', "values": "0+600000x10"},
     {"series": 'nv_inference_request_success{namespace="llm",model="classifier"}', "values": "0+60x10"},
+    {"series": 'nv_inference_queue_duration_us{namespace="llm",model="router"}', "values": "0+60000x10"},
+    {"series": 'nv_inference_request_success{namespace="llm",model="router"}', "values": "0+60x10"},
 ]
 IDLE = [{**series, "values": "7x10"} for series in TRAFFIC]
 

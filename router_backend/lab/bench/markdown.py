@@ -138,7 +138,7 @@ def _memory(results: Results) -> Iterator[str]:
         yield ""
         yield (
             f"In the steady state: the classifier's cache was filled first, with {soak.filled.entries:,} other prompts"
-            f" ({soak.filled.seconds:.0f} s), until it had forgotten the oldest."
+            f" ({soak.filled.seconds:.0f} s), as many as it holds."
         )
         yield ""
         rows = (

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
 import tritonclient.grpc.aio as grpcclient
 
+from router_backend.classifier.cached import ENTRY_BYTES
+from router_backend.config.limits import RoutingConfig
 from router_backend.lab.bench.load import closed_loop
 from router_backend.lab.bench.processes import Usage, total
 from router_backend.lab.bench.targets import Target
-from router_backend.lab.bench.triton_models import Tensors, cache_counts, infer
+from router_backend.lab.bench.triton_models import infer
+from router_backend.prompts.hints import QUESTION
 
 log = logging.getLogger(__name__)
 _CROWD = 1000  # streams at once
 _FILLERS = 32  # requests at once that fill the cache
-_STEP = 2000  # entries between two looks at whether it is full
+ENTRIES = RoutingConfig().classifier_cache_bytes // ENTRY_BYTES + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +65,18 @@ async def soak(target: Target, url: str, requests: int) -> Soak:
     return Soak(load.count, rate, load.failures, _megabytes(before), _megabytes(after), filled)
 
 
-async def fill_cache(url: str) -> Filled:
-    """Ask the classifier other questions until its cache has forgotten the oldest of them: then it is full."""
-    started, numbers = time.perf_counter(), itertools.count()
+async def fill_cache(url: str, entries: int = ENTRIES) -> Filled:
+    """Ask `router`, which classifies for the gateway, about so many other prompts, without deciding for anybody."""
+    started, numbers = time.perf_counter(), iter(range(entries))
+
+    async def ask(client: Any) -> None:
+        for number in numbers:
+            question = orjson.dumps({"text_input": f"fill {number}"})
+            await infer(client, "router", {QUESTION: np.array([[question]], object)}, {"dry_run": True})
+
     async with grpcclient.InferenceServerClient(url) as client:
-        for oldest in itertools.count():
-            last = (oldest + 1) * _STEP
-            await asyncio.gather(*(_ask(client, numbers, last) for _ in range(_FILLERS)))
-            # Asking for an entry makes it the newest, so each look asks for the next of the oldest.
-            _, before = await cache_counts(url)
-            await infer(client, "classifier", _question(oldest))
-            if (await cache_counts(url))[1] > before:
-                break
-    return Filled(last, time.perf_counter() - started)
-
-
-async def _ask(client: Any, numbers: itertools.count[int], last: int) -> None:
-    while (number := next(numbers)) < last:
-        await infer(client, "classifier", _question(number))
-
-
-def _question(number: int) -> Tensors:
-    """Eight tokens, the shortest bucket: the number, in two digits of base 10,000 behind the special tokens."""
-    high, low = divmod(number, 10_000)
-    ids = np.array([[0, 1000 + high, 1000 + low, 5, 6, 7, 8, 2]], np.int64)
-    return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        await asyncio.gather(*(ask(client) for _ in range(_FILLERS)))
+    return Filled(entries, time.perf_counter() - started)
 
 
 async def crowd(target: Target, rounds: int) -> dict[str, float]:

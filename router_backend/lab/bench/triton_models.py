@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,7 @@ def token_ids(draw: np.random.Generator, tokens: int = _TOKENS) -> Tensors:
     return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
 
 
-async def infer(client: Any, model: str, tensors: Tensors, parameters: dict[str, str] | None = None) -> Any:
+async def infer(client: Any, model: str, tensors: Tensors, parameters: Mapping[str, str | bool] | None = None) -> Any:
     return await client.infer(model, _inputs(tensors), parameters=parameters)
 
 

@@ -38,7 +38,7 @@ CAPACITY = Dashboard(
                             "{{model}}",
                         )
                     ],
-                    "The classifier's grows first: add Triton replicas or a GPU.",
+                    "The router's grows first, or the classifier's where it is on a GPU: add Triton replicas.",
                 ),
                 Panel(
                     "Time of computing, a request",
@@ -63,7 +63,7 @@ CAPACITY = Dashboard(
                     [(rate("nv_inference_request_failure", "model, reason"), "{{model}} {{reason}}")],
                 ),
                 Panel(
-                    "Classifications from the cache",
+                    "Classifications of Triton's own clients from the cache",
                     "percentunit",
                     [
                         (

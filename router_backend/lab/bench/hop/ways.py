@@ -22,11 +22,11 @@ from router_backend.lab.bench.prompts import texts
 from router_backend.triton.server.embedded import ADMIN_HEADER
 
 _PROMPT = next(texts(64, 7))
+_REQUEST = {"model": "auto", "messages": [{"role": "user", "content": _PROMPT}], "max_tokens": 16}
 _INPUTS = {
-    "request": orjson.dumps({"model": "auto", "messages": [{"role": "user", "content": _PROMPT}], "max_tokens": 16}),
-    "candidates": b'["nemotron-49b","llama3-70b","llama3-8b"]',
+    "question": orjson.dumps({"request": _REQUEST, "candidates": ["nemotron-49b", "llama3-70b", "llama3-8b"]}),
 }
-QUESTION = Inference("decide", tuple(text(*item) for item in _INPUTS.items()), {}, ("decision",))
+QUESTION = Inference("router", tuple(text(*item) for item in _INPUTS.items()), {}, ("decision",))
 _REGION_BYTES = 64 * 1024
 
 
