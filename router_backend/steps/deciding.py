@@ -111,6 +111,7 @@ class Decider:
         """Called by the learner's thread."""
         self._metrics.store_answered(up)
         self._metrics.behind(self._learner.behind)
+        self._metrics.drifted()
         view = self._learner.view(self._space)
         self._metrics.changed(view.main.changes)
         self._metrics.agreed(view.agreements)

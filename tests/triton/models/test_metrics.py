@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from router_backend.contract import TASKS
 from router_backend.core import metrics as declared
 from router_backend.core.decision import RoutedDecision
 from router_backend.steps.metrics import FeedbackMetrics, RouterMetrics
@@ -64,6 +65,33 @@ def test_a_decision_counts_by_the_kind_of_its_reason(seen: Seen) -> None:
     assert seen["llm_router_explorations_total", (("model", "large"),)] == 1
     assert seen["llm_router_over_routed_total", (("model", "large"),)] == 1
     assert seen["llm_router_choice_seconds_count", ()] == 1  # a fallback chose nothing
+
+
+def test_the_drift_of_prompts_is_told_by_the_mean_of_those_seen(seen: Seen) -> None:
+    from router_backend.triton.models.metrics import Page
+
+    page = Page()
+    metrics = RouterMetrics(page)
+    for task, sure in (("math", 0.9), ("math", 0.7), ("rewrite", 0.8), ("math", 0.4)):
+        rest = (1 - sure) / 11
+        probabilities = [sure if each == task else rest for each in TASKS]
+        metrics.decided(
+            RoutedDecision(
+                decision_id="1",
+                model="small",
+                reason="policy:linucb",
+                task=task,
+                task_probabilities=probabilities,
+                complexity=sure,
+                timings_ms={"decision": 1.0},
+            )
+        )
+    metrics.drifted()
+    page.flush()
+    shares = {dict(labels)["task"]: share for (name, labels), share in seen.items() if name == "llm_router_task_share"}
+    assert shares == pytest.approx({task: {"math": 0.75, "rewrite": 0.25}.get(task, 0.0) for task in TASKS})
+    assert seen["llm_router_task_confidence", ()] == pytest.approx(0.7)
+    assert seen["llm_router_complexity_mean", ()] == pytest.approx(0.7)
 
 
 def test_feedback_given_twice_teaches_and_counts_once(seen: Seen) -> None:
