@@ -80,6 +80,8 @@ class TritonPythonModel:
         return [execution.one(asked, self._decided) if isinstance(asked, _Asked) else asked for asked in read]
 
     def finalize(self) -> None:
+        if self._classifier is not None:
+            self._pool.shutdown()
         self._deployment.close(self._decider)
 
     def _read(self, request: Any) -> Any:

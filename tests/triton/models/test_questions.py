@@ -39,8 +39,9 @@ HERE = {"parameters": {"classifier_threads": {"string_value": "2"}}}
 
 
 @pytest.fixture
-def classifying(deployed: Path, repository: Path) -> Iterator[Any]:
-    """The router as it is shipped: it classifies by itself."""
+def classifying(deployed: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The router as it is shipped: it classifies by itself. Tests look for other versions themselves."""
+    monkeypatch.setattr("router_backend.triton.models.following._LOOK_SECONDS", 3600.0)
     from router_backend.triton.models.router import TritonPythonModel
 
     model = TritonPythonModel()
