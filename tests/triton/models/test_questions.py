@@ -98,10 +98,10 @@ def test_a_prompt_that_can_t_be_classified_goes_to_the_default_model(
     def broken(*_: Any) -> None:
         raise RuntimeError("on purpose")
 
-    monkeypatch.setattr(type(classifying._classifier._loaded.classifier), "run", broken)
-    (response,) = classifying.execute([question()])
-    assert decision_of(response).reason == "fallback:classifier"
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(classifying._classifier._loaded.classifier), "run", broken)
+        (response,) = classifying.execute([question()])
+        assert decision_of(response).reason == "fallback:classifier"
     (response,) = classifying.execute([question()])  # and isn't remembered as that
     assert decision_of(response).task
 
