@@ -103,6 +103,8 @@ def request_of(message: Mapping[str, Any]) -> str:
     text = text_of(message.get("content"))
     if _RESULT.match(text):
         return ""
+    if "<" not in text:  # most texts have no marks at all: fourteen searches less
+        return text
     for name in _ASKED:
         if asked := _last_between(text, f"<{name}>", f"</{name}>"):
             return asked
