@@ -193,7 +193,7 @@ def asked_of_the_router() -> bytes:
 def test_a_question_that_the_router_reads() -> None:
     reader, asked = HintReader(Hasher(b"key")), asked_of_the_router()
     parameters = {"configuration": "f"}
-    assert calls(lambda: reader.read(question(asked), parameters, 0.0)) <= 182
+    assert calls(lambda: reader.read(question(asked), parameters, 0.0)) <= 178
 
 
 def test_a_prompt_that_the_router_classifies_and_one_that_it_knows() -> None:
