@@ -26,26 +26,34 @@ class CachedClassifier:
         self._lock = threading.Lock()
 
     def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Predictions:
-        """Predictions [1] for one prompt's token ids and mask, INT64 [tokens]."""
-        key = hashlib.blake2b(ids.tobytes() + mask.tobytes(), digest_size=16).digest()
+        """Predictions [n] for n prompts of one width: token ids and masks, INT64 [n, tokens]. Those not known are one batch."""
+        keys = [
+            hashlib.blake2b(row.tobytes() + of.tobytes(), digest_size=16).digest()
+            for row, of in zip(ids, mask, strict=True)
+        ]
         with self._lock:
-            if (known := self._known.get(key)) is not None:
+            known = {key: self._known[key] for key in keys if key in self._known}
+            for key in known:
                 self._known.move_to_end(key)
-                return _unpacked(known)
-        found = self._artifact.run(ids[None], mask[None])
+        new = [at for at, key in enumerate(keys) if key not in known]
+        if not new:
+            return _unpacked([known[key] for key in keys])
+        found = self._artifact.run(ids[new], mask[new]) if len(new) < len(keys) else self._artifact.run(ids, mask)
+        packed = _packed(found)
         with self._lock:
-            self._known[key] = _packed(found)
+            for at, data in zip(new, packed, strict=True):
+                self._known[keys[at]] = known[keys[at]] = data
             while len(self._known) > self._most:
                 self._known.popitem(last=False)
-        return found
+        return found if len(new) == len(keys) else _unpacked([known[key] for key in keys])
 
 
-def _packed(found: Predictions) -> bytes:
-    """One object for three arrays: their heads would take as much as their numbers."""
-    return found.probabilities.tobytes() + found.complexity.tobytes() + found.embedding.tobytes()
+def _packed(found: Predictions) -> list[bytes]:
+    """One object a prompt for three arrays: their heads would take as much as their numbers."""
+    return [row.tobytes() for row in np.hstack((found.probabilities, found.complexity[:, None], found.embedding))]
 
 
-def _unpacked(data: bytes) -> Predictions:
-    numbers = np.frombuffer(data, np.float32)[None]
+def _unpacked(data: list[bytes]) -> Predictions:
+    numbers = np.frombuffer(b"".join(data), np.float32).reshape(len(data), -1)
     tasks = len(TASKS)
     return Predictions(numbers[:, :tasks], numbers[:, tasks], numbers[:, tasks + 1 : tasks + 1 + EMBEDDING_DIM])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,12 +12,19 @@ import numpy as np
 
 from router_backend.classifier.artifact import Artifact
 from router_backend.classifier.cached import CachedClassifier
-from router_backend.classifier.encoding import PromptEncoder
+from router_backend.classifier.encoding import Encoded, PromptEncoder
 from router_backend.contract import EMBEDDING_DIM, LENGTH_BUCKETS, TASKS, bucket_length
 from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.router import Classified
 
 log = logging.getLogger(__name__)
+
+
+Row = tuple[Classified, RoutingHints]
+"""What one decision is made of."""
+
+Unclassified = tuple[str, RoutingHints]
+"""A text that is still to be classified, and the rest of a row."""
 
 
 class _Loaded(NamedTuple):
@@ -25,6 +33,12 @@ class _Loaded(NamedTuple):
     encoder: PromptEncoder
     classifier: CachedClassifier
     space: int
+
+    def degraded(self, hints: RoutingHints, cause: str) -> Row:
+        """Of a prompt with which something has just failed. Routing trouble is never the user's: the default model answers."""
+        log.exception("a prompt could not be classified: its %s failed", cause)
+        nothing = Classified(np.zeros(len(TASKS), np.float32), 0.0, np.zeros(EMBEDDING_DIM, np.float32), self.space)
+        return nothing, replace(hints, degraded=cause)
 
 
 class TextClassifier:
@@ -50,16 +64,31 @@ class TextClassifier:
         self._loaded = _Loaded(loaded.encoder, answers, loaded.metadata.embedding_space)
         self.loads += 1
 
-    def classify(self, text: str, hints: RoutingHints) -> tuple[Classified, RoutingHints]:
+    def classify(self, text: str, hints: RoutingHints) -> Row:
         """What the router decides by; a prompt that can't be classified is degraded, as its hints then say."""
-        encoder, classifier, space = self._loaded
-        cause = "tokenizer"
-        try:
-            encoded = encoder.encode(text)
-            cause = "classifier"
-            found = classifier.run(encoded.input_ids, encoded.attention_mask)
-        except Exception:  # routing trouble is never the user's: the default model answers
-            log.exception("a prompt could not be classified: its %s failed", cause)
-            nothing = Classified(np.zeros(len(TASKS), np.float32), 0.0, np.zeros(EMBEDDING_DIM, np.float32), space)
-            return nothing, replace(hints, degraded=cause)
-        return Classified(found.probabilities[0], float(found.complexity[0]), found.embedding[0], space), hints
+        (row,) = self.classify_some([(text, hints)])
+        return row
+
+    def classify_some(self, asked: Sequence[Unclassified]) -> list[Row]:
+        """Several at once: those that pad to one width are one forward pass, as Triton batches them. In their order."""
+        loaded, rows = self._loaded, dict[int, Row]()
+        widths: dict[int, list[tuple[int, Encoded]]] = {}
+        for at, (text, hints) in enumerate(asked):
+            try:
+                encoded = loaded.encoder.encode(text)
+            except Exception:
+                rows[at] = loaded.degraded(hints, "tokenizer")
+            else:
+                widths.setdefault(len(encoded.input_ids), []).append((at, encoded))
+        for some in widths.values():
+            try:
+                ids, mask = ([getattr(each, name) for _, each in some] for name in ("input_ids", "attention_mask"))
+                found = loaded.classifier.run(np.stack(ids), np.stack(mask))
+            except Exception:
+                rows |= {at: loaded.degraded(asked[at][1], "classifier") for at, _ in some}
+                continue
+            for (at, _), probabilities, complexity, embedding in zip(
+                some, found.probabilities, found.complexity.tolist(), found.embedding, strict=True
+            ):
+                rows[at] = Classified(probabilities, complexity, embedding, loaded.space), asked[at][1]
+        return [rows[at] for at in range(len(asked))]

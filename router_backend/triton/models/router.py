@@ -25,7 +25,7 @@ from router_backend.prompts.hints import QUESTION, RoutingHints
 from router_backend.routing.recall import Recall
 from router_backend.routing.router import Classified
 from router_backend.state.hashing import Hasher
-from router_backend.steps.classifying import TextClassifier
+from router_backend.steps.classifying import Row, TextClassifier, Unclassified
 from router_backend.steps.deciding import Decider
 from router_backend.steps.deployment import Deployment
 from router_backend.steps.dialect import InvalidInput, check_known, question
@@ -39,12 +39,6 @@ _LOOK_SECONDS = 1.0
 _LOADING_SECONDS = (
     30.0  # that a promoted version may take; beyond, what the one before says is forgotten a minute later
 )
-
-Row = tuple[Classified, RoutingHints]
-"""What one decision is made of."""
-
-Unclassified = tuple[str, RoutingHints]
-"""A text that is still to be classified, and the rest of a row."""
 
 
 @dataclass(slots=True)
@@ -66,9 +60,10 @@ class TritonPythonModel:
         self._decider = Decider(self._deployment, artifact, page)
         self._recall, self._reader = Recall(), HintReader(Hasher.of(state_dir()))
         self._classifier: TextClassifier | None = None
-        if count := _threads(args):
+        self._threads = _threads(args)
+        if self._threads:
             self._classifier = TextClassifier(artifact, self._deployment.config.routing.classifier_cache_bytes)
-            self._pool = ThreadPoolExecutor(count, thread_name_prefix="classify")
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="classify")
             Following(self._versions, artifact, self._classifier).start()
         self._deployment.watch(self._decider.reload)
         page.start()
@@ -125,15 +120,21 @@ class TritonPythonModel:
         return rows
 
     def _classify(self, asked: list[_Asked]) -> None:
-        """Classify what isn't yet, in this process: several texts on several threads, each as if it came alone."""
+        """Classify what isn't yet, in this process: a share of the texts on each thread."""
         if self._classifier is None:
             return
-        left = [(each.rows, at) for each in asked for at, row in enumerate(each.rows) if isinstance(row[0], str)]
-        texts = [rows[at] for rows, at in left]
-        classify = self._classifier.classify
-        found = [classify(*texts[0])] if len(texts) == 1 else self._pool.map(lambda row: classify(*row), texts)
-        for (rows, at), row in zip(left, found, strict=True):
-            rows[at] = row
+        left = [
+            (each.rows, at, (text, hints))
+            for each in asked
+            for at, (text, hints) in enumerate(each.rows)
+            if isinstance(text, str)
+        ]
+        texts = [text for _, _, text in left]
+        shares = [texts[at :: self._threads] for at in range(min(self._threads, len(texts)))]
+        classify = self._classifier.classify_some
+        found = [classify(*shares)] if len(shares) == 1 else list(self._pool.map(classify, shares))
+        for at, (rows, place, _) in enumerate(left):
+            rows[place] = row = found[at % self._threads][at // self._threads]
             self._keep(*row)
 
     def _decided(self, asked: _Asked) -> Any:
