@@ -1,6 +1,7 @@
 """One keep-alive HTTP/1.1 connection that carries one request at a time.
 
-Written on asyncio's protocol and httptools, because an HTTP library costs several times as much: docs/decisions/.
+Written on asyncio's protocol and httptools, because an HTTP library costs several times as much:
+docs/decisions/0012-our-own-http-client.md.
 """
 
 from __future__ import annotations
