@@ -50,7 +50,10 @@ class CachedClassifier:
 
 def _packed(found: Predictions) -> list[bytes]:
     """One object a prompt for three arrays: their heads would take as much as their numbers."""
-    return [row.tobytes() for row in np.hstack((found.probabilities, found.complexity[:, None], found.embedding))]
+    tasks = len(TASKS)
+    rows = np.empty((len(found.complexity), tasks + 1 + EMBEDDING_DIM), np.float32)
+    rows[:, :tasks], rows[:, tasks], rows[:, tasks + 1 :] = found.probabilities, found.complexity, found.embedding
+    return [row.tobytes() for row in rows]
 
 
 def _unpacked(data: list[bytes]) -> Predictions:

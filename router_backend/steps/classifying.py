@@ -82,8 +82,11 @@ class TextClassifier:
                 widths.setdefault(len(encoded.input_ids), []).append((at, encoded))
         for some in widths.values():
             try:
-                ids, mask = ([getattr(each, name) for _, each in some] for name in ("input_ids", "attention_mask"))
-                found = loaded.classifier.run(np.stack(ids), np.stack(mask))
+                ids, masks = (
+                    np.array([each.input_ids for _, each in some]),
+                    np.array([each.attention_mask for _, each in some]),
+                )
+                found = loaded.classifier.run(ids, masks)
             except Exception:
                 rows |= {at: loaded.degraded(asked[at][1], "classifier") for at, _ in some}
                 continue

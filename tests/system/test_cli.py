@@ -16,6 +16,9 @@ from router_backend.contract import TASKS
 from tests.support.running import RunningSystem, clean_environment, free_port, llm_router
 from tests.support.scripted_upstream import END_OF_CHUNKS, Script, ScriptedUpstream
 
+_HANGS = 600
+"""Seconds after which a command is taken for one that hangs; a busy machine may take minutes for what takes seconds."""
+
 
 def call(system: RunningSystem | None, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     environment = system.environment if system else clean_environment()
@@ -25,7 +28,7 @@ def call(system: RunningSystem | None, *arguments: str, stdin: str | None = None
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=_HANGS,
         check=False,
     )
 
