@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,4 +127,4 @@ def check_artifact(folder: Path, props: Mapping[str, str]) -> ArtifactMetadata:
 
 def bucket_length(tokens: int) -> int:
     """The padded length of a prompt of `tokens` tokens (at most `MAX_TOKENS`)."""
-    return next((bucket for bucket in LENGTH_BUCKETS if tokens <= bucket), MAX_TOKENS)
+    return MAX_TOKENS if tokens > MAX_TOKENS else LENGTH_BUCKETS[bisect_left(LENGTH_BUCKETS, tokens)]

@@ -55,9 +55,11 @@ class PromptEncoder:
     def encode(self, text: str) -> Encoded:
         """Tokens of `text`, padded to the next of the contract's length buckets."""
         ids, truncated = self.ids(text)
-        width = bucket_length(len(ids))
-        input_ids = np.full(width, self._pad, np.int64)
-        input_ids[: len(ids)] = ids
+        tokens = len(ids)
+        width = bucket_length(tokens)
+        input_ids = np.empty(width, np.int64)
+        input_ids[:tokens] = ids
+        input_ids[tokens:] = self._pad
         attention_mask = np.zeros(width, np.int64)
-        attention_mask[: len(ids)] = 1
-        return Encoded(input_ids, attention_mask, len(ids), truncated)
+        attention_mask[:tokens] = 1
+        return Encoded(input_ids, attention_mask, tokens, truncated)

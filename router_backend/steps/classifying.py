@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from router_backend.classifier.artifact import Artifact
-from router_backend.classifier.cached import CachedClassifier
+from router_backend.classifier.cached import CachedClassifier, key_of
 from router_backend.classifier.encoding import Encoded, PromptEncoder
 from router_backend.contract import EMBEDDING_DIM, LENGTH_BUCKETS, TASKS, bucket_length
 from router_backend.prompts.hints import RoutingHints
@@ -33,6 +34,11 @@ class _Loaded(NamedTuple):
     encoder: PromptEncoder
     classifier: CachedClassifier
     space: int
+
+    def classified(self, said: NDArray[np.float32]) -> Classified:
+        """From what the classifier has said about one prompt."""
+        tasks = len(TASKS)
+        return Classified(said[:tasks], float(said[tasks]), said[tasks + 1 :], self.space)
 
     def degraded(self, hints: RoutingHints, cause: str) -> Row:
         """Of a prompt with which something has just failed. Routing trouble is never the user's: the default model answers."""
@@ -72,26 +78,32 @@ class TextClassifier:
     def classify_some(self, asked: Sequence[Unclassified]) -> list[Row]:
         """Several at once: those that pad to one width are one forward pass, as Triton batches them. In their order."""
         loaded, rows = self._loaded, dict[int, Row]()
-        widths: dict[int, list[tuple[int, Encoded]]] = {}
+        unknown: dict[int, list[tuple[int, bytes, Encoded]]] = {}  # by width
         for at, (text, hints) in enumerate(asked):
             try:
                 encoded = loaded.encoder.encode(text)
             except Exception:
                 rows[at] = loaded.degraded(hints, "tokenizer")
-            else:
-                widths.setdefault(len(encoded.input_ids), []).append((at, encoded))
-        for some in widths.values():
-            try:
-                ids, masks = (
-                    np.array([each.input_ids for _, each in some]),
-                    np.array([each.attention_mask for _, each in some]),
-                )
-                found = loaded.classifier.run(ids, masks)
-            except Exception:
-                rows |= {at: loaded.degraded(asked[at][1], "classifier") for at, _ in some}
                 continue
-            for (at, _), probabilities, complexity, embedding in zip(
-                some, found.probabilities, found.complexity.tolist(), found.embedding, strict=True
-            ):
-                rows[at] = Classified(probabilities, complexity, embedding, loaded.space), asked[at][1]
+            key = key_of(encoded.input_ids, encoded.attention_mask)
+            if (said := loaded.classifier.find(key)) is not None:
+                rows[at] = loaded.classified(said), hints
+            else:
+                unknown.setdefault(len(encoded.input_ids), []).append((at, key, encoded))
+        for some in unknown.values():
+            places, keys, prompts = zip(*some, strict=True)
+            try:
+                found = loaded.classifier.run(keys, *_batch(prompts))
+            except Exception:
+                rows |= {at: loaded.degraded(asked[at][1], "classifier") for at in places}
+                continue
+            for at, said in zip(places, found, strict=True):
+                rows[at] = loaded.classified(said), asked[at][1]
         return [rows[at] for at in range(len(asked))]
+
+
+def _batch(prompts: Sequence[Encoded]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Token ids and masks of prompts of one width, INT64 [n, tokens]."""
+    if len(prompts) == 1:  # most come alone
+        return prompts[0].input_ids[None], prompts[0].attention_mask[None]
+    return np.array([prompt.input_ids for prompt in prompts]), np.array([prompt.attention_mask for prompt in prompts])

@@ -197,14 +197,11 @@ def test_a_question_that_the_router_reads() -> None:
 
 
 def test_a_prompt_that_the_router_classifies_and_one_that_it_knows() -> None:
-    """What comes around the tokenizer and the encoder, in the one process that does all steps.
-
-    A third of it is for prompts that come together: they share a forward pass, which saves more than it costs.
-    """
+    """What comes around the tokenizer and the encoder, in the one process that does all steps."""
     artifact, recall = newest_artifact(MODEL_REPOSITORY / "classifier"), Recall()
     classifier, hints = TextClassifier(artifact, 1 << 20), RoutingHints(prompt="p")
     texts = (f"{number} {MESSAGES[0]['content']}" for number in itertools.count())
-    assert calls(lambda: classifier.classify(next(texts), hints)) <= 83
+    assert calls(lambda: classifier.classify(next(texts), hints)) <= 63
     recall.keep("p", make_classified())
     assert calls(lambda: recall.find("p")) <= 5
 
