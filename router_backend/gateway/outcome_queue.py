@@ -207,7 +207,7 @@ class OutcomeQueue:
             for key, entry in list(self._sending.items()):
                 if not await self._sent([entry]):
                     self._drop([entry])
-                del self._sending[key]
+                self._sending.pop(key, None)
         self._sending = {}
 
     async def _sent(self, entries: list[_Entry]) -> bool:
@@ -233,8 +233,10 @@ class OutcomeQueue:
             entry.settle()
             if not entry.durable.done():
                 entry.durable.set_result(None)
+        # Whatever fails from here on, these are in the store: they don't wait again.
+        self._sending = {key: entry for key, entry in self._sending.items() if not entry.durable.done()}
         self.behind = _behind(spend)
-        self._on_durable(outcomes, spend)
+        self._on_durable(outcomes, {period: sums for period, sums in spend.items() if period != NEWS})
         if self._refreshed:
             self._refreshed.set_result(None)
             self._refreshed = None

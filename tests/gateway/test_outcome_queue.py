@@ -11,21 +11,23 @@ import pytest
 from router_backend.core.records import Decision, Outcome
 from router_backend.gateway.outcome_queue import OutcomeQueue
 from router_backend.gateway.triton_client import TritonClient
-from router_backend.state.spend import Spend
+from router_backend.state.spend import BEHIND, NEWS, Spend
 
 
 class Receiver:
     """In Triton's place: keeps outcomes by their decision, and fails with those errors first."""
 
-    def __init__(self, *errors: Exception) -> None:
-        self._errors = list(errors)
+    def __init__(self, *errors: Exception, acknowledgement: Spend | None = None) -> None:
+        self._errors, self._acknowledgement = list(errors), acknowledgement or {}
         self.outcomes: dict[str, Outcome] = {}
+        self.calls = 0
 
     async def report(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome], seconds: float) -> Spend:
+        self.calls += 1
         if self._errors:
             raise self._errors.pop(0)
         self.outcomes |= {outcome.decision_id: outcome for outcome in outcomes}
-        return {}
+        return self._acknowledgement
 
 
 def outcome(decision_id: str) -> Outcome:
@@ -67,6 +69,37 @@ async def test_a_failure_after_the_call_does_not_end_the_sender() -> None:
         queue.outcome(outcome(decision_id))
         await emptied(queue)
     assert receiver.outcomes.keys() == {"1", "2", "3"}
+    await queue.aclose()
+
+
+async def test_what_is_durable_does_not_wait_again_when_something_fails_after_the_call() -> None:
+    """Else it would be sent for ever, and feedback that waits for it would keep the loop busy."""
+
+    def on_durable(*_: Any) -> None:
+        raise ValueError("spending can't be counted")
+
+    receiver, failed = Receiver(), asyncio.Event()
+    queue = OutcomeQueue(
+        cast(TritonClient, receiver), 100, lambda _: None, on_durable, on_failure=lambda *_: failed.set()
+    )
+    queue.outcome(outcome("1"))
+    queue.start()
+    await queue.settled("1", 10)
+    await failed.wait()
+    assert not queue.waits("1")
+    assert receiver.calls == 1
+    await queue.aclose()
+
+
+async def test_news_in_an_acknowledgement_are_nobodys_spending() -> None:
+    heard: list[Spend] = []
+    receiver = Receiver(acknowledgement={"2026-11-30": {"k": 1.5}, NEWS: {BEHIND: 3}})
+    queue = OutcomeQueue(cast(TritonClient, receiver), 100, lambda _: None, lambda _, spend: heard.append(spend))
+    queue.outcome(outcome("1"))
+    queue.start()
+    await emptied(queue)
+    assert heard == [{"2026-11-30": {"k": 1.5}}]
+    assert queue.behind == 3
     await queue.aclose()
 
 
