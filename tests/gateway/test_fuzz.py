@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
+from router_backend.state.open import open_store
 from tests.gateway.conftest import Running, Serve
 from tests.gateway.test_outcomes import until_reported
 from tests.support.scripted_triton import ScriptedTriton
@@ -186,7 +188,10 @@ async def test_ten_thousand_malformed_requests(
 
 
 @pytest.mark.slow
-async def test_the_openapi_document_holds(serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton) -> None:
+async def test_the_openapi_document_holds(
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, tmp_path: Path
+) -> None:
+    triton.store = open_store("sqlite:///state.db", tmp_path)  # the console reads it
     gateway = await serve(upstream, triton=triton)
     schema = schemathesis.openapi.from_dict((await gateway.http.get("/openapi.json")).json())
     schema.config.update(base_url=gateway.url)
