@@ -130,6 +130,7 @@ _RARE = {
     "llm_router_judge_usd_total",
     "llm_router_judge_compared_total",
     "llm_router_responses_not_stored_total",
+    "llm_router_batches_total",
     "llm_router_batch_lines_total",
 }
 
