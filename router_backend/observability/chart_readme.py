@@ -13,6 +13,7 @@ _HEAD = """# llm-router
 Sends each LLM request to the model with the best quality for its cost, on NVIDIA Triton. This page is written from
 `values.yaml` by `make docs`; the way to an installation is in [docs/kubernetes.md](../../docs/kubernetes.md).
 
+<!-- needs: cluster -->
 ```sh
 helm install router helm/llm-router --namespace llm --values helm/llm-router/examples/one-gpu.yaml
 helm test router --namespace llm

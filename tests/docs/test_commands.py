@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,44 +10,24 @@ import pytest
 from typer.testing import CliRunner
 
 from router_backend.cli.main import app
+from tests.docs.blocks import blocks, commands
 from tests.docs.test_names import PAGES, ROOT
 
-# Fenced blocks, indented ones, and commands within a sentence.
-_FENCED = re.compile(r"^( *)```(?:sh|bash|console)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
-_INDENTED = re.compile(r"(?:^    \S.*\n)+", re.MULTILINE)
+# Commands within a sentence.
 _INLINE = re.compile(r"`((?:\.venv/bin/)?llm-router [^`\n]+|make [a-z-]+[^`\n]*)`")
 _TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-_SEPARATORS = {"|", "||", "&&", ";", "&", "(", ")", "<", ">", ">>", "2>", "$("}
 
 
-def commands(text: str) -> Iterator[list[str]]:
+def shown_commands(text: str) -> Iterator[list[str]]:
     """The words of each `llm-router` and `make` command of a page, without what the shell does with its output."""
-    places = [block for _, block in _FENCED.findall(text)]
-    places += [
-        block for block in _INDENTED.findall(_FENCED.sub("", text)) if "llm-router " in block or "make " in block
+    lines = [
+        line
+        for block in blocks(text)
+        if block.typed and block.language != "python"
+        for line in re.sub(r"\\\n", " ", block.text).splitlines()
     ]
-    for place in places:
-        for line in re.sub(r"\\\n", " ", place).splitlines():
-            yield from _split(line)
-    for inline in _INLINE.findall(text):
-        yield from _split(inline)
-
-
-def _split(line: str) -> Iterator[list[str]]:
-    reader = shlex.shlex(line.strip().replace("$(", " ( "), posix=True, punctuation_chars=True)
-    reader.whitespace_split = True
-    try:
-        words = list(reader)
-    except ValueError:  # a quote that goes on in the next line: no command of ours has one
-        return
-    current: list[str] = []
-    for word in [*words, ";"]:
-        if word in _SEPARATORS or set(word) <= set("();<>|&"):
-            if current and Path(current[0]).name in ("llm-router", "make"):
-                yield current
-            current = []
-        elif current or not re.fullmatch(r"[A-Za-z_]+=.*", word):  # variables before a command
-            current.append(word)
+    for line in (*lines, *_INLINE.findall(text)):
+        yield from (words for words in commands(line) if Path(words[0]).name in ("llm-router", "make"))
 
 
 def refusal(words: list[str]) -> str:
@@ -62,7 +41,7 @@ def refusal(words: list[str]) -> str:
 
 
 def shown(text: str) -> bool:
-    return any(commands(text))
+    return any(shown_commands(text))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +51,7 @@ def shown(text: str) -> bool:
 )
 def test_what_a_page_tells_to_type_exists(page: Path) -> None:
     wrong = []
-    for words in commands(page.read_text(encoding="utf-8")):
+    for words in shown_commands(page.read_text(encoding="utf-8")):
         if words[0] == "make":
             targets = [word for word in words[1:] if re.fullmatch(r"[a-z-]+", word)]
             wrong += [f"make {target}" for target in targets if target not in _TARGETS]
@@ -90,9 +69,9 @@ def test_what_a_page_tells_to_type_exists(page: Path) -> None:
         ("```sh\nllm-router upp\n```", "Did you mean up?"),
         ("```sh\nA=1 llm-router up --gateway-prot 1 | tee log\n```", "No such option: --gateway-prot"),
         ("Type `llm-router state shw` now.", "No such command 'shw'"),
-        ("    echo x | .venv/bin/llm-router chat --modell a -\n", "No such option: --modell"),
+        ("```sh\necho x | .venv/bin/llm-router chat --modell a -\n```", "No such option: --modell"),
     ],
 )
 def test_a_command_that_does_not_exist_is_found(text: str, told: str) -> None:
-    (words,) = commands(text)
+    (words,) = shown_commands(text)
     assert told in refusal(words)

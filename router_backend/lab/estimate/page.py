@@ -10,8 +10,10 @@ _HEAD = """# What AWS costs
 
 Written by `make docs` from the prices below ({region}, {checked}). For your own load:
 
-    llm-router estimate --requests-per-day 1000
-    llm-router estimate --requests-per-day 50000 --expensive 3,15 --expensive-share 0.2 --format json
+```sh
+llm-router estimate --requests-per-day 1000
+llm-router estimate --requests-per-day 50000 --expensive 3,15 --expensive-share 0.2 --format json
+```
 
 """
 _BILLS = """## A month, in USD
