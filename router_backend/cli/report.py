@@ -14,7 +14,7 @@ import typer
 from router_backend.cli.options import DEFAULT_CONFIG, DEFAULT_STATE_DIR, Config, StateDir
 from router_backend.config import RouterConfig, load_config
 from router_backend.observability import rendering
-from router_backend.observability.report import Report, build, seconds
+from router_backend.observability.report import Report, build, moment
 from router_backend.state.open import open_store
 
 
@@ -22,20 +22,29 @@ class Format(StrEnum):
     text = "text"
     json = "json"
     html = "html"
+    csv = "csv"
 
 
 def report(
-    since: Annotated[str, typer.Option(help="How far back: a number with m, h, d or w.")] = "1d",
+    since: Annotated[
+        str,
+        typer.Option(help="How far back: a number with m, h, d or w; or a date or time in UTC, such as 2026-11-29."),
+    ] = "1d",
+    until: Annotated[
+        str, typer.Option(help="Where it ends, in the same words; default: now.", show_default=False)
+    ] = "",
     form: Annotated[Format, typer.Option("--format", help="Of the output.")] = Format.text,
     config: Config = DEFAULT_CONFIG,
     state_dir: StateDir = DEFAULT_STATE_DIR,
 ) -> None:
-    """Requests, cost and savings by model, task and key, from the state store, or from the archive where there is one.
+    """Whether routing pays, then requests, cost and savings by model, task, team and key, from the state store, or from the archive where there is one.
 
     Example: llm-router report --since 1d --format html > report.html
     """
-    end = time.time()
-    start = end - seconds(since)
+    now = time.time()
+    start, end = moment(since, now), moment(until, now) if until else now
+    if start >= end:
+        raise ValueError("--until is not after --since")
     settings = load_config(config)
     if settings.archive is not None:
         made = _archived(settings, state_dir, start, end)
@@ -47,6 +56,8 @@ def report(
             typer.echo(orjson.dumps(made.plain(), option=orjson.OPT_INDENT_2).decode())
         case Format.html:
             typer.echo(rendering.page(made), nl=False)
+        case Format.csv:
+            typer.echo(rendering.table(made), nl=False)
         case Format.text:
             typer.echo(rendering.text(made))
 

@@ -12,7 +12,8 @@ from router_backend.archive.reading import Tables, day
 from router_backend.config import RouterConfig
 from router_backend.config.models import Price
 from router_backend.core.pricing import PER_TOKEN
-from router_backend.observability.report import NO_KEY, NO_TASK, PARTS, Report, Sums, most_expensive_first
+from router_backend.observability.report import CLIENT_LEFT, NO_KEY, NO_TASK, PARTS, Report, Sums, finish
+from router_backend.state.payoff import Paid, Payoff, Weighted
 
 _DAY = 86_400.0
 _STEP = 1.01  # between two latencies that are told apart
@@ -25,13 +26,14 @@ fine AS (
     SELECT answered, served AS model, coalesce(nullif(task, ''), $no_task) AS task, coalesce(nullif(key, ''), $no_key) AS key,
         coalesce(reason, 'unknown') AS reason,
         CASE WHEN answered THEN least($parts - 1, floor($parts * (completed - $start) / ($end - $start)))::INT END AS part,
-        count(*) AS requests, count(*) FILTER (status >= 400) AS failed, sum(prompt_tokens) AS prompt_tokens,
+        count(*) AS requests, count(*) FILTER (status >= 400 AND status <> {client_left}) AS failed,
+        count(*) FILTER (status = {client_left}) AS clients_left, sum(prompt_tokens) AS prompt_tokens,
         sum(completion_tokens) AS completion_tokens, sum(cost) AS cost, sum({savings}) AS savings, count(score) AS scored,
         sum(score) AS score_sum, sum({cached}) AS cached, sum({cache_savings}) AS cache_savings
     FROM timed WHERE answered OR (created >= $start AND created < $end) GROUP BY ALL
 )
 SELECT answered, model, task, key, reason, part, grouping(model, task, key, reason, part) AS grouped,
-    sum(requests)::BIGINT AS requests, sum(failed)::BIGINT AS failed, coalesce(sum(prompt_tokens), 0)::BIGINT AS prompt_tokens,
+    sum(requests)::BIGINT AS requests, sum(failed)::BIGINT AS failed, sum(clients_left)::BIGINT AS clients_left, coalesce(sum(prompt_tokens), 0)::BIGINT AS prompt_tokens,
     coalesce(sum(completion_tokens), 0)::BIGINT AS completion_tokens, coalesce(sum(cost), 0) AS cost,
     coalesce(sum(savings), 0) AS savings, coalesce(sum(cached), 0)::BIGINT AS cached_tokens,
     coalesce(sum(cache_savings), 0) AS cache_savings, sum(scored)::BIGINT AS scored, coalesce(sum(score_sum), 0) AS score_sum
@@ -44,6 +46,26 @@ WHERE completed >= $start AND completed < $end GROUP BY slow
 """
 
 
+# The sums of `Payoff`, whose words these are: by model the scores of the answers that the policy chose it for, and of all together.
+_SCORES = """
+WITH scored AS (
+    SELECT chosen, served, propensity, quality AS q, 1 / greatest(selected, 1e-6) AS v FROM {source}
+    WHERE kind = 'routed' AND quality IS NOT NULL AND completed >= $start AND completed < $end
+),
+weighed AS (
+    SELECT NULL AS model, q, v AS w FROM scored
+    UNION ALL
+    SELECT chosen AS model, q, v / propensity AS w FROM scored WHERE served = chosen AND propensity > 0
+)
+SELECT model, count(*) AS scored, sum(w) AS w, sum(w * w) AS ww, sum(w * q) AS wq, sum(w * w * q) AS wwq, sum(w * w * q * q) AS wwqq
+FROM weighed GROUP BY model
+"""
+_PAID = """
+SELECT sum(cost) AS c, sum(cost * cost) AS cc, {columns} FROM {source} WHERE kind = 'routed' AND usage_known AND cost IS NOT NULL
+    AND status < 400 AND completed >= $start AND completed < $end
+"""
+
+
 class _Reading:
     """Rows of answers on their way into a report."""
 
@@ -51,25 +73,50 @@ class _Reading:
         self._tables, self._config = tables, config
         self.report = Report(start, end, course=[{"cost": 0.0, "savings": 0.0} for _ in range(PARTS)])
         self._latencies: Counter[int] = Counter()
+        self._payoff = Payoff()
 
     def add(self, source: str) -> None:
         """Sum the rows of a table of answers."""
         within = {"start": self.report.start, "end": self.report.end}
         config = self._config
         sql = _SUMS.format(
-            source=source, savings=_savings(config), cached=_CACHED, cache_savings=_cache_savings(config)
+            source=source,
+            savings=_savings(config),
+            cached=_CACHED,
+            cache_savings=_cache_savings(config),
+            client_left=CLIENT_LEFT,
         )
         for row in self._tables.query(sql, **within, parts=PARTS, no_task=NO_TASK, no_key=NO_KEY):
             _add(self.report, row)
         for row in self._tables.query(_LATENCIES.format(source=source), **within, step=_STEP):
             self._latencies[row["slow"]] += row["requests"]
+        self._payoff.join(self._paid_off(source, within))
+
+    def _paid_off(self, source: str, within: Mapping[str, float]) -> Payoff:
+        found, models = Payoff(), self._config.models
+        for row in self._tables.query(_SCORES.format(source=source), **within):
+            model = row.pop("model")
+            if model is None:
+                found.routed = Weighted(**row)
+            elif model in self._config.names:
+                found.alone[model] = Weighted(**row)
+        others = [_cost(model.price) for model in models]
+        columns = ", ".join(
+            f"sum({other}) AS d{at}, sum(({other}) * ({other})) AS dd{at}, sum(cost * ({other})) AS cd{at}"
+            for at, other in enumerate(others)
+        )
+        (row,) = self._tables.query(_PAID.format(source=source, columns=columns), **within)
+        if row["c"] is not None:
+            for at, model in enumerate(models):
+                sums = {name: row[f"{name}{at}"] for name in ("d", "dd", "cd")}
+                found.paid[model.name] = Paid(c=row["c"], cc=row["cc"], **sums)
+        return found
 
     def done(self) -> Report:
         report = self.report
+        report.payoff = self._payoff
         report.latency = {f"p{q}": _quantile(self._latencies, q / 100) for q in (50, 95)}
-        for group in ("by_model", "by_task", "by_key"):
-            setattr(report, group, most_expensive_first(getattr(report, group)))
-        return report
+        return finish(report, self._config)
 
 
 def build_archived(tables: Tables, config: RouterConfig, start: float, end: float) -> Report:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from router_backend.observability.report import Report, Sums
 
 # Okabe and Ito's palette: told apart by colour-blind readers too.
 _COST, _SAVED = "#D55E00", "#009E73"
-_COLUMNS = ("requests", "failed", "tokens in", "tokens out", "cost USD", "saved USD", "mean score")
+_COLUMNS = ("requests", "failed", "left", "tokens in", "tokens out", "cost USD", "saved USD", "mean score")
 
 
 def text(report: Report) -> str:
@@ -34,6 +36,19 @@ def text(report: Report) -> str:
     return "\n".join(lines)
 
 
+def table(report: Report) -> str:
+    """CSV: a row for each model, task, team and key, and for all."""
+    rows = [
+        ("all", "", report.total),
+        *((by, name, sums) for by, groups in _groups(report) for name, sums in groups.items()),
+    ]
+    written = io.StringIO()
+    writer = csv.DictWriter(written, ["by", "name", *report.total.plain()], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({"by": by, "name": name, **sums.plain()} for by, name, sums in rows)
+    return written.getvalue()
+
+
 def page(report: Report) -> str:
     """One HTML document."""
     parts = [
@@ -45,7 +60,7 @@ def page(report: Report) -> str:
         f"<h1>llm-router</h1><p>{_time(report.start)} to {_time(report.end)}</p><p><strong>{html.escape(' '.join(_headline(report)))}</strong></p><p>{html.escape(_sentence(report))}</p>",
     ]
     if report.total.requests:
-        parts.append(_course(report.course))
+        parts.append(_course(report))
         for title, groups in _groups(report):
             parts += [f"<h2>By {title}</h2>", _bars(groups), _table(title, groups, report.total)]
         reasons = ", ".join(f"{html.escape(reason)} {count}" for reason, count in report.reasons.most_common())
@@ -54,12 +69,13 @@ def page(report: Report) -> str:
 
 
 def _groups(report: Report) -> tuple[tuple[str, Mapping[str, Sums]], ...]:
-    return ("model", report.by_model), ("task", report.by_task), ("key", report.by_key)
+    groups = (("model", report.by_model), ("task", report.by_task), ("team", report.by_team), ("key", report.by_key))
+    return tuple((title, sums) for title, sums in groups if sums)
 
 
 def _headline(report: Report) -> list[str]:
     """Does it pay."""
-    return [report.payoff.sentence()] if report.payoff and report.total.requests else []
+    return [report.payoff.sentence()] if report.total.requests else []
 
 
 def _sentence(report: Report) -> str:
@@ -72,15 +88,16 @@ def _sentence(report: Report) -> str:
     p50, p95 = report.latency["p50"], report.latency["p95"]
     held = total.cached_tokens / total.prompt_tokens if total.cached_tokens else 0.0
     caches = f"; prompt caches held {held:.0%} of the prompts, and saved ${_usd(total.cache_savings)}" if held else ""
+    left = f", {total.clients_left} left by the client" if total.clients_left else ""
     return (
         f"{total.requests} answers for ${_usd(total.cost)}, ${_usd(total.savings)} saved{share}{caches}; {score};"
-        f" {total.failed} failed; half within {p50:.2f} s, 95 % within {p95:.2f} s."
+        f" {total.failed} failed{left}; half within {p50:.2f} s, 95 % within {p95:.2f} s."
     )
 
 
 def _cells(sums: Sums) -> tuple[str, ...]:
     score = "" if sums.mean_score is None else f"{sums.mean_score:.2f}"
-    counts = (sums.requests, sums.failed, sums.prompt_tokens, sums.completion_tokens)
+    counts = (sums.requests, sums.failed, sums.clients_left, sums.prompt_tokens, sums.completion_tokens)
     return (*(f"{count:,}" for count in counts), _usd(sums.cost), _usd(sums.savings), score)
 
 
@@ -115,8 +132,9 @@ def _bars(groups: Mapping[str, Sums]) -> str:
     return "".join([*parts, "</svg>"])
 
 
-def _course(course: Sequence[Mapping[str, float]]) -> str:
-    """Cost and savings over time, stacked."""
+def _course(report: Report) -> str:
+    """Cost and savings over time, stacked, above the times at which the chart begins and ends."""
+    course = report.course
     tallest = max((part["cost"] + part["savings"] for part in course), default=0.0) or 1.0
     width = 720 / len(course)
     bars = []
@@ -131,7 +149,15 @@ def _course(course: Sequence[Mapping[str, float]]) -> str:
         f'<p><span style="color:{_COST}">■</span> cost <span style="color:{_SAVED}">■</span> saved against always the'
         f" most expensive model; the highest bar is ${_usd(tallest)}</p>"
     )
-    return f'<svg viewBox="0 0 720 124" role="img" aria-label="cost and savings over time">{"".join(bars)}</svg>{key}'
+    axis = "".join(
+        f'<text x="{x}" y="140" font-size="12" text-anchor="{anchor}">{_time(at)}</text>'
+        for x, anchor, at in (
+            (0, "start", report.start),
+            (360, "middle", (report.start + report.end) / 2),
+            (720, "end", report.end),
+        )
+    )
+    return f'<svg viewBox="0 0 720 144" role="img" aria-label="cost and savings over time">{"".join(bars)}{axis}</svg>{key}'
 
 
 def _time(at: float) -> str:

@@ -1,4 +1,4 @@
-"""Requests, cost and savings of a time, by model, task and key, out of the state store."""
+"""Requests, cost and savings of a time, by model, task, key and team, out of the state store."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ from router_backend.core.records import Decision, KeptFeedback, LearningEvent, O
 from router_backend.state.payoff import Payoff
 
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
+CLIENT_LEFT = 499
 PARTS = 48  # of the course over time
-NO_TASK, NO_KEY = "(named model)", "(no key)"
+NO_TASK, NO_KEY, NO_TEAM = "(named model)", "(no key)", "(no team)"
 
 
 def seconds(span: str) -> float:
@@ -28,8 +30,21 @@ def seconds(span: str) -> float:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([mhdw])", span.strip())
     if found is None or float(found[1]) == 0:
-        raise ValueError(f"--since {span!r}: give a number with m, h, d or w, such as 1d")
+        raise ValueError(f"{span!r}: give a number with m, h, d or w, such as 1d, or a date such as 2026-11-29")
     return float(found[1]) * _UNITS[found[2]]
+
+
+def moment(text: str, now: float) -> float:
+    """Unix time of `1d` (that long before now) or of a date or time in UTC, such as 2026-11-29 or 2026-11-29T08:00.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return now - seconds(text)
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 @dataclass(slots=True)
@@ -39,6 +54,7 @@ class Sums:
 
     requests: int = 0
     failed: int = 0
+    clients_left: int = 0  # before the answer ended: nobody's failure
     prompt_tokens: int = 0
     cached_tokens: int = 0  # of them
     completion_tokens: int = 0
@@ -68,17 +84,18 @@ class Report:
     by_model: dict[str, Sums] = field(default_factory=dict)
     by_task: dict[str, Sums] = field(default_factory=dict)
     by_key: dict[str, Sums] = field(default_factory=dict)
+    by_team: dict[str, Sums] = field(default_factory=dict)  # empty where keys have no groups
     reasons: Counter[str] = field(default_factory=Counter)
     unanswered: int = 0  # decisions without an outcome: route asked alone, or still running
     latency: dict[str, float | None] = field(default_factory=dict)  # p50, p95, in seconds
-    payoff: Payoff | None = None  # None: read out of the archive, which is summed without it
+    payoff: Payoff = field(default_factory=Payoff)
     course: list[dict[str, float]] = field(default_factory=list)  # cost and savings of equal parts of the time
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
         groups = {
             name: {key: sums.plain() for key, sums in getattr(self, name).items()}
-            for name in ("by_model", "by_task", "by_key")
+            for name in ("by_model", "by_task", "by_key", "by_team")
         }
         return {
             "start": self.start,
@@ -88,7 +105,7 @@ class Report:
             "reasons": dict(self.reasons),
             "unanswered": self.unanswered,
             "latency_seconds": self.latency,
-            "headline": self.payoff.sentence() if self.payoff else None,
+            "headline": self.payoff.sentence(),
             "course": self.course,
         }
 
@@ -134,14 +151,29 @@ def build(records: Iterable[Record], config: RouterConfig, start: float, end: fl
     report.unanswered = sum(start <= d.created < end and d.decision_id not in outcomes for d in decisions.values())
     times = [outcome.latency for outcome in outcomes.values()]
     report.latency = {f"p{q}": float(np.percentile(times, q)) if times else None for q in (50, 95)}
-    for name in ("by_model", "by_task", "by_key"):
+    return finish(report, config)
+
+
+def finish(report: Report, config: RouterConfig) -> Report:
+    """Sum the keys of each team, by the groups that the configuration has now, and put all groups into order."""
+    teams = {key.name: key.group for key in config.security.api_keys if key.group}
+    for key, sums in report.by_key.items():
+        if teams:
+            _join(report.by_team.setdefault(teams.get(key, NO_TEAM), Sums()), sums)
+    for name in ("by_model", "by_task", "by_key", "by_team"):
         setattr(report, name, most_expensive_first(getattr(report, name)))
     return report
 
 
+def _join(sums: Sums, more: Sums) -> None:
+    for name in Sums.__slots__:
+        setattr(sums, name, getattr(sums, name) + getattr(more, name))
+
+
 def _add(sums: Sums, outcome: Outcome, savings: float, cache_savings: float, score: float | None) -> None:
     sums.requests += 1
-    sums.failed += outcome.status >= 400
+    sums.failed += outcome.status >= 400 and outcome.status != CLIENT_LEFT
+    sums.clients_left += outcome.status == CLIENT_LEFT
     sums.prompt_tokens += outcome.usage.prompt
     sums.cached_tokens += min(max(outcome.usage.cached, 0), outcome.usage.prompt)
     sums.completion_tokens += outcome.usage.completion

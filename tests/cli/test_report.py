@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -20,7 +21,7 @@ from router_backend.config import load_config
 from router_backend.core.records import Decision, Feedback, Outcome, Usage
 from router_backend.observability import rendering
 from router_backend.observability.archived import build_archived
-from router_backend.observability.report import NO_KEY, NO_TASK, Report, build, seconds
+from router_backend.observability.report import NO_KEY, NO_TASK, NO_TEAM, Report, build, moment, seconds
 from router_backend.state.open import open_store
 from tests.support.configs import local_config
 from tests.support.running import clean_environment, llm_router
@@ -126,6 +127,72 @@ def test_what_prompt_caches_save_is_told(tmp_path: Path, archived: bool) -> None
     assert report.total.cache_savings == pytest.approx(800 * 0.5e-6 - 100 * 0.2e-6)
     assert report.by_model["llama3-8b"].cache_savings == 0
     assert "prompt caches held 80% of the prompts, and saved $0.000380" in rendering.text(report)
+
+
+def test_whether_it_pays_is_said_first(tmp_path: Path) -> None:
+    """In the same words from the store and from the archive."""
+    config = load_config(local_config(tmp_path))
+    store = open_store(config.state, tmp_path)
+    for number in range(300):
+        served = config.names[number % 3]
+        decision, outcome = answer(number, served)
+        chosen = replace(
+            decision, propensity=(0.2, 0.3, 0.5)[number % 3], model=config.names[0] if number % 20 == 7 else served
+        )
+        store.append([chosen], [replace(outcome, usage_known=number % 7 > 0, status=502 if number % 11 == 0 else 200)])
+        if number % 5:
+            store.add_feedback(
+                Feedback(
+                    decision_id=decision.decision_id, received=NOW, score=number % 4 / 3, selected=0.5 + number % 2 / 2
+                )
+            )
+    place = open_place("archive", tmp_path)
+    Archiver(store, place).drain()
+    with tables(place) as opened:
+        archived = build_archived(opened, config, NOW - DAY, NOW)
+    told = build(store.archive().records(), config, NOW - DAY, NOW)
+    store.close()
+    first = rendering.text(archived).splitlines()[2]
+    assert first == rendering.text(told).splitlines()[2]
+    assert re.match(r"Routing answers with a quality of [\d.]+% \(.*\) for [\d.]+% \(.*\) of the cost of ", first)
+    assert archived.plain()["headline"] == first
+    assert archived.payoff.routed.scored == told.payoff.routed.scored > 0
+
+
+def test_keys_of_a_team_are_summed_together(made: Report, tmp_path: Path) -> None:
+    assert made.by_team == {}  # no key has a group
+    security = {"groups": [{"name": "search"}], "api_keys": [{"name": "app", "sha256": "0" * 64, "group": "search"}]}
+    config = load_config(local_config(tmp_path, security=security))
+    rows = [answer(1, "llama3-8b", key="app"), answer(2, "llama3-70b", key="app"), answer(3, "llama3-8b", key="other")]
+    report = build([record for pair in rows for record in pair], config, NOW - DAY, NOW)
+    assert {team: sums.requests for team, sums in report.by_team.items()} == {"search": 2, NO_TEAM: 1}
+    assert re.search(r"^team .*\n^search +2 ", rendering.text(report), re.MULTILINE)
+
+
+def test_clients_that_left_are_no_failures(tmp_path: Path) -> None:
+    report = build(answer(1, "llama3-8b", status=499), load_config(local_config(tmp_path)), NOW - DAY, NOW)
+    assert (report.total.failed, report.total.clients_left) == (0, 1)
+    assert "0 failed, 1 left by the client" in rendering.text(report)
+
+
+def test_a_table_for_spreadsheets(made: Report) -> None:
+    rows = list(csv.DictReader(rendering.table(made).splitlines()))
+    assert [(row["by"], row["name"]) for row in rows[:2]] == [("all", ""), ("model", "llama3-70b")]
+    by_model = [row for row in rows if row["by"] == "model"]
+    assert sum(float(row["cost"]) for row in by_model) == pytest.approx(float(rows[0]["cost"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("1d", NOW - DAY),
+        ("2025-10-09", 1_759_968_000.0),
+        ("2025-10-09T08:00", 1_759_996_800.0),
+        ("2025-10-09T10:00+02:00", 1_759_996_800.0),
+    ],
+)
+def test_a_time_is_told_by_how_long_ago_it_was_or_by_its_date(text: str, at: float) -> None:
+    assert moment(text, NOW) == at
 
 
 def test_every_form_says_the_same(made: Report) -> None:
