@@ -7,6 +7,7 @@ from typing import Any
 
 from router_backend.config import RouterConfig
 from router_backend.core.decision import RoutedDecision
+from router_backend.forwarding.upstreams.cache_marks import without_marks
 from router_backend.gateway.request import CompletionRequest
 from router_backend.learning.reading import Reading
 
@@ -47,7 +48,7 @@ def asked_again(body: Mapping[str, Any], config: RouterConfig) -> dict[str, Any]
     limit = config.judge.pairs.max_tokens
     name = next((name for name in _LIMITS if body.get(name)), "max_tokens")
     kept = {key: value for key, value in body.items() if key in _KEPT}
-    return {**kept, "model": reference_of(config), name: min(limit, body.get(name) or limit)}
+    return without_marks({**kept, "model": reference_of(config), name: min(limit, body.get(name) or limit)})
 
 
 def comparable(reading: Reading, finish_reason: str, body: Mapping[str, Any], config: RouterConfig) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from router_backend.config.models import ModelConfig, OpenAIUpstream
+from router_backend.config.models import BedrockUpstream, ModelConfig, OpenAIUpstream
 from router_backend.core.unread import LISTS, Unread, UnreadList
 from router_backend.forwarding.request import ForwardRequest, Native, NativeEndpoint
-from router_backend.forwarding.upstreams.cache_marks import mark_chat, mark_messages
+from router_backend.forwarding.upstreams.cache_marks import mark_chat, mark_messages, on_parts, without_marks
 
 _LIMITS = ("max_completion_tokens", "max_tokens")
 _COMPLETION_TOKENS = 16  # of a text completion that sets no limit (OpenAI's API reference)
@@ -22,6 +22,8 @@ def arm_body(
     `inside`: streamed to us, though the client gets the answer whole. `usage`: ask for the usage chunk of a stream.
     """
     body = filled(request.body, {name: value for name, value in model.defaults.items() if name != "stream"})
+    if request.native is not None and request.native.endpoint == "messages":
+        body = _marked_as_taken(body, model)
     if request.endpoint == "embeddings":
         return body
     if model.system_prompt and isinstance(body.get("messages"), LISTS):
@@ -42,6 +44,17 @@ def arm_body(
         # Without it most servers count nothing; the chunk is taken out again if the client didn't ask for it.
         options = body.get("stream_options")
         body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
+    return body
+
+
+def _marked_as_taken(body: dict[str, Any], model: ModelConfig) -> dict[str, Any]:
+    """A translated request with its client's marks for caches where the model's server takes them: another might refuse the field.
+    In a chat client's own request they stay, for it knows whom it asks."""
+    if isinstance(model.upstream, BedrockUpstream):
+        return body
+    if not isinstance(model.upstream, OpenAIUpstream) or not model.upstream.cache_points:
+        return without_marks(body)
+    on_parts(body)
     return body
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from router_backend.core.unread import LISTS, UnreadList
 
 MARK = {"type": "ephemeral"}
+_MARKED = "cache_control"
 _MOST = 4
 """Marks of a request that are taken (Anthropic's limit); more are an error of the client, less what we add."""
 _INSTRUCTIONS = ("system", "developer")
@@ -53,6 +54,33 @@ def mark_messages(body: Json, places: Collection[str]) -> None:
         _mark_last(body, "tools")
 
 
+def on_parts(body: Json) -> None:
+    """Move the marks of messages to their last parts, where servers look for them."""
+    body["messages"] = [_on_parts(message) if _MARKED in message else message for message in body["messages"]]
+
+
+def without_marks(body: Mapping[str, Any]) -> Json:
+    """A chat request that servers take which know no marks."""
+    plain = {**body, "messages": [_without(message) for message in body["messages"]]}
+    if isinstance(body.get("tools"), list):
+        plain["tools"] = [_without(tool) for tool in body["tools"]]
+    return plain
+
+
+def _on_parts(message: Json) -> Json:
+    rest = {name: value for name, value in message.items() if name != _MARKED}
+    return {**rest, "content": _content(rest["content"], message[_MARKED])} if rest.get("content") else rest
+
+
+def _without(item: Any) -> Any:
+    if not isinstance(item, Mapping):
+        return item
+    parts = item.get("content")
+    if isinstance(parts, list):
+        item = {**item, "content": [_without(part) for part in parts]}
+    return {name: value for name, value in item.items() if name != _MARKED} if _MARKED in item else item
+
+
 def _is_instruction(message: Any) -> bool:
     return isinstance(message, Mapping) and message.get("role") in _INSTRUCTIONS
 
@@ -64,18 +92,18 @@ def _message(message: Any) -> Any:
     return {**message, "content": _content(message["content"])}
 
 
-def _content(content: Any) -> Any:
+def _content(content: Any, mark: Any = MARK) -> Any:
     if isinstance(content, str):
-        return [{"type": "text", "text": content, "cache_control": MARK}]
+        return [{"type": "text", "text": content, _MARKED: mark}]
     if isinstance(content, list) and isinstance(content[-1], Mapping) and content[-1].get("type") != "thinking":
-        return [*content[:-1], {"cache_control": MARK, **content[-1]}]
+        return [*content[:-1], {_MARKED: mark, **content[-1]}]
     return content
 
 
 def _mark_last(body: Json, field: str) -> None:
     items = body.get(field)
     if isinstance(items, list) and items and isinstance(items[-1], Mapping):
-        body[field] = [*items[:-1], {"cache_control": MARK, **items[-1]}]
+        body[field] = [*items[:-1], {_MARKED: MARK, **items[-1]}]
 
 
 def _marks(body: Mapping[str, Any]) -> int:
@@ -85,9 +113,9 @@ def _marks(body: Mapping[str, Any]) -> int:
         for item in value if isinstance(value, list) else ():
             if isinstance(item, Mapping):
                 parts = item.get("content")
-                found += "cache_control" in item
+                found += _MARKED in item
                 found += (
-                    sum("cache_control" in part for part in parts if isinstance(part, Mapping))
+                    sum(_MARKED in part for part in parts if isinstance(part, Mapping))
                     if isinstance(parts, list)
                     else 0
                 )

@@ -153,6 +153,7 @@ def _result(arm: str, where: str, message: Json) -> Iterator[Json]:
     call = message.get("tool_call_id")
     if not isinstance(call, str):
         raise refusal(f"{where}.tool_call_id", "a tool's message must say which call it answers")
-    content = [block for block in _parts(arm, f"{where}.content", message.get("content")) if "cachePoint" not in block]
+    blocks = [*_parts(arm, f"{where}.content", message.get("content")), *cache_point(message)]
+    content = [block for block in blocks if "cachePoint" not in block]
     yield {"toolResult": {"toolUseId": call, "content": content or [{"text": "(nothing)"}]}}
-    yield from cache_point(message)
+    yield from [block for block in blocks if "cachePoint" in block][-1:]  # a result has none within

@@ -213,15 +213,15 @@ def _output(arm: str, body: Mapping[str, Any]) -> Json:
 
 
 _POINT = {"cachePoint": {"type": "default"}}
+_MOST = 4  # points that Bedrock takes
 
 
 def _set_cache_points(found: Json, places: frozenset[str]) -> None:
-    """What is the same in every request stands in front: tools, system, then the conversation so far."""
-    tools = found.get("toolConfig", {}).get("tools")
-    for place, blocks in (
-        ("tools", tools),
-        ("system", found.get("system")),
-        ("messages", found["messages"][-1]["content"]),
-    ):
-        if place in places and blocks and "cachePoint" not in blocks[-1]:
+    """What is the same in every request stands in front: tools, system, then the conversation so far. The client's own come first."""
+    tools, system = found.get("toolConfig", {}).get("tools"), found.get("system")
+    talk = [message["content"] for message in found["messages"]]
+    room = _MOST - sum("cachePoint" in block for blocks in (tools, system, *talk) for block in blocks or ())
+    for place, blocks in (("tools", tools), ("system", system), ("messages", talk[-1])):
+        if room > 0 and place in places and blocks and "cachePoint" not in blocks[-1]:
             blocks.append(dict(_POINT))
+            room -= 1

@@ -1,7 +1,10 @@
 """A Messages request as the chat request that asks for the same.
 
-Left out are hints about how to serve, which change no answer: `cache_control` (chat servers cache by themselves),
-`service_tier`, and thinking that only its own server can read (signatures, redacted blocks).
+Marks of what a cache shall keep (`cache_control`) stay where they are: on parts and tools, or on a message whose only part becomes a text.
+So a conversation whose marks move keeps its shape. Which upstreams get them is forwarding's to say.
+
+Left out are hints about how to serve, which change no answer: `service_tier`, and thinking that only its own server can read
+(signatures, redacted blocks).
 """
 
 from __future__ import annotations
@@ -39,9 +42,10 @@ def chat_request(body: dict[str, Any]) -> dict[str, Any]:
     chat: dict[str, Any] = {name: body[name] for name in _SAME if body.get(name) is not None}
     messages: list[dict[str, Any]] = []
     if body.get("system"):
-        messages.append({"role": "system", "content": _texts(body["system"], "system")})
+        messages.append({"role": "system", **_texts(body["system"], "system")})
     for at, message in enumerate(body["messages"]):
         messages += _message(message, f"messages[{at}]")
+    _mark_end(messages, _mark(body))
     chat["messages"] = messages
     if body.get("stop_sequences"):
         chat["stop"] = body["stop_sequences"]
@@ -76,17 +80,37 @@ def _managed(context: Any) -> None:
             refuse(f"context_management.edits[{at}]")
 
 
-def _texts(content: Any, where: str) -> str | list[dict[str, Any]]:
-    """Text, or blocks that are all text."""
+def _mark(block: dict[str, Any]) -> dict[str, Any]:
+    """Its mark for a cache, if it has one."""
+    mark = block.get("cache_control")
+    return {} if mark is None else {"cache_control": mark}
+
+
+def _mark_end(messages: list[dict[str, Any]], mark: dict[str, Any]) -> None:
+    """Where the API would set the mark of a whole prompt, unless the client has set one there."""
+    content = messages[-1]["content"] if messages else None
+    if messages and not (isinstance(content, list) and _mark(content[-1])):
+        messages[-1] = {**mark, **messages[-1]}
+
+
+def _content(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """A message's content: one text is a string, and its mark the message's."""
+    if len(parts) == 1 and parts[0]["type"] == "text":
+        return {"content": parts[0]["text"], **_mark(parts[0])}
+    return {"content": parts or ""}
+
+
+def _texts(content: Any, where: str) -> dict[str, Any]:
+    """A message's content from text, or from blocks that are all text."""
     if isinstance(content, str):
-        return content
+        return {"content": content}
     parts = []
     for at, block in enumerate(content):
         if block["type"] != "text":
             refuse(f"{where}[{at}]", f"is a block of type {block['type']!r}; chat completions take only text here")
         only(block, _BLOCKS["text"], f"{where}[{at}]")
-        parts.append({"type": "text", "text": text(block.get("text"), f"{where}[{at}].text")})
-    return parts[0]["text"] if len(parts) == 1 else parts
+        parts.append({"type": "text", "text": text(block.get("text"), f"{where}[{at}].text"), **_mark(block)})
+    return _content(parts)
 
 
 def _message(message: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
@@ -97,21 +121,22 @@ def _message(message: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
     elif role == "assistant":
         yield _assistant(content, where)
     elif role == "system":
-        yield {"role": "system", "content": _texts(content, f"{where}.content")}
+        yield {"role": "system", **_texts(content, f"{where}.content")}
     else:
         yield from _user(content, where)
 
 
 def _assistant(blocks: list[dict[str, Any]], where: str) -> dict[str, Any]:
-    texts: list[str] = []
+    texts: list[dict[str, Any]] = []
     thoughts: list[str] = []
     calls: list[dict[str, Any]] = []
+    mark: dict[str, Any] = {}  # of a call
     for at, block in enumerate(blocks):
         here = f"{where}.content[{at}]"
         only(block, _BLOCKS.get(block["type"], block), here)
         match block["type"]:
             case "text":
-                texts.append(text(block.get("text"), f"{here}.text"))
+                texts.append({"type": "text", "text": text(block.get("text"), f"{here}.text"), **_mark(block)})
             case "thinking":
                 thoughts.append(text(block.get("thinking"), f"{here}.thinking"))
             case "redacted_thinking":
@@ -120,16 +145,16 @@ def _assistant(blocks: list[dict[str, Any]], where: str) -> dict[str, Any]:
                 arguments = dump(mapping(block.get("input", {}), f"{here}.input")).decode()
                 function = {"name": text(block.get("name"), f"{here}.name"), "arguments": arguments}
                 calls.append({"id": text(block.get("id"), f"{here}.id"), "type": "function", "function": function})
+                mark = _mark(block) or mark
             case other:
                 refuse(here, f"is a block of type {other!r}, which chat completions don't have")
-    content = [{"type": "text", "text": each} for each in texts]
-    message: dict[str, Any] = {"role": "assistant", "content": texts[0] if len(texts) == 1 else content or None}
+    message: dict[str, Any] = {"role": "assistant", **_content(texts), **mark}
     if thoughts:
         message["reasoning_content"] = "".join(thoughts)
     if calls:
         message["tool_calls"] = calls
-    elif not texts:
-        message["content"] = ""
+        if not texts:
+            message["content"] = None
     return message
 
 
@@ -147,10 +172,8 @@ def _user(blocks: list[dict[str, Any]], where: str) -> Iterator[dict[str, Any]]:
         else:
             parts.append(_part(block, here))
     yield from results
-    if len(parts) == 1 and parts[0]["type"] == "text":
-        yield {"role": "user", "content": parts[0]["text"]}
-    elif parts or not results:
-        yield {"role": "user", "content": parts or ""}
+    if parts or not results:
+        yield {"role": "user", **_content(parts)}
 
 
 def _result(block: dict[str, Any], where: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -163,29 +186,30 @@ def _result(block: dict[str, Any], where: str) -> tuple[dict[str, Any], list[dic
         texts = [{"type": "text", "text": "The tool failed."}, *texts]
     if others and not texts:
         texts = [{"type": "text", "text": "The result follows in the next message."}]
-    value = texts[0]["text"] if len(texts) == 1 else texts or ""
     call = text(block.get("tool_use_id"), f"{where}.tool_use_id")
-    return {"role": "tool", "tool_call_id": call, "content": value}, others
+    return {"role": "tool", "tool_call_id": call, **_content(texts), **_mark(block)}, others
 
 
 def _part(block: dict[str, Any], where: str) -> dict[str, Any]:
     only(block, _BLOCKS.get(str(block.get("type")), block), where)
     match block.get("type"):
         case "text":
-            return {"type": "text", "text": text(block.get("text"), f"{where}.text")}
+            return {"type": "text", "text": text(block.get("text"), f"{where}.text"), **_mark(block)}
         case "image":
-            return {"type": "image_url", "image_url": {"url": _address(block, where)}}
+            return {"type": "image_url", "image_url": {"url": _address(block, where)}, **_mark(block)}
         case "document":
             source = mapping(block.get("source"), f"{where}.source")
             if block.get("citations") and mapping(block["citations"], f"{where}.citations").get("enabled"):
                 refuse(f"{where}.citations")
             if source.get("type") == "text":
                 heads = [str(block[name]) for name in ("title", "context") if block.get(name)]
-                return {"type": "text", "text": "\n".join([*heads, text(source.get("data"), f"{where}.source.data")])}
+                words = "\n".join([*heads, text(source.get("data"), f"{where}.source.data")])
+                return {"type": "text", "text": words, **_mark(block)}
             if source.get("type") != "base64":
                 refuse(f"{where}.source", "is of a type that chat completions don't have")
             name = block.get("title") or "document.pdf"
-            return {"type": "file", "file": {"filename": name, "file_data": _address(block, where)}}
+            file = {"filename": name, "file_data": _address(block, where)}
+            return {"type": "file", "file": file, **_mark(block)}
         case other:
             return refuse(where, f"is a block of type {other!r}, which chat completions don't have")
 
@@ -213,7 +237,7 @@ def _tool(tool: dict[str, Any], where: str) -> dict[str, Any]:
         "parameters": mapping(tool.get("input_schema"), f"{where}.input_schema"),
     }
     function |= {name: tool[name] for name in ("description", "strict") if tool.get(name) is not None}
-    return {"type": "function", "function": function}
+    return {"type": "function", "function": function, **_mark(tool)}
 
 
 def _tool_choice(choice: dict[str, Any]) -> dict[str, Any]:
