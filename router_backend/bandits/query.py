@@ -23,7 +23,8 @@ class Query(NamedTuple):
     candidates: tuple[int, ...]  # arms that may answer, ascending, at least one
     expected_cost: NDArray[np.float64]  # [arms] USD; NaN where unknown: the policy's learned cost is taken
     # What a policy may learn beyond `expected_cost`: the cost of answers, apart from what is known. None: it is taken as it is.
-    prompt_cost: NDArray[np.float64] | None = None  # [arms] USD at list price, not part of the costs that are learned
+    # [arms] USD at list price, not part of the costs that are learned; of an unknown cost the least that it may be.
+    prompt_cost: NDArray[np.float64] | None = None
     answer_limit: NDArray[np.float64] | None = None  # [arms] USD of the longest answer that is allowed; None: no limit
     task: str = TASKS[0]
     task_probabilities: Sequence[float] | NDArray[np.float32] = ()

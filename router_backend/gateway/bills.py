@@ -30,7 +30,8 @@ class Bills:
         self.ratio = 1.0
         self._running = 1.0
         self._owed = 0.0  # USD: Σ (cost − ratio · expected)
-        self._expected = 0.0  # USD, running mean
+        self._expected = 0.0  # USD, running mean: of the first answers a plain one
+        self._entered = 0
         self._number = 0
         self._late = 0.0  # questions between one and its bill, running mean
 
@@ -41,13 +42,17 @@ class Bills:
 
     def enter(self, asked: Asked, expected: float, cost: float) -> None:
         """An answer has cost `cost`, in USD, where `expected` was expected of the arm that was chosen."""
-        if not (0.0 < expected < math.inf and 0.0 <= cost < math.inf):
+        if not (0.0 <= expected < math.inf and 0.0 <= cost < math.inf):
             return
         self._late += (max(0, self._number - asked.number) - self._late) / _MEMORY
-        self._expected = self._expected + (expected - self._expected) / _MEMORY if self._expected else expected
+        self._entered += 1
+        self._expected += (expected - self._expected) / min(self._entered, _MEMORY)
+        self._owed += cost - asked.ratio * expected  # of an answer that nothing was expected of, too
+        if not self._expected:
+            return
         made_good = _MADE_GOOD + _PATIENCE * self._late
         most = _MOST * made_good * self._expected
-        self._owed = min(most, max(-most, self._owed + cost - asked.ratio * expected))
+        self._owed = min(most, max(-most, self._owed))
         running = self._running + (cost - self._running * expected) / (_MEMORY * self._expected)
         self._running = _bounded(running)
         self.ratio = _bounded(self._running + self._owed / (made_good * self._expected))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.factory import POLICIES, build_policy
 from router_backend.bandits.policies.linear import LinearPolicy
+from router_backend.bandits.policy import Policy
 from router_backend.bandits.selection import probabilities, select
 from router_backend.bandits.statistics.prior import Prior, PriorError
 from router_backend.config import load_config
@@ -207,13 +208,32 @@ def test_a_limit_of_the_answer_bounds_what_it_is_expected_to_cost() -> None:
     assert policy.snapshot().scores(query).costs[0] == pytest.approx(3e-4)
 
 
-def test_what_prompt_caches_save_is_learned_and_no_cost_is_negative() -> None:
-    policy, context = make_policy(), make_context(np.random.default_rng(0))
+def _below_nothing(policy: Policy) -> NDArray[np.float32]:
+    """A context at which a line through the costs of m0's answers has passed below nothing."""
+    rng = np.random.default_rng(0)
+    short, long = make_context(rng), make_context(rng)
     for _ in range(500):
-        policy.update(context, 0, 0.5, -9e-4, NOW)
-    for prompt, left in ((1e-3, 1e-4), (1e-4, 0.0)):
-        query = make_query(context, costs=(prompt,) * 3, prompt_cost=np.full(3, prompt))
-        assert policy.snapshot().scores(query).costs[0] == pytest.approx(left, abs=1e-4)
+        policy.update(short, 0, 0.5, 1e-6, NOW)
+        policy.update(long, 0, 0.5, 4e-4, NOW)
+    return 2 * short - long
+
+
+@pytest.mark.parametrize("candidates", [(0, 1, 2), (0, 2)])
+def test_no_cost_is_below_that_of_the_prompt(candidates: tuple[int, ...]) -> None:
+    policy = make_policy()
+    context = _below_nothing(policy)
+    for prompt in (0.0, 1e-5, 1e-3):
+        query = make_query(context, candidates, costs=(prompt + 1e-4,) * 3, prompt_cost=np.full(3, prompt))
+        for reader in (policy, policy.snapshot()):
+            assert prompt < reader.scores(query).costs[0] < prompt + 2e-5
+
+
+@pytest.mark.parametrize("candidates", [(0, 1, 2), (0, 2)])
+def test_a_cost_that_the_regression_alone_says_is_at_least_that_of_the_prompt(candidates: tuple[int, ...]) -> None:
+    policy = make_policy()
+    query = make_query(_below_nothing(policy), candidates, costs=(np.nan,) * 3, prompt_cost=np.full(3, 2e-5))
+    for reader in (policy, policy.snapshot()):
+        assert reader.scores(query).costs == [2e-5] * len(candidates)
 
 
 def test_a_constant_cost_is_learned_as_it_is_from_the_first_observation() -> None:

@@ -29,6 +29,27 @@ def test_what_is_counted_is_what_was_spent_however_late_answers_are(seed: int, l
     assert counted == pytest.approx(cost.sum(), rel=0.01)
 
 
+def test_answers_of_which_nothing_was_expected_are_paid_for() -> None:
+    """Of a model without a price nothing is expected; where there is a bill all the same, it counts."""
+    rng, bills = np.random.default_rng(0), Bills()
+    free = rng.random(5000) < 0.5
+    expected, cost = np.where(free, 0.0, 1.0), np.where(free, 0.1, 1.0)
+    counted = 0.0
+    for each, real in zip(expected, cost, strict=True):
+        asked = bills.ask()
+        counted += asked.ratio * each
+        bills.enter(asked, float(each), float(real))
+    assert counted == pytest.approx(cost.sum(), rel=0.01)
+
+
+def test_a_dear_models_first_bill_is_measured_by_all_answers_so_far() -> None:
+    """Not by the cheap ones before it alone, as if it were many of them."""
+    bills = Bills()
+    for expected, cost in [(0.02, 0.02)] * 3 + [(1.0, 2.0)]:
+        bills.enter(bills.ask(), expected, cost)
+    assert 1.05 < bills.ratio < 1.3
+
+
 @pytest.mark.parametrize("late", [0, 30, 300])
 def test_a_ratio_that_has_changed_settles(late: int) -> None:
     """What was counted wrongly while nobody could know better is made good once, not by every question that is asked meanwhile."""

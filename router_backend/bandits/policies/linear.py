@@ -43,8 +43,8 @@ class LinearPolicy(Policy):
 
     Cost at the moment of the choice starts as `Query.expected_cost` (the prompt's tokens at list price and the arm's usual length
     of answer for the task). With n observations, n / (n + 50) of it is what the arm's own regression says: the prompt at list
-    price and the answer's cost as learned on the context. Where nothing is known beforehand (NaN), as in recorded
-    answers, it is the regression alone.
+    price and the answer's cost as learned on the context, which is at least nothing: so no cost is below the prompt's. Where nothing
+    is known beforehand (NaN), as in recorded answers, it is the regression alone, and at least `Query.prompt_cost`.
     """
 
     def __init__(self, setup: Setup[LinearPolicyConfig]) -> None:
@@ -104,24 +104,28 @@ class LinearPolicy(Policy):
     def _costs(self, query: Query, learned: list[float]) -> list[float]:
         """USD by candidate, given what the regressions say of each."""
         known: list[float] = query.expected_cost.tolist()
-        if query.prompt_cost is None:
-            if len(learned) != len(known):
-                known = [known[arm] for arm in query.candidates]
-            if math.isnan(sum(known)):
-                return [max(own, 0.0) if math.isnan(cost) else cost for own, cost in zip(learned, known, strict=True)]
-            return known
-        prompt: list[float] = query.prompt_cost.tolist()
+        prompt: list[float] = [0.0] * len(known) if query.prompt_cost is None else query.prompt_cost.tolist()
         trust = self._read.trust
         limits = None if query.answer_limit is None else query.answer_limit.tolist()
         if len(learned) != len(known):
             known, prompt, trust = ([values[arm] for arm in query.candidates] for values in (known, prompt, trust))
             limits = limits and [limits[arm] for arm in query.candidates]
+        total = sum(known)
+        if total != total:  # NaN
+            return [
+                max(own, least) if math.isnan(cost) else cost
+                for own, cost, least in zip(learned, known, prompt, strict=True)
+            ]
+        if query.prompt_cost is None:
+            return known
         if limits is not None:
             learned = list(map(min, learned, limits))
-        # By index, since a strict zip of four costs three times as much.
-        costs = [cost + trust[i] * (prompt[i] + learned[i] - cost) for i, cost in enumerate(known)]
-        # Cached prompts cost less than the list price, so what is learned beside it may be negative.
-        return costs if min(costs) >= 0.0 else [max(cost, 0.0) for cost in costs]
+        # A regression may say of a cheap model's short answers that they cost less than nothing. By index and without calls, since a strict
+        # zip of four costs three times as much.
+        return [
+            cost + trust[i] * (prompt[i] + (learned[i] if learned[i] > 0.0 else 0.0) - cost)
+            for i, cost in enumerate(known)
+        ]
 
     def qualities(self, query: Query) -> list[float]:
         return self.estimates(query)[0]

@@ -33,6 +33,9 @@ MIDDLE, SIZE = 0.2, 128
 def main(out: Path, page: Path) -> None:
     reports = {name: _report(out / name) for name in SETS}
     words = {name: _report(out / f"tfidf-{name}") for name in SETS}
+    cold = {name: _report(out / f"cold-{name}") for name in SETS}
+    more = {name: _report(out / f"more-{name}") for name in SETS}
+    judged = {name: _report(folder) for name in SETS if (folder := out / f"judge-{name}").is_dir()}
     text = page.read_text()
     for header, rows in {
         "| data | evaluated |": [_headline(name, reports[name], words[name]) for name in SETS],
@@ -41,6 +44,11 @@ def main(out: Path, page: Path) -> None:
         "| router | APGR |": _two_models(reports["routellm"]),
         "| | quality | cost |": _metallm(reports["zeroeval"]),
         "| scenario | policy |": _scenarios(reports["zeroeval"]),
+        "| data | linucb | linucb-guard |": [_cold(name, reports[name], cold[name]) for name in SETS],
+        "| data | after requests |": [_judged(name, judged[name]) for name in SETS if name in judged],
+        "| data | requests | its share |": [_newcomer(name, more[name]) for name in SETS if _to_find(more[name])],
+        "| data | USD per 1,000 |": [_budget(name, more[name]) for name in SETS],
+        "| data | USD a day |": [_by_day(name, more[name]) for name in SETS],
     }.items():
         text = _replaced(text, header, rows)
     page.write_text(text)
@@ -155,6 +163,45 @@ def _scenarios(report: Report) -> list[str]:
             best = f"{found['best_single_second_half']:.3f}"
             rows.append(row(title, policy, f"{found['first_half']:.3f}", second, best))
     return rows
+
+
+def _short(name: str) -> str:
+    return SETS[name].partition(":")[0].partition(" (")[0]
+
+
+def _cold(name: str, report: Report, cold: Report) -> str:
+    means = [report["above_hull_mean"][policy]["value"] for policy in ("linucb", "linucb-guard")]
+    first = [cold["above_hull_first"][policy]["value"] for policy in ("linucb", "linucb-guard")]
+    return row(_short(name), *(f"{value:+.2f}" for value in [*means, *first]))
+
+
+def _judged(name: str, report: Report) -> str:
+    found = report["judge"]["linucb"]
+    rewards = (f"{found[scores]:.3f}" for scores in ("unscored", "judged", "all"))
+    return row(_short(name), f"{found['after']:,}", *rewards, f"{100 * found['share_of_gain']:.0f} %")
+
+
+def _to_find(report: Report) -> bool:
+    """Whether the best model has any share in hindsight."""
+    return bool(report["scenarios"]["new_model"]["linucb"]["newcomer_hindsight_share"] >= 0.01)
+
+
+def _newcomer(name: str, report: Report) -> str:
+    found = report["scenarios"]["new_model"]["linucb"]
+    shares = (f"{100 * found[share]:.0f} %" for share in ("newcomer_share", "newcomer_hindsight_share"))
+    return row(_short(name), f"{found['newcomer_requests']:.0f}", *shares)
+
+
+def _budget(name: str, report: Report) -> str:
+    found = report["budget"]["linucb"]
+    off, worst = f"{100 * found['off']:+.1f} %", f"{100 * found['worst_window']:.1f} %"
+    return row(_short(name), f"{found['usd_per_1000']:g}", f"{found['requests']:,}", off, worst)
+
+
+def _by_day(name: str, report: Report) -> str:
+    found = report["budget_by_day"]["linucb"]
+    off, worst = f"{100 * found['off']:+.1f} %", f"{100 * found['worst_day']:.1f} %"
+    return row(_short(name), f"{found['usd_per_day']:g}", f"{found['requests']:,}", f"{found['days']:.1f}", off, worst)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from classifier_training.data.perturbations import PERTURBATIONS
 from router_backend.bandits.query import Choice, Query
 from router_backend.bandits.selection import select
 from router_backend.lab.replay.encode import Contexts
-from router_backend.lab.replay.procedure import queries
 from router_backend.lab.replay.runner import Grid, Replay, Setting, middle
 
 Encode = Callable[[Sequence[str]], Contexts]
@@ -66,10 +65,10 @@ def decisions_that_stay(replay: Replay, grid: Grid, forms: Forms) -> dict[str, o
         `always` (share of prompts whose forms all have it), `by_perturbation` {name: share}.
     """
     setting = Setting(grid.policies[0], middle(grid.lambdas), grid.components[-1], 0)
-    arms = len(replay.evaluated.models)
+    course = replay.episode(grid, setting.seed)
     asked: dict[int, dict[str, Query]] = {int(row): {} for row in forms.rows}
     for name, places in forms.changed.items():
-        for place, query in zip(places, queries(forms.contexts[name], arms), strict=True):
+        for place, query in zip(places, replay.asked(course, forms.contexts[name]), strict=True):
             asked[int(forms.rows[place])][name] = query
     policy = replay.policy(grid, setting)
     rng = np.random.default_rng(0)  # its own, so that the replay's choices are those without forms

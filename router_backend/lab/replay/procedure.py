@@ -29,6 +29,8 @@ from router_backend.lab.replay.scenarios import Grading, Scenario, World, arriva
 # The replay's clock, for discounting: so many queries are a day.
 QUERIES_A_DAY = 1000
 _DAY = 86_400.0
+# Of a model's mean cost: less than nearly all of its answers cost in the five sets of docs/replay.md.
+_LEAST = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,13 @@ def episode(rows: int, share: float, seed: int) -> Episode:
     return Episode(seed, order[:cut], order[cut:])
 
 
-def queries(contexts: Contexts, arms: int) -> list[Query]:
-    """What a policy is asked, for each row. No cost is known beforehand: policies learn it, as they learn quality."""
+def queries(contexts: Contexts, arms: int, usual: NDArray[np.float64] | None = None) -> list[Query]:
+    """What a policy is asked, for each row. No cost is known beforehand: policies learn it, as they learn quality.
+
+    In place of a prompt's price, which serving knows, no cost is below a part of `usual` [arms], what a query costs on the mean in USD.
+    """
     unknown, everyone = np.full(arms, np.nan), tuple(range(arms))
+    least = None if usual is None else _LEAST * usual
     probabilities, complexity = contexts.task_probabilities, contexts.complexity
     best = probabilities.argmax(1)
     return [
@@ -57,6 +63,7 @@ def queries(contexts: Contexts, arms: int) -> list[Query]:
             context=contexts.context[row],
             candidates=everyone,
             expected_cost=unknown,
+            prompt_cost=least,
             task=TASKS[best[row]],
             task_probabilities=probabilities[row],
             complexity=float(complexity[row]),

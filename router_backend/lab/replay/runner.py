@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from router_backend.bandits.policy import Policy
+from router_backend.bandits.query import Query
 from router_backend.bandits.statistics.prior import Prior
 from router_backend.contract import COMPONENT_CHOICES
 from router_backend.lab.replay.baselines import cost_scale
@@ -117,15 +118,31 @@ class Replay:
             budget=scenario.budget,
             by_day=scenario.by_day,
         )
-        return make(recipe, self.tuning, known, seen, self.scale, known if len(known) else self.evaluated)
+        return make(recipe, self.tuning, known, seen, self.scale, self.priced(course))
+
+    def priced(self, course: Episode) -> RoutingData:
+        """The rows whose mean costs stand for the models' prices. Prices are public, so without a bootstrap they are known as well."""
+        known = self.evaluated.rows(course.bootstrap)
+        return known if len(known) else self.evaluated
+
+    def asked(self, course: Episode, seen: Contexts) -> list[Query]:
+        """What policies are asked, for each row of `seen`."""
+        return queries(seen, len(self.evaluated.models), self.priced(course).cost.mean(0))
 
     def run(self, grid: Grid, setting: Setting, observe: Observer | None = None, policy: Policy | None = None) -> Run:
         """Play one setting; an observer that asks the policy itself makes it first, by `policy`."""
         scenario = grid.scenario(setting.scenario)
         course = self.episode(grid, setting.seed)
         policy = policy or self.policy(grid, setting)
-        asked = queries(self.seen, len(self.evaluated.models))
-        return play(policy, asked, self.evaluated, course, scenario, seed=_stable(setting.policy), observe=observe)
+        return play(
+            policy,
+            self.asked(course, self.seen),
+            self.evaluated,
+            course,
+            scenario,
+            seed=_stable(setting.policy),
+            observe=observe,
+        )
 
     def _prior(self, setting: Setting, scenario: Scenario, course: Episode) -> tuple[Prior | None, float]:
         """The prior that a run starts with, and its weight."""
