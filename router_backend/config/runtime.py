@@ -11,6 +11,7 @@ from router_backend.config.schema import RouterConfig
 
 CONFIG = "LLM_ROUTER_CONFIG"
 STATE_DIR = "LLM_ROUTER_STATE_DIR"
+LOG = "LLM_ROUTER_LOG"  # `text`: the gateway's log for people; else JSON
 LOCAL_URL = "LLM_ROUTER_LOCAL_URL"  # of the packaged model, up to and including /v1
 
 ADMIN_KEY_FILE = "triton-admin.key"  # in the state folder: opens the admin APIs of the Triton that `llm-router up` runs

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
 from collections.abc import Iterator
 
+import orjson
 import uvicorn
 import uvloop
 
+from router_backend.config.runtime import LOG
 from router_backend.gateway.app import App, create_app
 from router_backend.gateway.heap import collect_rarely, give_back_large_blocks
 from router_backend.gateway.http.access_log import write_to
@@ -90,11 +93,29 @@ def run(settings: GatewaySettings, port: int) -> None:
 
 
 def log_to_stderr() -> None:
-    """The access log's lines as they are; everything else with time and level."""
+    """All lines are JSON, or all are text for people (`LLM_ROUTER_LOG`)."""
     # What no format of ours shows is not looked up: half of a line's time (logging's own advice, "Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
-    plain = logging.StreamHandler(sys.stderr)
-    plain.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[plain])
-    write_to(sys.stderr.fileno())
+    as_text = os.environ.get(LOG) == "text"
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s") if as_text else _JSONLines()
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    write_to(sys.stderr.fileno(), as_text)
+
+
+class _JSONLines(logging.Formatter):
+    """One line each, as those of the access log: time, level, logger, message, and the traceback of an exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return orjson.dumps(line).decode()

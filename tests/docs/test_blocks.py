@@ -54,7 +54,7 @@ def test_commands_stand_in_blocks_of_commands(page: Path) -> None:
         line for line in without_blocks(text).splitlines() if line.startswith("    ") and LINE_OF_COMMAND.match(line)
     ]
     assert (others, indented) == ([], [])
-    assert {block.language for block in page_blocks(page)} <= {*COMMANDS, "", "yaml", "json", "hcl", "mermaid"}
+    assert {block.language for block in page_blocks(page)} <= {*COMMANDS, "", "text", "yaml", "json", "hcl", "mermaid"}
 
 
 @pytest.mark.parametrize(

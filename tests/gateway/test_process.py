@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import ssl
 import sys
 from collections.abc import AsyncIterator
@@ -30,12 +32,12 @@ class GatewayProcess:
         config = {"version": 1, "models": models, "default_model": names[0], **sections}
         self.config.write_text(yaml.safe_dump(config))
 
-    async def start(self, *flags: str) -> asyncio.subprocess.Process:
+    async def start(self, *flags: str, **variables: str) -> asyncio.subprocess.Process:
         self.process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "router_backend.gateway", "--config", str(self.config)),
             *("--port", str(self.port), "--triton-url", "127.0.0.1:9", *flags),
             cwd=PROJECT,
-            env=dict(clean_environment()),
+            env={**clean_environment(), **variables},
             stderr=asyncio.subprocess.PIPE,
         )
         return self.process
@@ -111,3 +113,27 @@ async def test_tls(gateway: GatewayProcess, tmp_path: Path) -> None:
         await gateway.until_live(http)
         body = {"model": "a", "messages": [{"role": "user", "content": "hi"}]}
         assert (await http.post("/v1/chat/completions", json=body)).status_code == 200
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+async def test_all_lines_of_the_log_have_one_form(
+    gateway: GatewayProcess, upstream: ScriptedUpstream, form: str
+) -> None:
+    upstream.script(Script(text=["a"]))
+    gateway.write("a")
+    process = await gateway.start(LLM_ROUTER_LOG=form)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=30, trust_env=False) as http:
+        await gateway.until_live(http)
+        body = {"model": "a", "messages": [{"role": "user", "content": "Hi"}]}
+        assert (await http.post("/v1/chat/completions", json=body)).status_code == 200
+    process.terminate()
+    _, written = await process.communicate()
+    lines = written.decode().splitlines()
+    if form == "text":
+        assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S* [A-Z]+ ", line) for line in lines), lines
+        assert any("POST /v1/chat/completions 200 in " in line and " model=a " in line for line in lines), lines
+        return
+    rows = [json.loads(line) for line in lines]
+    assert {"info"} <= {row["level"] for row in rows}
+    assert any(row.get("route") == "/v1/chat/completions" for row in rows)
+    assert any("message" in row for row in rows)
