@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from router_backend.config.base import Mistake, Section, TaskName
 
@@ -194,6 +194,41 @@ class Price(Section):
         return (3 * self.input + self.output) / 4
 
 
+class BatchConfig(Section):
+    """The upstream's own Batch API, at its price: lines of batches whose model this is go there instead of into idle capacity.
+    `batch: true` stands for the defaults."""
+
+    price_share: Annotated[
+        float, Field(ge=0, le=1, description="what a token costs there, as a part of `price`; half at OpenAI")
+    ] = 0.5
+    wait_hours: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=23,
+            description="after the batch was made the upstream has so long; then its batch is cancelled, and what it has left "
+            "undone runs in idle capacity",
+        ),
+    ] = 20.0
+    max_lines: Annotated[
+        int, Field(gt=0, le=50_000, description="of one batch at the upstream; more make another one")
+    ] = 10_000
+    max_bytes: Annotated[
+        int,
+        Field(
+            gt=0,
+            le=200_000_000,
+            description="of its lines; one such batch is in memory while its answers are read",
+        ),
+    ] = 32_000_000
+
+    example: ClassVar[str] = "{price_share: 0.5, wait_hours: 12}"
+
+
+def _switched_on(value: Any) -> Any:
+    return {True: {}, False: None}[value] if isinstance(value, bool) else value
+
+
 class Share(Section):
     """Bounds of the share of routed requests that an arm gets."""
 
@@ -237,6 +272,11 @@ class ModelConfig(Section):
         ),
     ] = ""
     price: Annotated[Price, Field(description="of its tokens")]
+    batch: Annotated[
+        BatchConfig | None,
+        BeforeValidator(_switched_on),
+        Field(description="its upstream (of the kind `openai`) has a Batch API, for lines of batches; off if empty"),
+    ] = None
     context_window: Annotated[int, Field(gt=0, description="tokens, prompt and answer together")]
     capabilities: Annotated[
         frozenset[Capability], Field(description="a request that needs another one goes to another arm")
@@ -288,6 +328,8 @@ share: {max: 0.5}
         beyond = sorted(self.capabilities - _ABLE[kind]) if kind in _ABLE else []
         if beyond:
             raise ValueError(f"a {kind} upstream can't do {', '.join(beyond)}; take it out of capabilities")
+        if self.batch and kind != "openai":
+            raise Mistake(f"a {kind} upstream's lines run in idle capacity, without a Batch API; leave it out", "batch")
         return self
 
     def speaks(self, api: str) -> bool:

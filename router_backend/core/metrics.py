@@ -267,6 +267,13 @@ BATCHES = Declared(
     "Batches that have ended. status: completed, failed (its file), expired, cancelled.",
     ("status",),
 )
+UPSTREAM_BATCHES = Declared(
+    "gateway",
+    "llm_router_upstream_batches_total",
+    "counter",
+    "Batches at models' own Batch APIs that have ended. status: as the upstream says, or lost.",
+    ("model", "status"),
+)
 BATCHES_RUNNING = Declared("gateway", "llm_router_batches_running", "gauge", "Batches that this gateway works on.")
 BUILD_INFO = Declared("gateway", "llm_router_build_info", "gauge", "Always 1; the version is the label.", ("version",))
 

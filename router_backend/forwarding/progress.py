@@ -34,6 +34,7 @@ class Progress:
     attempts: int = 1
     fallbacks: tuple[Attempt, ...] = ()  # arms that were asked before `arm`
     error: Cause | None = None  # of a failure after the first byte
+    batched: bool = False  # the upstream's Batch API gave it: at that price, and nobody waited for it
     discarded: tuple[Expense, ...] = ()  # see `ForwardRequest.discarded`; they cost, too
 
     def estimate(self, content: int, written: int) -> None:

@@ -60,8 +60,10 @@ class Ledger:
         parent = request.conversation.parent_name if request.conversation and not request.hints.session else ""
         return self._decisions.add(request.key, plan.decision, request.session, parent)
 
-    def ended(self, request: CompletionRequest, plan: Plan, outcome: Outcome, savings: float | None) -> None:
-        """Enter what became of it."""
+    def ended(
+        self, request: CompletionRequest, plan: Plan, outcome: Outcome, savings: float | None, *, batched: bool = False
+    ) -> None:
+        """Enter what became of it. `batched`: by the upstream's Batch API, so that its price and time say nothing of others."""
         if outcome.status == 200:
             if request.hints.session:
                 self._sessions.answered(request.key, request.hints.session, outcome.served)
@@ -69,14 +71,17 @@ class Ledger:
                 self._caches.learn(request.conversation, request.started, outcome)
                 request.conversation.answered(self._sessions, outcome.served, outcome.usage)
         expected = plan.decision.expected_cost.get(plan.decision.model)
-        if plan.kind == "routed" and expected is not None and outcome.cost is not None:
+        if plan.kind == "routed" and expected is not None and outcome.cost is not None and not batched:
             self._bills.enter(plan.asked, expected, outcome.cost)
         if _stored(request):
             self._budgets.spend(outcome)
-            self._spend_tokens(outcome.key, outcome.usage.prompt + outcome.usage.completion)
+            if not batched:  # thousands come at once, and take nothing of the capacity that the rate shares out
+                self._spend_tokens(outcome.key, outcome.usage.prompt + outcome.usage.completion)
             self._outcomes.outcome(outcome, plan.record)
         # A cascade may cost more than the most expensive answer alone; a counter can't go back.
-        self._metrics.completion(plan.decision, outcome, None if savings is None else max(0.0, savings))
+        self._metrics.completion(
+            plan.decision, outcome, None if savings is None else max(0.0, savings), timed=not batched
+        )
 
     async def durable(self, decision_id: str, seconds: float) -> None:
         """Wait until what was entered of a decision is in the store, for `seconds` at most."""
@@ -166,7 +171,7 @@ class Account:
         )
         usage, cost = outcome.usage, outcome.cost
         saved = None if cost is None else savings((model.price for model in self._config.models), usage, cost)
-        self._ledger.ended(request, plan, outcome, saved)
+        self._ledger.ended(request, plan, outcome, saved, batched=progress.batched)
         if self._remembered:
             self._remembered.outcome, self._remembered.savings = outcome, saved
         self._trace.end(plan.decision, outcome, plan.seconds)

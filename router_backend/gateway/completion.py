@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from typing import Protocol
 
+from router_backend.config import RouterConfig
 from router_backend.config.security import ApiKey
 from router_backend.core.large import Body
+from router_backend.core.tracing import TraceContext
+from router_backend.forwarding.answers import Answer, WholeAnswer
 from router_backend.forwarding.cascade.choice import cascade_of
 from router_backend.forwarding.failure import ForwardError
 from router_backend.forwarding.guards.limiter import Slot
+from router_backend.forwarding.progress import Progress
 from router_backend.forwarding.request import Endpoint, ForwardRequest
+from router_backend.forwarding.stream.chunks import read_body
+from router_backend.forwarding.stream.native import read_native
 from router_backend.gateway.accounting import Account, Ledger
 from router_backend.gateway.http.errors import ApiError
 from router_backend.gateway.http.exchange import Exchange
@@ -33,6 +40,16 @@ _OPERATIONS: dict[Endpoint, Operation] = {
 }
 NO_PLACE = "no_idle_capacity"
 """Code of the error that a request gets which waited too long for its turn behind all others."""
+
+
+class Unhurried(Protocol):
+    """How a request is answered that nobody waits for: where nothing else is called, or elsewhere."""
+
+    plan: Plan | None  # that was made of it before; None: it is still to be made
+
+    def elsewhere(self, request: CompletionRequest, plan: Plan, runtime: Runtime) -> bool:
+        """Whether it goes another way: then nothing more is done about it here."""
+        ...
 
 
 class CompletionPipeline:
@@ -58,9 +75,9 @@ class CompletionPipeline:
         key: ApiKey | None,
         runtime: Runtime,
         *,
-        unhurried: bool = False,
+        unhurried: Unhurried | None = None,
     ) -> None:
-        """Answer one request, whose body is `raw`. `unhurried`: nobody waits for it, so it is called where nothing else is.
+        """Answer one request, whose body is `raw`. `unhurried`: nobody waits for it.
 
         Raises:
             ApiError: the request is malformed, or no model could ever take it.
@@ -71,28 +88,44 @@ class CompletionPipeline:
         with runtime.of(request.body["model"]) as chosen:
             await self._answer(exchange, request, chosen, unhurried)
 
-    async def _answer(self, exchange: Exchange, request: CompletionRequest, runtime: Runtime, unhurried: bool) -> None:
-        surface = request.surface
-        trace = self._traces.begin(_OPERATIONS[surface.endpoint], request.trace, request.started, request.request_id)
-        plan = await make_plan(request, runtime, self._router, trace.context)
-        decision = plan.decision
+    async def settle(
+        self, exchange: Exchange, raw: Body, surface: Surface, runtime: Runtime, plan: Plan, given: bytes, endpoint: str
+    ) -> None:
+        """Account for an answer that the planned model's Batch API has given at `endpoint`, whose body is `given`, and send it on.
+
+        Raises:
+            ApiError: the request can't be read any more.
+            Failure: it is no answer.
+        """
+        request = await read_request(exchange, raw, surface, None, runtime, self._sessions, stored=self._stored)
+        trace = self._begin(request)
+        arm = plan.arms[0]
+        progress = Progress(arm=arm, started=request.started, batched=True)
+        native = request.native is not None and endpoint == f"/v1/{request.native.endpoint}"
+        data = read_native(given, progress) if native else read_body(given, progress, surface.endpoint)
+        answer = WholeAnswer(progress, data, native)
+        forward, config = forwarded(request, plan, trace.call()), runtime.config
+        with Account(self._ledger, request, plan, forward, trace, config, exchange.log) as account:
+            account.progress = progress
+            await self._send(exchange, answer, request, plan, account, config)
+
+    def _begin(self, request: CompletionRequest) -> Trace | NoTrace:
+        operation = _OPERATIONS[request.endpoint]
+        return self._traces.begin(operation, request.trace, request.started, request.request_id)
+
+    async def _answer(
+        self, exchange: Exchange, request: CompletionRequest, runtime: Runtime, unhurried: Unhurried | None
+    ) -> None:
+        trace = self._begin(request)
+        plan = unhurried.plan if unhurried else None
+        plan = plan or await make_plan(request, runtime, self._router, trace.context)
         reserved: dict[str, Slot] = {}
         if unhurried:
+            if unhurried.elsewhere(request, plan, runtime):
+                return
             reserved[plan.arms[0]] = await _idle_place(request, plan, runtime)
             request = replace(request, started=time.monotonic())
-        forward = ForwardRequest(
-            body=request.body,
-            native=request.native,
-            arms=plan.arms,
-            endpoint=surface.endpoint,
-            named=plan.named,
-            task=decision.task,
-            client=request.client,
-            request_id=request.request_id,
-            trace=trace.call(),
-            size=request.size,
-            reserved=reserved,
-        )
+        forward = forwarded(request, plan, trace.call(), reserved)
         try:
             await self._forward(exchange, request, plan, forward, trace, runtime)
         finally:
@@ -116,11 +149,41 @@ class CompletionPipeline:
             except ForwardError as error:
                 await send(exchange, error, request, plan, account, config.timeouts.total)
                 return
-            watch = self._reviewer.begin(request, plan, answer, config)
-            try:
-                await send(exchange, answer, request, plan, account, config.timeouts.total)
-            finally:
-                self._reviewer.end(watch, answer.progress)
+            await self._send(exchange, answer, request, plan, account, config)
+
+    async def _send(
+        self,
+        exchange: Exchange,
+        answer: Answer,
+        request: CompletionRequest,
+        plan: Plan,
+        account: Account,
+        config: RouterConfig,
+    ) -> None:
+        watch = self._reviewer.begin(request, plan, answer, config)
+        try:
+            await send(exchange, answer, request, plan, account, config.timeouts.total)
+        finally:
+            self._reviewer.end(watch, answer.progress)
+
+
+def forwarded(
+    request: CompletionRequest, plan: Plan, trace: TraceContext, reserved: dict[str, Slot] | None = None
+) -> ForwardRequest:
+    """What forwarding needs of a request; `reserved`: see `ForwardRequest.reserved`."""
+    return ForwardRequest(
+        body=request.body,
+        native=request.native,
+        arms=plan.arms,
+        endpoint=request.endpoint,
+        named=plan.named,
+        task=plan.decision.task,
+        client=request.client,
+        request_id=request.request_id,
+        trace=trace,
+        size=request.size,
+        reserved={} if reserved is None else reserved,
+    )
 
 
 async def _idle_place(request: CompletionRequest, plan: Plan, runtime: Runtime) -> Slot:

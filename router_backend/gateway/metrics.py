@@ -83,6 +83,7 @@ class Metrics:
         self.judge_usd = self._counts(declared.JUDGE_USD)
         self.batch_lines = self._counts(declared.BATCH_LINES)
         self.batches = self._counts(declared.BATCHES)
+        self.upstream_batches = self._counts(declared.UPSTREAM_BATCHES)
         self.batches_running = self._gauge(declared.BATCHES_RUNNING)
         self._gauge(declared.BUILD_INFO, "livemax").labels(_version()).set(1)
         self._gauge(declared.WORKERS).set(1)
@@ -122,8 +123,10 @@ class Metrics:
         elif (place := decision.reason.find(f":{IN_PROCESS}:")) >= 0:
             self.routing_fallbacks.labels(decision.reason[place + 1 :]).inc()
 
-    def completion(self, decision: RoutedDecision, outcome: Outcome, savings: float | None) -> None:
-        """Count one completion when it has ended."""
+    def completion(
+        self, decision: RoutedDecision, outcome: Outcome, savings: float | None, *, timed: bool = True
+    ) -> None:
+        """Count one completion when it has ended. `timed`: it was answered while somebody waited."""
         model, usage = outcome.served, outcome.usage
         reason = decision.reason.partition(":")[0]
         answered = (model, decision.task, decision.policy_version)
@@ -135,7 +138,8 @@ class Metrics:
             self.cost.labels(*answered).inc(outcome.cost)
         if savings:
             self.savings.labels(*answered).inc(savings)
-        self.request.labels(model, "true" if outcome.streamed else "false").observe(outcome.latency)
+        if timed:
+            self.request.labels(model, "true" if outcome.streamed else "false").observe(outcome.latency)
         if outcome.upstream is not None:
             self.overhead.labels(reason).observe(max(0.0, outcome.latency - outcome.upstream))
         if outcome.first_token is not None:

@@ -23,6 +23,7 @@ from router_backend.gateway.runtime import Runtime
 from router_backend.prompts import BadRequest, describe, routing_text
 from router_backend.prompts.hints import COST_RATIO, LOADS, PACES, WARM, WRITES
 from router_backend.routing.capabilities import default_order, required_capabilities
+from router_backend.state.codec import decode, encode
 
 _END = 8 * 1024  # characters of a long text that are read, at its beginning and at its end
 _SHORT = 64
@@ -44,6 +45,18 @@ class Plan:
     @property
     def named(self) -> bool:
         return self.kind == "named"
+
+    def to_json(self) -> bytes:
+        """All but what is only of this process: `seconds` and `asked`."""
+        record = None if self.record is None else encode(self.record).decode()
+        kept = {"arms": self.arms, "kind": self.kind, "record": record}
+        return orjson.dumps({"decision": orjson.Fragment(self.decision.to_json()), **kept})
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Plan:
+        kept = orjson.loads(data)
+        record = None if kept["record"] is None else decode(Decision, kept["record"])
+        return cls(RoutedDecision(**kept["decision"]), tuple(kept["arms"]), kept["kind"], record)
 
 
 async def make_plan(request: CompletionRequest, runtime: Runtime, router: RouterHost, trace: TraceContext) -> Plan:

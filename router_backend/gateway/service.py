@@ -210,7 +210,9 @@ class Service:
             "/v1/embeddings": EMBEDDINGS,
             "/v1/messages": MESSAGES,
         }
-        answering = Answering(self._pipeline, self.runtimes, self.bodies, surfaces, self.metrics.in_flight)
+        answering = Answering(
+            self._pipeline, self.runtimes, self.bodies, surfaces, self.budgets, self.metrics.in_flight
+        )
         return Desk(
             place,
             state_dir(),

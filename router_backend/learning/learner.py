@@ -91,6 +91,21 @@ class Learner:
         """Wait until the log has been read to its end once since the start, or since a reload."""
         return self._caught_up.wait(timeout)
 
+    def expect(self, space: int, space_map: SpaceMap | None, timeout: float) -> bool:
+        """Learn in the embedding space of a classifier that comes next as well, what `space_map` carries over included.
+
+        Returns whether the log has been read for it within `timeout` seconds.
+        """
+        with self._wake:
+            if space not in self._folds:
+                if space_map is not None:
+                    self._map = space_map
+                    if self._refill is not None:
+                        self._refill.space_map = space_map
+                self._wanted.add(space)
+                self._caught_up.clear()
+        return self._caught_up.wait(timeout)
+
     def view(self, space: int) -> View:
         """The newest view of an embedding space; of one not seen before, the priors, until the log has been folded."""
         view = self._views.get(space)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from router_backend.config import RouterConfig
+from router_backend.config.models import ModelConfig
 from router_backend.core.pricing import answer_cost
 from router_backend.core.records import Outcome, Usage
 from router_backend.forwarding.progress import Expense, Progress
@@ -34,7 +35,7 @@ def outcome_of(
         finish_reason=progress.finish_reason,
         usage=usage,
         usage_known=progress.usage_known,
-        cost=_cost(paid, config),
+        cost=_cost(paid, config, _price_share(arm) if progress.batched else 1.0),
         latency=time.monotonic() - started,
         first_token=progress.first_token,
         upstream=progress.latency,
@@ -62,9 +63,13 @@ def highest_cost(config: RouterConfig, outcome: Outcome | None) -> float:
     return _TOLERANCE * (outcome.cost or highest) or 1.0
 
 
-def _cost(paid: Sequence[Expense], config: RouterConfig) -> float | None:
+def _price_share(arm: ModelConfig | None) -> float:
+    return arm.batch.price_share if arm and arm.batch else 1.0
+
+
+def _cost(paid: Sequence[Expense], config: RouterConfig, share: float) -> float | None:
     """USD; None where nothing is known to have been paid, or an arm has left the configuration in the meantime."""
     prices = {model.name: model.price for model in config.models}
     if not paid or any(arm not in prices for arm, _ in paid):
         return None
-    return sum(answer_cost(prices[arm], usage) for arm, usage in paid)
+    return share * sum(answer_cost(prices[arm], usage) for arm, usage in paid)

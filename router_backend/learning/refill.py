@@ -23,7 +23,7 @@ class Refill:
 
     def __init__(self, store: Store, state_dir: Path, space_map: SpaceMap | None) -> None:
         """`state_dir`: where a relative `archive` lies."""
-        self._store, self._state_dir, self._map = store, state_dir, space_map
+        self._store, self._state_dir, self.space_map = store, state_dir, space_map
         self._holder = secrets.token_hex(8)
         self._thread: threading.Thread | None = None
         self._again_at: dict[str, float] = {}  # by key, monotonic: what has failed isn't tried all the time
@@ -42,7 +42,7 @@ class Refill:
     def _run(self, config: RouterConfig, space: int) -> None:
         began = time.monotonic()
         try:
-            done = rebuild(self._store, config, self._state_dir, space, self._map)
+            done = rebuild(self._store, config, self._state_dir, space, self.space_map)
         except Exception as error:
             _log.warning("the archive can't be learned from (%s): %s", error, GAP_ADVICE)
             return

@@ -49,7 +49,7 @@ class Decider:
             deployment.store,
             deployment.config,
             self._space,
-            SpaceMap.load(artifact / SPACE_MAP_FILE) if (artifact / SPACE_MAP_FILE).is_file() else None,
+            _space_map(artifact),
             on_poll=self._polled,
             state_dir=deployment.folder,
         )
@@ -66,6 +66,14 @@ class Decider:
         self._learner.reload(config)
         self.fingerprint = fingerprint(config)
         log.info("router.yaml was read again: models %s", ", ".join(config.names))
+
+    def expect(self, artifact: Path) -> None:
+        """A classifier comes next, from this folder. Returns when its embedding space has been learned for, or after twenty
+        seconds; raises ContractError."""
+        space = artifact_metadata(artifact).embedding_space
+        if not self._learner.expect(space, _space_map(artifact), _CATCH_UP_SECONDS):
+            log.warning("the new classifier decides before the whole log of learning has been read for it")
+        self._space = space
 
     def decide(self, rows: list[tuple[Classified, RoutingHints]], parameters: dict[str, Any]) -> list[RoutedDecision]:
         """One decision a row of a request; its parameters may name the configuration that it was made by.
@@ -119,3 +127,9 @@ class Decider:
             self._look_at_archive = time.monotonic() + _ARCHIVE_SECONDS
             with contextlib.suppress(StoreError):  # it is looked at again
                 self._metrics.archive_behind(self._deployment.store.outbox().behind())
+
+
+def _space_map(artifact: Path) -> SpaceMap | None:
+    """That carries over what was learned with the classifier before."""
+    path = artifact / SPACE_MAP_FILE
+    return SpaceMap.load(path) if path.is_file() else None

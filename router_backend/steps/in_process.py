@@ -20,6 +20,7 @@ from router_backend.steps.classifying import TextClassifier
 from router_backend.steps.deciding import Decider
 from router_backend.steps.deployment import Deployment
 from router_backend.steps.dialect import InvalidInput, check_known
+from router_backend.steps.following import Following
 from router_backend.steps.metrics import Instruments, NoInstruments
 from router_backend.steps.reading import HintReader
 from router_backend.steps.refusal import Refused
@@ -29,7 +30,8 @@ from router_backend.steps.scoring import Scorer
 class InProcess:
     """A deployment's tokenizer, classifier, policies and store. Threads may share it; each call keeps its own thread busy.
 
-    The classifier is the one that `llm-router up` and `promote` serve with the same state folder, else the packaged one.
+    The classifier is the one that `llm-router up` and `promote` serve with the same state folder, else the packaged one; another
+    one that is promoted is used within seconds.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class InProcess:
         instruments = instruments or NoInstruments()
         self._deployment = Deployment(path, state_dir)
         try:
-            folder = newest_artifact(served_repository(self._deployment.folder) / "classifier")
+            folder = newest_artifact(self._versions())
             self._classifier = TextClassifier(folder, self._deployment.config.routing.classifier_cache_bytes)
             self._reader = HintReader(Hasher.of(self._deployment.folder))
             self._decider = Decider(self._deployment, folder, instruments)
@@ -60,6 +62,8 @@ class InProcess:
         self._scorer = Scorer(self._deployment, key, instruments)
         self._choosing = threading.Lock()
         self._deployment.watch(self._reload)
+        self._following = Following(self._versions, folder, self._classifier, self._decider.expect)
+        self._following.start()
 
     @property
     def config(self) -> RouterConfig:
@@ -107,7 +111,12 @@ class InProcess:
 
     def close(self) -> None:
         """Write what waits, for some seconds at most, and end."""
+        self._following.stop()
         self._deployment.close(self._decider)
+
+    def _versions(self) -> Path:
+        """Folder of the classifier's versions; the first promotion may make another one."""
+        return served_repository(self._deployment.folder) / "classifier"
 
     def _reload(self, config: RouterConfig) -> None:
         self._decider.reload(config)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.helm.test_mesh_page import MANIFESTS
 from tests.support.crds import Table, check_against, differences
-from tests.support.helm import CHART, of_kind, rendered
+from tests.support.helm import CHART, PROJECT, helm, of_kind, rendered
+from tests.support.karpenter import KARPENTER
 from tests.support.kubernetes import check
 from tests.support.mesh_crds import check_mesh
 
@@ -122,3 +125,35 @@ def test_the_meshs_kinds_are_checked_to_the_last_field(kind: str, path: str, val
     item = next(item for item in MANIFESTS if item["kind"] == kind)
     with pytest.raises(AssertionError):
         check_mesh(_with(item, path, value))
+
+
+def _machines(**values: Any) -> dict[str, Any]:
+    """The class of machines that module `eks` makes."""
+    flags = [f"--set-json={key}={json.dumps(value)}" for key, value in values.items()]
+    done = helm("template", "platform", PROJECT / "deploy/terraform/modules/eks/platform", *flags)
+    assert done.returncode == 0, done.stderr
+    (found,) = of_kind(list(yaml.safe_load_all(done.stdout)), "EC2NodeClass")
+    return found
+
+
+def test_the_class_of_machines_is_what_karpenters_crd_takes() -> None:
+    item = _machines(role="router-node", cluster="router", tags={"deployment": "router"})
+    check_against(KARPENTER, item)
+    assert item["spec"]["tags"] == {"deployment": "router"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("spec.amiSelectorTerms.0.alias", "al2023@" + "2" * 30),
+        ("spec.blockDeviceMappings.0.ebs.volumeSize", 300),
+        ("spec.blockDeviceMappings.0.ebs.volumeType", "gp4"),
+        ("spec.metadataOptions.httpTokens", "never"),
+        ("spec.subnetSelectorTerms", None),
+        ("spec.publicIP", False),
+    ],
+)
+def test_the_class_of_machines_is_checked_to_the_last_field(path: str, value: Any) -> None:
+    item = _machines(role="router-node", cluster="router", tags={"a": "b"})
+    with pytest.raises(AssertionError, match="EC2NodeClass/gpu"):
+        check_against(KARPENTER, _with(item, path, value))

@@ -79,3 +79,14 @@ def test_packages_outside_the_lock_file() -> None:
 def test_the_oldest_kubernetes_is_the_charts() -> None:
     wanted = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"]
     assert wanted == f">={TABLE['clusters']['kubernetes']}.0-0"
+
+
+def test_the_charts_of_a_cluster_on_aws_are_the_tables() -> None:
+    text = (PROJECT / "deploy/terraform/modules/eks/variables.tf").read_text()
+    (block,) = re.findall(r'variable "charts" \{.*?default = \{(.*?)\}', text, re.DOTALL)
+    assert dict(re.findall(r'(\w+)\s*= "(.*?)"', block)) == {
+        name: entry["version"] for name, entry in TABLE["charts"].items()
+    }
+    assert all(entry["source"] for entry in TABLE["charts"].values())
+    (kubernetes,) = re.findall(r'variable "kubernetes_version" \{.*?default = "(.*?)"', text, re.DOTALL)
+    assert kubernetes == TABLE["clusters"]["eks"]

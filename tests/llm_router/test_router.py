@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
 from llm_router import AsyncRouter, ConfigError, Refused, Router
+from router_backend.classifier.artifact import artifact_metadata, newest_artifact
+from router_backend.classifier.repository import copied_repository
+from router_backend.classifier.space_map import SPACE_MAP_FILE, SpaceMap
+from router_backend.contract import EMBEDDING_DIM
 from router_backend.state.open import open_store
 from router_backend.state.transfer import export_state, import_state
+from tests.support.classifiers import other_classifier
 from tests.support.configs import local_config
 from tests.support.dynamodb_server import CREDENTIALS, DynamoDBServer
 from tests.support.redis_server import RedisServer
@@ -94,6 +103,62 @@ async def test_the_asynchronous_twin_says_the_same(tmp_path: Path) -> None:
         assert -1 <= scored.reward <= 1
         again = await router.feedback(decision.decision_id, 0.0)
         assert (again.score, again.duplicate) == (1.0, True)
+
+
+def test_a_promoted_classifier_is_used_without_a_restart(tmp_path: Path) -> None:
+    """One that can't be read is passed over."""
+    versions = copied_repository(tmp_path) / "classifier"
+    shipped = newest_artifact(versions)
+    with Router.from_config(local_config(tmp_path), tmp_path) as router:
+        before = router.decide(CODE, dry_run=True).task_probabilities
+        number = int(shipped.name)
+        for version, change in ((number + 1, spoil), (number + 2, other_classifier)):
+            incoming = tmp_path / "incoming"
+            shutil.copytree(shipped, incoming)
+            change(incoming)
+            incoming.rename(versions / str(version))
+        wanted = pytest.approx([1 - each for each in before], abs=1e-6)
+        while (now := router.decide(CODE, dry_run=True).task_probabilities) != wanted:
+            assert now == pytest.approx(before)
+            time.sleep(0.05)
+
+
+def spoil(folder: Path) -> None:
+    (folder / "model.onnx").write_bytes(b"cut off")
+
+
+def test_what_was_learned_goes_over_to_another_embedding_space(tmp_path: Path) -> None:
+    """A promoted classifier that comes with a map decides by what its predecessor has learned, at once."""
+    config = local_config(tmp_path, policy={"name": "linucb", "epsilon": 0.0}, shadows=[])
+    versions = copied_repository(tmp_path) / "classifier"
+    shipped = newest_artifact(versions)
+    with Router.from_config(config, tmp_path) as router:
+        for name in router.config.names:
+            for _ in range(5):
+                decision = router.decide(CODE, candidates=[name])
+                router.feedback(decision.decision_id, float(name == "llama3-70b"), cost_usd=0.0)
+        while router.decide(CODE, dry_run=True).means["llama3-70b"] < 0.5:
+            time.sleep(0.05)
+        before = router.decide(CODE, dry_run=True)
+        incoming = tmp_path / "incoming"
+        shutil.copytree(shipped, incoming)
+        moved_space(incoming)
+        incoming.rename(versions / str(int(shipped.name) + 1))
+        while (now := router.decide(CODE, dry_run=True)).task_probabilities == pytest.approx(before.task_probabilities):
+            time.sleep(0.05)
+        assert now.means == pytest.approx(before.means, abs=0.02)
+
+
+def moved_space(folder: Path) -> None:
+    """The same classifier in another embedding space, with the map from its own, and sure of another task."""
+    metadata = artifact_metadata(folder)
+    space = metadata.embedding_space
+    other_classifier(folder)
+    model = onnx.load(folder / "model.onnx")
+    onnx.helper.set_model_props(model, replace(metadata, embedding_space=space + 1).to_props())
+    onnx.save(model, folder / "model.onnx")
+    identity, nothing = np.eye(EMBEDDING_DIM, dtype=np.float32), np.zeros(EMBEDDING_DIM, np.float32)
+    SpaceMap(space, space + 1, identity, nothing).save(folder / SPACE_MAP_FILE)
 
 
 def test_what_it_learned_outlives_it(state: str, tmp_path: Path) -> None:

@@ -35,6 +35,12 @@ _WORDS: dict[str, Schema] = {
     "section": {"type": "string", "minLength": 1, "maxLength": 253, "pattern": f"{_SUBDOMAIN}$"},
     "driver": {"type": "string", "maxLength": 253, "pattern": _SUBDOMAIN},
     "claim": {"type": "string", "minLength": 1, "maxLength": 253, "pattern": _SUBDOMAIN},
+    "alias": {"type": "string", "maxLength": 30},
+    "volume": {
+        "type": "string",
+        "pattern": "^((?:[1-9][0-9]{0,3}|[1-4][0-9]{4}|[5][0-8][0-9]{3}|59000)Gi|(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|[6][0-3][0-9]{3}|64000)G"
+        "|([1-9]||[1-5][0-7]|58)Ti|([1-9]||[1-5][0-9]|6[0-3]|64)T)$",
+    },
     "duration": {"type": "string", "pattern": "^([0-9]{1,5}(h|m|s|ms)){1,4}$"},
     "interval": {
         "type": "string",
@@ -143,16 +149,16 @@ def _compared(ours: Schema, theirs: Schema, path: str) -> Iterator[str]:
 
 
 def main(files: list[str]) -> int:
+    from tests.support.karpenter import KARPENTER
     from tests.support.mesh_crds import MESH
     from tests.support.nim_operator import NIM
 
-    count = 0
+    count, tables = 0, NIM | MESH | KARPENTER
     for crd in (yaml.safe_load(Path(file).read_text()) for file in files):
         kind = crd["spec"]["names"]["kind"]
-        table = NIM if kind in NIM else MESH
         for version in crd["spec"]["versions"]:
             spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
-            found = differences(table, kind, spec)
+            found = differences(tables, kind, spec)
             sys.stdout.write("\n  ".join([f"{kind} {version['name']}: {len(found)} differences", *found]) + "\n")
             count += len(found)
     return min(count, 1)

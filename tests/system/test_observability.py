@@ -132,6 +132,7 @@ _RARE = {
     "llm_router_responses_not_stored_total",
     "llm_router_batches_total",
     "llm_router_batch_lines_total",
+    "llm_router_upstream_batches_total",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,17 @@ import orjson
 from router_backend.core.errors import OpenAIError
 from router_backend.core.jsonio import dump, load
 from router_backend.core.large import off_loop
+from router_backend.forwarding.failure import Failure
+from router_backend.gateway.batches.batchable import Batchable, batchable
 from router_backend.gateway.completion import NO_PLACE, CompletionPipeline
 from router_backend.gateway.http.access_log import log_access
 from router_backend.gateway.http.bodies import Bodies
 from router_backend.gateway.http.errors import ApiError, Header
 from router_backend.gateway.http.exchange import TRANSLATED, Exchange, Message
-from router_backend.gateway.runtime import Runtimes
+from router_backend.gateway.keys.budgets import Budgets
+from router_backend.gateway.plan import Plan
+from router_backend.gateway.request import CompletionRequest
+from router_backend.gateway.runtime import Runtime, Runtimes
 from router_backend.gateway.surfaces.surface import Surface
 from router_backend.gateway.tallies import Level
 
@@ -59,9 +64,11 @@ class Answering:
         runtimes: Runtimes,
         bodies: Bodies,
         surfaces: Mapping[str, Surface],
+        budgets: Budgets,
         in_flight: Level,
     ) -> None:
         """`surfaces`: by the URL that lines name."""
+        self._budgets = budgets
         self._pipeline, self._runtimes, self._bodies, self._in_flight = pipeline, runtimes, bodies, in_flight
         self._surfaces = surfaces
 
@@ -70,19 +77,16 @@ class Answering:
         """URLs that lines may name."""
         return tuple(self._surfaces)
 
-    async def answer(self, key: str, url: str, body: bytes) -> Reply:
-        """The answer to one request of a key. A failure is an answer, too."""
+    async def answer(
+        self, key: str, url: str, body: bytes, plan: Plan | None = None, batched: bool = False
+    ) -> Reply | Batchable:
+        """The answer to one request of a key, where nothing else is called. A failure is an answer, too.
+
+        `plan`: that was made of it before. `batched`: if its model's upstream has a Batch API, it isn't called: what goes there
+        is returned.
+        """
         surface, sent = self._surfaces[url], _Sent()
-        scope: dict[str, Any] = {
-            "type": "http",
-            "method": "POST",
-            "path": url,
-            "headers": [],
-            "query_string": b"",
-            "client": None,
-        }
-        exchange = Exchange(scope, _nothing, sent.take, self._bodies)
-        exchange.key, exchange.error_shape = key, surface.error
+        exchange, way = self._exchange(key, url, sent), _Way(plan, batched)
         waits = False
         room = await self._bodies.take(TRANSLATED * len(body), _ROOM_SECONDS)
         try:
@@ -93,7 +97,9 @@ class Answering:
                     runtime.keys.afford(shown)
                     waits = False
                     _check(body)
-                    await self._pipeline.complete(exchange, body, surface, shown, runtime, unhurried=True)
+                    await self._pipeline.complete(exchange, body, surface, shown, runtime, unhurried=way)
+                    if way.found:
+                        return way.found
                 except ApiError as error:
                     waits = (waits and error.error.status == 429) or error.error.code == NO_PLACE
                     await exchange.fail(error.error, error.headers)
@@ -106,10 +112,64 @@ class Answering:
         finally:
             self._bodies.give_back(room)
         if not waits:
-            config = self._runtimes.current.config
-            if config.gateway.access_log:
-                log_access(exchange, _ROUTE, config.telemetry.cloudwatch_namespace)
+            self._log(exchange)
         return await sent.reply(exchange, waits)
+
+    async def settle(self, key: str, url: str, body: bytes, plan: Plan, given: bytes, endpoint: str) -> Reply | None:
+        """The answer to a request that went to a Batch API, which has `given` it. It is accounted for, at that price.
+
+        None: it is no answer.
+        """
+        surface, sent = self._surfaces[url], _Sent()
+        exchange = self._exchange(key, url, sent)
+        room = await self._bodies.take(TRANSLATED * (len(body) + len(given)), _ROOM_SECONDS)
+        try:
+            with self._runtimes.current as runtime:
+                await self._pipeline.settle(exchange, body, surface, runtime, plan, given, endpoint)
+        except (ApiError, Failure) as error:
+            _log.warning("what %s has answered in a batch can't be used: %s", plan.arms[0], type(error).__name__)
+            return None
+        finally:
+            self._bodies.give_back(room)
+        self._log(exchange)
+        return await sent.reply(exchange, False)
+
+    def hold(self, key: str, usd: float) -> Callable[[], None]:
+        """Count what requests of a key are expected to cost as spent already, until what is returned is called."""
+        held = self._budgets.hold(key, usd)
+        return lambda: self._budgets.release(held)
+
+    def _exchange(self, key: str, url: str, sent: _Sent) -> Exchange:
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "POST",
+            "path": url,
+            "headers": [],
+            "query_string": b"",
+            "client": None,
+        }
+        exchange = Exchange(scope, _nothing, sent.take, self._bodies)
+        exchange.key, exchange.error_shape = key, self._surfaces[url].error
+        return exchange
+
+    def _log(self, exchange: Exchange) -> None:
+        config = self._runtimes.current.config
+        if config.gateway.access_log:
+            log_access(exchange, _ROUTE, config.telemetry.cloudwatch_namespace)
+
+
+@dataclass(slots=True)
+class _Way:
+    """See `Unhurried`."""
+
+    plan: Plan | None
+    batched: bool
+    found: Batchable | None = None
+
+    def elsewhere(self, request: CompletionRequest, plan: Plan, runtime: Runtime) -> bool:
+        if self.batched:
+            self.found = batchable(request, plan, runtime.config)
+        return self.found is not None
 
 
 def _check(body: bytes) -> None:

@@ -92,10 +92,22 @@ class Desk:
         return None
 
     def _work(self, batch: Batch) -> Work:
-        return Work(self.objects, self.files, self.register, self._answering, self._config, batch, self._counted)
+        return Work(
+            self.objects,
+            self.files,
+            self.register,
+            self._answering,
+            self._config,
+            batch,
+            self._counted,
+            self._ended_at_upstream,
+        )
 
     def _counted(self, well: bool) -> None:
         self._metrics.batch_lines.labels("completed" if well else "failed").inc()
+
+    def _ended_at_upstream(self, arm: str, how: str) -> None:
+        self._metrics.upstream_batches.labels(arm, how).inc()
 
     def _ended(self, batch: Batch) -> None:
         self._metrics.batches.labels(batch.status).inc()

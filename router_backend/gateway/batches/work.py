@@ -12,8 +12,11 @@ import msgspec
 from router_backend.config.schema import RouterConfig
 from router_backend.gateway.batches import shelves
 from router_backend.gateway.batches.answering import Answering, Reply
+from router_backend.gateway.batches.batchable import Batchable
+from router_backend.gateway.batches.courier import Courier, Ended
 from router_backend.gateway.batches.files import Files
 from router_backend.gateway.batches.lines import Numbered, check, numbered, read_line
+from router_backend.gateway.batches.parts import Parts
 from router_backend.gateway.batches.record import Batch, Counts, LineError
 from router_backend.gateway.batches.register import Register
 from router_backend.gateway.batches.results import Answered, Known, Results, row
@@ -49,8 +52,10 @@ class Work:
         config: Callable[[], RouterConfig],
         batch: Batch,
         counted: Counted,
+        ended: Ended,
     ) -> None:
-        """`config`: the one in use."""
+        """`config`: the one in use; `ended` hears of batches at upstreams."""
+        self._ended = ended
         self._files, self._register, self._answering, self._config = files, register, answering, config
         self._objects, self._counted = objects, counted
         self._owner = shelves.owner_of(batch.key)
@@ -74,6 +79,7 @@ class Work:
 
     async def tidy(self) -> None:
         """What nobody needs after the end."""
+        await self._courier(None).tidy()
         await self._results.forget()
         await self._register.over(self.batch.id)
 
@@ -105,7 +111,9 @@ class Work:
                 return ended[1]
             cancelled.result()  # raises
         late, errors = answering not in done, batch.errors
-        if not late:
+        if late:
+            await self._recall(known)
+        else:
             try:
                 answering.result()
             except Missing:
@@ -124,6 +132,7 @@ class Work:
         """Adds to `known` what it answers. When it is cancelled, what is answered is kept first."""
         keeping = _Keeping(self._results, self._register, self.batch, known)
         keeper = asyncio.create_task(keeping.run())
+        courier = self._courier(keeping)
         places = asyncio.Semaphore(self._config().batches.concurrency)
         running: set[asyncio.Task[None]] = set()
 
@@ -132,48 +141,97 @@ class Work:
             if not task.cancelled() and task.exception() is None:
                 running.discard(task)
 
+        async def begin(line: Numbered) -> None:
+            courier.taken.add(line.number)
+            await places.acquire()
+            await keeping.room()
+            _raise_first(keeper, *running, *courier.following)
+            task = asyncio.create_task(self._answer_line(line, keeping, courier))
+            running.add(task)
+            task.add_done_callback(ended)
+
         try:
-            async for group in self._lines():
-                for line in group:
-                    if line.number in known.well:
-                        continue
-                    await places.acquire()
-                    await keeping.room()
-                    _raise_first(keeper, *running)
-                    task = asyncio.create_task(self._answer_line(line, keeping))
-                    running.add(task)
-                    task.add_done_callback(ended)
-            while running:
-                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                _raise_first(keeper, *running)
+            await courier.begin(set(known.well))
+            more = True
+            while more:
+                async for group in self._lines():
+                    for line in group:
+                        if line.number not in courier.taken:
+                            await begin(line)
+                    await courier.send(all=False)
+                more = await self._some_come_back(running, courier, keeper)
         finally:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+            await courier.aclose()
             keeping.close()
             await keeper
 
-    async def _answer_line(self, line: Numbered, keeping: _Keeping) -> None:
+    @staticmethod
+    async def _some_come_back(running: set[asyncio.Task[None]], courier: Courier, keeper: asyncio.Task[None]) -> bool:
+        """Wait until lines come back from upstreams, or until all have an answer: False."""
+        while running or courier.following:
+            await asyncio.wait(
+                {*running, *courier.following}, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            _raise_first(keeper, *running, *courier.following)
+            await courier.send(all=not running)
+            back = {task for task in courier.following if task.done()}
+            courier.following -= back
+            if back:
+                return True
+        return False
+
+    async def _answer_line(self, line: Numbered, keeping: _Keeping, courier: Courier) -> None:
         request = read_line(line.text)
-        body, attempts = bytes(request.body), 0
+        body, attempts, plan = bytes(request.body), 0, courier.plan(line.number)
+        batched = plan is None
         while True:
-            reply = await self._answering.answer(self.batch.key, request.url, body)
+            reply = await self._answering.answer(self.batch.key, request.url, body, plan, batched)
+            if isinstance(reply, Batchable):
+                await courier.add(line.number, request, reply)
+                return
             if reply.waits:
                 await asyncio.sleep(min(_LIMITED_PAUSE, reply.retry_after or 1.0))
                 continue
-            attempts += 1
+            attempts, plan = attempts + 1, None
             if reply.status not in _PASSING or attempts >= ATTEMPTS:
                 break
             await asyncio.sleep(min(LONGEST_PAUSE, max(reply.retry_after or 0.0, 2.0 ** (attempts - 1))))
+        self._keep(keeping, line.number, request.custom_id, reply)
+
+    def _keep(self, keeping: _Keeping, number: int, custom_id: str, reply: Reply) -> None:
         well = reply.status == 200
-        keeping.add(Answered(line.number, well, msgspec.Raw(row(request.custom_id, _response(reply), None))))
+        keeping.add(Answered(number, well, msgspec.Raw(row(custom_id, _response(reply), None))))
         self._counted(well)
+
+    def _courier(self, keeping: _Keeping | None) -> Courier:
+        async def keep(number: int, custom_id: str, reply: Reply) -> None:
+            assert keeping
+            await keeping.room()
+            self._keep(keeping, number, custom_id, reply)
+
+        parts = Parts(self._objects, self.batch)
+        return Courier(parts, self.batch, self._answering, self._config, keep, self._ended)
+
+    async def _recall(self, known: Known) -> None:
+        """Cancel what is at upstreams; adds to `known` what they have answered."""
+        keeping = _Keeping(self._results, self._register, self.batch, known)
+        keeper = asyncio.create_task(keeping.run())
+        try:
+            await self._courier(keeping).recall(set(known.well))
+        finally:
+            keeping.close()
+            await keeper
 
     async def _finish(self) -> Batch:
         batch = self.batch
         left = CANCELLED if batch.status == "cancelling" else EXPIRED
         if batch.status == "cancelling":
-            await self._results.seal((await self._results.known()).names)
+            known = await self._results.known()
+            await self._recall(known)
+            await self._results.seal(known.names)
         counts = await self._results.finish(self._lines, left)
         fields = {"counts": counts, "has_output": counts.completed > 0, "has_errors": counts.failed > 0}
         if batch.status == "cancelling":

@@ -61,6 +61,18 @@ class Budgets:
         for charge in charges(outcome):
             self._spending.add(*charge)
 
+    def hold(self, key: str, usd: float) -> tuple[Charge, ...]:
+        """What is promised counts as spent, until it is given back by `release`. Returns the charges."""
+        held = tuple((period, key, usd) for period in periods(time.time())) if key else ()
+        for charge in held:
+            self._spending.add(*charge)
+        return held
+
+    def release(self, held: Iterable[Charge]) -> None:
+        """It is spent now, or never will be."""
+        for period, key, usd in held:
+            self._spending.add(period, key, -usd)
+
     def settled(self, outcomes: Sequence[Outcome], stored: Spend) -> None:
         """The store has these outcomes now, and says what was spent altogether; nothing from a router of an older build."""
         if stored:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -29,11 +30,12 @@ from router_backend.steps.classifying import Row, TextClassifier, Unclassified
 from router_backend.steps.deciding import Decider
 from router_backend.steps.deployment import Deployment
 from router_backend.steps.dialect import InvalidInput, check_known, question
+from router_backend.steps.following import Following
 from router_backend.steps.reading import HintReader
 from router_backend.steps.refusal import Refused
 from router_backend.triton.models import execution, process, tensors
-from router_backend.triton.models.following import Following
 from router_backend.triton.models.metrics import Page
+from router_backend.triton.models.own_server import ADDRESS, serves
 
 _LOOK_SECONDS = 1.0
 _LOADING_SECONDS = (
@@ -64,7 +66,7 @@ class TritonPythonModel:
         if self._threads:
             self._classifier = TextClassifier(artifact, self._deployment.config.routing.classifier_cache_bytes)
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="classify")
-            Following(self._versions, artifact, self._classifier).start()
+            Following(lambda: self._versions, artifact, self._classifier, self._decider.expect, self._promoted).start()
         self._deployment.watch(self._decider.reload)
         page.start()
 
@@ -78,6 +80,11 @@ class TritonPythonModel:
         if self._classifier is not None:
             self._pool.shutdown()
         self._deployment.close(self._decider)
+
+    def _promoted(self, version: str) -> bool:
+        """One that is written is not yet promoted: Triton may refuse it, or be told later."""
+        address = os.environ.get(ADDRESS, "")
+        return not address or serves(address, self._versions.name, version)
 
     def _read(self, request: Any) -> Any:
         """What is asked, or the response that it can't be read."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,37 @@ async def gateway(
 async def client(gateway: Running) -> AsyncIterator[openai.AsyncOpenAI]:
     async with sdk(gateway) as client:
         yield client
+
+
+@dataclass
+class Far:
+    """The upstream with a Batch API, and what is behind it."""
+
+    gateway: Running
+    upstream: ScriptedUpstream
+
+    @property
+    def arm(self) -> dict[str, Any]:
+        """Settings of a model of whoever calls it."""
+        upstream = {"kind": "openai", "base_url": f"{self.gateway.url}/v1", "model": "a"}
+        return {"upstream": upstream, "batch": {"price_share": 0.5}}
+
+    async def batches(self) -> list[Any]:
+        async with sdk(self.gateway) as client:
+            return [batch async for batch in client.batches.list()]
+
+    def texts(self) -> Counter[str]:
+        """How often each question was asked."""
+        return Counter(request["messages"][-1]["content"] for request in self.upstream.requests)
+
+
+@pytest.fixture
+async def far(serve: Serve, upstream: ScriptedUpstream, tmp_path: Path) -> AsyncIterator[Far]:
+    triton = ScriptedTriton(["a"])
+    triton.store = open_store("sqlite:///far.db", tmp_path)
+    await triton.start()
+    gateway = await serve(upstream, triton=triton, batches={"place": str(tmp_path / "far")})
+    yield Far(gateway, upstream)
+    await gateway.app.batches.runner.aclose()  # type: ignore[union-attr]
+    await triton.stop()
+    triton.store.close()

@@ -88,6 +88,31 @@ async def test_lines_wait_for_the_budget_of_their_key(
         assert await answered(client, batch) == {each["custom_id"]: 1 for each in lines}
 
 
+async def test_lines_wait_for_the_rate_of_their_key(
+    serve: Serve,
+    upstream: ScriptedUpstream,
+    triton: ScriptedTriton,
+    store: Store,
+    batches: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A rate costs no attempt and no line: what it holds back runs as soon as it lets it."""
+    monkeypatch.setattr(work, "_LIMITED_PAUSE", 0.05)
+    monkeypatch.setattr(work, "ATTEMPTS", 1)
+    security = {"api_keys": [key("x", requests_per_minute=60)]}  # which are there at once; then one a second
+    batches["concurrency"] = 70
+    gateway = await serve(upstream, triton=triton, batches=batches, security=security)
+    async with sdk(gateway, "x") as client:
+        made = await begun(client, [line(str(at)) for at in range(62)])
+    desk = gateway.app.batches
+    assert desk
+    async with asyncio.timeout(60):  # the client's own questions would take of the rate
+        while not (found := await desk.register.find(shelves.owner_of("x"), made.id)) or not found.ended:
+            await asyncio.sleep(0.01)
+    assert (found.status, found.counts.completed, found.counts.failed) == ("completed", 62, 0)
+    assert len(upstream.requests) == 62
+
+
 async def test_lines_of_a_key_that_is_gone(
     serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, store: Store, batches: dict[str, Any]
 ) -> None:

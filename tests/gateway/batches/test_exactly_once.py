@@ -1,35 +1,51 @@
-"""Every line is answered once, whatever two processes do and whenever one of them is killed."""
+"""Every line is answered once, whatever two processes do and whenever one of them is killed, at a model's Batch API as well."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router_backend.gateway.batches import shelves, work
+from router_backend.core.decision import RoutedDecision
+from router_backend.forwarding.upstreams.batch_api import BatchAPIError, RemoteBatch
+from router_backend.gateway.batches import courier, shelves, work
 from router_backend.gateway.batches.answering import Reply
+from router_backend.gateway.batches.batchable import Batchable
 from router_backend.gateway.batches.files import File, Files
 from router_backend.gateway.batches.record import Batch
 from router_backend.gateway.batches.register import Register
 from router_backend.gateway.batches.storage.objects import Missing
 from router_backend.gateway.batches.work import Work
+from router_backend.gateway.plan import Plan
 from tests.gateway.batches.conftest import CHAT, jsonl, line
 from tests.support.arms import model, router_config
 
-CONFIG = router_config([model("a", "http://127.0.0.1:9/v1")], batches={"place": "x", "concurrency": 3})
+CONFIG = router_config(
+    [model("a", "http://127.0.0.1:9/v1", batch={"max_lines": 4})], batches={"place": "x", "concurrency": 3}
+)
+PLAN = Plan(RoutedDecision(decision_id="d", model="a", reason="named"), ("a",), "named")
+VIEW: ContextVar[Memory] = ContextVar("view")
+"""Of the process that a task belongs to."""
 KEY = "somebody"
 OWNER = shelves.owner_of(KEY)
 
 
 class Killed(Exception):
     """Of every call of a process that is no more: none of them has an effect."""
+
+
+def nobody(*_: object) -> None:
+    """Hears nothing."""
 
 
 class Memory:
@@ -109,7 +125,16 @@ class Upstream:
     def __init__(self, chance: random.Random) -> None:
         self._chance, self.calls = chance, 0
 
-    async def answer(self, key: str, url: str, body: bytes) -> Reply:
+    def hold(self, key: str, usd: float) -> Callable[[], None]:
+        return nobody
+
+    async def settle(self, key: str, url: str, body: bytes, plan: Plan, given: bytes, endpoint: str) -> Reply | None:
+        await asyncio.sleep(0)
+        return Reply(200, "request", orjson.Fragment(given), {}) if self._chance.random() < 0.9 else None
+
+    async def answer(self, key: str, url: str, body: bytes, plan: Plan | None, batched: bool) -> Reply | Batchable:
+        if batched and self._chance.random() < 0.6:
+            return Batchable(PLAN, CHAT, body, 0.0)
         for _ in range(self._chance.randrange(6)):
             await asyncio.sleep(0)
         self.calls += 1
@@ -117,10 +142,77 @@ class Upstream:
         return Reply(status, "request", orjson.Fragment(orjson.dumps({"call": self.calls})), {})
 
 
+class Far:
+    """An upstream's Batch API, in the place of `BatchAPI`: a batch makes progress with each look at it, and lines may fail."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self.files: dict[str, bytes] = {}
+        self.batches: dict[str, RemoteBatch] = {}
+
+    def __call__(self, *_: object) -> Far:
+        return self
+
+    async def _turn(self) -> None:
+        await VIEW.get()._turn()
+        if self._chance.random() < 0.1:
+            raise BatchAPIError("away", passing=self._chance.random() < 0.9)
+
+    async def upload(self, name: str, size: int, pieces: Callable[[], AsyncIterator[bytes]]) -> str:
+        await self._turn()
+        data = b"".join([piece async for piece in pieces()])
+        assert len(data) == size
+        self.files[name := f"file-{len(self.files)}"] = data
+        await self._turn()
+        return name
+
+    async def create(self, file_id: str, endpoint: str, metadata: Mapping[str, str]) -> RemoteBatch:
+        await self._turn()
+        made = RemoteBatch(f"batch-{len(self.batches)}", "in_progress", file_id, metadata=dict(metadata))
+        self.batches[made.id] = made
+        await self._turn()
+        return made
+
+    async def find(self, name: str, value: str) -> RemoteBatch | None:
+        await self._turn()
+        found = (batch for batch in self.batches.values() if batch.metadata and batch.metadata[name] == value)
+        return next(found, None)
+
+    async def retrieve(self, batch_id: str) -> RemoteBatch:
+        await self._turn()
+        batch = self.batches[batch_id]
+        if not batch.ended and self._chance.random() < 0.5:
+            self._end(batch, self._chance.choice(("completed", "expired", "failed")))
+        return self.batches[batch_id]
+
+    async def cancel(self, batch_id: str) -> None:
+        await self._turn()
+        if not self.batches[batch_id].ended:
+            self._end(self.batches[batch_id], "cancelled")
+
+    async def lines(self, file_id: str) -> AsyncIterator[bytes]:
+        for text in self.files[file_id].splitlines():
+            await self._turn()
+            yield text
+
+    async def remove(self, file_id: str) -> None:
+        await self._turn()
+
+    def _end(self, batch: RemoteBatch, status: str) -> None:
+        asked = [orjson.loads(row)["custom_id"] for row in self.files[batch.input_file_id].splitlines()]
+        rows = [
+            {"custom_id": each, "response": {"status_code": self._chance.choice((200, 200, 400)), "body": {}}}
+            for each in asked
+            if status != "failed" and self._chance.random() < 0.8
+        ]
+        self.files[output := f"output-{batch.id}"] = b"".join(orjson.dumps(row) + b"\n" for row in rows)
+        self.batches[batch.id] = msgspec.structs.replace(batch, status=status, output_file_id=output)
+
+
 def process(kept: dict[str, bytes], chance: random.Random, upstream: Upstream, batch: Batch) -> tuple[Memory, Work]:
     objects = Memory(kept, chance)
     answering: Any = upstream
-    found = Work(objects, Files(objects), Register(objects), answering, lambda: CONFIG, batch, bool)
+    found = Work(objects, Files(objects), Register(objects), answering, lambda: CONFIG, batch, bool, nobody)
     return objects, found
 
 
@@ -134,7 +226,7 @@ async def begin(kept: dict[str, bytes], count: int) -> Batch:
         key=KEY,
         endpoint=CHAT,
         input_file_id=file_id,
-        created_at=0,
+        created_at=int(time.time()),
         expires_at=2**40,
         output_seconds=1,
         output_file_id=shelves.new_id("file-"),
@@ -148,7 +240,7 @@ async def scenario(seed: int, count: int, kill_after: int, cancel_after: int) ->
     chance, kept = random.Random(seed), dict[str, bytes]()
     batch, upstream = await begin(kept, count), Upstream(chance)
     first_view, first = process(kept, chance, upstream, batch)
-    _, second = process(kept, chance, upstream, batch)
+    second_view, second = process(kept, chance, upstream, batch)
 
     async def kill() -> None:
         for _ in range(kill_after):
@@ -163,11 +255,15 @@ async def scenario(seed: int, count: int, kill_after: int, cancel_after: int) ->
         while found and found.status in ("validating", "in_progress"):
             found = await register.change(found, "cancelling")
 
-    dying = asyncio.create_task(first.run())
+    async def run(view: Memory, process: Work) -> Batch:
+        VIEW.set(view)
+        return await process.run()
+
+    dying = asyncio.create_task(run(first_view, first))
     others = [asyncio.create_task(kill())] if kill_after else []
     others += [asyncio.create_task(cancel())] if cancel_after else []
     async with asyncio.timeout(60):
-        ended = await second.run()
+        ended = await asyncio.create_task(run(second_view, second))
         if kill_after:
             await asyncio.gather(*others)
             await asyncio.gather(dying, return_exceptions=True)
@@ -195,4 +291,7 @@ def test_whatever_two_processes_do(seed: int, count: int, kill_after: int, cance
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(work, "KEEP_SECONDS", 0.0)
         patch.setattr(work, "LOOK_SECONDS", 0.0)
+        patch.setattr(courier, "POLL_SECONDS", (0.0, 0.0))
+        patch.setattr(courier, "PAUSES", (0.0, 0.0))
+        patch.setattr(courier, "BatchAPI", Far(random.Random(seed)))
         asyncio.run(scenario(seed, count, kill_after, cancel_after))

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from router_backend.state.store import Store
-from tests.gateway.batches.conftest import answered, begun, line, reached
+from tests.gateway.batches.conftest import Far, answered, begun, line, reached
 from tests.support.arms import model
 from tests.support.running import clean_environment, free_port
 from tests.support.scripted_triton import ScriptedTriton
@@ -25,8 +25,9 @@ from tests.support.scripted_upstream import Script, ScriptedUpstream
 
 PROGRAM = """
 import sys, typer
-from router_backend.gateway.batches import runner, work
+from router_backend.gateway.batches import courier, runner, work
 runner.LEASE_SECONDS, runner.EVERY_SECONDS, work.KEEP_SECONDS = 10.0, 0.1, 0.05
+courier.POLL_SECONDS = (0.05, 0.05)
 from router_backend.gateway.__main__ import main
 typer.run(main)
 """
@@ -64,12 +65,18 @@ class Gateways:
 
 
 @pytest.fixture
+def arm(upstream: ScriptedUpstream) -> dict[str, Any]:
+    """The one model."""
+    return model("a", upstream.base_url)
+
+
+@pytest.fixture
 async def gateways(
-    tmp_path: Path, upstream: ScriptedUpstream, triton: ScriptedTriton, store: Store
+    tmp_path: Path, arm: dict[str, Any], triton: ScriptedTriton, store: Store
 ) -> AsyncIterator[Gateways]:
     config: dict[str, Any] = {
         "version": 1,
-        "models": [model("a", upstream.base_url)],
+        "models": [arm],
         "default_model": "a",
         "policy": {"name": "random"},
         "gateway": {"workers": 1},
@@ -100,3 +107,28 @@ async def test_another_gateway_goes_on(gateways: Gateways, upstream: ScriptedUps
     asked = [request["messages"][0]["content"] for request in upstream.requests]
     assert set(asked) == {f"Question {at}" for at in range(150)}
     assert len(asked) < 2 * len(lines)
+
+
+class TestLinesAtAnUpstream:
+    """Its Batch API has them, and each is asked there once, whoever is killed."""
+
+    @pytest.fixture
+    def arm(self, far: Far) -> dict[str, Any]:
+        return model("a", "", **far.arm)
+
+    async def test_another_gateway_finds_them_there(self, gateways: Gateways, far: Far) -> None:
+        far.upstream.script(Script(latency=0.2))
+        lines = [line(f"line {at}", f"Question {at}") for at in range(60)]
+        first, url = await gateways.start()
+        async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client:
+            made = await begun(client, lines)
+        for wanted in (1, 20):  # as soon as the upstream works on it, and in its middle
+            await far.upstream.wait_requests(wanted, 120)
+            os.kill(first.pid, signal.SIGKILL)
+            first, url = await gateways.start()
+        async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client:
+            batch = await reached(client, made.id)
+            assert (batch.status, batch.request_counts.completed) == ("completed", len(lines))
+            assert await answered(client, batch) == {each["custom_id"]: 1 for each in lines}
+        assert far.texts() == {f"Question {at}": 1 for at in range(60)}
+        assert [each.request_counts.total for each in await far.batches()] == [60]

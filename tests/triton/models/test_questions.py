@@ -10,8 +10,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
 import orjson
 import pytest
 
@@ -20,6 +18,7 @@ from router_backend.classifier.repository import MODEL_REPOSITORY
 from router_backend.contract import TASKS
 from router_backend.core.decision import RoutedDecision
 from router_backend.prompts.hints import RoutingHints
+from tests.support.classifiers import other_classifier
 from tests.triton.conftest import Request
 from tests.triton.models.test_router import classified, router
 
@@ -41,7 +40,7 @@ HERE = {"parameters": {"classifier_threads": {"string_value": "2"}}}
 @pytest.fixture
 def classifying(deployed: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The router as it is shipped: it classifies by itself. Tests look for other versions themselves."""
-    monkeypatch.setattr("router_backend.triton.models.following._LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr("router_backend.steps.following._LOOK_SECONDS", 3600.0)
     from router_backend.triton.models.router import TritonPythonModel
 
     model = TritonPythonModel()
@@ -108,22 +107,10 @@ def test_a_prompt_that_can_t_be_classified_goes_to_the_default_model(
     assert decision_of(response).task
 
 
-def other_classifier(folder: Path) -> None:
-    """The packaged one, sure of another task."""
-    model = onnx.load(folder / "model.onnx")
-    ends = {node.output[0]: node for node in model.graph.node}
-    node = ends["task_probabilities"]
-    node.output[0] = "as_before"
-    twist = onnx.helper.make_node("Sub", ["one", "as_before"], ["task_probabilities"])
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(1), "one"))
-    model.graph.node.append(twist)
-    onnx.save(model, folder / "model.onnx")
-
-
 def test_a_promoted_classifier_decides_once_it_is_served(
     classifying: Any, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from router_backend.triton.models.following import Following
+    from router_backend.steps.following import Following
 
     def probabilities() -> list[float]:
         (response,) = classifying.execute([question()])
@@ -131,7 +118,13 @@ def test_a_promoted_classifier_decides_once_it_is_served(
 
     before = probabilities()
     versions = repository / "classifier"
-    following = Following(versions, versions / "1", classifying._classifier)
+    following = Following(
+        lambda: versions,
+        versions / "1",
+        classifying._classifier,
+        classifying._decider.expect,
+        classifying._promoted,
+    )
     shutil.copytree(versions / "1", versions / "2")
     other_classifier(versions / "2")
     with Ready() as server:
@@ -150,10 +143,10 @@ def test_a_promoted_classifier_decides_once_it_is_served(
 def test_a_version_that_can_t_be_read_changes_nothing(
     classifying: Any, repository: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from router_backend.triton.models.following import Following
+    from router_backend.steps.following import Following
 
     versions = repository / "classifier"
-    following = Following(versions, versions / "1", classifying._classifier)
+    following = Following(lambda: versions, versions / "1", classifying._classifier, classifying._decider.expect)
     shutil.copytree(versions / "1", versions / "2")
     (versions / "2/model.onnx").write_bytes(b"cut off")
     for _ in range(2):

@@ -22,7 +22,7 @@ variable "network" {
 
 variable "kubernetes_version" {
   type    = string
-  default = "1.34"
+  default = "1.35"
 }
 
 variable "api_clients" {
@@ -67,13 +67,13 @@ variable "bedrock_models" {
 variable "charts" {
   type = object({ karpenter = string, balancer = string, gpu_operator = string, keda = string, monitoring = string })
   default = {
-    karpenter    = "1.8.3"
-    balancer     = "1.16.0"
-    gpu_operator = "v25.10.1"
-    keda         = "2.18.1"
-    monitoring   = "79.5.0"
+    karpenter    = "1.14.1"
+    balancer     = "3.6.0"
+    gpu_operator = "v26.7.0"
+    keda         = "2.21.1"
+    monitoring   = "87.17.0"
   }
-  description = "Versions of other people's charts."
+  description = "Versions of other people's charts: those of deploy/versions.yaml."
 }
 
 variable "tags" {

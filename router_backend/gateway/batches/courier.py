@@ -1,0 +1,268 @@
+"""Takes lines of one batch to models' own Batch APIs, follows them there, and brings their answers. What comes back without one
+runs in idle capacity, by the decision that was made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from router_backend.config.models import BatchConfig, OpenAIUpstream
+from router_backend.config.schema import RouterConfig
+from router_backend.forwarding.upstreams.batch_api import BatchAPI, BatchAPIError, RemoteBatch
+from router_backend.gateway.batches.answering import Answering, Reply
+from router_backend.gateway.batches.batchable import Batchable
+from router_backend.gateway.batches.lines import Line
+from router_backend.gateway.batches.parts import Draft, Part, PartLine, Parts, Sent, plan_of
+from router_backend.gateway.batches.record import Batch
+from router_backend.gateway.plan import Plan
+
+NAME = "llm_router_part"
+"""Of the metadata that say which part a batch at the upstream is."""
+GATHER_SECONDS = 60.0  # that a line waits for company at most
+POLL_SECONDS = (5.0, 60.0)  # between two looks at the upstream's batch, doubled from the first to the second
+PAUSES = (1.0, 300.0)  # after a failure, as well
+CANCEL_SECONDS = 600.0
+"""That an upstream has to end what is cancelled; OpenAI says ten minutes."""
+_READS = 10  # tries to read what has been answered
+_TIDY_SECONDS = 60.0
+_log = logging.getLogger("llm_router.gateway")
+
+Keep = Callable[[int, str, Reply], Awaitable[None]]
+"""Takes the answer to a line, of this number and custom_id."""
+Ended = Callable[[str, str], None]
+"""Hears of each batch at an upstream that has ended: the model, and how."""
+
+
+class _Response(msgspec.Struct, frozen=True):
+    status_code: int
+    body: msgspec.Raw
+
+
+class _Row(msgspec.Struct, frozen=True):
+    custom_id: str
+    response: _Response | None = None
+
+
+_rows = msgspec.json.Decoder(_Row)
+
+
+@dataclass(slots=True)
+class _Gathered:
+    draft: Draft
+    since: float = field(default_factory=time.monotonic)
+
+
+class Courier:
+    """Of one batch, in one process."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        batch: Batch,
+        answering: Answering,
+        config: Callable[[], RouterConfig],
+        keep: Keep,
+        ended: Ended,
+    ) -> None:
+        """`config`: the one in use."""
+        self._parts, self._batch, self._answering, self._config = parts, batch, answering, config
+        self._keep, self._ended = keep, ended
+        self._gathered: dict[tuple[str, str], _Gathered] = {}
+        self._gathering = asyncio.Lock()
+        self._reading = asyncio.Lock()  # one part at a time is in memory
+        self._plans: dict[int, Plan] = {}
+        self._answered: set[int] = set()
+        self.taken: set[int] = set()  # numbers of lines that are answered, or that somebody works on
+        self.following: set[asyncio.Task[None]] = set()
+
+    async def begin(self, answered: set[int]) -> None:
+        """Go on with what is at upstreams already. `answered`: numbers of lines that have an answer."""
+        self._answered = set(answered)
+        self.taken |= answered
+        for part in await self._parts.all():
+            if not self._answered.issuperset(part.numbers):
+                self._follow(part, fresh=False)
+
+    def plan(self, number: int) -> Plan | None:
+        """That was made of a line which has come back; it doesn't go away again."""
+        return self._plans.pop(number, None)
+
+    async def add(self, number: int, line: Line, found: Batchable) -> None:
+        """Take a line along, as soon as there are enough of them."""
+        place, limits = (found.arm, found.endpoint), self._limits(found.arm)
+        async with self._gathering:
+            gathered = self._gathered.get(place)
+            if gathered and gathered.draft.size + len(found.body) > limits.max_bytes:
+                await self._send(place)
+                gathered = None
+            if gathered is None:
+                gathered = self._gathered[place] = _Gathered(await self._parts.begin(*place))
+            await gathered.draft.add(number, line, found)
+            if len(gathered.draft.numbers) >= limits.max_lines:
+                await self._send(place)
+
+    async def send(self, *, all: bool) -> None:
+        """What has been gathered. `all`: no more will come now; else only what has waited for long."""
+        before = time.monotonic() - GATHER_SECONDS
+        async with self._gathering:
+            for place in [place for place, found in self._gathered.items() if all or found.since <= before]:
+                await self._send(place)
+
+    async def recall(self, answered: set[int]) -> None:
+        """Cancel all that is at upstreams, and take the answers that are there."""
+        self._answered = set(answered)
+        parts = [part for part in await self._parts.all() if not answered.issuperset(part.numbers)]
+        await asyncio.gather(*(self._bring(part, fresh=False, until=0.0) for part in parts))
+
+    async def aclose(self) -> None:
+        """Others may go on."""
+        for task in self.following:
+            task.cancel()
+        await asyncio.gather(*self.following, return_exceptions=True)
+        for gathered in self._gathered.values():
+            await gathered.draft.drop()
+
+    async def tidy(self) -> None:
+        """Remove everything, at the upstreams as well."""
+        parts = await self._parts.all()
+        try:
+            async with asyncio.timeout(_TIDY_SECONDS):
+                for part in parts:
+                    await self._remove_files(part)
+        except (BatchAPIError, TimeoutError) as error:
+            _log.warning("files of the batch %s stay at an upstream: %s", self._batch.id, error)
+        await self._parts.forget()
+
+    async def _send(self, place: tuple[str, str]) -> None:
+        self._follow(await self._gathered.pop(place).draft.finish(), fresh=True)
+
+    def _follow(self, part: Part, fresh: bool) -> None:
+        self.taken.update(part.numbers)
+        until = self._batch.created_at + 3600.0 * self._limits(part.arm).wait_hours
+        self.following.add(asyncio.create_task(self._bring(part, fresh, until)))
+
+    async def _bring(self, part: Part, fresh: bool, until: float) -> None:
+        """Answers of one part; `until`: Unix seconds that the upstream has for it."""
+        release = self._answering.hold(self._batch.key, part.usd)
+        try:
+            remote = await self._end(part, fresh, until)
+            left = set(part.numbers) - self._answered
+            async with self._reading:
+                lines = await self._parts.lines(part)
+                if remote and remote.output_file_id:
+                    await self._read(part, remote.output_file_id, lines, left)
+                self._plans |= {number: plan_of(lines[number]) for number in left if number in lines}
+        finally:
+            release()
+        self._ended(part.arm, remote.status if remote else "lost")
+        if left:
+            _log.info("%d of %d lines come back from %s", len(left), len(part.numbers), part.arm)
+        self.taken -= left
+
+    async def _end(self, part: Part, fresh: bool, until: float) -> RemoteBatch | None:
+        """The upstream's batch when it has ended. None: there is none, or it isn't known any more."""
+        cancelled, pause, failed = 0.0, POLL_SECONDS[0], PAUSES[0]
+        while (api := self._api(part.arm)) is not None:
+            late = time.time() >= until
+            try:
+                remote = await self._look(api, part, fresh, create=not late)
+                if remote is None or remote.ended:
+                    if remote and remote.causes:
+                        _log.warning("%s: the batch has failed: %s", part.arm, remote.causes)
+                    return remote
+                if late and not cancelled:
+                    cancelled, pause = time.monotonic(), POLL_SECONDS[0]
+                    with contextlib.suppress(BatchAPIError):  # it may have ended meanwhile
+                        await api.cancel(remote.id)
+                wait, pause, failed = pause, min(POLL_SECONDS[1], 2 * pause), PAUSES[0]
+            except BatchAPIError as error:
+                if not error.passing:
+                    _log.warning("lines of the batch %s come back: %s", self._batch.id, error)
+                    return None
+                _log.warning("lines of the batch %s wait: %s", self._batch.id, error)
+                wait, failed = max(failed, error.retry_after or 0.0), min(PAUSES[1], 2 * failed)
+                cancelled = cancelled or (time.monotonic() if late else 0.0)
+            fresh = False
+            if cancelled and time.monotonic() > cancelled + CANCEL_SECONDS:
+                _log.warning("%s has not ended a batch that was cancelled: its answers are not waited for", part.arm)
+                return None
+            await asyncio.sleep(wait if late else max(0.0, min(wait, until - time.time())))
+        return None
+
+    async def _look(self, api: BatchAPI, part: Part, fresh: bool, create: bool) -> RemoteBatch | None:
+        """The upstream's batch, which is made where there is none. `fresh`: nobody can have made one."""
+        sent = await self._parts.sent(part)
+        if sent is None:
+            found = None if fresh else await api.find(NAME, part.name)
+            if found is None and not create:
+                return None
+            if found is None:
+                file_id = await api.upload(f"{part.name}.jsonl", part.size, lambda: self._parts.rows(part))
+                found = await api.create(file_id, part.endpoint, {NAME: part.name})
+            sent = await self._parts.say_sent(part, Sent(found.id))
+            if sent.batch_id != found.id:  # another process, which takes us for dead, was first
+                await api.cancel(found.id)
+        return await api.retrieve(sent.batch_id)
+
+    async def _read(self, part: Part, file_id: str, lines: dict[int, PartLine], left: set[int]) -> None:
+        """Keep the answers that a file holds; `left` becomes what it doesn't."""
+        pause = PAUSES[0]
+        for _ in range(_READS):
+            api = self._api(part.arm)
+            try:
+                if api:
+                    async with contextlib.aclosing(api.lines(file_id)) as found:
+                        async for text in found:
+                            await self._take(part, text, lines, left)
+                return
+            except BatchAPIError as error:
+                _log.warning("answers of the batch %s: %s", self._batch.id, error)
+                if not error.passing:
+                    return
+                await asyncio.sleep(max(pause, error.retry_after or 0.0))
+                pause = min(PAUSES[1], 2 * pause)
+
+    async def _take(self, part: Part, text: bytes, lines: dict[int, PartLine], left: set[int]) -> None:
+        try:
+            row = _rows.decode(text)
+            number = int(row.custom_id)
+        except (msgspec.MsgspecError, ValueError):
+            return
+        line = lines.get(number)
+        if number not in left or line is None or row.response is None or row.response.status_code != 200:
+            return
+        batch, given = self._batch, bytes(row.response.body)
+        reply = await self._answering.settle(
+            batch.key, batch.endpoint, bytes(line.body), plan_of(line), given, part.endpoint
+        )
+        if reply and reply.status == 200:
+            await self._keep(number, line.custom_id, reply)
+            left.discard(number)
+
+    async def _remove_files(self, part: Part) -> None:
+        api, sent = self._api(part.arm), await self._parts.sent(part)
+        if api and sent:
+            for file_id in (await api.retrieve(sent.batch_id)).files:
+                await api.remove(file_id)
+
+    def _limits(self, arm: str) -> BatchConfig:
+        config = self._config()
+        return (config.model(arm).batch if arm in config.names else None) or BatchConfig()
+
+    def _api(self, arm: str) -> BatchAPI | None:
+        config = self._config()
+        upstream = config.model(arm).upstream if arm in config.names else None
+        if not isinstance(upstream, OpenAIUpstream):
+            return None
+        try:
+            return BatchAPI(arm, upstream, config.timeouts.connect)
+        except ValueError as error:
+            _log.error("%s: %s", arm, error)
+            return None
