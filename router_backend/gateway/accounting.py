@@ -83,6 +83,10 @@ class Ledger:
             plan.decision, outcome, None if savings is None else max(0.0, savings), timed=not batched
         )
 
+    async def room(self) -> None:
+        """Wait until there is room for outcomes that nobody waits for."""
+        await self._outcomes.room()
+
     async def durable(self, decision_id: str, seconds: float) -> None:
         """Wait until what was entered of a decision is in the store, for `seconds` at most."""
         await self._outcomes.settled(decision_id, seconds)

@@ -97,6 +97,7 @@ class CompletionPipeline:
             ApiError: the request can't be read any more.
             Failure: it is no answer.
         """
+        await self._ledger.room()
         request = await read_request(exchange, raw, surface, None, runtime, self._sessions, stored=self._stored)
         trace = self._begin(request)
         arm = plan.arms[0]

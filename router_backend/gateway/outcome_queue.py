@@ -125,6 +125,12 @@ class OutcomeQueue:
             if not done:
                 return
 
+    async def room(self) -> None:
+        """Wait while it is half full, for outcomes that come faster than requests do: of those none need be dropped."""
+        while self.depth > self._capacity // 2:
+            self._hurry.set()
+            await asyncio.sleep(_PAUSE)
+
     def waits(self, decision_id: str) -> bool:
         """Whether something of a decision isn't durable yet."""
         return decision_id in self._waiting or decision_id in self._sending

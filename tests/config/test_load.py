@@ -64,6 +64,12 @@ def test_values_arrive_under_their_names() -> None:
         ("alpha: 0.3", "prior_weight: .nan", 13, "policy.prior_weight: input should be greater than or equal to 0"),
         ("alpha: 0.3", "alpha: .nan", 13, "policy.alpha: input should be a finite number"),
         ("output: 0.79", "output: .inf", 10, "models[1].price.output: input should be a finite number"),
+        (
+            "input: 0.59, output: 0.79}",
+            "input: 0.59, output: 0.79}\n    batch: true",
+            11,
+            "models[1].batch: a tensorrtllm upstream's lines run in idle capacity",
+        ),
         ("alpha: 0.3", "table: {poetry: llama3-8b}", 13, "policy.table.poetry: unknown task"),
         ("alpha: 0.3", "table: {math: gpt}", 13, "policy.table.math: names 'gpt'"),
         ("alpha: 0.3", "table: {math: {model: gpt}}", 13, "policy.table.math.model: names 'gpt'"),

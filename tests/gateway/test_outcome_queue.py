@@ -10,6 +10,7 @@ import pytest
 
 from router_backend.core.records import Decision, Outcome
 from router_backend.gateway.outcome_queue import OutcomeQueue
+from router_backend.gateway.router_host import HostError
 from router_backend.gateway.triton_client import TritonClient
 from router_backend.state.spend import BEHIND, NEWS, Spend
 
@@ -110,4 +111,19 @@ async def test_an_error_while_it_stops_does_not_keep_the_gateway_from_stopping(e
 
     queue = OutcomeQueue(cast(TritonClient, Receiver()), 100, lambda _: None, on_durable)
     queue.outcome(outcome("1"))
+    await queue.aclose()
+
+
+async def test_outcomes_that_nobody_waits_for_wait_for_room() -> None:
+    away = [HostError("unavailable")] * 3
+    receiver, lost = Receiver(*away), list[int]()
+    queue = OutcomeQueue(cast(TritonClient, receiver), 4, lost.append, lambda *_: None)
+    queue.start()
+    async with asyncio.timeout(60):
+        for number in range(40):
+            await queue.room()
+            queue.outcome(outcome(str(number)))
+    await emptied(queue)
+    assert receiver.outcomes.keys() == set(map(str, range(40)))
+    assert not lost
     await queue.aclose()

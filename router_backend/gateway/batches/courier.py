@@ -158,7 +158,8 @@ class Courier:
                 lines = await self._parts.lines(part)
                 if remote and remote.output_file_id:
                     await self._read(part, remote.output_file_id, lines, left)
-                self._plans |= {number: plan_of(lines[number]) for number in left if number in lines}
+                if part.arm in self._config().names:
+                    self._plans |= {number: plan_of(lines[number]) for number in left if number in lines}
         finally:
             release()
         self._ended(part.arm, remote.status if remote else "lost")
@@ -179,7 +180,8 @@ class Courier:
                     return remote
                 if late and not cancelled:
                     cancelled, pause = time.monotonic(), POLL_SECONDS[0]
-                    with contextlib.suppress(BatchAPIError):  # it may have ended meanwhile
+                if late and remote.status != "cancelling":
+                    with contextlib.suppress(BatchAPIError):  # it may have ended meanwhile; if not, once more
                         await api.cancel(remote.id)
                 wait, pause, failed = pause, min(POLL_SECONDS[1], 2 * pause), PAUSES[0]
             except BatchAPIError as error:

@@ -91,15 +91,17 @@ async def gateways(
 
 
 async def test_another_gateway_goes_on(gateways: Gateways, upstream: ScriptedUpstream) -> None:
+    """Three times."""
     upstream.script(Script(latency=0.1))
-    first, url = await gateways.start()
+    running, url = await gateways.start()
     lines = [line(f"line {at}", f"Question {at}") for at in range(150)]
     async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client:
         made = await begun(client, lines)
-    await upstream.wait_requests(30, 120)
-    os.kill(first.pid, signal.SIGKILL)
-    _, other = await gateways.start()
-    async with openai.AsyncOpenAI(base_url=f"{other}/v1", api_key="any", max_retries=0) as client:
+    for wanted in (30, 70, 110):
+        await upstream.wait_requests(wanted, 120)
+        os.kill(running.pid, signal.SIGKILL)
+        running, url = await gateways.start()
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client:
         batch = await reached(client, made.id)
         assert (batch.status, batch.request_counts.completed) == ("completed", len(lines))
         assert await answered(client, batch) == {each["custom_id"]: 1 for each in lines}
