@@ -13,7 +13,7 @@ from router_backend.config import RouterConfig
 from router_backend.config.models import Price
 from router_backend.core.pricing import PER_TOKEN
 from router_backend.observability.report import CLIENT_LEFT, NO_KEY, NO_TASK, PARTS, Report, Sums, finish
-from router_backend.state.payoff import Paid, Payoff, Weighted
+from router_backend.state.payoff import Payoff, Ratio
 
 _DAY = 86_400.0
 _STEP = 1.01  # between two latencies that are told apart
@@ -57,11 +57,11 @@ weighed AS (
     UNION ALL
     SELECT chosen AS model, q, v / propensity AS w FROM scored WHERE served = chosen AND propensity > 0
 )
-SELECT model, count(*) AS scored, sum(w) AS w, sum(w * w) AS ww, sum(w * q) AS wq, sum(w * w * q) AS wwq, sum(w * w * q * q) AS wwqq
+SELECT model, count(*) AS pairs, sum(w * q) AS n, sum(w * w * q * q) AS nn, sum(w) AS d, sum(w * w) AS dd, sum(w * w * q) AS dn
 FROM weighed GROUP BY model
 """
 _PAID = """
-SELECT sum(cost) AS c, sum(cost * cost) AS cc, {columns} FROM {source} WHERE kind = 'routed' AND usage_known AND cost IS NOT NULL
+SELECT count(*) AS pairs, sum(cost) AS n, sum(cost * cost) AS nn, {columns} FROM {source} WHERE kind = 'routed' AND usage_known AND cost IS NOT NULL
     AND status < 400 AND completed >= $start AND completed < $end
 """
 
@@ -97,19 +97,19 @@ class _Reading:
         for row in self._tables.query(_SCORES.format(source=source), **within):
             model = row.pop("model")
             if model is None:
-                found.routed = Weighted(**row)
+                found.routed = Ratio(**row)
             elif model in self._config.names:
-                found.alone[model] = Weighted(**row)
+                found.alone[model] = Ratio(**row)
         others = [_cost(model.price) for model in models]
         columns = ", ".join(
-            f"sum({other}) AS d{at}, sum(({other}) * ({other})) AS dd{at}, sum(cost * ({other})) AS cd{at}"
+            f"sum({other}) AS d{at}, sum(({other}) * ({other})) AS dd{at}, sum(cost * ({other})) AS dn{at}"
             for at, other in enumerate(others)
         )
         (row,) = self._tables.query(_PAID.format(source=source, columns=columns), **within)
-        if row["c"] is not None:
+        if row["pairs"]:
             for at, model in enumerate(models):
-                sums = {name: row[f"{name}{at}"] for name in ("d", "dd", "cd")}
-                found.paid[model.name] = Paid(c=row["c"], cc=row["cc"], **sums)
+                sums = {name: row[f"{name}{at}"] for name in ("d", "dd", "dn")}
+                found.paid[model.name] = Ratio(pairs=row["pairs"], n=row["n"], nn=row["nn"], **sums)
         return found
 
     def done(self) -> Report:

@@ -21,58 +21,41 @@ ENOUGH = 30.0
 _Z = 1.96  # of a 95 % interval
 
 
-class Weighted(msgspec.Struct):
-    """Sums of scores q with weights w."""
+class Ratio(msgspec.Struct):
+    """Sums over pairs (n, d), for Σ n / Σ d: scores by their weights, or what answers cost by what they would cost elsewhere."""
 
-    scored: int = 0
-    w: float = 0.0
-    ww: float = 0.0
-    wq: float = 0.0
-    wwq: float = 0.0
-    wwqq: float = 0.0
+    pairs: int = 0
+    n: float = 0.0
+    nn: float = 0.0
+    d: float = 0.0
+    dd: float = 0.0
+    dn: float = 0.0
 
-    def add(self, quality: float, weight: float) -> None:
-        self.scored += 1
-        self.w += weight
-        self.ww += weight**2
-        self.wq += weight * quality
-        self.wwq += weight**2 * quality
-        self.wwqq += (weight * quality) ** 2
+    def add(self, n: float, d: float) -> None:
+        self.pairs += 1
+        self.n += n
+        self.nn += n**2
+        self.d += d
+        self.dd += d**2
+        self.dn += n * d
+
+    def join(self, other: Ratio) -> None:
+        """Add the sums of other pairs."""
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
     @property
     def enough(self) -> bool:
-        return self.ww > 0 and self.w**2 / self.ww >= ENOUGH
+        """Whether weights d are as good as `ENOUGH` equal ones."""
+        return self.dd > 0 and self.d**2 / self.dd >= ENOUGH
 
-    def mean(self) -> Figure:
-        """Of something that is scored."""
-        mean = self.wq / self.w
-        spread = max(0.0, self.wwqq - 2 * mean * self.wwq + mean**2 * self.ww)
-        return Figure(mean, _Z * math.sqrt(spread) / self.w)
-
-
-class Paid(msgspec.Struct):
-    """Sums of what answers cost, c, and of what their tokens cost at another model, d."""
-
-    c: float = 0.0
-    cc: float = 0.0
-    d: float = 0.0
-    dd: float = 0.0
-    cd: float = 0.0
-
-    def add(self, cost: float, other: float) -> None:
-        self.c += cost
-        self.cc += cost**2
-        self.d += other
-        self.dd += other**2
-        self.cd += cost * other
-
-    def share(self) -> Figure | None:
-        """c / d; None where the other model costs nothing."""
+    def figure(self) -> Figure | None:
+        """None where Σ d is nothing."""
         if self.d <= 0:
             return None
-        share = self.c / self.d
-        spread = max(0.0, self.cc - 2 * share * self.cd + share**2 * self.dd)
-        return Figure(share, _Z * math.sqrt(spread) / self.d)
+        ratio = self.n / self.d
+        spread = max(0.0, self.nn - 2 * ratio * self.dn + ratio**2 * self.dd)
+        return Figure(ratio, _Z * math.sqrt(spread) / self.d)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +80,9 @@ class Verdict:
 class Payoff(msgspec.Struct):
     """Of answers that were routed; named models and what had no answer are left out."""
 
-    routed: Weighted = msgspec.field(default_factory=Weighted)
-    alone: dict[str, Weighted] = {}  # by model, of the answers that the policy chose it for
-    paid: dict[str, Paid] = {}  # by model, of all answers
+    routed: Ratio = msgspec.field(default_factory=Ratio)  # of weighted scores
+    alone: dict[str, Ratio] = {}  # by model, the same of the answers that the policy chose it for
+    paid: dict[str, Ratio] = {}  # by model, of all answers: what they cost by what their tokens cost there
 
     def add(self, records: Iterable[Recorded], prices: Mapping[str, TokenPrices]) -> None:
         """`prices` of the models that are compared."""
@@ -108,36 +91,37 @@ class Payoff(msgspec.Struct):
                 continue
             if kept is not None:
                 selected = 1.0 / max(kept.feedback.selected, 1e-6)
-                self.routed.add(kept.quality, selected)
+                self.routed.add(kept.quality * selected, selected)
                 chosen = decision.propensity if outcome.served == decision.model else None
                 if chosen and decision.model in prices:
-                    self.alone.setdefault(decision.model, Weighted()).add(kept.quality, selected / chosen)
+                    weight = selected / chosen
+                    self.alone.setdefault(decision.model, Ratio()).add(kept.quality * weight, weight)
             if outcome.usage_known and outcome.cost is not None and outcome.status < 400:
                 for model, price in prices.items():
-                    self.paid.setdefault(model, Paid()).add(outcome.cost, answer_cost(price, outcome.usage))
+                    self.paid.setdefault(model, Ratio()).add(outcome.cost, answer_cost(price, outcome.usage))
 
     def join(self, other: Payoff) -> None:
-        _join(self.routed, other.routed)
-        for model, alone in other.alone.items():
-            _join(self.alone.setdefault(model, Weighted()), alone)
-        for model, paid in other.paid.items():
-            _join(self.paid.setdefault(model, Paid()), paid)
+        self.routed.join(other.routed)
+        for own, others in ((self.alone, other.alone), (self.paid, other.paid)):
+            for model, sums in others.items():
+                own.setdefault(model, Ratio()).join(sums)
 
     def verdict(self) -> Verdict | None:
         """None where there are too few scores."""
-        known = {model: sums.mean() for model, sums in self.alone.items() if sums.enough}
-        if not known or not self.routed.enough:
+        known = {model: found for model, sums in self.alone.items() if sums.enough and (found := sums.figure())}
+        routed = self.routed.figure() if self.routed.enough else None
+        if not known or routed is None:
             return None
         best = max(known, key=lambda model: (known[model].value, model))
         paid = self.paid.get(best)
-        return Verdict(self.routed.mean(), best, known[best], paid.share() if paid else None)
+        return Verdict(routed, best, known[best], paid.figure() if paid else None)
 
     def sentence(self) -> str:
         """The verdict in plain words, or what it lacks."""
         found = self.verdict()
         if found is None:
             scored = (
-                ", ".join(f"{model} {sums.scored}" for model, sums in sorted(self.alone.items())) or "there are none"
+                ", ".join(f"{model} {sums.pairs}" for model, sums in sorted(self.alone.items())) or "there are none"
             )
             return (
                 "Too few scores to compare routing with one model alone: it takes about 30 scored answers of a model that the"
@@ -150,8 +134,3 @@ class Payoff(msgspec.Struct):
             f"{quality} for {found.cost_share} of the cost of {found.model}, the best single model, which has"
             f" {found.model_quality}."
         )
-
-
-def _join(sums: Weighted | Paid, more: Weighted | Paid) -> None:
-    for name in sums.__struct_fields__:
-        setattr(sums, name, getattr(sums, name) + getattr(more, name))

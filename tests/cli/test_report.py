@@ -156,7 +156,7 @@ def test_whether_it_pays_is_said_first(tmp_path: Path) -> None:
     assert first == rendering.text(told).splitlines()[2]
     assert re.match(r"Routing answers with a quality of [\d.]+% \(.*\) for [\d.]+% \(.*\) of the cost of ", first)
     assert archived.plain()["headline"] == first
-    assert archived.payoff.routed.scored == told.payoff.routed.scored > 0
+    assert archived.payoff.routed.pairs == told.payoff.routed.pairs > 0
 
 
 def test_keys_of_a_team_are_summed_together(made: Report, tmp_path: Path) -> None:

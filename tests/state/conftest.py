@@ -70,7 +70,7 @@ def dynamodb_url(dynamodb_server: DynamoDBServer, monkeypatch: pytest.MonkeyPatc
     ]
 )
 def store_url(request: pytest.FixtureRequest) -> str:
-    """The same tests for each kind of store; what `test_store` promises is tested on all of them each time."""
+    """The same tests for each kind of store; what `contract` promises is tested on all of them each time."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 

@@ -39,7 +39,9 @@ def test_the_best_single_model_is_judged_on_all_prompts_not_on_those_it_was_give
     assert found.model == "large"
     # Alone it is always right; the small one is half of the time. Routing errs on a tenth of the hard half.
     assert found.model_quality.value == pytest.approx(1.0)
-    assert abs(payoff.alone["small"].mean().value - 0.5) <= 2 * payoff.alone["small"].mean().half
+    small = payoff.alone["small"].figure()
+    assert small is not None
+    assert abs(small.value - 0.5) <= 2 * small.half
     assert abs(found.quality.value - 0.95) <= 2 * found.quality.half <= 0.02
     assert found.cost_share is not None
     assert abs(found.cost_share.value - 0.55) <= 2 * found.cost_share.half <= 0.04
@@ -52,7 +54,8 @@ def test_its_interval_holds_as_often_as_it_says() -> None:
     for seed in range(200):
         payoff = Payoff()
         payoff.add(answered(400, seed), PRICES)
-        small = payoff.alone["small"].mean()
+        small = payoff.alone["small"].figure()
+        assert small is not None
         held += abs(small.value - 0.5) <= small.half
     assert held >= 170
 
@@ -66,9 +69,9 @@ def test_parts_add_up_and_named_models_and_fallbacks_teach_nothing_of_a_model() 
     left.add(records[:200], PRICES)
     right.add(records[200:], PRICES)
     left.join(right)
-    assert left.alone["small"].w == pytest.approx(whole.alone["small"].w)
+    assert left.alone["small"].d == pytest.approx(whole.alone["small"].d)
     assert left.sentence() == whole.sentence()
-    assert (whole.routed.scored, sum(each.scored for each in whole.alone.values())) == (550, 500)
+    assert (whole.routed.pairs, sum(each.pairs for each in whole.alone.values())) == (550, 500)
 
 
 def test_with_few_scores_it_says_what_is_missing() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from router_backend.gateway.batches import shelves
-from router_backend.gateway.batches.storage.objects import Objects
+from router_backend.gateway.batches.storage.objects import Objects, decoded
 
 INPUT, OUTPUT = "batch", "batch_output"
 """Purposes."""
@@ -58,8 +58,7 @@ class Files:
         """None: there is none, or its time is over; `over`: then, too."""
         if not shelves.is_id(file_id, FILE):
             return None
-        data = await self._objects.get(shelves.file(owner, file_id))
-        file = _decoder.decode(data) if data else None
+        file = await decoded(self._objects, shelves.file(owner, file_id), _decoder)
         return file if file and (over or file.expires_at > time.time()) else None
 
     async def ids(self, owner: str) -> list[str]:

@@ -11,7 +11,7 @@ import msgspec
 
 from router_backend.gateway.batches import shelves
 from router_backend.gateway.batches.record import NEXT, Batch, Counts, Status
-from router_backend.gateway.batches.storage.objects import Objects
+from router_backend.gateway.batches.storage.objects import Objects, decoded
 
 BATCH = "batch_"
 _STATE = "state-"
@@ -38,8 +38,9 @@ class Register:
             return None
         folder = shelves.batch(owner, batch_id)
         states = [name for name in await self._objects.names(folder) if name.startswith(_STATE)]
-        data = await self._objects.get(f"{folder}/{states[-1]}") if states else None
-        return _batches.decode(data) if data else None
+        if not states:
+            return None
+        return await decoded(self._objects, f"{folder}/{states[-1]}", _batches)
 
     async def after(self, batch: Batch) -> Batch | None:
         """Its state now, if it is a later one."""
@@ -69,8 +70,9 @@ class Register:
     async def progress(self, batch: Batch) -> Counts | None:
         """How far it had come when somebody said it last."""
         folder = shelves.batch(shelves.owner_of(batch.key), batch.id)
-        data = None if batch.ended else await self._objects.get(f"{folder}/{_PROGRESS}")
-        return _counts.decode(data) if data else None
+        if batch.ended:
+            return None
+        return await decoded(self._objects, f"{folder}/{_PROGRESS}", _counts)
 
     async def waiting(self) -> list[str]:
         """Ids of batches that haven't ended, the oldest first."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+import msgspec
+
+T = TypeVar("T")
 PIECE = 256 * 1024
 """Bytes of a large object that are read or written at once."""
 
@@ -69,3 +72,9 @@ class Objects(Protocol):
     def read(self, path: str) -> AsyncIterator[bytes]:
         """A large object in pieces; raises Missing."""
         ...
+
+
+async def decoded(objects: Objects, path: str, decoder: msgspec.json.Decoder[T]) -> T | None:
+    """What a small object says; None: there is none. Raises ObjectsError."""
+    data = await objects.get(path)
+    return decoder.decode(data) if data else None
