@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from router_backend.bandits.charges import ANSWER, COLUMNS, PROMPT, REASONING, USD, rates
 from router_backend.bandits.statistics.fields import Fields, taken
 from router_backend.config.models import ModelConfig
 from router_backend.contract import TASKS
@@ -23,7 +24,7 @@ _SHRINK = 5.0
 # An arm's lengths follow a change of its behaviour over about this many answers.
 _MEMORY = 2000.0
 
-# Of what is said of an answer's cost, over the longest answer at list price.
+# Of what is said of an answer's length or cost, over the longest one's.
 _TOLERANCE = 2.0
 
 _TASK_INDEX = {task: index for index, task in enumerate(TASKS)}
@@ -124,16 +125,15 @@ class CostModel:
         self._premium = np.array(
             [0.0 if p.cache_write is None else PER_TOKEN * (p.cache_write - p.input) for p in self._prices]
         )
-        self._output = np.array([model.price.output for model in models]) * PER_TOKEN
-        self._reasoning = PER_TOKEN * np.array(
-            [price.output if price.reasoning is None else price.reasoning for price in self._prices]
-        )
+        self._rates = rates(models)
+        self._output = self._rates[:, ANSWER]
         caps = [[model.max_tokens_by_task.get(task, np.inf) for task in TASKS] for model in models]
         self._caps = np.array(caps, np.float64)  # [arms, tasks], tokens
         self._capped = bool(np.isfinite(self._caps).any())
         # An answer can't be longer than the window; what somebody says of its cost may be wrong by any factor.
-        most = np.array([model.context_window for model in models]) * self._output
-        self._most = np.maximum(np.where(most > 0, _TOLERANCE * most, np.inf), highest or 0.0)
+        self._longest = _TOLERANCE * np.array([model.context_window for model in models], np.float64)
+        most = self._longest * self._output
+        self._most = np.maximum(np.where(most > 0, most, np.inf), highest or 0.0)
 
     def expected(
         self,
@@ -170,7 +170,7 @@ class CostModel:
         return np.minimum(self.lengths.means[:, column], most)
 
     def beyond_prompt(self, arm: int, usage: Usage | None, cost: float, prompt_tokens: float) -> float:
-        """As `beyond_prompts`, of one answer."""
+        """USD of one answer without its prompt at list price, at today's prices."""
         completion, reasoning = (np.nan, np.nan) if usage is None else (usage.completion, usage.reasoning)
         columns = (np.array([number], np.float64) for number in (completion, reasoning, cost, prompt_tokens))
         return float(self.beyond_prompts(np.array([arm]), *columns)[0])
@@ -183,14 +183,31 @@ class CostModel:
         costs: NDArray[np.float64],
         prompt_tokens: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """[n] USD of answers without their prompts at list price: what is learned of their costs.
+        """[n]: `charges` in USD at today's prices."""
+        charges = self.charges(arms, completion, reasoning, costs, prompt_tokens)
+        return np.asarray((charges * self._rates[arms]).sum(1))
 
-        From the usage (tokens of the completion, and of it those of reasoning) at today's prices, so that a new price counts at once;
-        without usage (NaN) `costs` are what they cost, and `prompt_tokens` those of their prompts. At most what the longest answer costs,
-        so that one absurd number can't stand for an arm. What caches have saved is no part of it: that is known before, by
-        conversation.
+    def charges(
+        self,
+        arms: NDArray[np.intp],
+        completion: NDArray[np.float64],
+        reasoning: NDArray[np.float64],
+        costs: NDArray[np.float64],
+        prompt_tokens: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """[n, COLUMNS]: what is learned of answers' costs, without their prompts at list price.
+
+        Tokens of the usage (those of the completion, and of it those of reasoning); without usage (NaN) `costs` are what they cost, and
+        `prompt_tokens` those of their prompts. At most what the longest answer has or, at today's price, costs, so that one absurd number
+        can't stand for an arm. What caches have saved is no part of it: that is known before, by conversation.
         """
-        thought = np.minimum(np.maximum(reasoning, 0.0), completion)
-        priced = (completion - thought) * self._output[arms] + thought * self._reasoning[arms]
-        learned = np.where(np.isnan(completion), costs - prompt_tokens * self._input[arms], priced)
-        return np.asarray(np.minimum(learned, self._most[arms]))
+        known, charges = ~np.isnan(completion), np.zeros((len(arms), COLUMNS))
+        tokens = np.where(known, completion, 0.0)
+        kept = np.minimum(1.0, self._longest[arms] / np.maximum(tokens, 1.0))
+        thought = np.where(known, np.minimum(np.maximum(reasoning, 0.0), tokens), 0.0)
+        charges[:, ANSWER], charges[:, REASONING] = kept * (tokens - thought), kept * thought
+        most = self._most[arms]
+        capped = costs - prompt_tokens * self._input[arms] > most
+        charges[:, USD] = np.where(known, 0.0, np.where(capped, most, costs))
+        charges[:, PROMPT] = np.where(known | capped, 0.0, prompt_tokens)
+        return charges

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.bandits.batch import Batch
+from router_backend.bandits.charges import in_usd
 from router_backend.bandits.query import Query, Scores
 from router_backend.bandits.rewards import build_reward
 from router_backend.bandits.rules import Rules
@@ -118,7 +119,7 @@ class Policy(ABC):
     def update(
         self, context: NDArray[np.float32], arm: int, quality: float, cost: float, at: float, weight: float = 1.0
     ) -> None:
-        """Fold one observation in, as those of a `Batch`; one with a number that isn't finite is left out.
+        """Fold one observation in, of a cost in USD, as those of a `Batch`; one with a number that isn't finite is left out.
 
         Discounting by the time of the decision, `at`, is independent of the order of arrival. Changes are found in the order in
         which an arm's observations come.
@@ -129,10 +130,11 @@ class Policy(ABC):
         factor = self._discount.advance(at)
         if factor != 1.0:
             self._decay(factor)
-        error = self._fold(context, arm, quality, cost, self._discount.weight(at) * weight)
+        (charges,) = in_usd(np.array([cost]))
+        error = self._fold(context, arm, quality, charges, self._discount.weight(at) * weight)
         self._floors = None
         if self._changes.false_alarm > 0:
-            changed = self._changes.observe(arm, context, quality, cost, at, error * math.sqrt(weight), weight)
+            changed = self._changes.observe(arm, context, quality, charges, at, error * math.sqrt(weight), weight)
             if changed is not None:
                 self._restart(arm, self._keep, level=False)
                 self._fold_many(arm, changed, self._weights(changed))
@@ -230,7 +232,9 @@ class Policy(ABC):
         self._floors = None
 
     @abstractmethod
-    def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> float:
+    def _fold(
+        self, context: NDArray[np.float32], arm: int, quality: float, charges: NDArray[np.float64], weight: float
+    ) -> float:
         """Fold in one observation of a given weight; the error of the quality expected of it, over its relative deviation."""
 
     @abstractmethod

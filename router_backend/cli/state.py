@@ -182,7 +182,7 @@ def rebuild(
 ) -> None:
     """Learn everything again by this configuration, from the archive and the store, and leave it as a checkpoint for routers.
 
-    Before or after a change by which old observations are learned otherwise: prices, components, a discount, another classifier.
+    Before or after a change by which old observations are learned otherwise: components, a discount, other models, another classifier.
     Routers take it at their next start, and those that wait for it within half a minute.
 
     Example: llm-router state rebuild --config router.yaml

@@ -6,8 +6,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from router_backend.bandits.batch import Batch
@@ -15,10 +17,9 @@ from router_backend.bandits.context import CONTEXT_DIM, EARLIER_DIM, prompt_toke
 from router_backend.bandits.costs import CostModel, OutputLengths
 from router_backend.bandits.factory import build_policy
 from router_backend.bandits.policy import Policy
-from router_backend.bandits.statistics.fields import Fields, FieldsError, nested, part
+from router_backend.bandits.statistics.fields import Fields, FieldsError, nested, part, taken
 from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
-from router_backend.config.models import Price
 from router_backend.core.observations import Observations
 from router_backend.core.records import LearningEvent
 from router_backend.core.signals import ORDER
@@ -28,7 +29,7 @@ from router_backend.learning.revisions import Revisions
 from router_backend.routing.view import View
 
 # How events are learned, of which releases differ: their checkpoints are apart.
-_RULES = 2
+_RULES = 3
 
 
 class Fold:
@@ -59,21 +60,17 @@ class Fold:
         """Names what the statistics depend on beside the log: folds of one key that read the same log are the same."""
         return self._key(CONTEXT_DIM)
 
+    @property
+    def family(self) -> str:
+        """Begins the keys of folds that differ in models and policies alone."""
+        return self._family(CONTEXT_DIM)
+
     def _key(self, dim: int) -> str:
+        return self._family(dim) + _digest([self.config.names, [policy.learned_by for policy in self._distinct]])
+
+    def _family(self, dim: int) -> str:
         source = self._map.digest() if self._map is not None else ""
-        prices = [(model.name, model.price.model_dump(), model.context_window) for model in self.config.models]
-        policies = [policy.learned_by for policy in self._distinct]
-        settings = [
-            _RULES,
-            ORDER,
-            self.space,
-            source,
-            dim,
-            prices,
-            self.config.gateway.feedback_cost_usd,
-            policies,
-        ]
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+        return _digest([_RULES, ORDER, self.space, source, dim])
 
     def checkpoint(self) -> Checkpoint:
         """What was learned so far of the log."""
@@ -81,6 +78,7 @@ class Fold:
         fields |= nested("reliability", self.reliability.dump()) | nested("revisions", self._revisions.dump())
         for index, policy in enumerate(self._distinct):
             fields |= nested(f"policy{index}", policy.dump())
+        fields["roster"] = np.frombuffer(orjson.dumps(self._roster()), np.uint8)
         return Checkpoint(self.key, self.log, self.sequence, fields)
 
     def load(self, checkpoint: Checkpoint) -> None:
@@ -103,10 +101,44 @@ class Fold:
             raise CheckpointError(f"it holds other statistics ({error})") from error
         self.sequence = checkpoint.sequence
 
+    def take_over(self, checkpoint: Checkpoint) -> None:
+        """Begin with what one of the same family knows of the models and policies that are configured here. The fold isn't whole then:
+        of new ones the events so far may tell something.
+
+        Raises:
+            CheckpointError: it is of another log or family, or damaged. The fold must not be used then.
+        """
+        if checkpoint.log != self.log or not checkpoint.key.startswith(self.family):
+            raise CheckpointError("it is of another log or embedding space")
+        fields, configured = checkpoint.fields, {model.name: model for model in self.config.models}
+        try:
+            roster = orjson.loads(taken(fields, "roster", -1).tobytes())
+            lengths = OutputLengths(roster["arms"])
+            lengths.load(part("lengths", fields))
+            self._costs.lengths.adopt(lengths)
+            self.reliability.load(part("reliability", fields))
+            self._revisions.load(part("revisions", fields))
+            gone = self.config.models[0]  # stands for those that aren't configured any more
+            models = [configured.get(name) or gone.model_copy(update={"name": name}) for name in roster["arms"]]
+            for name, config in self._named.items():
+                index, learned_by = roster["policies"].get(name, (0, "{}"))
+                if _evidence_of(learned_by) == _evidence_of(self._policies[name].learned_by):
+                    before = build_policy(config, models, default=models[0].name, space=self.space)
+                    before.load(part(f"policy{index}", fields))
+                    self._policies[name].adopt(before)
+        except (FieldsError, ValueError, LookupError, TypeError) as error:
+            raise CheckpointError(f"it can't be taken over ({error})") from error
+        self.sequence, self.whole = checkpoint.sequence, False
+
+    def _roster(self) -> dict[str, Any]:
+        """Whose statistics a checkpoint holds: arms, and by policy its place and what it learns by."""
+        places = {id(policy): place for place, policy in enumerate(self._distinct)}
+        policies = {name: (places[id(policy)], policy.learned_by) for name, policy in self._policies.items()}
+        return {"arms": self.config.names, "policies": policies}
+
     def pass_over(self, sequence: int) -> None:
-        """Begin behind an event: those up to it can't be read."""
-        self.sequence = self.lacks = sequence
-        self.whole = False
+        """Begin behind an event, or where the fold is: those up to it can't be read."""
+        self.sequence, self.lacks, self.whole = max(self.sequence, sequence), sequence, False
 
     def fold(self, events: Sequence[LearningEvent] | Observations) -> None:
         """Take in the next events of the log, in order. Those of other spaces and of removed arms are passed over."""
@@ -137,17 +169,17 @@ class Fold:
                 contexts[foreign] = self._map.apply(contexts[foreign])
         qualities, weights = self.reliability.scores(seen)
         prompts = np.where(np.isnan(seen.completion_tokens), prompt_tokens_of(contexts), 0.0)
-        costs = self._costs.beyond_prompts(arms, seen.completion_tokens, seen.reasoning_tokens, seen.costs, prompts)
-        return Batch(contexts, arms, qualities, costs, seen.at, weights)
+        charges = self._costs.charges(arms, seen.completion_tokens, seen.reasoning_tokens, seen.costs, prompts)
+        return Batch(contexts, arms, qualities, charges, seen.at, weights)
 
     def adopt(self, other: Fold) -> bool:
-        """Take over what `other` has learned; False if the log has more to tell (of a new arm, price or policy)."""
+        """Take over what `other` has learned; False if the log has more to tell (of a new arm or policy)."""
         self.sequence, self.log, self.lacks = other.sequence, other.log, other.lacks
         self.whole = other.whole and other.key == self.key
         self._costs.lengths.adopt(other._costs.lengths)
         self.reliability.adopt(other.reliability)
         self._revisions.adopt(other._revisions)
-        complete = other.space == self.space and _prices(self.config).items() <= _prices(other.config).items()
+        complete = other.space == self.space and set(self._arms) <= set(other._arms)
         for name, policy in self._policies.items():
             before = other._policies.get(name)
             complete &= before is not None and policy.adopt(before)
@@ -176,5 +208,10 @@ class Fold:
         return np.asarray(known & np.isin(seen.lengths, (CONTEXT_DIM, EARLIER_DIM)))
 
 
-def _prices(config: RouterConfig) -> dict[str, Price]:
-    return {model.name: model.price for model in config.models}
+def _digest(settings: Sequence[Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _evidence_of(learned_by: str) -> dict[str, Any]:
+    """What evidence depends on: where a policy begins (a prior, a table) is its own."""
+    return {name: value for name, value in json.loads(learned_by).items() if name not in ("prior", "table")}

@@ -26,7 +26,7 @@ from router_backend.learning.fold import Fold
 from router_backend.learning.following import Following
 from router_backend.learning.progress import Progress
 from router_backend.learning.refill import Refill
-from router_backend.learning.resume import GAP_ADVICE, followed
+from router_backend.learning.resume import GAP_ADVICE, followed, keep
 from router_backend.routing.view import View
 from router_backend.state.store import Store, StoreError
 
@@ -274,7 +274,7 @@ class Learner:
             }
         for key, checkpoint in due.items():
             if self._store.claim(f"checkpoint:{key}", self._holder, _LEASE_SECONDS):
-                self._store.save_checkpoint(key, checkpoint.log, checkpoint.sequence, checkpoint.encode())
+                keep(self._store, checkpoint)
             # Another's is about as late as one's own would have been.
             self._saved[key] = checkpoint.sequence
         if self._config.archive is not None and self._folds:

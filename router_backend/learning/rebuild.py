@@ -15,6 +15,7 @@ from router_backend.core.ahead import read_ahead
 from router_backend.core.observations import Observations
 from router_backend.core.records import LearningEvent
 from router_backend.learning.fold import Fold
+from router_backend.learning.resume import keep
 from router_backend.state.compaction import READER_SECONDS, Reader
 from router_backend.state.store import Store
 
@@ -120,6 +121,6 @@ def rebuild(
         progress(read := read + len(seen))
     checkpoint = fold.checkpoint()
     log.hold(fold.sequence, fold.key)
-    written = store.save_checkpoint(fold.key, checkpoint.log, checkpoint.sequence, checkpoint.encode())
+    written = keep(store, checkpoint)
     kept = read - archived
     return Rebuilt(archived, max(0, behind - read), kept, written)

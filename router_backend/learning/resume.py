@@ -34,9 +34,37 @@ def resumed(store: Store, config: RouterConfig, space: int, space_map: SpaceMap 
     return fold
 
 
+def keep(store: Store, checkpoint: Checkpoint) -> bool:
+    """Save a checkpoint, also for who comes with other models or policies. False: there is a later one. StoreError if it can't be."""
+    log, sequence = checkpoint.log, checkpoint.sequence
+    written = store.save_checkpoint(checkpoint.key, log, sequence, checkpoint.encode())
+    if written:
+        store.save_checkpoint(checkpoint.key[: len(checkpoint.key) // 2], log, sequence, checkpoint.key.encode())
+    return written
+
+
+def inherited(store: Store, config: RouterConfig, space: int, space_map: SpaceMap | None = None) -> Fold:
+    """A fold that knows what the latest checkpoint of other models or policies does of those that are configured now; where there is
+    none, nothing. StoreError if the store can't be read."""
+    fold, log = Fold(config, space, space_map), store.log()
+    for key in store.checkpoints(fold.family):
+        for data in store.checkpoints(key.decode()):
+            fold.log = log
+            try:
+                fold.take_over(Checkpoint.decode(data))
+            except CheckpointError as error:
+                _log.warning("a checkpoint of other models or policies is passed over: %s", error)
+                fold = Fold(config, space, space_map)
+            else:
+                _log.info("what other models and policies had learned by event %d is taken over", fold.sequence)
+                return fold
+    fold.log = log
+    return fold
+
+
 def followed(store: Store, config: RouterConfig, space: int, space_map: SpaceMap | None, following: Following) -> Fold:
-    """As `resumed`, and no event behind it will leave the log. Where some have left it already, the fold begins behind them, and
-    isn't whole."""
+    """As `resumed`, and no event behind it will leave the log. Where some have left it already, the fold begins behind them with what
+    another configuration's checkpoint knows, and isn't whole."""
     before, mark = -1, 0
     while True:
         fold = resumed(store, config, space, space_map)
@@ -45,7 +73,6 @@ def followed(store: Store, config: RouterConfig, space: int, space_map: SpaceMap
         if fold.sequence == before:
             break
         before = fold.sequence  # the log was shortened in between; then there is a later checkpoint
-    fold = Fold(config, space, space_map)
-    fold.log = store.log()
+    fold = inherited(store, config, space, space_map)
     fold.pass_over(mark)
     return fold

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from router_backend.bandits.charges import ANSWER, PROMPT, REASONING, USD
 from router_backend.bandits.costs import PRIOR_TOKENS, CostModel, OutputLengths
 from router_backend.contract import TASKS
 from router_backend.core.records import Usage
@@ -77,6 +78,15 @@ def test_what_is_learned_of_an_answer_is_its_cost_at_todays_prices_beyond_its_pr
     assert costs.beyond_prompt(1, usage, 123.0, 0) == pytest.approx(50 * 10e-6)
     # Without usage, what it cost is what it cost.
     assert costs.beyond_prompt(1, None, 0.02, 1000) == pytest.approx(0.02 - 1000 * 10e-6)
+
+
+def test_what_is_learned_of_an_answers_tokens_has_no_price() -> None:
+    usage = [np.array([number], np.float64) for number in (50, 20, 123.0, 0)]
+    cheap, dear = (CostModel(make_models(price), OutputLengths(["m0"])) for price in (1, 10))
+    (charges,) = cheap.charges(np.array([0]), *usage)
+    np.testing.assert_array_equal(charges, dear.charges(np.array([0]), *usage)[0])
+    assert (charges[ANSWER], charges[REASONING], charges[USD], charges[PROMPT]) == (30, 20, 0, 0)
+    assert dear.beyond_prompts(np.array([0]), *usage) == pytest.approx(50 * 10e-6)
 
 
 @pytest.mark.parametrize("usage", [None, Usage(prompt=10, completion=100_000_000)])

@@ -10,6 +10,7 @@ from mabwiser.mab import MAB, LearningPolicy
 from numpy.typing import NDArray
 
 from router_backend.bandits.batch import Batch
+from router_backend.bandits.charges import in_usd
 from router_backend.bandits.context import CONTEXT_DIM, view, view_indices
 from router_backend.bandits.policy import Policy
 from tests.bandits.examples import NOW, make_models, make_policy, make_query
@@ -30,7 +31,7 @@ def _ours(name: str, **fields: Any) -> Policy:
     contexts, arms, quality = _data()
     half = ROWS // 2
     zeros, at = np.zeros(ROWS), np.full(ROWS, NOW)
-    policy.update_many(Batch(contexts[:half], arms[:half], quality[:half], zeros[:half], at[:half]))
+    policy.update_many(Batch(contexts[:half], arms[:half], quality[:half], in_usd(zeros[:half]), at[:half]))
     for i in range(half, ROWS):
         policy.update(contexts[i], int(arms[i]), float(quality[i]), 0.0, NOW)
     return policy

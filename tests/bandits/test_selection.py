@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router_backend.bandits.batch import Batch
+from router_backend.bandits.charges import in_usd
 from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.factory import POLICIES
 from router_backend.bandits.selection import greedy, probabilities, select
@@ -197,7 +198,7 @@ def test_a_share_gives_up_the_requests_on_which_it_costs_least() -> None:
     contexts[:, 0] = hard
     for arm in (0, 1):
         quality = np.where(hard, 0.2 + 0.7 * arm, 0.6 + 0.2 * arm)
-        policy.update_many(Batch(contexts, np.full(400, arm), quality, np.zeros(400), np.full(400, 1e9)))
+        policy.update_many(Batch(contexts, np.full(400, arm), quality, in_usd(np.zeros(400)), np.full(400, 1e9)))
     got = np.zeros((2, 2))
     for i in rng.integers(0, 400, 3000):
         query = make_query(contexts[i], (0, 1), (0.0, 0.0))

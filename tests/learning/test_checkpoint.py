@@ -47,10 +47,9 @@ shadows:
 """
 
 
-def config_of(*arms: str, extra: str = POLICIES, price: float = 1.0) -> RouterConfig:
+def config_of(*arms: str, extra: str = POLICIES, price: str = "input: 1, output: 2") -> RouterConfig:
     models = "\n".join(
-        f"  - {{name: {arm}, upstream: {{kind: local}}, price: {{input: {price}, output: 2}}, context_window: 8192}}"
-        for arm in arms
+        f"  - {{name: {arm}, upstream: {{kind: local}}, price: {{{price}}}, context_window: 8192}}" for arm in arms
     )
     return parse_config(f"version: 1\nmodels:\n{models}\ndefault_model: {arms[0]}\n{extra}")
 
@@ -79,7 +78,7 @@ def events_of(seed: int, number: int) -> list[LearningEvent]:
                 quality=float(rng.random() < (0.95 if good else 0.05)),
                 cost=float(rng.random() / 1000),
                 output_tokens=int(rng.integers(1, 500)),
-                usage=Usage(prompt=10, completion=20) if rng.random() < 0.5 else None,
+                usage=Usage(prompt=10, completion=20, reasoning=5 * (n % 4)) if rng.random() < 0.5 else None,
                 source="judge" if n % 3 == 1 else "",
                 judged={"judge": float(rng.random())} if n % 3 == 2 else {},
                 revision="" if n % 4 else f"r{n // 200}",
@@ -146,20 +145,52 @@ def test_what_only_chooses_needs_no_new_learning() -> None:
 
 
 @pytest.mark.parametrize(
+    "price", ["input: 3, output: 9", "input: 0.1, output: 0.5, reasoning: 4", "input: 0, output: 1"]
+)
+def test_another_price_needs_no_new_learning(price: str) -> None:
+    """What was learned at one price is what would have been learned at the other, changes that were found included."""
+    events, other = events_of(5, 400), config_of(*ARMS, price=price)
+    resumed = Fold(other, SPACE, CARRY)
+    resumed.load(folded(events[:300]).checkpoint())
+    whole = folded(events, Fold(other, SPACE, CARRY))
+    assert any(whole.view().policies[""].changes.values())
+    assert_same(folded(events[300:], resumed), whole)
+    assert scores(whole.view()) != pytest.approx(scores(folded(events).view()), rel=1e-2)
+    reloaded = Fold(other, SPACE, CARRY)
+    assert reloaded.adopt(folded(events))
+    assert_same(reloaded, whole)
+    assert reloaded.whole
+
+
+@pytest.mark.parametrize(
     "other",
     [
         Fold(CONFIG, SPACE),
         Fold(CONFIG, SPACE + 1),
-        Fold(config_of(*ARMS, price=3.0), SPACE, CARRY),
         Fold(config_of("small", "middle"), SPACE, CARRY),
         Fold(config_of(*ARMS, extra=POLICIES.replace("components: 32", "components: 64")), SPACE, CARRY),
         Fold(config_of(*ARMS, extra=POLICIES.replace("0.5}", "0.4}")), SPACE, CARRY),
     ],
-    ids=["map", "space", "price", "arms", "components", "discount"],
+    ids=["map", "space", "arms", "components", "discount"],
 )
 def test_what_was_learned_in_another_way_is_refused(other: Fold) -> None:
     with pytest.raises(CheckpointError, match="another configuration"):
         other.load(folded(events_of(3, 50)).checkpoint())
+
+
+def test_what_another_policy_learned_isnt_taken_over() -> None:
+    kept = folded(events_of(3, 50)).checkpoint()
+    fold = Fold(config_of(*ARMS, extra=POLICIES.replace("components: 32", "components: 64")), SPACE, CARRY)
+    fold.take_over(kept)
+    assert fold.sequence == 50
+    assert not fold.whole
+    assert fold.view().main.counts.sum() == 0
+    assert fold.view().policies["drawn"].counts.sum() > 0
+    for stranger in (Fold(CONFIG, SPACE), Fold(CONFIG, SPACE + 1, CARRY)):
+        with pytest.raises(CheckpointError, match="embedding space"):
+            stranger.take_over(kept)
+    with pytest.raises(CheckpointError, match="can't be taken over"):
+        fold.take_over(replace(kept, fields={**kept.fields, "roster": np.frombuffer(b"[]", np.uint8)}))
 
 
 @settings(deadline=None, max_examples=60, derandomize=True)

@@ -26,7 +26,7 @@ from router_backend.learning.fold import Fold
 from router_backend.learning.following import Following
 from router_backend.learning.learner import Learner
 from router_backend.learning.rebuild import IncompleteLog, Rebuilt, rebuild
-from router_backend.learning.resume import followed
+from router_backend.learning.resume import followed, keep
 from router_backend.state.open import open_store
 from router_backend.state.store import Store
 from tests.learning.test_checkpoint import (
@@ -45,7 +45,9 @@ from tests.state.test_compaction import long_ago
 from tests.support.redis_server import RedisServer
 
 ARCHIVED = config_of(*ARMS, extra=POLICIES + 'archive: "archive"\n')
-OTHERWISE = config_of(*ARMS, price=3.0, extra=POLICIES.replace("0.5}", "0.4}") + 'archive: "archive"\n')
+OTHERWISE = config_of(
+    *ARMS, price="input: 3, output: 2", extra=POLICIES.replace("0.5}", "0.4}") + 'archive: "archive"\n'
+)
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +84,7 @@ def archive_all(store: Store, folder: Path, group: int = 1000) -> None:
 def shorten(store: Store, fold: Fold, following: Following) -> None:
     """As a router does now and then: a checkpoint, and what lies behind the one before it goes."""
     following.follow(fold)
-    checkpoint = fold.checkpoint()
-    store.save_checkpoint(fold.key, checkpoint.log, checkpoint.sequence, checkpoint.encode())
+    keep(store, fold.checkpoint())
     following.compact(fold.log)
 
 
@@ -224,16 +225,35 @@ def test_who_learns_otherwise_says_so_and_goes_on_when_it_is_rebuilt(
     with caplog.at_level(logging.WARNING), running(store, OTHERWISE) as learner:
         assert f"the first {mark} observations aren't learned from" in caplog.text
         assert "llm-router state rebuild" in caplog.text
-        rest = Fold(OTHERWISE, SPACE, CARRY)
-        rest.fold(events[mark:])
-        assert scores(learner.view(SPACE)) == pytest.approx(scores(rest.view()), rel=1e-4, abs=1e-6)
+        whole = folded(events, Fold(OTHERWISE, SPACE, CARRY)).view()
+        known = learner.view(SPACE)
+        assert scores(known) == pytest.approx(scores(whole), rel=1e-4, abs=1e-6)  # it learns as before
+        assert known.policies["means"].counts.sum() < whole.policies["means"].counts.sum()
         assert rebuild(store, OTHERWISE, tmp_path, SPACE, CARRY).archived == mark
-        whole = scores(folded(events, Fold(OTHERWISE, SPACE, CARRY)).view())
         until(
-            lambda: scores(learner.view(SPACE)) == pytest.approx(whole, rel=1e-4, abs=1e-6),
+            lambda: scores(learner.view(SPACE), "means") == pytest.approx(scores(whole, "means"), rel=1e-4, abs=1e-6),
             "what was rebuilt isn't used",
         )
     assert caplog.text.count("aren't learned from") == 1
+
+
+def test_other_models_keep_what_was_learned_of_those_that_stay(store: Store, tmp_path: Path, hurried: None) -> None:
+    """At a start, with a log that was shortened: nothing of the past is read, and only the newcomer begins from nothing."""
+    events = events_of(5, 400)
+    with running(store) as learner:
+        shortened_by(learner, store, tmp_path, events)
+        before = learner.view(SPACE)
+    others = config_of("middle", "removed", "small", extra=POLICIES + 'archive: "archive"\n')
+    with running(store, others) as learner:
+        now = learner.view(SPACE)
+        for name in before.policies:
+            counts = dict(zip(ARMS, before.policies[name].counts, strict=True))
+            found = dict(zip(others.names, now.policies[name].counts, strict=True))
+            assert (found["small"], found["middle"]) == pytest.approx((counts["small"], counts["middle"]))
+        assert now.main.changes["small"] == before.main.changes["small"]
+        rebuild(store, others, tmp_path, SPACE, CARRY)
+        whole = scores(folded(events, Fold(others, SPACE, CARRY)).view())
+        until(lambda: scores(learner.view(SPACE)) == pytest.approx(whole, rel=1e-4, abs=1e-6), "it isn't learned")
 
 
 def test_a_router_that_can_read_the_archive_needs_nobody(store: Store, tmp_path: Path, hurried: None) -> None:

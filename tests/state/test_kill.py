@@ -1,7 +1,11 @@
-"""What was acknowledged is there after a kill -9, of a writer or of Redis itself."""
+"""What was acknowledged is there after a kill -9, of a writer or of Redis itself.
+
+LLM_ROUTER_KILLS sets the number of rounds of the long tests (default 40).
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -28,6 +32,7 @@ def store_url(request: pytest.FixtureRequest) -> str:
 
 ROOT = Path(__file__).parents[2]
 WRITERS = 2
+ROUNDS = int(os.environ.get("LLM_ROUTER_KILLS", "40"))
 
 
 class Writer:
@@ -145,9 +150,9 @@ def test_a_killed_redis_loses_nothing_acknowledged(own_redis: RedisServer, tmp_p
 
 @pytest.mark.slow
 def test_killed_writers_lose_nothing_acknowledged_in_many_rounds(store_url: str, tmp_path: Path) -> None:
-    kill_writers(store_url, tmp_path, rounds=4 if store_url.startswith("dynamodb") else 40)
+    kill_writers(store_url, tmp_path, rounds=max(1, ROUNDS // 10) if store_url.startswith("dynamodb") else ROUNDS)
 
 
 @pytest.mark.slow
 def test_a_killed_redis_loses_nothing_acknowledged_in_many_rounds(own_redis: RedisServer, tmp_path: Path) -> None:
-    kill_redis(own_redis, tmp_path, rounds=40)
+    kill_redis(own_redis, tmp_path, rounds=ROUNDS)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.bandits.batch import Batch
+from router_backend.bandits.charges import COLUMNS, USD, rates
 from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.policy import Policy, Setup
 from router_backend.bandits.query import Query, Scores
@@ -18,6 +19,8 @@ from router_backend.bandits.statistics.fields import Fields, taken
 from router_backend.config.policy import LearningPolicyConfig, UCB1PolicyConfig
 
 _BIAS = np.array([CONTEXT_DIM])
+_CHARGES = 2  # row of the first one
+_ROWS = _CHARGES + COLUMNS
 
 
 class ContextFreePolicy(Policy):
@@ -26,14 +29,16 @@ class ContextFreePolicy(Policy):
     def __init__(self, setup: Setup[LearningPolicyConfig]) -> None:
         super().__init__(setup)
         self._initial = setup.config.initial_quality
-        self._evidence = np.zeros((3, len(self.arms)))  # Σ w, Σ w quality, Σ w cost
-        self._prior = np.zeros((3, len(self.arms)))  # the same, which doesn't decay
+        self._rates = rates(setup.models)
+        self._evidence = np.zeros((_ROWS, len(self.arms)))  # Σ w, Σ w quality, Σ w of each charge
+        self._prior = np.zeros((_ROWS, len(self.arms)))  # the same, which doesn't decay
         self._restarted = [False] * len(self.arms)  # whose prior is what they were before
         for arm, name in enumerate(self.arms if setup.prior is not None else ()):
             assert setup.prior is not None
             prior = setup.prior.arm(name, _BIAS, setup.config.prior_weight)
             if prior is not None:
-                self._prior[:, arm] = prior.count * np.array([1.0, prior.quality, prior.cost])
+                self._prior[:_CHARGES, arm] = prior.count, prior.count * prior.quality
+                self._prior[_CHARGES + USD, arm] = prior.count * prior.cost
 
     @property
     def counts(self) -> NDArray[np.float64]:
@@ -51,9 +56,9 @@ class ContextFreePolicy(Policy):
     def totals(self, query: Query) -> tuple[NDArray[np.float64], NDArray[np.float64], list[float]]:
         """(observations, sum of quality) FP64 [candidates], and expected cost in USD by candidate."""
         candidates = list(query.candidates)
-        counts, quality, cost = (self._evidence + self._prior)[:, candidates]
+        counts, quality, *charges = (self._evidence + self._prior)[:, candidates]
         expected = query.expected_cost[candidates]
-        learned = cost / np.maximum(counts, 1.0)
+        learned = (self._rates[candidates].T * charges).sum(0) / np.maximum(counts, 1.0)
         return counts, quality, np.where(np.isnan(expected), learned, expected).tolist()
 
     def means(self, counts: NDArray[np.float64], quality: NDArray[np.float64]) -> list[float]:
@@ -62,17 +67,19 @@ class ContextFreePolicy(Policy):
         means: list[float] = np.where(known, quality / np.where(known, counts, 1.0), self._initial).tolist()
         return means
 
-    def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> float:
+    def _fold(
+        self, context: NDArray[np.float32], arm: int, quality: float, charges: NDArray[np.float64], weight: float
+    ) -> float:
         # The first mean is known as if from one observation, so that the first errors aren't all of the arm's.
-        known, total, _ = self._evidence[:, arm] + self._prior[:, arm]
+        known, total = self._evidence[:_CHARGES, arm] + self._prior[:_CHARGES, arm]
         expected = (total + self._initial) / (known + 1.0)
-        self._evidence[:, arm] += weight, weight * quality, weight * cost
+        self._evidence[:, arm] += weight * np.array([1.0, quality, *charges])
         return float((quality - expected) / math.sqrt(1.0 + 1.0 / (known + 1.0)))
 
     def _foreseen(
         self, arm: int, batch: Batch, weights: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], Callable[[], None]]:
-        known, total, _ = self._evidence[:, arm] + self._prior[:, arm]
+        known, total = self._evidence[:_CHARGES, arm] + self._prior[:_CHARGES, arm]
         counts = known + weights.cumsum() - weights
         totals = total + (weights * batch.qualities).cumsum() - weights * batch.qualities
         expected = (totals + self._initial) / (counts + 1.0)
@@ -80,7 +87,7 @@ class ContextFreePolicy(Policy):
         return errors, lambda: self._fold_many(arm, batch, weights)
 
     def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
-        self._evidence[:, arm] += weights.sum(), weights @ batch.qualities, weights @ batch.costs
+        self._evidence[:, arm] += weights.sum(), weights @ batch.qualities, *(weights @ batch.charges)
 
     def _restart(self, arm: int, keep: float, level: bool) -> None:
         total = self._evidence[:, arm] + self._prior[:, arm]
@@ -110,8 +117,8 @@ class ContextFreePolicy(Policy):
 
     def _load(self, fields: Fields) -> None:
         arms = len(self.arms)
-        evidence, restarted = taken(fields, "evidence", 3, arms), taken(fields, "restarted", arms).astype(bool)
-        prior = taken(fields, "prior", 3, int(restarted.sum()))
+        evidence, restarted = taken(fields, "evidence", _ROWS, arms), taken(fields, "restarted", arms).astype(bool)
+        prior = taken(fields, "prior", _ROWS, int(restarted.sum()))
         self._evidence, self._restarted = evidence, restarted.tolist()
         self._prior[:, restarted] = prior
 

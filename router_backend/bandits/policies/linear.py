@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.bandits.batch import Batch
+from router_backend.bandits.charges import rates
 from router_backend.bandits.context import CONTEXT_DIM, view, view_indices
 from router_backend.bandits.policy import Policy, Setup
 from router_backend.bandits.query import Query, Scores
@@ -53,7 +54,7 @@ class LinearPolicy(Policy):
         self._components = config.components
         self._positions = view_indices(config.components)
         self.dim = len(self._positions) + 1
-        self._ridge = RidgeArms(len(self.arms), self.dim, config.ridge, config.initial_quality)
+        self._ridge = RidgeArms(len(self.arms), self.dim, config.ridge, config.initial_quality, rates(setup.models))
         if setup.prior is None and config.table:
             self._lean_on(config.table, config.initial_quality)
         if setup.prior is not None:
@@ -144,19 +145,21 @@ class LinearPolicy(Policy):
             x[self._components : -1] = context[EMBEDDING_DIM:]
         return x
 
-    def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> float:
-        return self._ridge.update(arm, self._view(context, LiveRegressions.dtype), quality, cost, weight)
+    def _fold(
+        self, context: NDArray[np.float32], arm: int, quality: float, charges: NDArray[np.float64], weight: float
+    ) -> float:
+        return self._ridge.update(arm, self._view(context, LiveRegressions.dtype), quality, charges, weight)
 
     def _foreseen(
         self, arm: int, batch: Batch, weights: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], Callable[[], None]]:
         contexts = view(batch.contexts, self._positions)
-        errors, block = self._ridge.foreseen(arm, contexts, batch.qualities, batch.costs, weights)
-        return errors, lambda: self._ridge.absorb(arm, contexts, batch.qualities, batch.costs, weights, block)
+        errors, block = self._ridge.foreseen(arm, contexts, batch.qualities, batch.charges, weights)
+        return errors, lambda: self._ridge.absorb(arm, contexts, batch.qualities, batch.charges, weights, block)
 
     def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
         contexts = view(batch.contexts, self._positions)
-        self._ridge.update_many(arm, contexts, batch.qualities, batch.costs, weights)
+        self._ridge.update_many(arm, contexts, batch.qualities, batch.charges, weights)
 
     def _restart(self, arm: int, keep: float, level: bool) -> None:
         self._ridge.restart(arm, keep, level)

@@ -64,7 +64,9 @@ class RuleBasedPolicy(Policy):
         """The arm at a share of the way from the cheapest to the most expensive, rounded down."""
         return self._by_price[int(share * (len(self._by_price) - 1))]
 
-    def _fold(self, context: NDArray[np.float32], arm: int, quality: float, cost: float, weight: float) -> float:
+    def _fold(
+        self, context: NDArray[np.float32], arm: int, quality: float, charges: NDArray[np.float64], weight: float
+    ) -> float:
         self._counts[arm] += weight
         return 0.0  # nothing is expected
 

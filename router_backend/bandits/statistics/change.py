@@ -24,6 +24,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from router_backend.bandits.batch import Batch
+from router_backend.bandits.charges import COLUMNS
 from router_backend.bandits.context import CONTEXT_DIM, widened
 from router_backend.bandits.statistics.fields import Fields, FieldsError, nested, part, taken
 
@@ -35,6 +36,8 @@ _LEAST = 8
 VARIANCE = 0.2
 # Observations that it counts for, until an arm's own errors are known.
 _VARIANCE_COUNT = 20.0
+_CHARGES = 4  # row of the first one
+_ROWS = _CHARGES + COLUMNS
 Number = TypeVar("Number", float, NDArray[np.float64])
 _DOUBLED = 2.0 * np.arange(_LEAST, WINDOW + 1)
 
@@ -52,19 +55,26 @@ class Errors:
 
     def __init__(self) -> None:
         self._contexts = np.empty((2 * WINDOW, CONTEXT_DIM), np.float32)
-        self._values = np.empty((5, 2 * WINDOW))  # quality, cost, at, error, weight
+        self._values = np.empty((_ROWS, 2 * WINDOW))  # error, quality, at, weight, and the charges
         self._end = 0
         self._count, self._squares = 0.0, 0.0
 
     def observe(
-        self, context: NDArray[np.float32], quality: float, cost: float, at: float, error: float, weight: float = 1.0
+        self,
+        context: NDArray[np.float32],
+        quality: float,
+        charges: NDArray[np.float64],
+        at: float,
+        error: float,
+        weight: float = 1.0,
     ) -> None:
         if self._end == 2 * WINDOW:
             self._contexts[:WINDOW] = self._contexts[WINDOW:]
             self._values[:, :WINDOW] = self._values[:, WINDOW:]
             self._end = WINDOW
         self._contexts[self._end] = context
-        self._values[:, self._end] = quality, cost, at, error, weight
+        self._values[:_CHARGES, self._end] = error, quality, at, weight
+        self._values[_CHARGES:, self._end] = charges
         self._end += 1
         self._count += 1.0
         self._squares += error * error
@@ -74,7 +84,7 @@ class Errors:
 
         Returns how many were taken, and how many of the latest are of a changed arm (0: all were taken, and no change shows).
         """
-        known = self._values[3, max(0, self._end - WINDOW) : self._end]
+        known = self._values[0, max(0, self._end - WINDOW) : self._end]
         sums = np.concatenate([[0.0], np.concatenate([known, errors]).cumsum()])
         counts = self._count + 1.0 + np.arange(len(errors))
         squares = self._squares + (errors * errors).cumsum()
@@ -102,12 +112,13 @@ class Errors:
         rows = slice(self._end, self._end + n)
         self._contexts[rows] = batch.contexts[:n]
         weights = np.ones(n) if batch.weights is None else batch.weights[:n]
-        self._values[:, rows] = batch.qualities[:n], batch.costs[:n], batch.at[:n], errors[:n], weights
+        self._values[:_CHARGES, rows] = errors[:n], batch.qualities[:n], batch.at[:n], weights
+        self._values[_CHARGES:, rows] = batch.charges[:n].T
         self._end += n
 
     def changed(self, false_alarm: float) -> int:
         """How many of the latest observations are of a changed arm; 0: no change shows."""
-        errors = self._values[3, max(0, self._end - WINDOW) : self._end]
+        errors = self._values[0, max(0, self._end - WINDOW) : self._end]
         if len(errors) < _LEAST:
             return 0
         sums = errors[::-1].cumsum()[_LEAST - 1 :]
@@ -128,7 +139,7 @@ class Errors:
     @classmethod
     def loaded(cls, fields: Fields) -> Errors:
         """What `dump` wrote; FieldsError if it isn't that."""
-        values = taken(fields, "values", 5, -1)
+        values = taken(fields, "values", _ROWS, -1)
         if values.shape[1] > WINDOW:
             raise FieldsError(f"values of {values.shape[1]} observations, more than {WINDOW}")
         errors, n = cls(), values.shape[1]
@@ -144,9 +155,10 @@ class Errors:
     def latest(self, n: int) -> tuple[Batch, float]:
         """The last n observations, and the mean of their errors."""
         rows = slice(self._end - n, self._end)
-        quality, cost, at, error, weights = self._values[:, rows].copy()
+        error, quality, at, weights, *charges = self._values[:, rows].copy()
         arms = np.zeros(n, np.intp)
-        return Batch(self._contexts[rows].copy(), arms, quality, cost, at, weights), float(error.mean())
+        batch = Batch(self._contexts[rows].copy(), arms, quality, np.column_stack(charges), at, weights)
+        return batch, float(error.mean())
 
 
 def _ratios(sums: NDArray[np.float64], n: int) -> NDArray[np.float64]:
@@ -197,14 +209,14 @@ class ChangeDetector:
         arm: int,
         context: NDArray[np.float32],
         quality: float,
-        cost: float,
+        charges: NDArray[np.float64],
         at: float,
         error: float,
         weight: float = 1.0,
     ) -> Batch | None:
         """Count an observation and its error. If it shows a change: the observations since."""
         errors = self._of(arm)
-        errors.observe(context, quality, cost, at, error, weight)
+        errors.observe(context, quality, charges, at, error, weight)
         n = errors.changed(self.false_alarm)
         return self._found(arm, errors, n) if n else None
 

@@ -2,16 +2,17 @@
 
 For arm a, with weights w, precision A = P + Σ w x xᵀ (P: the prior's, at least ridge·I), b = P·m + Σ w y x, estimate
 θ = A⁻¹ b (Li et al. 2010, "A contextual-bandit approach to personalized news article recommendation", algorithm 1,
-with one A and two b: quality and cost). A block [dim + 2, dim] holds A⁻¹ and, as its last two rows, θ of quality and of
-cost: one matrix–vector product gives all that a score needs. Sherman–Morrison's formula for A⁻¹ and recursive least squares
+with one A and several b: quality, and the columns that cost is made of). A block [dim + 1 + k, dim] holds A⁻¹ and, as its last
+rows, θ of quality and of the k columns: one matrix–vector product gives all that a score needs. Cost is the sum of its columns at
+an arm's rates (USD), and so is its θ: they are applied when it is read. Sherman–Morrison's formula for A⁻¹ and recursive least squares
 for θ are then one rank-one update of the block:
 
-    v = block·x − (0, …, 0, quality, cost),   k = A⁻¹x / (1/w + xᵀA⁻¹x),   block ← block − v kᵀ
+    v = block·x − (0, …, 0, quality, columns),   k = A⁻¹x / (1/w + xᵀA⁻¹x),   block ← block − v kᵀ
 
 Writing a block is most of what that costs, so the last few v and k of an arm wait, and go in as one product V K: until then
 block·x is taken as block·x − V (K x).
 
-The prior mean of cost, unless a prior gives one, is the arm's own mean cost c̄: with p = P's column of the bias, θ of cost is
+The prior mean of cost, unless a prior gives one, is the arm's own mean c̄ of each column: with p = P's column of the bias, θ of cost is
 then larger by c̄·A⁻¹p. It moves with every observation, so it is added when θ is read (`cost`), not kept in the block.
 
 Many observations go in as blocks of `_BLOCK`: with K = W⁻¹ + X A⁻¹ Xᵀ = L Lᵀ and M = L⁻¹ X A⁻¹, A⁻¹ becomes A⁻¹ − MᵀM and θ becomes
@@ -47,24 +48,31 @@ _BLOCK = 32
 class RidgeArms:
     """Statistics of all arms. One thread an arm may update; `publish` gives blocks that later updates leave alone."""
 
-    def __init__(self, arms: int, dim: int, ridge: float, initial_quality: float = 0.0) -> None:
-        """`initial_quality` is the prior mean of quality; the last component of a context must then be the bias, 1."""
+    def __init__(
+        self, arms: int, dim: int, ridge: float, initial_quality: float = 0.0, rates: Array | None = None
+    ) -> None:
+        """`initial_quality` is the prior mean of quality; the last component of a context must then be the bias, 1.
+
+        `rates`: [arms, k] USD by which the columns of cost count; None: cost is one column, USD.
+        """
         self.dim = dim
+        self._rates = np.ones((arms, 1)) if rates is None else rates
+        self._rows = dim + 1 + self._rates.shape[1]  # of a block
         self._ridge = ridge
         self.counts = np.zeros(arms)  # Σ w, and what the priors count for
         self._prior_counts = np.zeros(arms)
-        self._cost_sums = np.zeros(arms)  # Σ w cost
+        self._cost_sums = np.zeros_like(self._rates)  # Σ w cost, by column
         self._centred = [True] * arms  # no prior mean of cost: the arm's own mean takes its place
         self._restarted = [False] * arms  # whose prior is what they were before
         self._prior = [
-            _isotropic(dim, ridge, initial_quality) for _ in range(arms)
-        ]  # [dim + 2, dim]: P and, below, P·m (twice)
-        self._sums: list[Array | None] = [None] * arms  # [dim + 2, dim]: Σ w (x, quality, cost) xᵀ
-        self._recent: list[Array | None] = [None] * arms  # [REFACTOR, dim + 2]: √w (x, quality, cost), not in `_sums`
+            _isotropic(self._rows, dim, ridge, initial_quality) for _ in range(arms)
+        ]  # [rows, dim]: P and, below, P·m of quality and of each column of cost
+        self._sums: list[Array | None] = [None] * arms  # [rows, dim]: Σ w (x, quality, cost) xᵀ
+        self._recent: list[Array | None] = [None] * arms  # [REFACTOR, rows]: √w (x, quality, cost), not in `_sums`
         self._filled = [0] * arms
         self._in_blocks = [0] * arms  # observations since the last factorisation that went in as blocks
         self._published: list[NDArray[np.float32] | None] = [None] * arms  # None: changed since
-        self._left: list[Array | None] = [None] * arms  # [_TOGETHER, dim + 2]: v, and
+        self._left: list[Array | None] = [None] * arms  # [_TOGETHER, rows]: v, and
         self._right: list[Array | None] = [None] * arms  # [_TOGETHER, dim]: k, of updates that aren't in the block yet
         self._waiting = [0] * arms
         self._blocks: list[Array] = [_solve(prior, dim) for prior in self._prior]
@@ -74,7 +82,7 @@ class RidgeArms:
 
         Args:
             precision: [dim, dim], added to the ridge penalty.
-            means: [2, dim] of quality and of cost, or [1, dim] of quality alone.
+            means: [1, dim] of quality alone, or [n, dim] of quality and of the first columns of cost; the others' is 0.
         """
         prior = self._prior[arm]
         prior[: self.dim] += precision
@@ -84,8 +92,8 @@ class RidgeArms:
         self.counts[arm] += count
         self._factorise(arm)
 
-    def update(self, arm: int, x: Array, quality: float, cost: float, weight: float = 1.0) -> float:
-        """Fold in one observation of context `x` [dim].
+    def update(self, arm: int, x: Array, quality: float, cost: float | Array, weight: float = 1.0) -> float:
+        """Fold in one observation of context `x` [dim], whose cost is given by column.
 
         Returns the error of the quality expected of it, (quality − xᵀθ) / √(1 + xᵀA⁻¹x).
         """
@@ -94,15 +102,15 @@ class RidgeArms:
         dim, n = self.dim, self._waiting[arm]
         left, right = self._left[arm], self._right[arm]
         if left is None or right is None:
-            left = self._left[arm] = np.empty((_TOGETHER, dim + 2))
+            left = self._left[arm] = np.empty((_TOGETHER, self._rows))
             right = self._right[arm] = np.empty((_TOGETHER, dim))
         self._published[arm] = None
         recent = self._recent[arm]
         if recent is None:
-            recent = self._recent[arm] = np.empty((REFACTOR, dim + 2))
+            recent = self._recent[arm] = np.empty((REFACTOR, self._rows))
         row = recent[self._filled[arm]]
         row[:dim] = x
-        row[dim:] = quality, cost
+        row[dim], row[dim + 1 :] = quality, cost
         v = self._blocks[arm].dot(x)
         if n:
             v -= right[:n].dot(x).dot(left[:n])
@@ -127,12 +135,12 @@ class RidgeArms:
     def foreseen(self, arm: int, xs: Array, qualities: Array, costs: Array, weights: Array) -> tuple[Array, Array]:
         """What observations [n, dim] would do, folded in one after the other; none is.
 
-        Returns ([n] the errors that `update` would return, the block [dim + 2, dim] behind all of them, which `absorb` takes).
+        Returns ([n] the errors that `update` would return, the block behind all of them, which `absorb` takes).
 
         The errors of each, given those before it, are L⁻¹ (y − Xθ) in units of L's diagonal: the recursive residuals of Brown, Durbin and
         Evans (1975), for a block at once.
         """
-        errors, dim = np.zeros(len(xs)), self.dim
+        errors, dim, costs = np.zeros(len(xs)), self.dim, costs.reshape(len(xs), -1)
         block, learned = self.block(arm).copy(), np.empty((dim, dim))
         used = np.flatnonzero(weights > 0.0)  # the others are discounted to nothing
         for start in range(0, len(used), _BLOCK):
@@ -141,7 +149,7 @@ class RidgeArms:
             x, spread_alone = xs[rows], 1.0 / weights[rows]
             products = x @ block.T
             products[:, dim] -= qualities[rows]
-            products[:, dim + 1] -= costs[rows]
+            products[:, dim + 1 :] -= costs[rows]
             along = products[:, :dim]
             spread = along @ x.T
             spread.reshape(-1)[:: len(x) + 1] += spread_alone  # the diagonal
@@ -170,7 +178,7 @@ class RidgeArms:
         """
         self._flush(arm)
         dim, ridge, sums = self.dim, self._ridge * np.eye(self.dim), self._sums[arm]
-        means = np.stack([self.block(arm)[dim], self.cost(arm)])
+        means = np.vstack([self.block(arm)[dim], self._columns(arm)])
         precision = self._prior[arm][:dim] - ridge
         if sums is not None:
             precision += sums[:dim]
@@ -181,9 +189,10 @@ class RidgeArms:
             # The precision of the others when the bias may be anything (a Schur complement).
             along = precision[-1].copy()
             precision -= np.outer(along, along) / max(along[-1], 1e-12)
-        self._prior[arm] = np.vstack([ridge, np.zeros((2, dim))])
+        self._prior[arm] = np.vstack([ridge, np.zeros((self._rows - dim, dim))])
         self._sums[arm] = None
-        self._cost_sums[arm] = self._prior_counts[arm] = self.counts[arm] = 0.0
+        self._cost_sums[arm] = 0.0
+        self._prior_counts[arm] = self.counts[arm] = 0.0
         self._restarted[arm] = True
         self.set_prior(arm, precision, means, min(keep, count) if level else 0.0)
 
@@ -191,7 +200,7 @@ class RidgeArms:
         """Fold in n observations of one arm, contexts [n, dim]; many at once cost one factorisation."""
         if len(xs) * 4 < self.dim:
             for x, quality, cost, weight in zip(xs, qualities, costs, weights, strict=True):
-                self.update(arm, x, float(quality), float(cost), float(weight))
+                self.update(arm, x, float(quality), cost, float(weight))
             return
         self._sum_up(arm, xs, qualities, costs, weights)
         self._factorise(arm)
@@ -208,20 +217,21 @@ class RidgeArms:
         self._cost_sums *= factor
 
     def block(self, arm: int) -> Array:
-        """[dim + 2, dim]: A⁻¹, and below it θ of quality and of cost (but see `cost`). It is the one that updates write to."""
+        """[rows, dim]: A⁻¹, and below it θ of quality and of the columns of cost (but see `cost`). It is the one that updates write to."""
         if self._waiting[arm]:
             self._apply(arm)
         return self._blocks[arm]
 
     def publish(self) -> tuple[NDArray[np.float32], ...]:
-        """Copies of the blocks as they are now, which nobody writes to; only arms that have changed are copied again.
+        """[dim + 2, dim] of each arm as it is now, which nobody writes to: A⁻¹, θ of quality, and θ of cost in USD. Only arms that have changed
+        are copied again.
 
         Sums are FP64 where rounding could build up; a copy to be read is FP32, since reading it is nearly all that a choice
         costs. A score is then off by about 1e-6.
         """
         for arm in range(len(self._blocks)):
             if self._published[arm] is None:
-                copy = self._published[arm] = self.block(arm).astype(np.float32)
+                copy = self._published[arm] = self.block(arm)[: self.dim + 2].astype(np.float32)
                 copy[self.dim + 1] = self.cost(arm)
         return tuple(block for block in self._published if block is not None)
 
@@ -231,20 +241,24 @@ class RidgeArms:
         return np.asarray(self.counts - self._prior_counts)
 
     def cost(self, arm: int) -> Array:
-        """[dim]: θ of cost. Blocks that are published have it in their last row."""
+        """[dim]: θ of cost, in USD. Blocks that are published have it in their last row."""
+        return np.asarray(self._rates[arm].dot(self._columns(arm)))
+
+    def _columns(self, arm: int) -> Array:
+        """[k, dim]: θ of the columns of cost."""
         block = self.block(arm)
-        theta: Array = block[self.dim + 1]
+        theta: Array = block[self.dim + 1 :]
         count = self.counts[arm] - self._prior_counts[arm]
         if not self._centred[arm] or count <= 0:
             return theta
         bias = self._prior[arm][self.dim - 1]
-        return np.asarray(theta + self._cost_sums[arm] / count * bias.dot(block[: self.dim]))
+        return np.asarray(theta + np.outer(self._cost_sums[arm] / count, bias.dot(block[: self.dim])))
 
     def sums(self, arm: int) -> Array:
-        """[dim + 2, dim]: Σ w x xᵀ, Σ w quality·x, Σ w cost·x of the evidence, without the prior."""
+        """[rows, dim]: Σ w x xᵀ, Σ w quality·x, Σ w cost·x by column of the evidence, without the prior."""
         self._flush(arm)
         sums = self._sums[arm]
-        return np.zeros((self.dim + 2, self.dim)) if sums is None else sums.copy()
+        return np.zeros((self._rows, self.dim)) if sums is None else sums.copy()
 
     def take(self, arm: int, other: RidgeArms, other_arm: int) -> None:
         """Replace an arm's evidence by that of another's arm; the prior stays, unless the other has restarted."""
@@ -267,7 +281,7 @@ class RidgeArms:
             "cost_sums": self._cost_sums.copy(),
             "sums": np.stack([self.sums(arm) for arm in range(len(self._blocks))]),
             "restarted": restarted,
-            "prior": np.stack(priors) if priors else np.zeros((0, self.dim + 2, self.dim)),
+            "prior": np.stack(priors) if priors else np.zeros((0, self._rows, self.dim)),
             "prior_counts": self._prior_counts[restarted],
             "centred": np.array(self._centred)[restarted],
         }
@@ -278,9 +292,9 @@ class RidgeArms:
         Raises:
             FieldsError: it is of other arms or another dimension; nothing is changed.
         """
-        arms, shape = len(self._blocks), (self.dim + 2, self.dim)
+        arms, shape = len(self._blocks), (self._rows, self.dim)
         fields = {name: _widened(name, value, self.dim, self._ridge) for name, value in fields.items()}
-        evidence, cost_sums = taken(fields, "evidence", arms), taken(fields, "cost_sums", arms)
+        evidence, cost_sums = taken(fields, "evidence", arms), taken(fields, "cost_sums", *self._rates.shape)
         sums, restarted = taken(fields, "sums", arms, *shape), taken(fields, "restarted", arms).astype(bool)
         again = int(restarted.sum())
         priors, counts = taken(fields, "prior", again, *shape), taken(fields, "prior_counts", again)
@@ -308,8 +322,8 @@ class RidgeArms:
             self._filled[arm] = 0
 
     def _sum_up(self, arm: int, xs: Array, qualities: Array, costs: Array, weights: Array) -> None:
-        rows = np.empty((len(xs), self.dim + 2))
-        rows[:, : self.dim], rows[:, self.dim], rows[:, self.dim + 1] = xs, qualities, costs
+        costs, rows = costs.reshape(len(xs), -1), np.empty((len(xs), self._rows))
+        rows[:, : self.dim], rows[:, self.dim], rows[:, self.dim + 1 :] = xs, qualities, costs
         rows *= np.sqrt(weights)[:, None]
         self._add(arm, rows)
         self.counts[arm] += weights.sum()
@@ -329,7 +343,7 @@ class RidgeArms:
 
 
 def _widened(name: str, value: NDArray[Any], dim: int, ridge: float) -> NDArray[Any]:
-    """Sums or priors [n, d + 2, d] of contexts without the step of a loop, in today's layout: nothing was seen of it, so the penalty
+    """Sums or priors [n, rows, d] of contexts without the step of a loop, in today's layout: nothing was seen of it, so the penalty
     alone is known. Others as they are."""
     if name not in ("sums", "prior") or value.ndim != 3 or value.shape[2] != dim - STEP:
         return value
@@ -351,15 +365,15 @@ def _inverted(lower: Array) -> Array:
     return inverse
 
 
-def _isotropic(dim: int, ridge: float, initial_quality: float) -> Array:
-    prior = np.zeros((dim + 2, dim))
+def _isotropic(rows: int, dim: int, ridge: float, initial_quality: float) -> Array:
+    prior = np.zeros((rows, dim))
     np.fill_diagonal(prior, ridge)
     prior[dim, -1] = ridge * initial_quality
     return prior
 
 
 def _solve(total: Array, dim: int) -> Array:
-    """The block of a precision matrix with its two b below."""
+    """The block of a precision matrix with its b below."""
     inverse = np.linalg.inv(total[:dim])
     inverse = (inverse + inverse.T) / 2
     return np.vstack([inverse, total[dim:] @ inverse])

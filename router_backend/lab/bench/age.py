@@ -31,6 +31,7 @@ from router_backend.learning.fold import Fold
 from router_backend.learning.following import Following
 from router_backend.learning.learner import Learner
 from router_backend.learning.rebuild import rebuild
+from router_backend.learning.resume import keep
 from router_backend.state.open import open_store
 from router_backend.state.store import Store
 
@@ -44,14 +45,14 @@ _DAY_EVENTS = 250_000  # so many observations come in a day of the past
 _START_SECONDS = 3600.0
 _BESIDE_SECONDS = 60.0  # for a router and an archiver to begin
 _MODELS = "".join(
-    f"  - {{name: {arm}, upstream: {{kind: local}}, price: {{input: 1, output: %d}}, context_window: 8192}}\n"
+    f"  - {{name: {arm}, upstream: {{kind: local}}, price: {{input: 1, output: 2}}, context_window: 8192}}\n"
     for arm in _ARMS
 )
 
 
-def _config(output_price: int) -> RouterConfig:
-    models = _MODELS % ((output_price,) * len(_ARMS))
-    return parse_config(f"version: 1\nmodels:\n{models}default_model: small\narchive: archive\n")
+def _config(initial_quality: float = 0.5) -> RouterConfig:
+    policy = f"policy: {{name: linucb, initial_quality: {initial_quality}}}"
+    return parse_config(f"version: 1\nmodels:\n{_MODELS}default_model: small\narchive: archive\n{policy}\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ class Age:
 
 def measure(events: int, folder: Path, say: Callable[[str], None] = lambda text: None) -> Age:
     """In an empty folder, with SQLite."""
-    store, config = open_store("sqlite:///state.db", folder), _config(2)
+    store, config = open_store("sqlite:///state.db", folder), _config()
     place, fold, following = open_place("archive", folder), Fold(config, _SPACE), Following(store)
     archiver, done = Archiver(store, place), 0
     sizes: list[int] = []
@@ -80,8 +81,7 @@ def measure(events: int, folder: Path, say: Callable[[str], None] = lambda text:
         while len(kept := store.observations(fold.sequence, 5000)):
             fold.fold(kept)
         following.follow(fold)
-        checkpoint = fold.checkpoint()
-        store.save_checkpoint(fold.key, checkpoint.log, checkpoint.sequence, checkpoint.encode())
+        keep(store, fold.checkpoint())
         following.compact(fold.log)
         done += len(page)
         if done * 10 // events > len(sizes):
@@ -90,7 +90,7 @@ def measure(events: int, folder: Path, say: Callable[[str], None] = lambda text:
     start = _start(store, config)
     say(f"start: {start:.2f} s")
     at = time.perf_counter()
-    found = rebuild(store, _config(3), folder, _SPACE)
+    found = rebuild(store, _config(0.4), folder, _SPACE)
     seconds = time.perf_counter() - at
     store.close()
     archived = sum(path.stat().st_size for path in (folder / "archive").rglob("*.parquet"))
@@ -147,7 +147,7 @@ def markdown(age: Age, caught_up: float, redis: InRedis | None) -> list[str]:
 
 def catch_up(url: str, folder: Path, number: int) -> float:
     """Observations a second of a learner that is behind by so many, all of them in the store."""
-    store, config = open_store(url, folder), _config(2)
+    store, config = open_store(url, folder), _config()
     try:
         for page in _pages(number, time.time() - 86_400.0):
             for first in range(0, len(page), _GROUP):
@@ -190,7 +190,7 @@ def _learn(url: str, folder: Path, learns: Event) -> None:
     """As a router does, until SIGTERM."""
     store, stop = open_store(url, folder), threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    learner = Learner(store, _config(2), _SPACE)
+    learner = Learner(store, _config(), _SPACE)
     learner.start()
     learner.wait_until_current(_START_SECONDS)
     learns.set()
@@ -201,7 +201,7 @@ def _learn(url: str, folder: Path, learns: Event) -> None:
 
 def _archive(url: str, folder: Path) -> None:
     """As an archiver does, each second, until SIGTERM."""
-    serve(_config(2).model_copy(update={"state": url, "archive": "beside"}), folder, every=1.0)
+    serve(_config().model_copy(update={"state": url, "archive": "beside"}), folder, every=1.0)
 
 
 def _start(store: Store, config: RouterConfig) -> float:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from router_backend.bandits.batch import Batch
+from router_backend.bandits.charges import in_usd
 from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.factory import build_policy
 from router_backend.bandits.query import Query
@@ -71,7 +72,7 @@ def _cost(name: str, arms: int, components: int, repeats: int) -> BanditCost:
     for arm in range(arms):
         told = np.full(_CONTEXTS, arm)
         at = np.full(_CONTEXTS, _NOW)
-        policy.update_many(Batch(contexts, told, draw.random(_CONTEXTS), draw.random(_CONTEXTS), at))
+        policy.update_many(Batch(contexts, told, draw.random(_CONTEXTS), in_usd(draw.random(_CONTEXTS)), at))
     costs = np.arange(1.0, arms + 1) * 1e-3
     everyone = tuple(range(arms))
     queries = [

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.bandits.batch import Batch
+from router_backend.bandits.charges import in_usd
 from router_backend.bandits.factory import build_policy
 from router_backend.bandits.policy import Policy
 from router_backend.bandits.query import Query
@@ -123,7 +124,7 @@ def _teach(policy: Policy, rows: Sequence[Scored], index: dict[str, int]) -> Non
                 contexts=np.stack([row.decision.context for row in rows]),
                 arms=np.array([index[row.decision.model] for row in rows], np.intp),
                 qualities=np.array([row.score for row in rows]),
-                costs=np.array([row.cost for row in rows]),
+                charges=in_usd(np.array([row.cost for row in rows])),
                 at=np.array([row.decision.created for row in rows]),
             )
         )

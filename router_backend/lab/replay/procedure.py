@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.bandits.batch import Batch
+from router_backend.bandits.charges import in_usd
 from router_backend.bandits.policy import Policy
 from router_backend.bandits.query import Choice, Query
 from router_backend.bandits.rewards import Budget
@@ -162,4 +163,4 @@ def teach(
     for arm in range(len(known.models)):
         if skip is None or arm not in skip:
             taught = np.full(len(rows), arm, np.intp)
-            policy.update_many(Batch(contexts, taught, known.quality[:, arm], known.cost[:, arm], at))
+            policy.update_many(Batch(contexts, taught, known.quality[:, arm], in_usd(known.cost[:, arm]), at))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from router_backend.bandits.batch import Batch
+from router_backend.bandits.charges import in_usd
 from router_backend.bandits.context import CONTEXT_DIM
 from router_backend.bandits.policies.linear import win_probability
 from router_backend.bandits.policy import Policy
@@ -35,7 +36,7 @@ def _taught(**fields: Any) -> tuple[Policy, NDArray[np.float32]]:
     contexts[100:, 0] = 1
     quality = {0: np.repeat([0.8, 0.2], 100), 1: np.full(200, 0.5), 2: np.repeat([0.8, 0.9], 100)}
     for arm, values in quality.items():
-        policy.update_many(Batch(contexts, np.full(200, arm), values, np.zeros(200), np.full(200, NOW)))
+        policy.update_many(Batch(contexts, np.full(200, arm), values, in_usd(np.zeros(200)), np.full(200, NOW)))
     return policy, contexts
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from router_backend.bandits.batch import Batch
+from router_backend.bandits.charges import USD, in_usd
 from router_backend.bandits.policy import Policy
 from router_backend.bandits.statistics.prior import Prior
 from router_backend.bandits.statistics.ridge import RidgeArms
@@ -27,7 +28,7 @@ def right_or_wrong(rates: NDArray[np.float64], seed: int = 0) -> NDArray[np.floa
 
 def tell(policy: Policy, arm: int, qualities: NDArray[np.float64], at: float = NOW) -> None:
     n = len(qualities)
-    policy.update_many(Batch(CONTEXTS[:n], np.full(n, arm), qualities, np.full(n, 1e-3), at + np.arange(n)))
+    policy.update_many(Batch(CONTEXTS[:n], np.full(n, arm), qualities, in_usd(np.full(n, 1e-3)), at + np.arange(n)))
 
 
 def expected(policy: Policy, arm: int) -> float:
@@ -65,11 +66,11 @@ def test_a_batch_finds_what_one_observation_after_the_other_does(name: str, per_
     arms = rng.integers(0, 3, 600)
     good = np.select([np.arange(600) < 200, np.arange(600) < 400], [0.95, 0.1], 0.9)
     at = NOW + 900.0 * np.arange(600) - rng.exponential(3600.0, 600)
-    batch = Batch(CONTEXTS, arms, right_or_wrong(np.where(arms == 0, good, 0.5)), rng.random(600), at)
+    batch = Batch(CONTEXTS, arms, right_or_wrong(np.where(arms == 0, good, 0.5)), in_usd(rng.random(600)), at)
     together, alone = (make_policy(name, discount_per_day=per_day, change={"false_alarm": 0.3}) for _ in range(2))
     together.update_many(batch)
     for i in range(600):
-        alone.update(CONTEXTS[i], int(arms[i]), batch.qualities.item(i), batch.costs.item(i), at.item(i))
+        alone.update(CONTEXTS[i], int(arms[i]), batch.qualities.item(i), batch.charges.item(i, USD), at.item(i))
     for arm in ("m0", "m1", "m2"):
         found, expected = together.changes[arm], alone.changes[arm]
         assert [change[:2] for change in found] == [change[:2] for change in expected]
@@ -110,7 +111,7 @@ def test_replicas_find_the_same_wherever_they_cut_the_log(cuts: list[int], per_d
     one, other = (make_policy(discount_per_day=per_day) for _ in range(2))
     arms = np.arange(300) % 3
     rates = np.where((np.arange(300) > 150) & (arms == 0), 0.1, 0.9)
-    batch = Batch(CONTEXTS[:300], arms, right_or_wrong(rates), np.full(300, 1e-3), NOW + 200.0 * np.arange(300))
+    batch = Batch(CONTEXTS[:300], arms, right_or_wrong(rates), in_usd(np.full(300, 1e-3)), NOW + 200.0 * np.arange(300))
     for row in range(300):
         one.update(batch.contexts[row], int(arms[row]), batch.qualities.item(row), 1e-3, batch.at.item(row))
     for start, stop in itertools.pairwise([0, *sorted(cuts), 300]):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from router_backend.bandits.batch import Batch
+from router_backend.bandits.charges import in_usd
 from router_backend.bandits.policies.context_free import ContextFreePolicy
 from router_backend.bandits.policies.linear import LinearPolicy
 from router_backend.bandits.policy import Policy
@@ -52,7 +53,7 @@ def test_any_order_and_any_batches_give_the_same_statistics(
     bounds = [0, *sorted(cuts), EVENTS]
     for start, stop in itertools.pairwise(bounds):
         rows = np.array(order[start:stop], np.intp)
-        other.update_many(Batch(contexts[rows], arms[rows], quality[rows], cost[rows], at[rows]))
+        other.update_many(Batch(contexts[rows], arms[rows], quality[rows], in_usd(cost[rows]), at[rows]))
     np.testing.assert_allclose(_statistics(other), _statistics(one), rtol=1e-8, atol=1e-12)
 
 
@@ -72,7 +73,9 @@ def test_evidence_so_old_that_nothing_is_left_of_it_does_no_harm(name: str) -> N
     policy.update(context, 0, 0.5, 0.1, NOW)
     before = _statistics(policy)
     policy.update(context, 0, 1.0, 0.1, NOW - 5000 * DAY)
-    policy.update_many(Batch(context[None], np.array([0]), np.ones(1), np.ones(1), np.array([NOW - 5000 * DAY])))
+    policy.update_many(
+        Batch(context[None], np.array([0]), np.ones(1), in_usd(np.ones(1)), np.array([NOW - 5000 * DAY]))
+    )
     np.testing.assert_array_equal(_statistics(policy), before)
 
 

@@ -113,3 +113,26 @@ def test_decay_scales_the_evidence_and_leaves_the_prior() -> None:
     expected.update_many(0, *rows[:3], rows[3] * 0.25)
     np.testing.assert_allclose(ridge.block(0), expected.block(0), rtol=1e-9)
     assert ridge.counts[0] == pytest.approx(expected.counts[0])
+
+
+def test_costs_by_column_are_those_of_their_sum_at_the_arms_rates() -> None:
+    """Whatever way observations come in, and after an arm has begun again."""
+    rng = np.random.default_rng(3)
+    rates = np.array([[1.0, -2e-6, 8e-6], [1.0, -1e-6, 4e-6]])
+    columns, dollars = RidgeArms(2, 6, 1.0, rates=rates), RidgeArms(2, 6, 1.0)
+    for arm in (0, 1):
+        xs = np.column_stack([rng.normal(size=(80, 5)), np.ones(80)])
+        quality, weights = rng.random(80), rng.uniform(0.5, 2.0, 80)
+        costs = np.column_stack([rng.random(80) / 100, rng.integers(1, 900, (80, 2))])
+        for ridge, seen in ((columns, costs), (dollars, costs @ rates[arm])):
+            for row in range(3):
+                ridge.update(arm, xs[row], quality[row], seen[row], weights[row])
+            rows = (xs[3:40], quality[3:40], seen[3:40], weights[3:40])
+            _, block = ridge.foreseen(arm, *rows)
+            ridge.absorb(arm, *rows, block)
+            ridge.decay(0.9)
+            if arm == 1:
+                ridge.restart(arm, keep=10.0, level=True)
+            ridge.update_many(arm, xs[40:], quality[40:], seen[40:], weights[40:])
+    for one, other in zip(columns.publish(), dollars.publish(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-8)
