@@ -24,6 +24,7 @@ _AT = EMBEDDING_DIM + len(TASKS)
 _LENGTH = _AT + 1
 JAPANESE = _AT + 2
 """Where a context says so."""
+_AHEAD = 3  # kinds of tools that are expected: reads, writes and runs; `other` is what isn't known by name
 _DEEP = np.log1p(64.0)
 _LONG = np.log1p(8192.0)
 
@@ -52,6 +53,16 @@ def build_context(
             context[EARLIER_DIM + 1 + TOOLS.index(tool)] = 1.0
         context[-1] = failed
     return context
+
+
+def steps_ahead(context: NDArray[np.float32], steps: float) -> NDArray[np.float32]:
+    """FP32 [kinds, CONTEXT_DIM]: a context at the steps that a loop goes on with, one of each kind of tool, at half of `steps`."""
+    ahead = np.repeat(context[None], _AHEAD, axis=0)
+    depth = np.expm1(context[EARLIER_DIM] * _DEEP) + steps / 2
+    ahead[:, EARLIER_DIM:] = 0.0
+    ahead[:, EARLIER_DIM] = min(1.0, np.log1p(depth) / _DEEP)
+    ahead[:, EARLIER_DIM + 1 : EARLIER_DIM + 1 + _AHEAD] = np.eye(_AHEAD)
+    return ahead
 
 
 def prompt_tokens(context: NDArray[np.float32]) -> float:

@@ -95,6 +95,10 @@ class Policy(ABC):
     def qualities(self, query: Query) -> list[float]:
         """Expected quality of `query.candidates`, cost aside; 1 where a policy knows nothing of it."""
 
+    def qualities_ahead(self, query: Query) -> NDArray[np.float64]:
+        """FP64 [kinds, candidates]: expected qualities of the steps that follow in a loop over tools; as now where a policy reads no steps."""
+        return np.array([self.qualities(query)])
+
     @property
     def changes(self) -> dict[str, tuple[Change, ...]]:
         """The changes found so far, oldest first, by arm."""

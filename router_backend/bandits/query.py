@@ -35,7 +35,8 @@ class Query(NamedTuple):
         None  # [arms] USD that warm prompt caches take from list price, in `expected_cost` and `prompt_cost`; None: nothing
     )
     cacheable: NDArray[np.float64] | None = None  # [arms] USD that a cache of the whole prompt would take
-    further: float = 0.0  # of each cost that is paid once, the share that counts for further steps: 1 − 1 / steps
+    prompt_tokens: int = 0  # 0: not known
+    steps: float = 0.0  # that are expected to follow in the session, where caches make their prompts cheaper
     time_cost: NDArray[np.float64] | None = (
         None  # [arms] USD beside those of tokens: of time, and less what idle GPUs cost anyway; None: nothing
     )
@@ -48,17 +49,6 @@ class Query(NamedTuple):
             return query
         prompt = None if self.prompt_cost is None else self.prompt_cost + self.cache_saving
         return query._replace(expected_cost=self.expected_cost + self.cache_saving, prompt_cost=prompt)
-
-    @property
-    def later_saving(self) -> NDArray[np.float64] | None:
-        """USD [arms] that this request pays once for all steps that follow it, as far as that is theirs; None: nothing.
-
-        What an arm reads now it has in its cache for the next step. So of what a cold cache costs, a step bears its own part.
-        """
-        if self.cacheable is None or not self.further:
-            return None
-        cold = self.cacheable if self.cache_saving is None else self.cacheable - self.cache_saving
-        return np.asarray(self.further * cold)
 
     def among(self, candidates: tuple[int, ...]) -> Query:
         """The same request with other candidates."""

@@ -41,7 +41,7 @@ class Rules:
     max_share: tuple[float, ...]
     switch_penalty: float
     loop_confidence: float  # standard errors by which another arm must be better for a change within a loop
-    loop_steps: float  # over which a switch must pay
+    loop_steps: float  # that are expected to follow a request with tools
     min_confidence: float
     default: int  # taken when the task is unsure or no score is a number
     new_share: float  # probability that the new arms have together

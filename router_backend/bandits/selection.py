@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
 
+from router_backend.bandits.plan import rest_of_session
 from router_backend.bandits.policy import Policy
 from router_backend.bandits.query import Choice, Query
 
@@ -45,7 +47,7 @@ def select(policy: Policy, query: Query, rng: np.random.Generator, most: float =
             propensity=1.0,
             reason="only_candidate",
         )
-    bounded = policy.shares is not None or rules.switch_penalty > 0 or query.time_cost is not None or query.further > 0
+    bounded = policy.shares is not None or rules.switch_penalty > 0 or query.time_cost is not None or query.steps > 0
     offsets = _offsets(policy, query, costs) if bounded else None
     pick, reason = _pick(
         policy, query, policy.draw(query, rng, 1)[0].tolist() if policy.stochastic else values, offsets
@@ -67,7 +69,9 @@ def select(policy: Policy, query: Query, rng: np.random.Generator, most: float =
     propensity = None if drawn else floors[chosen] + (1.0 - total if chosen == pick else 0.0)
     if policy.shares is not None:
         policy.shares.observe(candidates, arm)
-    weight = policy.reward.observe(costs[chosen], costs, values, query.cost_ratio, most)
+    # A budget weighs what a step is worth against what it costs.
+    of_step = [value / (1.0 + query.steps) for value in values] if query.steps else values
+    weight = policy.reward.observe(costs[chosen], costs, of_step, query.cost_ratio, most)
     return Choice(
         arm=arm,
         candidates=candidates,
@@ -162,11 +166,14 @@ def _affordable(policy: Policy, query: Query) -> Query:
 
 
 def _offsets(policy: Policy, query: Query, costs: list[float]) -> list[float] | None:
-    """What stickiness, shares and the price of time add to the candidates' values; None: nothing. `costs`: USD by candidate."""
+    """What stickiness, shares, the price of time and the rest of the session add to the candidates' values; None: nothing.
+
+    `costs`: USD by candidate.
+    """
     rules, shares, previous = policy.rules, policy.shares, query.previous
     sticky = rules.switch_penalty > 0 and previous is not None and previous in query.candidates
-    times = _time_prices(policy, query, costs)
-    if not sticky and shares is None and times is None:
+    times, rest = _time_prices(policy, query, costs), rest_of_session(policy, query, costs)
+    if not sticky and shares is None and times is None and rest is None:
         return None
     offsets = [0.0 if shares is None else shares.offset(arm) for arm in query.candidates]
     if sticky:
@@ -175,22 +182,17 @@ def _offsets(policy: Policy, query: Query, costs: list[float]) -> list[float] | 
                 offsets[i] -= rules.switch_penalty
     if times is not None:
         offsets = [offset - price for offset, price in zip(offsets, times, strict=True)]
+    if rest is not None:
+        offsets = list(map(add, offsets, rest))
     return offsets
 
 
 def _time_prices(policy: Policy, query: Query, costs: list[float]) -> list[float] | None:
-    """What the time of each candidate's answer takes from its reward, less what is paid for later steps; None: nothing.
-
-    `costs`: USD by candidate.
-    """
-    later = query.later_saving
-    if (query.time_cost is None and later is None) or not policy.rules.rewarded:
+    """What the time of each candidate's answer takes from its reward; None: nothing. `costs`: USD by candidate."""
+    if query.time_cost is None or not policy.rules.rewarded:
         return None
     dollar = policy.reward.dollar(costs)
-    prices = np.zeros(len(query.expected_cost)) if query.time_cost is None else query.time_cost
-    if later is not None:
-        prices = prices - later
-    return [dollar * prices.item(arm) for arm in query.candidates]
+    return [dollar * query.time_cost.item(arm) for arm in query.candidates]
 
 
 def _pick(policy: Policy, query: Query, values: list[float], offsets: list[float] | None) -> tuple[int, str]:
@@ -250,6 +252,9 @@ def _no_better(policy: Policy, query: Query, reference: int, confidence: float) 
     means, times = scores.means, _time_prices(policy, query, scores.costs)
     if times is not None:
         means = [mean - price for mean, price in zip(means, times, strict=True)]
+    rest = rest_of_session(policy, query, scores.costs)
+    if rest is not None:
+        means = list(map(add, means, rest))
     own = query.candidates.index(reference)
     return [
         i

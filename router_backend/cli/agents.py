@@ -27,10 +27,19 @@ def simulate_agents(n: int, seeds: int, out: Path) -> None:
         task = bar.add_task("runs of agents", total=parts(seeds))
         lines = list(compare(seeds, n, done=lambda: bar.advance(task), workers=max(1, int(usable_cores()))))
     table = Table(
-        "prices", "strategy", "λ", "quality", "USD a run", "switches", "cached", *(f"cost / {name}" for name in RIVALS)
+        "prices",
+        "strategy",
+        "λ",
+        "quality",
+        "USD a run",
+        "switches",
+        "cached",
+        *(f"cost / {name}, {of}" for name in RIVALS for of in ("by seed", "together")),
     )
     for line in lines:
-        against = [_ratio(line.against[name]) if name in line.against else "" for name in RIVALS]
+        against = [
+            _ratio(each[name]) if name in each else "" for name in RIVALS for each in (line.against, line.together)
+        ]
         table.add_row(
             line.provider,
             line.strategy,

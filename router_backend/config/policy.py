@@ -94,9 +94,10 @@ class LoopConfig(Section):
     steps: Annotated[
         float,
         Field(
-            ge=1,
+            ge=0,
             le=1000,
-            description="that a request with tools is expected to be followed by: what a cold cache costs is spread over them",
+            description="that a request with tools is expected to be followed by, for which the session's models are planned; "
+            "0: each step is decided for itself",
         ),
     ] = 30.0
 

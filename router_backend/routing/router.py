@@ -135,7 +135,8 @@ class Router:
             confidence=float(probabilities[task_index]),
             previous=_position(config.names, hints.previous_model),
             cacheable=expected.cacheable,
-            further=1.0 - 1.0 / policy.rules.loop_steps if "tools" in hints.needs else 0.0,
+            prompt_tokens=hints.prompt_tokens,
+            steps=policy.rules.loop_steps if "tools" in hints.needs and expected.cacheable is not None else 0.0,
             time_cost=less_what_is_paid_anyway(time_cost(view, hints, task), view, hints, expected),
             cost_ratio=hints.cost_ratio,
         )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from router_backend.bandits.batch import Batch
 from router_backend.bandits.charges import rates
-from router_backend.bandits.context import CONTEXT_DIM, view, view_indices
+from router_backend.bandits.context import CONTEXT_DIM, steps_ahead, view, view_indices
 from router_backend.bandits.policy import Policy, Setup
 from router_backend.bandits.query import Query, Scores
 from router_backend.bandits.statistics.change import VARIANCE
@@ -130,6 +130,9 @@ class LinearPolicy(Policy):
 
     def qualities(self, query: Query) -> list[float]:
         return self.estimates(query)[0]
+
+    def qualities_ahead(self, query: Query) -> NDArray[np.float64]:
+        return self._read.qualities(view(steps_ahead(query.context, query.steps), self._positions), query.candidates)
 
     def standard_errors(self, query: Query) -> list[float]:
         return self.estimates(query, VARIANCE**0.5)[1]

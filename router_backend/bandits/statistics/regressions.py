@@ -50,6 +50,10 @@ class LiveRegressions:
             [float(self._ridge.cost(arm).dot(x)) for arm in candidates],
         )
 
+    def qualities(self, contexts: Array, candidates: Sequence[int]) -> Array:
+        """Quality [n, candidates] at contexts [n, dim]."""
+        return contexts @ np.stack([self._ridge.block(arm)[self._ridge.dim] for arm in candidates], axis=1)
+
 
 class FrozenRegressions:
     """The regressions as they were when this was made, in FP32: reading them is nearly all that a choice costs."""
@@ -79,6 +83,10 @@ class FrozenRegressions:
             [float(vector[:dim].dot(x)) for vector in vectors],
             [vector.item(dim + 1) for vector in vectors],
         )
+
+    def qualities(self, contexts: Array, candidates: Sequence[int]) -> Array:
+        """Quality [n, candidates] at contexts [n, dim]."""
+        return np.asarray(contexts @ np.stack([self._blocks[arm][self._dim] for arm in candidates], axis=1))
 
     def _joined(self) -> NDArray[np.float32]:
         dim, arms = self._dim, len(self._blocks)
