@@ -216,6 +216,7 @@ def test_a_service_for_a_clouds_load_balancer() -> None:
         "loadBalancerClass": "service.k8s.aws/nlb",
         "loadBalancerSourceRanges": ["10.0.0.0/8"],
         "externalTrafficPolicy": "Local",
+        "sessionAffinity": "ClientIP",
         "nodePort": 30080,
     }
     values = {f"gateway.service.{key}": value for key, value in service.items()}
@@ -225,7 +226,7 @@ def test_a_service_for_a_clouds_load_balancer() -> None:
     found = of_kind(objects, "Service", "gateway")[0]
     assert found["metadata"]["annotations"] == service["annotations"]
     assert found["metadata"]["labels"]["team"] == "ml"
-    for key in ("loadBalancerClass", "loadBalancerSourceRanges", "externalTrafficPolicy"):
+    for key in ("loadBalancerClass", "loadBalancerSourceRanges", "externalTrafficPolicy", "sessionAffinity"):
         assert found["spec"][key] == service[key]
     assert found["spec"]["ports"][0]["nodePort"] == 30080
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from router_backend.lab.agents.compare import Estimate, compare, cost_at
-from router_backend.lab.agents.play import Player, scored_steps
+from router_backend.lab.agents.compare import RIVALS, WEIGHTS, Estimate, _lines, compare, cost_at
+from router_backend.lab.agents.play import Played, Player, scored_steps
 from router_backend.lab.agents.world import ANTHROPIC, INSTRUCTIONS, MODELS, OPENAI, Bill, Step, runs
 
 
@@ -58,6 +58,21 @@ def test_what_a_quality_costs_is_the_least_that_a_mix_reaches() -> None:
     assert cost_at(curve, 0.4) == 1.0
     assert math.isnan(cost_at(curve, 0.95))
     assert Estimate.of([1.0, 3.0]).low < 0 < Estimate.of([1.0, 3.0]).high
+
+
+def test_seeds_are_compared_each_for_itself_and_all_together() -> None:
+    """A rival that is best at another price of cost in each seed is cheaper by seed than with one price for all."""
+
+    def seed(first: float, second: float) -> dict[tuple[str, float], Played]:
+        points = {("large", 0.0): (1.0, 9.0), ("sticky", 1.0): (0.8, first), ("sticky", 2.0): (0.8, second)}
+        ours = {("ours", weight): (0.8, 2.0) for weight in WEIGHTS["ours"]}
+        others = {(name, weight): (0.5, 9.0) for name in RIVALS for weight in WEIGHTS[name]}
+        return {name: Played(*point, 0.0, 0.0) for name, point in {**others, **points, **ours}.items()}
+
+    line = next(line for line in _lines("x", [seed(2.0, 4.0), seed(4.0, 2.0)]) if line.strategy == "ours")
+    assert line.against["sticky"].mean == pytest.approx(1.0)
+    assert line.together["sticky"].mean == pytest.approx(2.0 / 3.0)
+    assert line.together["sticky"].low <= 2.0 / 3.0 <= line.together["sticky"].high
 
 
 @pytest.mark.slow
