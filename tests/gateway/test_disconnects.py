@@ -86,12 +86,13 @@ async def test_leaving_an_answer_that_is_not_streamed_cancels_the_upstream(
     await upstream.wait_cancelled()
 
 
+@on_all_surfaces
 async def test_leaving_while_routing_calls_no_upstream(
-    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton
+    serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, path: str
 ) -> None:
     triton.delay = 0.3
     gateway = await serve(upstream, triton=triton)
-    _, writer = await connect(gateway, model="auto")
+    _, writer = await connect(gateway, path, model="auto")
     while not triton.asked:
         await asyncio.sleep(0)
     writer.close()

@@ -230,14 +230,19 @@ async def test_a_whole_answer_is_put_together_from_events_where_another_arm_coul
 
 
 @on_both
-@pytest.mark.parametrize("end", ["cut", "error"])
+@pytest.mark.parametrize("end", ["cut", "error", "silence"])
 async def test_a_native_stream_that_fails_ends_with_an_error(
     serve: Serve, upstream: ScriptedUpstream, triton: ScriptedTriton, api: str, end: str
 ) -> None:
     part = framed(EVENTS[api])[: {"messages": 8, "responses": 2}[api]]
     broken = framed([{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}])
-    upstream.script(Script(frames=part, cut_after=len(part)) if end == "cut" else Script(frames=[*part, *broken]))
-    gateway = await native(serve, upstream, api, triton=triton)
+    scripts = {
+        "cut": Script(frames=part, cut_after=len(part)),
+        "error": Script(frames=[*part, *broken]),
+        "silence": Script(frames=[*part, *broken], hang_after=len(part)),
+    }
+    upstream.script(scripts[end])
+    gateway = await native(serve, upstream, api, triton=triton, timeouts={"idle": 0.3})
     answer = await gateway.http.post(f"/v1/{api}", json={**BODIES[api], "model": "auto", "stream": True})
     last = json.loads(answer.text.rstrip().rpartition("data: ")[2])
     assert last["type"] == {"messages": "error", "responses": "response.failed"}[api]
