@@ -109,6 +109,13 @@ def train(
             help="Artifact whose tasks are fitted to --data in minutes: its encoder and embedding stay, so it can be promoted."
         ),
     ] = None,
+    taxonomy: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML file with tasks of your own: heads for them are fitted to --data in a minute, on the encoder of --adapt"
+            " or of the shipped artifact."
+        ),
+    ] = None,
     warm_start: Annotated[
         Path | None,
         typer.Option(help="Artifact, or folder of an earlier training: go on from its weights, keep its tokenizer."),
@@ -176,6 +183,9 @@ def train(
         raise typer.BadParameter("full or frozen", param_hint="--mode")
     if threads:
         torch.set_num_threads(threads)
+    if taxonomy is not None:
+        _own_tasks(taxonomy, adapt, data or [], (text_column, label_column, label_map), out, cap, seed)
+        return
     columns = Columns.of(text_column, label_column, label_map)
     if adapt is not None:
         _adapt(adapt, data or [], columns, out, cap, seed)
@@ -235,6 +245,35 @@ def _adapt(start: Path, data: list[str], columns: Columns, out: Path, cap: int, 
     typer.echo(f"{out}: {figures}; {result.rows} rows; {result.seconds / 60:.1f} minutes")
 
 
+def _own_tasks(
+    taxonomy: Path,
+    start: Path | None,
+    data: list[str],
+    labels: tuple[str, str, Path | None],
+    out: Path,
+    cap: int,
+    seed: int,
+) -> None:
+    from classifier_training.data.files import Columns
+    from classifier_training.data.taxonomy import load_taxonomy
+    from classifier_training.training.own_tasks import fit_own_tasks
+    from router_backend.classifier.artifact import newest_artifact
+    from router_backend.classifier.repository import MODEL_REPOSITORY
+
+    own = load_taxonomy(taxonomy)
+    columns = Columns.of(*labels, own.names)
+    start = start or newest_artifact(MODEL_REPOSITORY / "classifier")
+    with _bars() as track:
+        result = fit_own_tasks(start, own, data, out, track("reading prompts"), cap, seed, columns)
+    figures = f"accuracy on prompts held out {result.accuracy:.3f} (the most frequent task: {result.most_frequent:.3f})"
+    if result.accuracy != result.accuracy:
+        figures = "too few prompts to hold some out and measure"
+    typer.echo(
+        f"{out}: {len(own.tasks)} tasks, {figures}; {result.rows} rows; {result.seconds / 60:.1f} minutes\n"
+        f"So that router.yaml and feedback may name them: tasks: [{', '.join(own.names)}]"
+    )
+
+
 def evaluate(
     data: Annotated[list[str] | None, typer.Argument(help="Labelled prompts: files or globs (`text`, `task`).")] = None,
     text_column: TextColumn = "text",
@@ -263,13 +302,14 @@ def evaluate(
     from classifier_training.data.files import Columns
     from classifier_training.evaluation.run import EvaluateOptions
     from classifier_training.evaluation.run import evaluate as run
-    from router_backend.classifier.artifact import newest_artifact
+    from router_backend.classifier.artifact import artifact_metadata, newest_artifact
     from router_backend.classifier.repository import MODEL_REPOSITORY
 
+    artifact = artifact or newest_artifact(MODEL_REPOSITORY / "classifier")
     options = EvaluateOptions(
         data=tuple(data or ()),
-        columns=Columns.of(text_column, label_column, label_map),
-        artifact=artifact or newest_artifact(MODEL_REPOSITORY / "classifier"),
+        columns=Columns.of(text_column, label_column, label_map, artifact_metadata(artifact).tasks),
+        artifact=artifact,
         out=out,
         held_out=held_out,
         routing=tuple(routing or ()),
@@ -334,22 +374,26 @@ def promote(
 ) -> None:
     """Put a new artifact into service without downtime, or go back to the one before.
 
-    Refused: an artifact of another contract, with another tokenizer, or worse on the gate set than allowed.
+    Refused: an artifact of another contract, with another tokenizer, or worse on the gate set than allowed. One with other tasks can't be
+    compared: it is measured alone, on prompts with its own labels that --gate names.
 
     Example: llm-router promote artifact --carry-state map
     """
     from classifier_training.data.files import Columns
     from classifier_training.promotion.promote import PromoteOptions
     from classifier_training.promotion.promote import promote as run
+    from router_backend.classifier.artifact import artifact_metadata
     from router_backend.classifier.repository import copied_repository
     from router_backend.config.runtime import ADMIN_KEY_FILE
     from router_backend.config.runtime import state_dir as usual_state_dir
+    from router_backend.contract import TASKS
 
     if carry_state not in ("map", "fresh"):
         raise typer.BadParameter("map or fresh", param_hint="--carry-state")
     if (artifact is None) == (not rollback):
         raise typer.BadParameter("give either an artifact folder or --rollback")
     state = state_dir or usual_state_dir()
+    known = TASKS if artifact is None else artifact_metadata(artifact).tasks
     if admin_key_file is None and not os.environ.get(admin_key_env) and (state / ADMIN_KEY_FILE).is_file():
         admin_key_file = state / ADMIN_KEY_FILE
     typer.echo(
@@ -363,7 +407,7 @@ def promote(
                 admin_key_file=admin_key_file,
                 admin_key_header=admin_key_header,
                 gate=tuple(gate or ()),
-                columns=Columns.of(text_column, label_column, label_map),
+                columns=Columns.of(text_column, label_column, label_map, known),
                 tolerance=tolerance,
                 carry_state=carry_state,
             )

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 CONTRACT_VERSION = 1
 
 # NVIDIA's prompt-task taxonomy (https://huggingface.co/nvidia/prompt-task-and-complexity-classifier) and math.
-# The order is the order of `task_probabilities`.
+# The default; an artifact may be trained for tasks of one's own. The order is the order of `task_probabilities`.
 TASKS: tuple[str, ...] = (
     "brainstorming",
     "chatbot",
@@ -31,6 +32,13 @@ TASKS: tuple[str, ...] = (
     "summarization",
     "text_generation",
 )
+
+TASK_PLACES = len(TASKS)
+"""Numbers of `task_probabilities`, whatever the tasks are: fewer of them take the first places, and the others are 0. So shapes of tensors,
+contexts and statistics never change, and an artifact of other tasks can be promoted into a running server."""
+
+_TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_NO_TASK = "none"  # of a decision without a classification, in metrics
 
 EMBEDDING_DIM = 128
 # The embedding's components are ordered by explained variance: a shorter context is a prefix of it.
@@ -100,9 +108,29 @@ class ArtifactMetadata:
         if missing := [name for name in cls.__slots__ if name not in fields]:
             raise ContractError(f"{where}: its metadata lacks {missing[0]}; export it again with `llm-router train`")
         metadata = cls(**{**{name: fields[name] for name in cls.__slots__}, "tasks": tuple(fields["tasks"])})
-        if metadata.tasks != TASKS or metadata.embedding_dim != EMBEDDING_DIM or metadata.max_tokens > MAX_TOKENS:
-            raise ContractError(f"{where}: labels or sizes differ from the contract; retrain with `llm-router train`")
+        if wrong := unusable_tasks(metadata.tasks):
+            raise ContractError(f"{where}: {wrong}; retrain with `llm-router train`")
+        if metadata.embedding_dim != EMBEDDING_DIM or metadata.max_tokens > MAX_TOKENS:
+            raise ContractError(f"{where}: sizes differ from the contract; retrain with `llm-router train`")
         return metadata
+
+
+def unusable_task(name: object) -> str:
+    """Why this can't be the name of a task; empty: it can."""
+    if isinstance(name, str) and _TASK_NAME.fullmatch(name) and name != _NO_TASK:
+        return ""
+    return f"{name!r} can't be a task: up to 40 small letters, digits and underscores, a letter first, and not `{_NO_TASK}`"
+
+
+def unusable_tasks(tasks: Sequence[object]) -> str:
+    """Why these can't be the tasks of an artifact; empty: they can."""
+    if wrong := next(filter(None, map(unusable_task, tasks)), ""):
+        return wrong
+    if len(set(tasks)) < len(tasks):
+        return "a task is named twice"
+    if not 2 <= len(tasks) <= TASK_PLACES:
+        return f"{len(tasks)} tasks: there are places for 2 to {TASK_PLACES}"
+    return ""
 
 
 def sha256_of(path: Path) -> str:

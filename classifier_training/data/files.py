@@ -66,21 +66,23 @@ class Columns:
     Attributes:
         tasks: what the files' labels mean; a label that isn't there stands for the task of its name, None for a row
             that is left out.
+        known: the tasks there are, in the order of an artifact's probabilities.
     """
 
     text: str = "text"
     label: str = "task"
     tasks: Mapping[str, str | None] = field(default_factory=dict)
+    known: tuple[str, ...] = TASKS
 
     @staticmethod
-    def of(text: str, label: str, label_map: Path | None) -> Columns:
+    def of(text: str, label: str, label_map: Path | None, known: tuple[str, ...] = TASKS) -> Columns:
         """With the meanings in a YAML file, a line each: `their label: task`, or nothing behind it to leave rows out.
 
         Raises:
             DataError: the file is no such mapping, or names a task that isn't one.
         """
         if label_map is None:
-            return Columns(text, label)
+            return Columns(text, label, known=known)
         try:
             tasks = yaml.safe_load(label_map.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -88,9 +90,9 @@ class Columns:
         if not isinstance(tasks, dict):
             raise DataError(f"{label_map}: give a line for each label, such as `bug report: classification`")
         for name, task in tasks.items():
-            if task is not None and task not in TASKS:
-                raise DataError(f"{label_map}: '{name}' means '{task}', which is no task; one of {', '.join(TASKS)}")
-        return Columns(text, label, {str(name): task for name, task in tasks.items()})
+            if task is not None and task not in known:
+                raise DataError(f"{label_map}: '{name}' means '{task}', which is no task; one of {', '.join(known)}")
+        return Columns(text, label, {str(name): task for name, task in tasks.items()}, known)
 
 
 USUAL_COLUMNS = Columns()
@@ -107,7 +109,7 @@ def load_prompts(patterns: Sequence[str], columns: Columns = USUAL_COLUMNS) -> E
 
 def _prompts(name: str, columns: Columns) -> Examples:
     table = _read(name)
-    index = {task: number for number, task in enumerate(TASKS)}
+    index = {task: number for number, task in enumerate(columns.known)}
     table.require(columns.text, columns.label)
     # Where labels have meanings, they may be numbers.
     given = table.labels(columns.label) if columns.tasks else table.texts(columns.label)
@@ -119,7 +121,7 @@ def _prompts(name: str, columns: Columns) -> Examples:
             continue
         if task not in index:
             raise DataError(
-                f"{table.where(row)}: unknown task '{task}'; one of {', '.join(TASKS)}, or say with --label-map what it means"
+                f"{table.where(row)}: unknown task '{task}'; one of {', '.join(columns.known)}, or say with --label-map what it means"
             )
         tasks.append(index[task])
         kept.append(row)

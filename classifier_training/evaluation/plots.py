@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from classifier_training.evaluation.scores import TaskScores
-from router_backend.contract import TASKS
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
@@ -31,8 +30,8 @@ def plot_confusion(scores: TaskScores, path: Path) -> None:
     figure, axes = _figure(9, 8)
     shares = [[count / max(1, sum(row)) for count in row] for row in scores.confusion]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(TASKS)), TASKS, rotation=45, ha="right")
-    axes.set_yticks(range(len(TASKS)), TASKS)
+    axes.set_xticks(range(len(scores.labels)), scores.labels, rotation=45, ha="right")
+    axes.set_yticks(range(len(scores.labels)), scores.labels)
     for true, row in enumerate(scores.confusion):
         for predicted, count in enumerate(row):
             if count:

@@ -15,7 +15,6 @@ from classifier_training.evaluation.scores import complexity_scores, task_scores
 from classifier_training.evaluation.stability import stability
 from classifier_training.export.artifact import FLOAT32_FILE
 from router_backend.classifier.artifact import Artifact, Progress
-from router_backend.contract import TASKS
 
 
 def evaluate(artifact: Artifact, examples: Examples, progress: Progress, out: Path | None = None) -> dict[str, object]:
@@ -37,7 +36,8 @@ def evaluate(artifact: Artifact, examples: Examples, progress: Progress, out: Pa
     if not labelled.any():
         raise DataError("no row has a task label: nothing to measure")
     predictions = artifact.predict(examples.texts, progress=progress)
-    tasks = task_scores(predictions.probabilities[labelled], examples.select(labelled))
+    names = artifact.metadata.tasks
+    tasks = task_scores(predictions.probabilities[labelled], examples.select(labelled), names)
     complexity = complexity_scores(predictions.complexity[rated], examples.difficulty[rated], examples.sources[rated])
     report: dict[str, object] = {
         "task": tasks.to_json(),
@@ -49,13 +49,13 @@ def evaluate(artifact: Artifact, examples: Examples, progress: Progress, out: Pa
     }
     if artifact.metadata.precision == "int8" and (artifact.folder / FLOAT32_FILE).is_file():
         plain = Artifact(artifact.folder, model_file=FLOAT32_FILE).predict(examples.texts)
-        accuracy = task_scores(plain.probabilities[labelled], examples.select(labelled)).accuracy
+        accuracy = task_scores(plain.probabilities[labelled], examples.select(labelled), names).accuracy
         report["float32"] = {"accuracy": accuracy, "accuracy_lost_by_int8": accuracy - tasks.accuracy}
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         plot_confusion(tasks, out / "confusion.png")
         plot_reliability(tasks, out / "reliability.png")
-        (out / "confusion.json").write_text(json.dumps({"labels": list(TASKS), "counts": tasks.confusion}))
+        (out / "confusion.json").write_text(json.dumps({"labels": list(names), "counts": tasks.confusion}))
         deciles = complexity.get("calibration")
         if isinstance(deciles, list):
             plot_complexity(deciles, out / "complexity.png")

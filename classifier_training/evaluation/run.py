@@ -17,7 +17,7 @@ from classifier_training.evaluation.report import write_report
 from classifier_training.evaluation.summary import summary
 from classifier_training.export.card import add_measured
 from classifier_training.training.fit import FitOptions, Progress
-from router_backend.classifier.artifact import Artifact
+from router_backend.classifier.artifact import Artifact, artifact_metadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ def evaluate(options: EvaluateOptions, track: Callable[[str], Progress]) -> dict
         ContractError: no usable artifact.
     """
     if options.from_log is not None:
-        return evaluate_log(options.from_log)
+        return evaluate_log(options.from_log, artifact_metadata(options.artifact).tasks)
     if not options.data:
         raise DataError("nothing to measure on: give files with a text and a task in each row, or --from-log")
     prompts = load_prompts(options.data, options.columns)

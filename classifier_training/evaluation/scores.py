@@ -25,7 +25,8 @@ class TaskScores:
     macro_f1: float
     by_source: dict[str, float]
     by_language: dict[str, float]
-    confusion: list[list[int]]  # [true][predicted], in the order of TASKS
+    labels: tuple[str, ...]
+    confusion: list[list[int]]  # [true][predicted], in the order of `labels`
     ece: float
     bins: list[dict[str, float]]
     coverage: dict[str, float]  # share of the rows, the surest first: accuracy on them
@@ -36,7 +37,7 @@ class TaskScores:
             "macro_f1": self.macro_f1,
             "by_source": self.by_source,
             "by_language": self.by_language,
-            "labels": list(TASKS),
+            "labels": list(self.labels),
             "confusion": self.confusion,
             "ece": self.ece,
             "accuracy_by_coverage": self.coverage,
@@ -51,11 +52,11 @@ def macro_f1(confusion: NDArray[np.int64]) -> float:
     return float((2 * hit[occurs] / np.maximum(both[occurs], 1)).mean())
 
 
-def task_scores(probabilities: FloatArray, examples: Examples) -> TaskScores:
-    """Scores of `probabilities`, [rows, 12]; every row needs a task label."""
+def task_scores(probabilities: FloatArray, examples: Examples, labels: tuple[str, ...] = TASKS) -> TaskScores:
+    """Scores of `probabilities`, [rows, TASK_PLACES]; every row needs a task of `labels`, the artifact's."""
     predicted = probabilities.argmax(axis=1)
     correct = predicted == examples.tasks
-    confusion = np.zeros((len(TASKS), len(TASKS)), dtype=np.int64)
+    confusion = np.zeros((len(labels), len(labels)), dtype=np.int64)
     np.add.at(confusion, (examples.tasks, predicted), 1)
     ece, bins = reliability(probabilities, examples.tasks)
     return TaskScores(
@@ -63,6 +64,7 @@ def task_scores(probabilities: FloatArray, examples: Examples) -> TaskScores:
         macro_f1=macro_f1(confusion),
         by_source=_by(examples.sources, correct),
         by_language=_by(examples.languages, correct),
+        labels=labels,
         confusion=confusion.tolist(),
         ece=ece,
         bins=bins,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from classifier_training.data.files import USUAL_COLUMNS, Columns, load_prompts, own_corpus
@@ -55,8 +55,8 @@ def promote(options: PromoteOptions) -> str:
     check_contract(candidate, current)
     notes = []
     if options.artifact is not None:
-        gate = check_gate(candidate, current, gate_rows(options.gate, options.columns), options.tolerance)
-        notes.append(f"accuracy {gate.candidate:.3f} on {gate.rows} gate prompts (before: {gate.current:.3f})")
+        columns = replace(options.columns, known=candidate.metadata.tasks)
+        notes.append(str(check_gate(candidate, current, gate_rows(options.gate, columns), options.tolerance)))
     return _serve(options, source, content, notes, (current, candidate))
 
 
@@ -86,6 +86,11 @@ def _serve(
 def _carry_state(options: PromoteOptions, folder: Path, current: Artifact, candidate: Artifact) -> str:
     if current.metadata.embedding_space == candidate.metadata.embedding_space:
         return "same embedding space, bandit state goes on"
+    if current.metadata.tasks != candidate.metadata.tasks:
+        return (
+            f"other tasks ({', '.join(candidate.metadata.tasks)}) are another context: the bandit goes on with what it learned with these, if"
+            " anything, and what it learned with the others waits for a rollback"
+        )
     if options.carry_state == "fresh":
         return "new embedding space, the bandit starts from nothing"
     texts = load_prompts(own_corpus()).texts[: options.map_texts]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,12 +34,13 @@ from router_backend.contract import (
     TASK_PROBABILITIES,
     TASKS,
     TOKENIZER_FILE,
+    ArtifactMetadata,
     sha256_of,
 )
 
 FloatArray = NDArray[np.float32]
 
-_PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.003)
+PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.003)
 _STEPS = 60
 
 
@@ -72,12 +73,16 @@ def adapt(
     if not data:
         raise DataError("nothing to adapt to: give --data FILES with a text and a task in each row")
     artifact = Artifact(start)
+    if artifact.metadata.tasks != TASKS:
+        raise DataError(
+            f"{start}: has tasks of its own, which the corpus doesn't know; name their file with --taxonomy"
+        )
     own = load_prompts(data, columns)
     rows = Examples.join([own, load_prompts(own_corpus())])
     is_own = np.arange(len(rows)) < len(own)
     splits = rows.splits()
     fitted = np.flatnonzero(splits == "train")
-    fitted = fitted[_balanced(rows, fitted, cap, seed)]
+    fitted = fitted[balanced(rows, fitted, cap, seed)]
     held = np.flatnonzero(splits != "train")
     used = np.concatenate([fitted, held])
     probabilities, pooled = read(artifact, [rows.texts[index] for index in used], progress)
@@ -88,21 +93,35 @@ def adapt(
     chosen = splits[used] == "calibration"
     tested = (splits[used] == "test") & is_own[used]
     corrections = [
-        _fit(probabilities[:count], pooled[:count], tasks[:count], shares[:count], each) for each in _PENALTIES
+        fit(probabilities[:count], pooled[:count], tasks[:count], shares[:count], each) for each in PENALTIES
     ]
     best = min(
-        corrections, key=lambda each: _loss(each(probabilities[chosen], pooled[chosen]), tasks[chosen], shares[chosen])
+        corrections, key=lambda each: loss(each(probabilities[chosen], pooled[chosen]), tasks[chosen], shares[chosen])
     )
     temperature = fit_temperature(best(probabilities[chosen], pooled[chosen]), tasks[chosen])
     best = dataclasses.replace(best, temperature=temperature)
     before = probabilities[tested].argmax(1) == tasks[tested]
     after = best(probabilities[tested], pooled[tested]).argmax(1) == tasks[tested]
     scores = (float(before.mean()), float(after.mean())) if tested.any() else (float("nan"), float("nan"))
-    _write(artifact, best, out, data, scores)
+    new = {"adapted_before": scores[0], "adapted_after": scores[1]} if tested.any() else {}
+    figures = f"accuracy on its held-out rows {scores[0]:.3f} before, {scores[1]:.3f} after"
+    change = {"from": sha256_of(artifact.folder / MODEL_FILE), "files": files_of(data)}
+
+    def changed(old: ArtifactMetadata) -> ArtifactMetadata:
+        kept = {key: value for key, value in old.scores.items() if not key.startswith("adapted_")}
+        return dataclasses.replace(old, scores=kept | new, manifest={**old.manifest, "adapted": change})
+
+    write(artifact, lambda model: apply(model, best), changed, out)
+    card = (
+        f"{card_of(artifact)}\n\n## Adapted\n\nThe tasks were fitted to {', '.join(files_of(data)) or 'own data'} by `llm-router train --adapt`: {figures}."
+        " Encoder, complexity and\nembedding are those of the artifact that it started from, which the rest of this card describes.\n"
+    )
+    (out / CARD_FILE).write_text(card, encoding="utf-8")
     return AdaptResult(*scores, count, time.monotonic() - started)
 
 
-def _balanced(rows: Examples, indices: NDArray[np.int64], cap: int, seed: int) -> NDArray[np.int64]:
+def balanced(rows: Examples, indices: NDArray[np.int64], cap: int, seed: int) -> NDArray[np.int64]:
+    """Places in `indices`, at most `cap` of each source and task, drawn at random."""
     rng = np.random.default_rng(seed)
     keys = np.char.add(np.char.add(rows.sources[indices], "/"), rows.tasks[indices].astype(str))
     kept = []
@@ -113,7 +132,7 @@ def _balanced(rows: Examples, indices: NDArray[np.int64], cap: int, seed: int) -
 
 
 def read(artifact: Artifact, texts: Sequence[str], progress: Progress) -> tuple[FloatArray, FloatArray]:
-    """Task probabilities [texts, 12] and pooled embeddings [texts, hidden], as the served graph computes them."""
+    """Task probabilities [texts, TASK_PLACES] and pooled embeddings [texts, hidden], as the served graph computes them."""
     model, name = with_pooled_output(onnx.load(str(artifact.folder / MODEL_FILE)))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -129,57 +148,58 @@ def read(artifact: Artifact, texts: Sequence[str], progress: Progress) -> tuple[
     return np.concatenate(probabilities), np.concatenate(pooled)
 
 
-def _fit(
+def fit(
     probabilities: FloatArray, pooled: FloatArray, tasks: NDArray[np.int64], shares: FloatArray, penalty: float
 ) -> Correction:
+    """What is put on `probabilities` [rows, tasks], so that they fit `tasks`; `shares` [rows] are weights of rows."""
+    width = probabilities.shape[1]
     logits = torch.from_numpy(np.log(np.maximum(probabilities, 1e-7)))
     features, labels = torch.from_numpy(normed(pooled)), torch.from_numpy(tasks)
     weights = torch.from_numpy((shares / shares.sum()).astype(np.float32))
-    matrix = torch.zeros(features.shape[1], len(TASKS), requires_grad=True)
-    offset = torch.zeros(len(TASKS), requires_grad=True)
+    matrix = torch.zeros(features.shape[1], width, requires_grad=True)
+    offset = torch.zeros(width, requires_grad=True)
     optimiser = torch.optim.LBFGS([matrix, offset], max_iter=_STEPS, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
         losses = functional.cross_entropy(logits + features @ matrix + offset, labels, reduction="none")
-        loss = (losses * weights).sum() + penalty * (matrix**2).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
+        total = (losses * weights).sum() + penalty * (matrix**2).sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
     return Correction(matrix.detach().numpy(), offset.detach().numpy(), 1.0)
 
 
-def _loss(logits: FloatArray, tasks: NDArray[np.int64], shares: FloatArray) -> float:
+def loss(logits: FloatArray, tasks: NDArray[np.int64], shares: FloatArray) -> float:
+    """Weighted mean cross-entropy of logits [rows, tasks]."""
     losses = functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(tasks), reduction="none").numpy()
     return float((losses * shares).sum() / shares.sum())
 
 
-def _write(
-    artifact: Artifact, correction: Correction, out: Path, data: Sequence[str], scores: tuple[float, float]
+def write(
+    artifact: Artifact,
+    change: Callable[[onnx.ModelProto], None],
+    changed: Callable[[ArtifactMetadata], ArtifactMetadata],
+    out: Path,
 ) -> None:
+    """Write `artifact` into `out` with its graphs and their metadata changed; no card."""
     out.mkdir(parents=True, exist_ok=True)
     (out / TOKENIZER_FILE).write_bytes((artifact.folder / TOKENIZER_FILE).read_bytes())
-    files = {Path(name).name: sha256_of(Path(name)) for name in expand(data) if Path(name).is_file()}
-    adapted = {"from": sha256_of(artifact.folder / MODEL_FILE), "files": files}
     for name in (MODEL_FILE, FLOAT32_FILE):
         if not (artifact.folder / name).is_file():
             continue
         model = onnx.load(str(artifact.folder / name))
-        apply(model, correction)
+        change(model)
         onnx.save(model, str(out / name))
-        old = Artifact(artifact.folder, model_file=name).metadata
-        kept = {key: value for key, value in old.scores.items() if not key.startswith("adapted_")}
-        new = {"adapted_before": scores[0], "adapted_after": scores[1]} if scores[0] == scores[0] else {}
-        write_metadata(
-            out / name,
-            dataclasses.replace(old, scores=kept | new, manifest={**old.manifest, "adapted": adapted}),
-        )
+        write_metadata(out / name, changed(Artifact(artifact.folder, model_file=name).metadata))
+
+
+def files_of(data: Sequence[str]) -> Mapping[str, str]:
+    """SHA-256 of each file of labelled prompts, by its name."""
+    return {Path(name).name: sha256_of(Path(name)) for name in expand(data) if Path(name).is_file()}
+
+
+def card_of(artifact: Artifact) -> str:
     card = artifact.folder / CARD_FILE
-    text = card.read_text(encoding="utf-8") if card.is_file() else "# Prompt classifier\n"
-    figures = f"accuracy on its held-out rows {scores[0]:.3f} before, {scores[1]:.3f} after"
-    (out / CARD_FILE).write_text(
-        f"{text.rstrip()}\n\n## Adapted\n\nThe tasks were fitted to {', '.join(files) or 'own data'} by `llm-router train --adapt`: {figures}. Encoder, complexity and\n"
-        "embedding are those of the artifact that it started from, which the rest of this card describes.\n",
-        encoding="utf-8",
-    )
+    return (card.read_text(encoding="utf-8") if card.is_file() else "# Prompt classifier\n").rstrip()

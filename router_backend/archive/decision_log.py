@@ -48,6 +48,7 @@ def export_archived_decisions(tables: Tables, path: Path, start: float) -> int:
 def _decision(row: Mapping[str, Any]) -> Decision:
     fields: dict[str, Any] = {name: row[name] for name in _PLAIN}
     fields |= {name: tuple(row[name]) for name in _LISTS}
+    fields["tasks"] = tuple(row["tasks"] or ())
     fields["context"] = np.array(row["context"], np.float32)
     fields["shadows"] = tuple((shadow["policy"], shadow["model"]) for shadow in row["shadows"])
     return Decision(**fields, created=row["made_at"])

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.contract import EMBEDDING_DIM, TASKS
+from router_backend.contract import EMBEDDING_DIM, TASK_PLACES
 
 # Behind the embedding: task probabilities, complexity, log length, Japanese, code.
-_REQUEST = len(TASKS) + 4
+_REQUEST = TASK_PLACES + 4
 # And behind those, of a step in a loop over tools, zeros elsewhere: log depth, one for each kind of tool, failure.
 TOOLS = ("read", "write", "run", "other")
 STEP = len(TOOLS) + 2
@@ -20,7 +20,7 @@ FEATURES = _REQUEST + STEP
 CONTEXT_DIM = EMBEDDING_DIM + FEATURES
 EARLIER_DIM = CONTEXT_DIM - STEP
 """Of contexts that were logged before steps were part of them."""
-_AT = EMBEDDING_DIM + len(TASKS)
+_AT = EMBEDDING_DIM + TASK_PLACES
 _LENGTH = _AT + 1
 JAPANESE = _AT + 2
 """Where a context says so."""
@@ -40,7 +40,7 @@ def build_context(
     tool: str = "",
     failed: bool = False,
 ) -> NDArray[np.float32]:
-    """FP32 [CONTEXT_DIM] from the classifier's outputs ([EMBEDDING_DIM], [tasks]), the prompt's features, and the step of a loop:
+    """FP32 [CONTEXT_DIM] from the classifier's outputs ([EMBEDDING_DIM], [TASK_PLACES]), the prompt's features, and the step of a loop:
     rounds of tools so far, kind of the last one, and whether it failed."""
     context = np.empty(CONTEXT_DIM, np.float32)
     context[:EMBEDDING_DIM] = embedding

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from router_backend.bandits.charges import ANSWER, COLUMNS, PROMPT, REASONING, USD, rates
 from router_backend.bandits.statistics.fields import Fields, taken
 from router_backend.config.models import ModelConfig
-from router_backend.contract import TASKS
+from router_backend.contract import TASK_PLACES, TASKS
 from router_backend.core.observations import Labels
 from router_backend.core.pricing import PER_TOKEN
 from router_backend.core.records import Usage
@@ -27,8 +27,6 @@ _MEMORY = 2000.0
 # Of what is said of an answer's length or cost, over the longest one's.
 _TOLERANCE = 2.0
 
-_TASK_INDEX = {task: index for index, task in enumerate(TASKS)}
-
 
 class OutputLengths:
     """Running mean of the tokens that an arm answers with, by task.
@@ -37,12 +35,19 @@ class OutputLengths:
     One thread observes; others may read `means` at any time.
     """
 
-    def __init__(self, arms: Sequence[str]) -> None:
-        self.arms = tuple(arms)
+    def __init__(self, arms: Sequence[str], tasks: Sequence[str] = TASKS) -> None:
+        self.arms, self.tasks = tuple(arms), tuple(tasks)
+        self._columns = {task: column for column, task in enumerate(tasks)}
+        # Of a task that this classifier doesn't know: `other`, or a place that no task has.
+        self._other = self._columns.get("other", min(len(tasks), TASK_PLACES - 1))
         self._index = {arm: index for index, arm in enumerate(self.arms)}
-        self._sums = np.zeros((len(self.arms), len(TASKS)))
-        self._counts = np.zeros((len(self.arms), len(TASKS)))
-        self.means = np.full((len(self.arms), len(TASKS)), PRIOR_TOKENS)  # FP64 [arms, tasks], tokens
+        self._sums = np.zeros((len(self.arms), TASK_PLACES))
+        self._counts = np.zeros((len(self.arms), TASK_PLACES))
+        self.means = np.full((len(self.arms), TASK_PLACES), PRIOR_TOKENS)  # FP64 [arms, tasks], tokens
+
+    def column(self, task: str) -> int:
+        """The place of a task in `means`."""
+        return self._columns.get(task, self._other)
 
     def observe(self, arm: str, task: str, tokens: int | None) -> None:
         """Count an answer; one of unknown length, or of an arm that isn't configured any more, is passed over."""
@@ -55,13 +60,13 @@ class OutputLengths:
         known = tokens >= 0.0  # false for NaN
         if not known.any():
             return
-        cells = arms[known] * len(TASKS) + tasks.places(_TASK_INDEX, _TASK_INDEX["other"])[known]
+        cells = arms[known] * TASK_PLACES + tasks.places(self._columns, self._other)[known]
         order = np.argsort(cells, kind="stable")
         cells, lengths = cells[order], tokens[known][order]
         starts = np.flatnonzero(np.diff(cells, prepend=-1))
         for start, end in zip(starts, [*starts[1:], len(cells)], strict=True):
-            self._count(*divmod(int(cells[start]), len(TASKS)), lengths[start:end])
-        for index in np.unique(cells // len(TASKS)):
+            self._count(*divmod(int(cells[start]), TASK_PLACES), lengths[start:end])
+        for index in np.unique(cells // TASK_PLACES):
             self._average(int(index))
 
     def _count(self, index: int, column: int, lengths: NDArray[np.float64]) -> None:
@@ -80,7 +85,7 @@ class OutputLengths:
 
     def load(self, fields: Fields) -> None:
         """Take over what `dump` wrote; FieldsError if it is of other arms or tasks."""
-        shape = len(self.arms), len(TASKS)
+        shape = len(self.arms), TASK_PLACES
         self._sums, self._counts = taken(fields, "sums", *shape), taken(fields, "counts", *shape)
         for index in range(len(self.arms)):
             self._average(index)
@@ -127,8 +132,10 @@ class CostModel:
         )
         self._rates = rates(models)
         self._output = self._rates[:, ANSWER]
-        caps = [[model.max_tokens_by_task.get(task, np.inf) for task in TASKS] for model in models]
-        self._caps = np.array(caps, np.float64)  # [arms, tasks], tokens
+        self._caps = np.full((len(models), TASK_PLACES), np.inf)  # [arms, tasks], tokens
+        for arm, model in enumerate(models):
+            for column, task in enumerate(lengths.tasks):
+                self._caps[arm, column] = model.max_tokens_by_task.get(task, np.inf)
         self._capped = bool(np.isfinite(self._caps).any())
         # An answer can't be longer than the window; what somebody says of its cost may be wrong by any factor.
         self._longest = _TOLERANCE * np.array([model.context_window for model in models], np.float64)
@@ -148,7 +155,7 @@ class CostModel:
 
         `max_tokens` is the request's own limit of the answer; an arm's caps by task are known.
         """
-        column = _TASK_INDEX.get(task, _TASK_INDEX["other"])
+        column = self.lengths.column(task)
         tokens, prompt, discount = self.lengths.means[:, column], prompt_tokens * self._input, self._discount
         if writes is not None:
             premium = writes * self._premium
@@ -165,7 +172,7 @@ class CostModel:
 
     def answer_tokens(self, task: str, max_tokens: int | None = None) -> NDArray[np.float64]:
         """Tokens that each arm is expected to answer with, FP64 [arms]."""
-        column = _TASK_INDEX.get(task, _TASK_INDEX["other"])
+        column = self.lengths.column(task)
         most = self._caps[:, column] if max_tokens is None else np.minimum(self._caps[:, column], max_tokens)
         return np.minimum(self.lengths.means[:, column], most)
 

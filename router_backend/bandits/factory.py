@@ -15,6 +15,7 @@ from router_backend.bandits.statistics.benchmarks import published
 from router_backend.bandits.statistics.prior import Prior
 from router_backend.config.models import ModelConfig
 from router_backend.config.policy import LearningPolicyConfig, PolicyConfig, PolicyName
+from router_backend.contract import TASKS
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ def build_policy(
     prior: Prior | None = None,
     default: str | None = None,
     space: int = 0,
+    tasks: Sequence[str] = TASKS,
 ) -> Policy:
     """A policy without observations.
 
@@ -47,6 +49,7 @@ def build_policy(
             other models' at other prices. Without either, what `benchmarks` of the models say.
         default: the model taken when the task is unsure; the cheapest if left out.
         space: embedding space of the contexts to come; a prior of another space is left out, with a warning. 0: any.
+        tasks: of the classifier that makes the contexts.
 
     Raises:
         PriorError: `config.prior` can't be used.
@@ -64,8 +67,8 @@ def build_policy(
         )
         prior = None
     if prior is None:
-        prior = published(models, space)
-    setup = Setup(config, models, 0, prior)
+        prior = published(models, space, tasks)
+    setup = Setup(config, models, 0, prior, tasks)
     names = [model.name for model in models]
     chosen = setup.by_price()[0] if default is None else names.index(default)
-    return POLICIES[config.name](Setup(config, models, chosen, prior))
+    return POLICIES[config.name](Setup(config, models, chosen, prior, tasks))

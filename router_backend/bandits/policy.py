@@ -34,6 +34,7 @@ from router_backend.config.policy import (
     LinearPolicyConfig,
 )
 from router_backend.config.reward import BudgetRewardConfig, QualityFloorRewardConfig
+from router_backend.contract import TASKS
 
 # Observations of an arm whose errors are computed at once; at most `change.WINDOW`.
 _BLOCK = 384
@@ -49,6 +50,7 @@ class Setup(Generic[Config]):
     models: Sequence[ModelConfig]
     default: int
     prior: Prior | None = None
+    tasks: Sequence[str] = TASKS
 
     def by_price(self) -> list[int]:
         """Arms, cheapest first; equal prices keep the file's order."""

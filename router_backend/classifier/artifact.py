@@ -22,8 +22,8 @@ from router_backend.contract import (
     EMBEDDING_DIM,
     INPUT_IDS,
     MODEL_FILE,
+    TASK_PLACES,
     TASK_PROBABILITIES,
-    TASKS,
     TOKENIZER_FILE,
     ArtifactMetadata,
     ContractError,
@@ -78,7 +78,7 @@ def artifact_metadata(folder: Path) -> ArtifactMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Of n texts: probabilities FP32 [n, 12], complexity FP32 [n], embedding FP32 [n, 128]."""
+    """Of n texts: probabilities FP32 [n, TASK_PLACES], complexity FP32 [n], embedding FP32 [n, 128]."""
 
     probabilities: FloatArray
     complexity: FloatArray
@@ -122,7 +122,7 @@ class Artifact:
         """
         rows = [self.encoder.encode(text) for text in texts]
         found = Predictions(
-            np.empty((len(rows), len(TASKS)), dtype=np.float32),
+            np.empty((len(rows), TASK_PLACES), dtype=np.float32),
             np.empty(len(rows), dtype=np.float32),
             np.empty((len(rows), EMBEDDING_DIM), dtype=np.float32),
         )

@@ -189,7 +189,7 @@ def rebuild(
     """
     from router_backend.learning.rebuild import rebuild as learn_again
 
-    (space, space_map), began = _classifier(state_dir, artifact), time.monotonic()
+    (space, space_map, tasks), began = _classifier(state_dir, artifact), time.monotonic()
     with _store(config, state_dir) as store, Console(stderr=True).status("learning …") as status:
         done = learn_again(
             store,
@@ -198,6 +198,7 @@ def rebuild(
             space,
             space_map,
             lambda count: status.update(f"learning … {count:,}"),
+            tasks,
         )
     seconds = time.monotonic() - began
     typer.echo(
@@ -208,15 +209,16 @@ def rebuild(
         typer.echo(f"{done.missing:,} observations are neither in the archive nor in the store", err=True)
 
 
-def _classifier(state_dir: Path, artifact: Path | None = None) -> tuple[int, SpaceMap | None]:
-    """The embedding space of a classifier, and what carries observations of an earlier one over."""
+def _classifier(state_dir: Path, artifact: Path | None = None) -> tuple[int, SpaceMap | None, tuple[str, ...]]:
+    """The embedding space of a classifier, what carries observations of an earlier one over, and its tasks."""
     from router_backend.classifier.artifact import artifact_metadata, newest_artifact
     from router_backend.classifier.repository import served_repository
     from router_backend.classifier.space_map import SPACE_MAP_FILE, SpaceMap
 
     folder = artifact or newest_artifact(served_repository(state_dir) / "classifier")
     space_map = SpaceMap.load(folder / SPACE_MAP_FILE) if (folder / SPACE_MAP_FILE).is_file() else None
-    return artifact_metadata(folder).embedding_space, space_map
+    metadata = artifact_metadata(folder)
+    return metadata.embedding_space, space_map, metadata.tasks
 
 
 def _export(store: Store, file: Path, settings: RouterConfig, state_dir: Path) -> int:

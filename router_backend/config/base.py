@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag, ValidationInfo
 
-from router_backend.contract import TASKS
+from router_backend.contract import TASKS, unusable_task
 
 TAG = "name="
 """In front of a name where it stands for a variant of a section, in the `loc` of an error: no setting begins so."""
@@ -56,10 +56,24 @@ def named(kind: str, default: str, names: Sequence[str]) -> BeforeValidator:
     return BeforeValidator(checked)
 
 
-def _task(name: str) -> str:
-    if name not in TASKS:
-        raise ValueError(f"unknown task; tasks are {', '.join(TASKS)}")
+OWN_TASKS = "tasks"
+"""Key of a validation's context: the names of `tasks` of the same file."""
+
+
+def _task(name: str, info: ValidationInfo) -> str:
+    known = (*TASKS, *(info.context or {}).get(OWN_TASKS, ()))
+    if name not in known:
+        raise ValueError(
+            f"unknown task; tasks are {', '.join(known)}, and those of a classifier of your own that `tasks` names"
+        )
     return name
 
 
+def _own_task(name: str) -> str:
+    if wrong := unusable_task(name):
+        raise ValueError(wrong)
+    return name
+
+
+OwnTask = Annotated[str, AfterValidator(_own_task)]
 TaskName = Annotated[str, AfterValidator(_task)]

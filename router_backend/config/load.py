@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from router_backend.config.base import TAG, Mistake, Section
+from router_backend.config.base import OWN_TASKS, TAG, Mistake, Section
 from router_backend.config.policy import POLICY_SECTIONS
 from router_backend.config.reward import REWARD_SECTIONS
 from router_backend.config.schema import RouterConfig
@@ -58,7 +58,9 @@ def parse_config(text: str, where: str = "router.yaml") -> RouterConfig:
     if not isinstance(data, dict):
         raise ConfigError(f"{where}:1: must be a mapping that starts with `version: 1`")
     try:
-        return RouterConfig.model_validate(data)
+        own = data.get(OWN_TASKS)
+        context = {OWN_TASKS: [name for name in own if isinstance(name, str)] if isinstance(own, list) else []}
+        return RouterConfig.model_validate(data, context=context)
     except ValidationError as error:
         lines = []
         for item in error.errors():

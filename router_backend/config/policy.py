@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
-from router_backend.config.base import Mistake, Section, TaskName, by_name, named, variant
+from router_backend.config.base import OWN_TASKS, Mistake, Section, TaskName, by_name, named, variant
 from router_backend.config.reward import DifferenceRewardConfig, RewardConfig
 from router_backend.contract import COMPONENT_CHOICES, EMBEDDING_DIM
 
@@ -324,6 +324,6 @@ POLICY_SECTIONS: dict[str, type[BasePolicyConfig]] = {
 _ADAPTER: TypeAdapter[PolicyConfig] = TypeAdapter(PolicyConfig)
 
 
-def policy_config(settings: Mapping[str, Any]) -> PolicyConfig:
-    """A policy from its settings; pydantic's ValidationError if it has no such settings."""
-    return _ADAPTER.validate_python(settings)
+def policy_config(settings: Mapping[str, Any], own_tasks: Sequence[str] = ()) -> PolicyConfig:
+    """A policy from its settings; pydantic's ValidationError if it has no such settings. `own_tasks`: that it may name beside the twelve."""
+    return _ADAPTER.validate_python(settings, context={OWN_TASKS: own_tasks})

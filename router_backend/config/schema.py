@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from router_backend.config.base import Mistake, Section
+from router_backend.config.base import Mistake, OwnTask, Section
 from router_backend.config.batches import BatchesConfig
 from router_backend.config.discovery import Discovery
 from router_backend.config.experiments import Experiment, ShadowPolicy
@@ -30,6 +30,7 @@ from router_backend.config.responses import ResponsesConfig
 from router_backend.config.reward import PricedRewardConfig
 from router_backend.config.security import SecurityConfig
 from router_backend.config.signals import ImplicitSignals
+from router_backend.contract import TASK_PLACES, TASKS
 
 Location = tuple[int | str, ...]
 
@@ -58,6 +59,14 @@ class RouterConfig(Section):
         list[Discovery], Field(description="servers whose models are offered by name, beside `models`")
     ] = []
     default_model: Annotated[str, Field(description="taken when routing fails")]
+    tasks: Annotated[
+        list[OwnTask],
+        Field(
+            max_length=2 * TASK_PLACES,
+            description="tasks of classifiers of your own (`llm-router train --taxonomy`), so that this file and feedback may name them"
+            " beside the twelve",
+        ),
+    ] = []
     policy: Annotated[PolicyConfig, Field(description="chooses the model")] = LinUCBPolicyConfig()
     experiments: Annotated[list[Experiment], Field(description="A/B; the rest of the sessions use `policy`")] = []
     shadows: Annotated[
@@ -122,6 +131,11 @@ state: "redis://valkey:6379/0"
     def names(self) -> tuple[str, ...]:
         """Arm names in the file's order, which is the order of `scores`."""
         return tuple(model.name for model in self.models)
+
+    @property
+    def known_tasks(self) -> tuple[str, ...]:
+        """Tasks that this file and feedback may name."""
+        return (*TASKS, *(task for task in self.tasks if task not in TASKS))
 
     def named_policies(self) -> dict[str, PolicyConfig]:
         """Every policy that a request may name: "" and its own name for `policy:`, an experiment's or a shadow's name else."""

@@ -18,8 +18,8 @@ from router_backend.contract import (
     EMBEDDING_SPACE,
     INPUT_IDS,
     LENGTH_BUCKETS,
+    TASK_PLACES,
     TASK_PROBABILITIES,
-    TASKS,
 )
 
 ALIVE = "llm_router_alive"
@@ -46,7 +46,7 @@ def question(model: str) -> list[dict[str, Any]]:
             return [_tensor(INPUT_IDS, "INT64", ids), _tensor(ATTENTION_MASK, "INT64", [1] * len(ids))]
         case "router":
             return [
-                _tensor(TASK_PROBABILITIES, "FP32", [0.0] * len(TASKS)),
+                _tensor(TASK_PROBABILITIES, "FP32", [0.0] * TASK_PLACES),
                 _tensor(COMPLEXITY, "FP32", [0.0]),
                 _tensor(EMBEDDING, "FP32", [0.0] * EMBEDDING_DIM),
                 _tensor(EMBEDDING_SPACE, "INT64", [0]),

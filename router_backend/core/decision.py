@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from router_backend.contract import TASKS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutedDecision:
@@ -15,7 +17,8 @@ class RoutedDecision:
     model: str
     reason: str  # "policy:linucb", "explore", "sticky", "low_confidence", "guard", "only_candidate", "fallback:<cause>"
     task: str = ""
-    task_probabilities: list[float] = field(default_factory=list)
+    # In the order of `contract.TASKS`, or by name where the classifier has tasks of one's own; empty: nothing was classified.
+    task_probabilities: list[float] | dict[str, float] = field(default_factory=list)
     complexity: float = 0.0
     ranking: list[str] = field(
         default_factory=list
@@ -36,6 +39,18 @@ class RoutedDecision:
 
     def to_json(self) -> bytes:
         return orjson.dumps(self, option=orjson.OPT_SERIALIZE_NUMPY)
+
+    @property
+    def by_task(self) -> dict[str, float]:
+        """Task probabilities by name; empty where nothing was classified."""
+        found = self.task_probabilities
+        return found if isinstance(found, dict) else dict(zip(TASKS, found, strict=False))
+
+    @property
+    def confidence(self) -> float:
+        """Of the most probable task; 0 where nothing was classified."""
+        found = self.task_probabilities
+        return max(found.values() if isinstance(found, dict) else found, default=0.0)
 
     @classmethod
     def from_json(cls, data: bytes | str) -> RoutedDecision:

@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from router_backend.contract import TASKS
+
 Kind = Literal["routed", "named", "fallback"]
 """`routed`: chosen by a policy. `named`: the client named the model. `fallback`: routing failed and the default was taken."""
 
@@ -30,6 +32,7 @@ class Decision:
     experiment: str = ""
     task: str = ""
     task_probabilities: tuple[float, ...] = ()
+    tasks: tuple[str, ...] = ()  # whose probabilities these are; empty: those of `contract.TASKS`
     complexity: float = 0.0
     embedding_space: int = 0
     context: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))  # layout of bandits.context
@@ -41,6 +44,11 @@ class Decision:
     shadows: tuple[tuple[str, str], ...] = ()  # (shadow policy, the arm it would have chosen)
     session: str = ""  # keyed hash of the session id
     prompt: str = ""  # keyed hash of the prompt, to notice that it is asked again
+
+    @property
+    def by_task(self) -> dict[str, float]:
+        """Task probabilities by name; empty where nothing was classified."""
+        return dict(zip(self.tasks or TASKS, self.task_probabilities, strict=False))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

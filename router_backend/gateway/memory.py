@@ -9,7 +9,6 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 
-from router_backend.contract import TASKS
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Outcome
 from router_backend.state.codec import decode_records, encode_records
@@ -103,7 +102,7 @@ class Remembered:
             del answer["decision_id"], answer["key"]
         decision = asdict(self.decision)
         # A decision of the gateway's own has no probabilities: nothing was classified.
-        decision["task_probabilities"] = dict(zip(TASKS, self.decision.task_probabilities, strict=False))
+        decision["task_probabilities"] = self.decision.by_task
         session = {"id": self.session, "parent": self.parent or None} if self.session else None
         return {"object": "router.decision", **decision, "session": session, "answer": answer}
 

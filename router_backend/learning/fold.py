@@ -20,6 +20,7 @@ from router_backend.bandits.policy import Policy
 from router_backend.bandits.statistics.fields import Fields, FieldsError, nested, part, taken
 from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
+from router_backend.contract import TASKS
 from router_backend.core.observations import Observations
 from router_backend.core.records import LearningEvent
 from router_backend.core.signals import ORDER
@@ -35,7 +36,10 @@ _RULES = 3
 class Fold:
     """Statistics of one embedding space under one configuration. One thread folds; others read views."""
 
-    def __init__(self, config: RouterConfig, space: int, space_map: SpaceMap | None = None) -> None:
+    def __init__(
+        self, config: RouterConfig, space: int, space_map: SpaceMap | None = None, tasks: Sequence[str] = TASKS
+    ) -> None:
+        """`tasks`: of the space's classifier."""
         self.config = config
         self.space = space
         self.sequence = 0
@@ -48,11 +52,13 @@ class Fold:
         built: dict[int, Policy] = {}
         for policy in self._named.values():
             if id(policy) not in built:
-                built[id(policy)] = build_policy(policy, config.models, default=config.default_model, space=space)
+                built[id(policy)] = build_policy(
+                    policy, config.models, default=config.default_model, space=space, tasks=tasks
+                )
         self._policies = {name: built[id(policy)] for name, policy in self._named.items()}
         self._distinct = tuple(built.values())
-        self._costs = CostModel(config.models, OutputLengths(config.names), config.gateway.feedback_cost_usd)
-        self.reliability = Reliability()
+        self._costs = CostModel(config.models, OutputLengths(config.names, tasks), config.gateway.feedback_cost_usd)
+        self.reliability = Reliability(tasks)
         self._revisions = Revisions()
 
     @property

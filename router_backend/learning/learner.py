@@ -18,6 +18,7 @@ from pathlib import Path
 
 from router_backend.bandits.policy import Policy
 from router_backend.classifier.space_map import SpaceMap
+from router_backend.classifier.tasks import TasksOf, default_tasks
 from router_backend.config import RouterConfig
 from router_backend.core.ahead import read_ahead
 from router_backend.core.background import kept_thread
@@ -55,12 +56,13 @@ class Learner:
         on_poll: Callable[[bool], None] | None = None,
         checkpoint_events: int = _CHECKPOINT_EVENTS,
         state_dir: Path | None = None,
+        tasks_of: TasksOf = default_tasks,
     ) -> None:
         """`space`: the embedding space of the classifier in use; `on_poll`: told whether the store answered.
 
         `poll_seconds`: between two looks at the log, longer while nothing new comes and the store asks for it;
         `checkpoint_events`: events of the log from one checkpoint to the next; `state_dir`: where a relative `archive` lies, and None
-        that the archive isn't learned from.
+        that the archive isn't learned from; `tasks_of`: of an embedding space's classifier.
         """
         self._store = store
         self._config = config
@@ -75,12 +77,14 @@ class Learner:
         self._checkpoint_events = checkpoint_events
         self._holder = secrets.token_hex(8)
         self._following = Following(store)
-        self._refill = None if state_dir is None else Refill(store, state_dir, space_map)
+        self._refill = None if state_dir is None else Refill(store, state_dir, space_map, tasks_of)
         self._progress = Progress(lambda: on_poll(True) if on_poll is not None else None)
         self._gap_at: dict[int, float] = {}  # by embedding space that lacks events: monotonic, the next look for them
         self._saved: dict[str, int] = {}  # by the fold's key: the latest checkpoint's position
         self._folds: dict[int, Fold] = {}
-        self._cold = Fold(config, space=0).view()  # before anything is learned: the priors
+        self._tasks_of = tasks_of
+        self._cold: dict[tuple[str, ...], View] = {}  # by tasks, before anything is learned: the priors
+        self._cold_view(tasks_of(space))
         self._views: dict[int, View] = {}
         self._thread = kept_thread("learner", self._run)
 
@@ -111,7 +115,7 @@ class Learner:
         view = self._views.get(space)
         if view is None:
             self._wanted.add(space)  # without the lock, which is held while events are folded
-            return self._cold
+            return self._cold_view(self._tasks_of(space))
         return view
 
     def policy(self, name: str, space: int) -> Policy:
@@ -124,18 +128,25 @@ class Learner:
         Returns once the views are swapped. New arms and policies start from their priors, and from the log as soon
         as it has been folded again.
         """
-        cold = Fold(config, space=0).view()
+        cold = {tasks: Fold(config, space=0, tasks=tasks).view() for tasks in tuple(self._cold)}
         with self._wake:
             self._config, self._cold = config, cold
             self._caught_up.clear()
             self._gap_at = {}
             folds = {}
             for space, old in self._folds.items():
-                folds[space] = Fold(config, space, self._map)
+                folds[space] = Fold(config, space, self._map, self._tasks_of(space))
                 if not folds[space].adopt(old) or not folds[space].whole:
                     self._wanted.add(space)
             self._folds = folds
             self._views = {space: fold.view() for space, fold in folds.items()}
+
+    def _cold_view(self, tasks: tuple[str, ...]) -> View:
+        """Made once for each list of tasks: at the start, and at the first decision after a promotion that brings others."""
+        view = self._cold.get(tasks)
+        if view is None:
+            view = self._cold[tasks] = Fold(self._config, space=0, tasks=tasks).view()
+        return view
 
     @property
     def behind(self) -> int:
@@ -203,7 +214,7 @@ class Learner:
     def _build(self, space: int) -> None:
         """Fold the log for a space, beside the view in use if there is one, then swap it in."""
         config = self._config
-        fold = followed(self._store, config, space, self._map, self._following)
+        fold = followed(self._store, config, space, self._map, self._following, self._tasks_of(space))
         if fold.lacks:
             if self._refill is not None:
                 self._refill.begin(config, space, fold.key)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
+from router_backend.contract import TASKS
 from router_backend.core.ahead import read_ahead
 from router_backend.core.observations import Observations
 from router_backend.core.records import LearningEvent
@@ -100,13 +101,14 @@ def rebuild(
     space: int,
     space_map: SpaceMap | None = None,
     progress: Callable[[int], None] = lambda count: None,
+    tasks: Sequence[str] = TASKS,
 ) -> Rebuilt:
     """Fold a whole log, and leave a checkpoint of it for routers of this configuration and embedding space.
 
     Raises:
         StoreError, ArchiveError, IncompleteLog.
     """
-    log, fold = WholeLog(store, config, state_dir), Fold(config, space, space_map)
+    log, fold = WholeLog(store, config, state_dir), Fold(config, space, space_map, tasks)
     fold.log = log.name
     behind = store.event_count()
     read = 0

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from router_backend.classifier.space_map import SpaceMap
+from router_backend.classifier.tasks import TasksOf
 from router_backend.config import RouterConfig
 from router_backend.learning.rebuild import rebuild
 from router_backend.learning.resume import GAP_ADVICE
@@ -21,9 +22,9 @@ _log = logging.getLogger(__name__)
 class Refill:
     """One at a time; its checkpoint is for all routers of the same configuration."""
 
-    def __init__(self, store: Store, state_dir: Path, space_map: SpaceMap | None) -> None:
+    def __init__(self, store: Store, state_dir: Path, space_map: SpaceMap | None, tasks_of: TasksOf) -> None:
         """`state_dir`: where a relative `archive` lies."""
-        self._store, self._state_dir, self.space_map = store, state_dir, space_map
+        self._store, self._state_dir, self.space_map, self._tasks_of = store, state_dir, space_map, tasks_of
         self._holder = secrets.token_hex(8)
         self._thread: threading.Thread | None = None
         self._again_at: dict[str, float] = {}  # by key, monotonic: what has failed isn't tried all the time
@@ -42,7 +43,9 @@ class Refill:
     def _run(self, config: RouterConfig, space: int) -> None:
         began = time.monotonic()
         try:
-            done = rebuild(self._store, config, self._state_dir, space, self.space_map)
+            done = rebuild(
+                self._store, config, self._state_dir, space, self.space_map, tasks=self._tasks_of(space)
+            )
         except Exception as error:
             _log.warning("the archive can't be learned from (%s): %s", error, GAP_ADVICE)
             return

@@ -15,34 +15,36 @@ what comes after them, so all replicas find the same.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from router_backend.bandits.statistics.change import VARIANCE
 from router_backend.bandits.statistics.fields import Fields, taken
-from router_backend.contract import TASKS
+from router_backend.contract import TASK_PLACES, TASKS
 from router_backend.core.observations import Observations
 from router_backend.core.signals import GRADES, ORDER, Agreement
 
 _PAIRS = 20.0
 # Moments 1, s, h, s², s·h, h², |s − h| of a pair that agrees, of scores right or wrong alike.
 _AGREED = np.array([1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.0])
-_OTHER = len(TASKS)  # the row of tasks that this build doesn't know
+_OTHER = TASK_PLACES  # the row of tasks that this classifier doesn't know
 
 
 class Reliability:
     """The pairs of one log, so far."""
 
-    def __init__(self) -> None:
-        self._sums = np.zeros((len(ORDER), len(TASKS) + 1, len(_AGREED)))
+    def __init__(self, tasks: Sequence[str] = TASKS) -> None:
+        self._rows = {task: row for row, task in enumerate(tasks)}
+        self._sums = np.zeros((len(ORDER), TASK_PLACES + 1, len(_AGREED)))
         self._known: dict[tuple[str, str], tuple[float, float]] = {}  # since the last pair
 
     def observe(self, source: str, task: str, score: float, given: float) -> None:
         """Count an answer that a source has scored, and somebody has given another score."""
         if source in ORDER:
             moments = [1.0, score, given, score * score, score * given, given * given, abs(score - given)]
-            self._sums[ORDER.index(source), _row(task)] += moments
+            self._sums[ORDER.index(source), self._rows.get(task, _OTHER)] += moments
             self._known.clear()
 
     def calibrated(self, source: str, task: str, score: float) -> tuple[float, float]:
@@ -83,7 +85,7 @@ class Reliability:
         return found
 
     def dump(self) -> Fields:
-        """The sums, by the places of sources and tasks in `ORDER` and `TASKS`."""
+        """The sums, by the places of sources in `ORDER`, and of tasks."""
         return {"sums": self._sums.copy()}
 
     def load(self, fields: Fields) -> None:
@@ -102,11 +104,7 @@ class Reliability:
         sums = self._sums[ORDER.index(source)]
         if not sums[:, 0].any():
             return 0.0, 1.0
-        return _bias_and_weight(source, _mixed(sums[_row(task)], _mixed(sums.sum(0), _AGREED)))
-
-
-def _row(task: str) -> int:
-    return TASKS.index(task) if task in TASKS else _OTHER
+        return _bias_and_weight(source, _mixed(sums[self._rows.get(task, _OTHER)], _mixed(sums.sum(0), _AGREED)))
 
 
 def _mixed(sums: NDArray[np.float64], prior: NDArray[np.float64]) -> NDArray[np.float64]:

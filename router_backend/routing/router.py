@@ -38,10 +38,11 @@ Estimate = Callable[[], float]
 class Classified:
     """One row of the classifier's outputs."""
 
-    task_probabilities: NDArray[np.float32]  # [tasks]
+    task_probabilities: NDArray[np.float32]  # [TASK_PLACES], the first of them those of `tasks`
     complexity: float
     embedding: NDArray[np.float32]  # [EMBEDDING_DIM]
     embedding_space: int
+    tasks: tuple[str, ...] = TASKS
 
     @property
     def usable(self) -> bool:
@@ -100,8 +101,9 @@ class Router:
     def _decide(self, view: View, classified: Classified, hints: RoutingHints, started: float) -> RoutedDecision:
         config, now = view.config, time.time()
         probabilities = classified.task_probabilities
-        task_index = int(probabilities.argmax())
-        task = TASKS[task_index]
+        tasks = classified.tasks
+        task_index = int(probabilities[: len(tasks)].argmax())
+        task = tasks[task_index]
         assignment = self._assignment(view, hints)
         policy = view.policies[assignment.policy]
         expected = view.costs.expected(
@@ -149,7 +151,7 @@ class Router:
         if len(query.candidates) == 1 < len(able):
             choice.reason = "sticky"
         verdict = Verdict(
-            new_decision_id(now), now, view, assignment, hints, classified.embedding_space, query, choice, able
+            new_decision_id(now), now, view, assignment, hints, classified.embedding_space, tasks, query, choice, able
         )
         answer = verdict.answer(started)
         if not hints.dry_run:

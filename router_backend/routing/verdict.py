@@ -9,6 +9,7 @@ import numpy as np
 
 from router_backend.bandits.query import Choice, Query
 from router_backend.bandits.selection import greedy
+from router_backend.contract import TASKS
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Decision
 from router_backend.prompts.hints import RoutingHints
@@ -25,6 +26,7 @@ class Verdict(NamedTuple):
     assignment: Assignment
     hints: RoutingHints
     embedding_space: int  # of the query's context
+    tasks: tuple[str, ...]  # of its probabilities
     query: Query
     choice: Choice
     able: tuple[int, ...]  # arms that could answer, those included that a loop doesn't change to
@@ -38,12 +40,15 @@ class Verdict(NamedTuple):
         ranking = [arms[arm] for arm in choice.ranking]
         if len(self.able) > len(choice.candidates):  # a loop's model may fail, too
             ranking += [arms[arm] for arm in self.able if arms[arm] not in ranking]
+        probabilities = np.asarray(self.query.task_probabilities).tolist()
         return RoutedDecision(
             decision_id=self.decision_id,
             model=model,
             reason=choice.reason,
             task=self.query.task,
-            task_probabilities=np.asarray(self.query.task_probabilities).tolist(),
+            task_probabilities=probabilities
+            if self.tasks == TASKS
+            else dict(zip(self.tasks, probabilities, strict=False)),
             complexity=float(self.query.complexity),
             ranking=ranking,
             scores=dict(zip(names, choice.scores, strict=True)),
@@ -73,7 +78,8 @@ class Verdict(NamedTuple):
             policy_version=answer.policy_version,
             experiment=answer.experiment,
             task=answer.task,
-            task_probabilities=tuple(answer.task_probabilities),
+            task_probabilities=tuple(answer.by_task.values()),
+            tasks=() if self.tasks == TASKS else self.tasks,
             complexity=answer.complexity,
             embedding_space=self.embedding_space,
             context=self.query.context,

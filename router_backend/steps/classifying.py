@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from router_backend.classifier.artifact import Artifact
 from router_backend.classifier.cached import CachedClassifier, key_of
 from router_backend.classifier.encoding import Encoded, PromptEncoder
-from router_backend.contract import EMBEDDING_DIM, LENGTH_BUCKETS, TASKS, bucket_length
+from router_backend.contract import EMBEDDING_DIM, LENGTH_BUCKETS, TASK_PLACES, bucket_length
 from router_backend.prompts.hints import RoutingHints
 from router_backend.routing.router import Classified
 
@@ -34,17 +34,18 @@ class _Loaded(NamedTuple):
     encoder: PromptEncoder
     classifier: CachedClassifier
     space: int
+    tasks: tuple[str, ...]
 
     def classified(self, said: NDArray[np.float32]) -> Classified:
         """From what the classifier has said about one prompt."""
-        tasks = len(TASKS)
-        return Classified(said[:tasks], float(said[tasks]), said[tasks + 1 :], self.space)
+        at = TASK_PLACES
+        return Classified(said[:at], float(said[at]), said[at + 1 :], self.space, self.tasks)
 
     def degraded(self, hints: RoutingHints, cause: str) -> Row:
         """Of a prompt with which something has just failed. Routing trouble is never the user's: the default model answers."""
         log.exception("a prompt could not be classified: its %s failed", cause)
-        nothing = Classified(np.zeros(len(TASKS), np.float32), 0.0, np.zeros(EMBEDDING_DIM, np.float32), self.space)
-        return nothing, replace(hints, degraded=cause)
+        zeros = np.zeros(TASK_PLACES, np.float32), 0.0, np.zeros(EMBEDDING_DIM, np.float32)
+        return Classified(*zeros, self.space, self.tasks), replace(hints, degraded=cause)
 
 
 class TextClassifier:
@@ -67,7 +68,7 @@ class TextClassifier:
             if width <= longest:
                 loaded.run(np.zeros((1, width), np.int64), np.ones((1, width), np.int64))
         answers = CachedClassifier(loaded, self._cache_bytes)
-        self._loaded = _Loaded(loaded.encoder, answers, loaded.metadata.embedding_space)
+        self._loaded = _Loaded(loaded.encoder, answers, loaded.metadata.embedding_space, loaded.metadata.tasks)
         self.loads += 1
 
     def classify(self, text: str, hints: RoutingHints) -> Row:

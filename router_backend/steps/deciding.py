@@ -10,6 +10,7 @@ from typing import Any
 
 from router_backend.classifier.artifact import artifact_metadata
 from router_backend.classifier.space_map import SPACE_MAP_FILE, SpaceMap
+from router_backend.classifier.tasks import KnownTasks
 from router_backend.config import RouterConfig
 from router_backend.config.agreement import CONFIGURATION, fingerprint
 from router_backend.core.decision import RoutedDecision
@@ -40,8 +41,9 @@ class Decider:
         `artifact`: folder of the classifier in use; see `artifact_metadata` for what it raises.
         """
         self._deployment = deployment
-        self._metrics = RouterMetrics(instruments)
-        self._space = artifact_metadata(artifact).embedding_space
+        metadata = artifact_metadata(artifact)
+        self._metrics, self._space = RouterMetrics(instruments, metadata.tasks), metadata.embedding_space
+        self.tasks_of = KnownTasks(artifact.parent).of
         self._look_at_archive = time.monotonic() + _ARCHIVE_SECONDS  # an archiver begins when the router does
         self._backlog = Backlog(deployment.folder)  # its own, so that others of this process notice it
         self._recorder = Recorder(deployment.store, on_drop=self._metrics.dropped, backlog=self._backlog)
@@ -52,6 +54,7 @@ class Decider:
             _space_map(artifact),
             on_poll=self._polled,
             state_dir=deployment.folder,
+            tasks_of=self.tasks_of,
         )
         self._learner.start()
         self._router = Router(self._learner, self._record)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +17,6 @@ from router_backend.core.signals import Agreement
 
 # Of the drift signals: about the last so many decisions.
 _WINDOW = 500.0
-_PLACES = {task: place for place, task in enumerate(TASKS)}
 _EASY = 0.3  # complexity below which the most expensive model is more than was needed
 
 
@@ -64,7 +63,8 @@ class _Nothing:
 class RouterMetrics:
     """Of decisions."""
 
-    def __init__(self, instruments: Instruments) -> None:
+    def __init__(self, instruments: Instruments, tasks: Sequence[str] = TASKS) -> None:
+        """`tasks`: of the classifier in use; those of others join them with their first decision."""
         number, distribution = instruments.number, instruments.distribution
         self._decisions = number(declared.DECISIONS)
         self._seconds = distribution(declared.CHOICE_SECONDS)
@@ -83,7 +83,8 @@ class RouterMetrics:
         self._behind = number(declared.LEARNING_BEHIND)
         self._archive_behind = number(declared.ARCHIVE_BEHIND)
         self._archive_behind.set(0.0)  # so that the alert measures something without an archive, too
-        self._shares = np.full(len(TASKS), 1.0 / len(TASKS))
+        self._places = {task: place for place, task in enumerate(tasks)}
+        self._shares = np.full(len(tasks), 1.0 / len(tasks))
         self._mean_confidence = self._mean_complexity = 0.0
         self._seen = self._told = 0
 
@@ -109,9 +110,11 @@ class RouterMetrics:
         self._seen += 1
         step = 1.0 / min(self._seen, _WINDOW)
         self._shares *= 1.0 - step
-        if (place := _PLACES.get(decision.task)) is not None:
-            self._shares[place] += step
-        self._mean_confidence += step * (max(decision.task_probabilities) - self._mean_confidence)
+        if (place := self._places.get(decision.task)) is None:
+            place = self._places[decision.task] = len(self._shares)
+            self._shares = np.append(self._shares, 0.0)
+        self._shares[place] += step
+        self._mean_confidence += step * (decision.confidence - self._mean_confidence)
         self._mean_complexity += step * (decision.complexity - self._mean_complexity)
 
     def drifted(self) -> None:
@@ -119,7 +122,7 @@ class RouterMetrics:
         if self._told == self._seen:
             return
         self._told = self._seen
-        for task, share in zip(TASKS, self._shares.tolist(), strict=True):
+        for task, share in zip(tuple(self._places), self._shares.tolist(), strict=False):
             self._task_share.set(share, task=task)
         self._confidence.set(self._mean_confidence)
         self._complexity.set(self._mean_complexity)

@@ -14,7 +14,6 @@ import orjson
 
 from router_backend.bandits.rewards import build_reward
 from router_backend.config import RouterConfig
-from router_backend.contract import TASKS
 from router_backend.core import seal
 from router_backend.core.ids import decided_at
 from router_backend.core.records import Bound, Feedback, FeedbackResult, Scored
@@ -181,7 +180,7 @@ class Scorer:
                         f"{name} are taken with the seal of this server's {seal.KEY}: set the same for both"
                     )
                 return take(row[name])
-        feedback = _feedback(row)
+        feedback = _feedback(row, self._deployment.config.known_tasks)
         check_feedback(feedback)
         self._check_owner(feedback, given)
         return Score(feedback)
@@ -294,12 +293,12 @@ def _unavailable(error: StoreError) -> Refused:
     )
 
 
-def _feedback(row: dict[str, Any]) -> Feedback:
+def _feedback(row: dict[str, Any], tasks: Sequence[str]) -> Feedback:
     if not row.get("decision_id") or "score" not in row:
         raise InvalidInput(_REQUIRED)
     task = row.get("task", "")
-    if task and task not in TASKS:
-        raise InvalidInput(f"unknown task {task!r}; tasks are {', '.join(TASKS)}")
+    if task and task not in tasks:
+        raise InvalidInput(f"unknown task {task!r}; tasks are {', '.join(tasks)}")
     return Feedback(
         decision_id=row["decision_id"],
         received=time.time(),

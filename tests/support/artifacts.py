@@ -21,7 +21,7 @@ from router_backend.contract import (
 )
 
 
-def make_artifact(folder: Path, scale: float = 1.0) -> Path:
+def make_artifact(folder: Path, scale: float = 1.0, tasks: tuple[str, ...] = TASKS, space: int = 77) -> Path:
     """Embedding: the mean token id × scale in every component; tasks: alike; complexity: 0.25."""
     folder.mkdir(parents=True)
     words = {word: i for i, word in enumerate(["<pad>", "<unk>", "zero", "one", "def"])}
@@ -61,9 +61,9 @@ def make_artifact(folder: Path, scale: float = 1.0) -> Path:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     metadata = ArtifactMetadata(
         contract_version=CONTRACT_VERSION,
-        tasks=TASKS,
+        tasks=tasks,
         embedding_dim=EMBEDDING_DIM,
-        embedding_space=77,
+        embedding_space=space,
         max_tokens=16,
         tokenizer_sha256=sha256_of(folder / TOKENIZER_FILE),
         prefix="",

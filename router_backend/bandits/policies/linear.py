@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import add
 from typing import Any, Self
 
@@ -27,7 +27,7 @@ from router_backend.config.policy import (
     LinUCBPolicyConfig,
     TaskRule,
 )
-from router_backend.contract import EMBEDDING_DIM, TASKS
+from router_backend.contract import EMBEDDING_DIM
 
 # Quality by which the table's model is expected to beat the others at its task; more than any usual λ takes away.
 TABLE_LEAN = 0.3
@@ -56,7 +56,7 @@ class LinearPolicy(Policy):
         self.dim = len(self._positions) + 1
         self._ridge = RidgeArms(len(self.arms), self.dim, config.ridge, config.initial_quality, rates(setup.models))
         if setup.prior is None and config.table:
-            self._lean_on(config.table, config.initial_quality)
+            self._lean_on(config.table, config.initial_quality, setup.tasks)
         if setup.prior is not None:
             self._start_from(setup.prior, config)
         self._read: LiveRegressions | FrozenRegressions = LiveRegressions(self._ridge)
@@ -76,7 +76,7 @@ class LinearPolicy(Policy):
         for arm in own.keys() - known.keys():
             self._ridge.set_prior(arm, level, means, 0.0)
 
-    def _lean_on(self, table: Mapping[str, str | TaskRule], initial_quality: float) -> None:
+    def _lean_on(self, table: Mapping[str, str | TaskRule], initial_quality: float, tasks: Sequence[str]) -> None:
         """The cold start: before anything is known, a task's model of the table is expected to be better at it.
 
         A prior mean alone, on the probabilities of tasks in the context: it weighs what the ridge penalty weighs, so a
@@ -86,7 +86,7 @@ class LinearPolicy(Policy):
         for arm, name in enumerate(self.arms):
             means = np.zeros((1, self.dim))
             means[0, -1] = initial_quality
-            for position, task in enumerate(TASKS):
+            for position, task in enumerate(tasks):
                 if models.get(task) == name:
                     means[0, self._components + position] = TABLE_LEAN
             self._ridge.set_prior(arm, np.zeros((self.dim, self.dim)), means, 0.0)

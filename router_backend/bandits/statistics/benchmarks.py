@@ -23,18 +23,19 @@ _RIDGE = 0.1
 Array = NDArray[np.float64]
 
 
-def published(models: Sequence[ModelConfig], space: int = 0) -> Prior | None:
-    """The prior of all arms; None if no model has benchmarks."""
-    if not any(model.benchmarks for model in models):
-        return None
-    scores = np.full((len(models), 2, len(TASKS)), np.nan)  # of other languages, and of Japanese
+def published(models: Sequence[ModelConfig], space: int = 0, tasks: Sequence[str] = TASKS) -> Prior | None:
+    """The prior of all arms; None if no model has benchmarks of these tasks."""
+    scores = np.full((len(models), 2, len(tasks)), np.nan)  # of other languages, and of Japanese
     for arm, model in enumerate(models):
         for language, by_task in model.benchmarks.items():
             for task, score in by_task.items():
-                scores[arm, int(language == "ja"), TASKS.index(task)] = score
+                if task in tasks:
+                    scores[arm, int(language == "ja"), tasks.index(task)] = score
     known = ~np.isnan(scores).all(0)
+    if not known.any():
+        return None
     filled = np.where(np.isnan(scores), _neighbours(scores), scores)
-    rows = [(language, task) for language in (0, 1) for task in range(len(TASKS)) if known[language, task]]
+    rows = [(language, task) for language in (0, 1) for task in range(len(tasks)) if known[language, task]]
     contexts = np.stack([_context(*row) for row in rows])
     qualities = np.stack([filled[:, language, task] for language, task in rows])  # [rows, arms]
     names = [model.name for model in models]

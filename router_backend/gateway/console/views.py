@@ -12,7 +12,6 @@ import orjson
 
 from router_backend.config import RouterConfig
 from router_backend.config.security import ApiKey
-from router_backend.contract import TASKS
 from router_backend.core.pricing import answer_cost
 from router_backend.core.records import JUDGE, Decision, KeptFeedback, Outcome, Recorded
 from router_backend.state.decision_rows import DecisionRow
@@ -40,7 +39,7 @@ def decision(recorded: Recorded, config: RouterConfig) -> dict[str, Any]:
         "policy_version": made.policy_version,
         "experiment": made.experiment,
         "task": made.task,
-        "task_probabilities": dict(zip(TASKS, made.task_probabilities, strict=False)),
+        "task_probabilities": made.by_task,
         "complexity": made.complexity,
         "propensity": made.propensity,
         "cost_weight": made.cost_weight,

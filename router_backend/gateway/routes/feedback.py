@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import orjson
 
-from router_backend.contract import TASKS
 from router_backend.gateway.http.errors import ApiError
 from router_backend.gateway.http.exchange import Exchange
 from router_backend.gateway.memory import Decisions
@@ -50,7 +49,8 @@ class FeedbackHandler:
         _check(0 <= body["score"] <= 1, "score", "'score' must be between 0 and 1")
         cost, task = body.get("cost_usd"), body.get("task") or ""
         _check(cost is None or 0 <= cost <= 1e6, "cost_usd", "'cost_usd' must be 0 or more")
-        _check(not task or task in TASKS, "task", f"'task' must be one of {', '.join(TASKS)}")
+        tasks = runtime.config.known_tasks
+        _check(not task or task in tasks, "task", f"'task' must be one of {', '.join(tasks)}")
         tags_json = orjson.dumps(tags).decode() if tags else ""
         _check(len(tags_json) <= _MAX_TAGS, "tags", f"'tags' must fit in {_MAX_TAGS} bytes of JSON")
         exchange.log["decision_id"] = decision_id

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from router_backend.bandits.context import build_context
 from router_backend.classifier.artifact import Artifact
-from router_backend.contract import EMBEDDING_DIM, MODEL_FILE, TASKS, sha256_of
+from router_backend.contract import EMBEDDING_DIM, MODEL_FILE, TASK_PLACES, TASKS, sha256_of
 from router_backend.prompts import describe
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int], None]
 _CHUNK = 512  # prompts a cache file holds: what an interrupted run has done is kept
-_WIDTH = EMBEDDING_DIM + len(TASKS) + 1
+_WIDTH = EMBEDDING_DIM + TASK_PLACES + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +31,19 @@ class Contexts:
     context: Floats  # [rows, CONTEXT_DIM], the layout of bandits.context
     prompt_tokens: NDArray[np.int64]  # [rows]
     embedding_space: int  # 0: no artifact made them
+    tasks: tuple[str, ...] = TASKS  # of the artifact
 
     @property
     def task_probabilities(self) -> Floats:
-        return self.context[:, EMBEDDING_DIM : EMBEDDING_DIM + len(TASKS)]
+        """[rows, TASK_PLACES]"""
+        return self.context[:, EMBEDDING_DIM : EMBEDDING_DIM + TASK_PLACES]
 
     @property
     def complexity(self) -> Floats:
-        return self.context[:, EMBEDDING_DIM + len(TASKS)]
+        return self.context[:, EMBEDDING_DIM + TASK_PLACES]
 
     def rows(self, chosen: NDArray[Any]) -> Contexts:
-        return Contexts(self.context[chosen], self.prompt_tokens[chosen], self.embedding_space)
+        return Contexts(self.context[chosen], self.prompt_tokens[chosen], self.embedding_space, self.tasks)
 
 
 def cache_folder() -> Path:
@@ -82,7 +84,7 @@ def artifact_contexts(
                 _write(file, np.stack(list(pool.map(run, chunk))))
             outputs[start : start + len(chunk)] = np.load(file)
             progress(start + len(chunk))
-    return _assemble(prompts, outputs, loaded.metadata.embedding_space)
+    return _assemble(prompts, outputs, loaded.metadata.embedding_space, loaded.metadata.tasks)
 
 
 def tfidf_contexts(prompts: Sequence[str], fit_on: NDArray[Any], seed: int = 0) -> Contexts:
@@ -101,13 +103,13 @@ def tfidf_contexts(prompts: Sequence[str], fit_on: NDArray[Any], seed: int = 0) 
     return _assemble(list(prompts), outputs, 0)
 
 
-def _assemble(prompts: Sequence[str], outputs: Floats, space: int) -> Contexts:
+def _assemble(prompts: Sequence[str], outputs: Floats, space: int, tasks: tuple[str, ...] = TASKS) -> Contexts:
     features = [describe(prompt, [{"role": "user", "content": prompt}]) for prompt in prompts]
     rows = [
         build_context(row[:EMBEDDING_DIM], row[EMBEDDING_DIM:-1], float(row[-1]), f.prompt_tokens, f.japanese, f.code)
         for row, f in zip(outputs, features, strict=True)
     ]
-    return Contexts(np.stack(rows), np.array([f.prompt_tokens for f in features]), space)
+    return Contexts(np.stack(rows), np.array([f.prompt_tokens for f in features]), space, tasks)
 
 
 def _chunks(prompts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:

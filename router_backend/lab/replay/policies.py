@@ -13,7 +13,6 @@ from router_backend.bandits.policy import Policy
 from router_backend.bandits.statistics.prior import Prior
 from router_backend.config.models import LocalUpstream, ModelConfig, Price
 from router_backend.config.policy import POLICY_SECTIONS, PolicyName, policy_config
-from router_backend.contract import TASKS
 from router_backend.lab.replay.baselines import GroupTable, rewards
 from router_backend.lab.replay.bootstrap import FOLDS, best_ridge
 from router_backend.lab.replay.datasets import RoutingData
@@ -115,7 +114,7 @@ def make(
         fields["guard"] = {"reference": priced.models[int(best)]}
     known_to_it = POLICY_SECTIONS[recipe.name].model_fields
     settings = {name: value for name, value in fields.items() if name in known_to_it}
-    return build_policy(policy_config(settings), models, recipe.prior)
+    return build_policy(policy_config(settings, seen.tasks), models, recipe.prior, tasks=seen.tasks)
 
 
 def _ridge(recipe: Recipe, known: RoutingData, seen: Contexts) -> float:
@@ -140,10 +139,10 @@ def _fitted(recipe: Recipe, known: RoutingData, seen: Contexts, scale: float) ->
         price = recipe.lambda_ * float(known.cost[:, best].mean() - known.cost[:, cheap].mean()) / scale
         return {"weak": names[cheap], "strong": names[best], "threshold": win_probability(mean[0] + price, mean[0])}
     if recipe.name == "task":
-        predicted = np.array([TASKS[i] for i in seen.task_probabilities.argmax(1)], object)
+        predicted = np.array([seen.tasks[i] for i in seen.task_probabilities.argmax(1)], object)
         table = GroupTable(replace(known, groups=predicted))
-        chosen = table.choose(np.array(TASKS, object), recipe.lambda_, scale)
-        return {"table": {task: names[arm] for task, arm in zip(TASKS, chosen, strict=True)}}
+        chosen = table.choose(np.array(seen.tasks, object), recipe.lambda_, scale)
+        return {"table": {task: names[arm] for task, arm in zip(seen.tasks, chosen, strict=True)}}
     if recipe.name == "complexity":
         return {"thresholds": {names[cheap]: 0.0, names[best]: _threshold(seen, reward[:, cheap], reward[:, best])}}
     return {}

@@ -20,7 +20,6 @@ from router_backend.bandits.policy import Policy
 from router_backend.bandits.query import Choice, Query
 from router_backend.bandits.rewards import Budget
 from router_backend.bandits.selection import select
-from router_backend.contract import TASKS
 from router_backend.gateway.bills import NOT_ASKED, Bills
 from router_backend.lab.replay.datasets import RoutingData
 from router_backend.lab.replay.encode import Contexts
@@ -65,7 +64,7 @@ def queries(contexts: Contexts, arms: int, usual: NDArray[np.float64] | None = N
             candidates=everyone,
             expected_cost=unknown,
             prompt_cost=least,
-            task=TASKS[best[row]],
+            task=contexts.tasks[best[row]],
             task_probabilities=probabilities[row],
             complexity=float(complexity[row]),
             confidence=float(probabilities[row, best[row]]),

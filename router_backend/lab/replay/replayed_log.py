@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from router_backend.bandits.query import Choice
-from router_backend.contract import TASKS
 from router_backend.core.records import Decision
 from router_backend.lab.replay.decision_log import Scored, write_log
 from router_backend.lab.replay.procedure import QUERIES_A_DAY
@@ -33,7 +32,7 @@ def replayed_log(replay: Replay, grid: Grid, path: Path) -> int:
             model=names[choice.arm],
             reason=choice.reason,
             policy=setting.policy,
-            task=TASKS[int(probabilities.argmax())],
+            task=seen.tasks[int(probabilities.argmax())],
             task_probabilities=tuple(map(float, probabilities)),
             complexity=float(seen.complexity[row]),
             embedding_space=seen.embedding_space,

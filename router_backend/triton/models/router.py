@@ -18,7 +18,14 @@ import triton_python_backend_utils as pb_utils
 from router_backend.classifier.artifact import newest_artifact
 from router_backend.classifier.instances import THREADS, threads
 from router_backend.config.runtime import state_dir
-from router_backend.contract import COMPLEXITY, EMBEDDING, EMBEDDING_SPACE, TASK_PROBABILITIES, TASKS, ContractError
+from router_backend.contract import (
+    COMPLEXITY,
+    EMBEDDING,
+    EMBEDDING_SPACE,
+    TASK_PLACES,
+    TASK_PROBABILITIES,
+    ContractError,
+)
 from router_backend.core.decision import RoutedDecision
 from router_backend.cores import usable_cores
 from router_backend.prompts import BadRequest
@@ -114,11 +121,13 @@ class TritonPythonModel:
             )
         rows: list[Row | Unclassified] = []
         for at, text in enumerate(arrays["hints"].reshape(-1)):
+            space = int(arrays[EMBEDDING_SPACE][at, 0])
             classified = Classified(
                 arrays[TASK_PROBABILITIES][at],
                 float(arrays[COMPLEXITY][at, 0]),
                 arrays[EMBEDDING][at],
-                int(arrays[EMBEDDING_SPACE][at, 0]),
+                space,
+                self._decider.tasks_of(space),
             )
             hints = RoutingHints.from_json(text)
             if self._classifier is None:
@@ -203,8 +212,13 @@ def _text(name: str, decisions: list[RoutedDecision]) -> Any:
 
 
 def _task_probabilities(name: str, decisions: list[RoutedDecision]) -> Any:
-    rows = [decision.task_probabilities or [math.nan] * len(TASKS) for decision in decisions]
+    rows = [_in_places(list(decision.by_task.values())) for decision in decisions]
     return tensors.numbers(name, rows, np.float32)
+
+
+def _in_places(probabilities: list[float]) -> list[float]:
+    """As the tensor has them: NaN where nothing was classified, 0 in the places that no task has."""
+    return probabilities + [0.0 if probabilities else math.nan] * (TASK_PLACES - len(probabilities))
 
 
 def _complexity(name: str, decisions: list[RoutedDecision]) -> Any:
