@@ -32,7 +32,9 @@ def evaluate_log(path: Path, tasks: tuple[str, ...] = TASKS) -> dict[str, object
     found = [row for row in json_objects(path) if tuple(row[2].get("tasks") or TASKS) == tasks]
     rows = [_checked(row, f"{path}: line {number}", tasks) for number, _, row in found]
     if not rows:
-        raise DataError(f"{path}: no decision has the tasks {', '.join(tasks)}; name the classifier that made them with --artifact")
+        raise DataError(
+            f"{path}: no decision has the tasks {', '.join(tasks)}; name the classifier that made them with --artifact"
+        )
     labelled = [row for row in rows if row.get("task_label")]
     if not labelled:
         raise DataError(f"{path}: none of {len(rows)} decisions has a `task_label`; feedback must name the right task")

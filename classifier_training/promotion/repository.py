@@ -84,11 +84,15 @@ def previous_content(repository: Path) -> int:
     """
     current = int(newest_artifact(repository).name)
     record = read_record(repository)
-    served = next(version.content for version in record if version.number == current)
-    earlier = [version.content for version in record if version.content < served]
-    if not earlier:
+    before: list[int] = []  # what a rollback goes back to, and what that one's goes back to, …
+    for version in record:
+        if version.number > current:
+            break
+        del before[before.index(version.content) if version.content in before else len(before) :]
+        before.append(version.content)
+    if len(before) < 2:
         raise PromotionError(f"version {current} is the first one: there is nothing to go back to")
-    content = max(earlier)
+    content = before[-2]
     if content not in versions(repository):
         raise PromotionError(f"{repository / str(content)}: deleted, can't go back to it; promote its artifact again")
     return content

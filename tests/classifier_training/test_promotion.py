@@ -70,6 +70,13 @@ def test_a_rollback_serves_the_old_files_under_a_new_number(options: PromoteOpti
         promote(replace(options, artifact=None))
 
 
+def test_what_was_rolled_back_from_is_not_gone_back_to(options: PromoteOptions, newer: Path) -> None:
+    promote(replace(options, artifact=newer))
+    promote(replace(options, artifact=None))
+    promote(replace(options, artifact=newer))
+    assert "version 1 again" in promote(replace(options, artifact=None))
+
+
 def test_a_number_is_never_used_twice_even_after_its_folder_was_deleted(options: PromoteOptions, newer: Path) -> None:
     promote(replace(options, artifact=newer))
     shutil.rmtree(options.repository / "2")
