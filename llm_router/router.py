@@ -103,7 +103,7 @@ class Router:
 
         Args:
             cost_usd: what the answer has cost; default: by the tokens that were expected.
-            task: the right task, one of `TASKS`.
+            task: the right task, one of `TASKS`, or of those that `tasks` in router.yaml lists.
             tags: kept with the score.
 
         Returns:

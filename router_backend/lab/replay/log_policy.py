@@ -21,6 +21,7 @@ from router_backend.bandits.statistics.fields import Fields
 from router_backend.config.models import LocalUpstream, ModelConfig, Price
 from router_backend.config.policy import PolicyConfig
 from router_backend.config.reward import DifferenceRewardConfig, PricedRewardConfig
+from router_backend.contract import TASKS
 from router_backend.lab.replay.decision_log import Scored
 from router_backend.lab.replay.offpolicy import Estimate, Logged, PropensityError, effective_sample, estimate_all
 
@@ -78,7 +79,7 @@ def evaluate_on_log(
     scale = priced.cost_scale_usd or _scale(rows)
     if config.reward is priced:
         config = config.model_copy(update={"reward": priced.model_copy(update={"cost_scale_usd": scale})})
-    policy = build_policy(config, arms)
+    policy = build_policy(config, arms, tasks=_tasks(rest))
     _teach(policy, [row for row in first if row.decision.model in index], index)
     target = _all_probabilities(policy, config, arms, rest, workers)
     quality, cost = np.array([r.score for r in rest]), np.array([r.cost for r in rest])
@@ -107,6 +108,11 @@ def _arms(rows: Sequence[Scored]) -> list[ModelConfig]:
         for name in names
         for mean in [float(np.mean(costs[name])) if costs[name] else 0.0]
     ]
+
+
+def _tasks(rows: Sequence[Scored]) -> tuple[str, ...]:
+    """Of the classifier: a log that was read is of one embedding space."""
+    return rows[0].decision.tasks or TASKS
 
 
 def _scale(rows: Sequence[Scored]) -> float:
@@ -140,7 +146,7 @@ def _all_probabilities(
         return np.concatenate([_probabilities(policy, part, index, place) for place, part in parts])
     os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})  # the matrices are small
     context = multiprocessing.get_context("spawn")
-    taught = (config, arms, policy.dump(), index)
+    taught = (config, arms, policy.dump(), index, _tasks(rows))
     with ProcessPoolExecutor(workers, context, _start, taught) as pool:
         return np.concatenate(list(pool.map(_part, parts)))
 
@@ -149,10 +155,16 @@ _policy: Policy
 _index: dict[str, int]
 
 
-def _start(config: PolicyConfig, arms: Sequence[ModelConfig], learned: Fields, index: dict[str, int]) -> None:
+def _start(
+    config: PolicyConfig,
+    arms: Sequence[ModelConfig],
+    learned: Fields,
+    index: dict[str, int],
+    tasks: tuple[str, ...],
+) -> None:
     """Begin a worker with what the policy was taught."""
     global _policy, _index
-    _policy, _index = build_policy(config, arms), index
+    _policy, _index = build_policy(config, arms, tasks=tasks), index
     _policy.load(learned)
 
 
