@@ -42,6 +42,7 @@ class Fold:
         """`tasks`: of the space's classifier."""
         self.config = config
         self.space = space
+        self._tasks = tasks
         self.sequence = 0
         self.log = ""  # the name of the log that this is of
         self.lacks = 0  # the first events of it, which weren't read
@@ -119,7 +120,7 @@ class Fold:
         fields, configured = checkpoint.fields, {model.name: model for model in self.config.models}
         try:
             roster = orjson.loads(taken(fields, "roster", -1).tobytes())
-            lengths = OutputLengths(roster["arms"])
+            lengths = OutputLengths(roster["arms"], self._tasks)
             lengths.load(part("lengths", fields))
             self._costs.lengths.adopt(lengths)
             self.reliability.load(part("reliability", fields))
@@ -129,7 +130,7 @@ class Fold:
             for name, config in self._named.items():
                 index, learned_by = roster["policies"].get(name, (0, "{}"))
                 if _evidence_of(learned_by) == _evidence_of(self._policies[name].learned_by):
-                    before = build_policy(config, models, default=models[0].name, space=self.space)
+                    before = build_policy(config, models, default=models[0].name, space=self.space, tasks=self._tasks)
                     before.load(part(f"policy{index}", fields))
                     self._policies[name].adopt(before)
         except (FieldsError, ValueError, LookupError, TypeError) as error:

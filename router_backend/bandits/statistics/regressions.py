@@ -52,7 +52,8 @@ class LiveRegressions:
 
     def qualities(self, contexts: Array, candidates: Sequence[int]) -> Array:
         """Quality [n, candidates] at contexts [n, dim]."""
-        return contexts @ np.stack([self._ridge.block(arm)[self._ridge.dim] for arm in candidates], axis=1)
+        qualities: Array = contexts @ np.stack([self._ridge.block(arm)[self._ridge.dim] for arm in candidates], axis=1)
+        return qualities
 
 
 class FrozenRegressions:
