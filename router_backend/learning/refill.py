@@ -43,9 +43,7 @@ class Refill:
     def _run(self, config: RouterConfig, space: int) -> None:
         began = time.monotonic()
         try:
-            done = rebuild(
-                self._store, config, self._state_dir, space, self.space_map, tasks=self._tasks_of(space)
-            )
+            done = rebuild(self._store, config, self._state_dir, space, self.space_map, tasks=self._tasks_of(space))
         except Exception as error:
             _log.warning("the archive can't be learned from (%s): %s", error, GAP_ADVICE)
             return
