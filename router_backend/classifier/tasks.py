@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from router_backend.classifier.artifact import artifact_metadata, versions
-from router_backend.contract import TASKS, ContractError
+from router_backend.contract import TASKS, ArtifactMetadata, ContractError
 
 TasksOf = Callable[[int], tuple[str, ...]]
 """Embedding space to tasks, in the order of `task_probabilities`."""
@@ -34,6 +34,10 @@ class KnownTasks:
             known = self._known.get(space, TASKS)
         return known
 
+    def know(self, metadata: ArtifactMetadata) -> None:
+        """Take in what an artifact says, wherever it lies."""
+        self._known = {**self._known, metadata.embedding_space: metadata.tasks}
+
     def _look(self) -> None:
         for number in versions(self._classifier):
             if number in self._read:
@@ -42,5 +46,5 @@ class KnownTasks:
                 metadata = artifact_metadata(self._classifier / str(number))
             except (ContractError, OSError):  # it is still being written, or of another release
                 continue
-            self._known = {**self._known, metadata.embedding_space: metadata.tasks}
+            self.know(metadata)
             self._read.add(number)

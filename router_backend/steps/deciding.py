@@ -43,7 +43,9 @@ class Decider:
         self._deployment = deployment
         metadata = artifact_metadata(artifact)
         self._metrics, self._space = RouterMetrics(instruments, metadata.tasks), metadata.embedding_space
-        self.tasks_of = KnownTasks(artifact.parent).of
+        self._tasks = KnownTasks(artifact.parent)
+        self._tasks.know(metadata)
+        self.tasks_of = self._tasks.of
         self._look_at_archive = time.monotonic() + _ARCHIVE_SECONDS  # an archiver begins when the router does
         self._backlog = Backlog(deployment.folder)  # its own, so that others of this process notice it
         self._recorder = Recorder(deployment.store, on_drop=self._metrics.dropped, backlog=self._backlog)
@@ -73,7 +75,9 @@ class Decider:
     def expect(self, artifact: Path) -> None:
         """A classifier comes next, from this folder. Returns when its embedding space has been learned for, or after twenty
         seconds; raises ContractError."""
-        space = artifact_metadata(artifact).embedding_space
+        metadata = artifact_metadata(artifact)
+        space = metadata.embedding_space
+        self._tasks.know(metadata)  # it may lie elsewhere than those before
         if not self._learner.expect(space, _space_map(artifact), _CATCH_UP_SECONDS):
             log.warning("the new classifier decides before the whole log of learning has been read for it")
         self._space = space
