@@ -17,7 +17,7 @@ from llm_router import AsyncRouter, ConfigError, Refused, Router
 from router_backend.classifier.artifact import artifact_metadata, newest_artifact
 from router_backend.classifier.repository import copied_repository
 from router_backend.classifier.space_map import SPACE_MAP_FILE, SpaceMap
-from router_backend.contract import EMBEDDING_DIM
+from router_backend.contract import EMBEDDING_DIM, TASKS
 from router_backend.state.open import open_store
 from router_backend.state.transfer import export_state, import_state
 from tests.support.classifiers import other_classifier
@@ -161,6 +161,27 @@ def moved_space(folder: Path) -> None:
     onnx.save(model, folder / "model.onnx")
     identity, nothing = np.eye(EMBEDDING_DIM, dtype=np.float32), np.zeros(EMBEDDING_DIM, np.float32)
     SpaceMap(space, space + 1, identity, nothing).save(folder / SPACE_MAP_FILE)
+
+
+def test_tasks_of_ones_own_are_followed_from_a_folder_that_a_promotion_has_made(tmp_path: Path) -> None:
+    """The router began with the packaged repository; the table leans on tasks of the promoted one alone."""
+    own = [f"own_{task}" for task in TASKS]
+    policy = {"name": "linucb", "epsilon": 0.0, "alpha": 0.0, "table": {"own_code_generation": "nemotron-49b"}}
+    with Router.from_config(local_config(tmp_path, tasks=own, policy=policy, shadows=[]), tmp_path) as router:
+        assert router.decide(CODE, dry_run=True).task == "code_generation"
+        versions = copied_repository(tmp_path) / "classifier"
+        shipped, incoming = newest_artifact(versions), tmp_path / "incoming"
+        shutil.copytree(shipped, incoming)
+        metadata = artifact_metadata(incoming)
+        model = onnx.load(incoming / "model.onnx")
+        renamed = replace(metadata, tasks=tuple(own), embedding_space=metadata.embedding_space + 1)
+        onnx.helper.set_model_props(model, renamed.to_props())
+        onnx.save(model, incoming / "model.onnx")
+        incoming.rename(versions / str(int(shipped.name) + 1))
+        while (decision := router.decide(CODE, dry_run=True)).task == "code_generation":
+            time.sleep(0.05)
+        assert (decision.task, decision.model) == ("own_code_generation", "nemotron-49b")
+        assert list(decision.by_task) == own
 
 
 def test_what_it_learned_outlives_it(state: str, tmp_path: Path) -> None:
