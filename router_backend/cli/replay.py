@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -260,10 +260,31 @@ def words(text: str) -> list[str]:
 
 
 def progress_bar() -> Progress:
+    """A bar; without a terminal a line for each tenth of a task."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-    return Progress(
+    class Told(Progress):
+        tenths: dict[TaskID, int] = {}
+
+        def update(self, task_id: TaskID, **changes: Any) -> None:
+            super().update(task_id, **changes)
+            self.tell(task_id)
+
+        def advance(self, task_id: TaskID, advance: float = 1) -> None:
+            super().advance(task_id, advance)
+            self.tell(task_id)
+
+        def tell(self, task_id: TaskID) -> None:
+            task = self._tasks[task_id]
+            if self.console.is_terminal or not task.total:
+                return
+            tenth = int(10 * task.completed / task.total)
+            if tenth > self.tenths.get(task_id, 0):
+                self.tenths[task_id] = tenth
+                self.console.print(f"{task.description}: {task.completed:.0f} of {task.total:.0f}")
+
+    return Told(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),

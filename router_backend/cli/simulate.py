@@ -96,7 +96,7 @@ def simulate(
     typer.echo(
         f"quality {100 * saved['quality']:.1f} % (always the most expensive: {100 * saved['dearest_quality']:.1f} %),"
         f" {100 * saved['saved']:.0f} % of the cost saved; offline replay: {100 * found.low:.1f} … {100 * found.high:.1f} %"
-        f" ({'agrees' if found.agrees else 'differs'})"
+        f" ({'agrees' if found.agrees else _DIFFERS})"
     )
     if len(routed) < len(live):
         typer.echo(
@@ -104,6 +104,9 @@ def simulate(
             err=True,
         )
     typer.echo(f"{out / 'simulation.json'} and simulation.png written")
+
+
+_DIFFERS = "differs: the router had learned something before, so start it with an empty state; or scores came later than the next prompts"
 
 
 def _arms(settings: RouterConfig, data: RoutingData, rename: str) -> list[str]:

@@ -36,9 +36,45 @@ def shared_memory(running: RunningSystem) -> set[Path]:
     return set(Path("/dev/shm").glob(f"{shared_memory_prefix(running.state_dir / 'triton')}*"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_every_process(tmp_path: Path, number: signal.Signals) -> None:
+def test_what_is_killed_comes_back_and_a_signal_stops_it_all(tmp_path: Path) -> None:
+    """One system's life: a model's process is killed, then the server, then all is told to stop."""
     running = RunningSystem(tmp_path, config=local_config(tmp_path)).start()
+    try:
+        a_killed_model_process_comes_back(running)
+        a_killed_tritonserver_comes_back(running)
+        a_signal_stops_every_process(running, signal.SIGTERM)
+    finally:
+        running.stop()
+
+
+def a_killed_model_process_comes_back(running: RunningSystem) -> None:
+    """Triton itself doesn't notice. One of the two that watch is killed here; the slow suite kills the others."""
+    pids = stubs(running, "feedback")
+    os.kill(pids.pop(), signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while len(again := stubs(running, "feedback")) <= len(pids) or pids & again:
+        assert time.monotonic() < deadline, running.pids()
+        time.sleep(0.1)
+
+
+def a_killed_tritonserver_comes_back(running: RunningSystem) -> None:
+    server = next(pid for pid, command in running.pids().items() if "bin/tritonserver" in command)
+    regions = shared_memory(running)
+    assert regions
+    os.kill(server, signal.SIGKILL)
+    body = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4}
+    # The gateway goes on meanwhile, with the default model.
+    answer = httpx.post(f"{running.gateway}/v1/chat/completions", json=body, timeout=60)
+    assert answer.status_code == 200
+    deadline = time.monotonic() + 60
+    while not answer.headers["x-router-reason"].startswith(("policy", "explore")):
+        assert time.monotonic() < deadline, answer.headers
+        time.sleep(0.2)
+        answer = httpx.post(f"{running.gateway}/v1/chat/completions", json=body, timeout=60)
+    assert not regions & shared_memory(running)  # a killed server can't clear them away itself
+
+
+def a_signal_stops_every_process(running: RunningSystem, number: signal.Signals) -> None:
     pids = running.pids()
     assert any("tritonserver" in command for command in pids.values())
     assert running.process is not None
@@ -48,6 +84,11 @@ def test_a_signal_stops_every_process(tmp_path: Path, number: signal.Signals) ->
     assert "Exit timeout" not in running.logs()  # Triton ended its models, instead of giving up waiting
 
 
+def test_an_interrupt_stops_every_process(tmp_path: Path) -> None:
+    running = RunningSystem(tmp_path, config=local_config(tmp_path)).start()
+    a_signal_stops_every_process(running, signal.SIGINT)
+
+
 def test_killing_the_launcher_leaves_nothing_behind(tmp_path: Path) -> None:
     running = RunningSystem(tmp_path, config=local_config(tmp_path)).start()
     pids = running.pids()
@@ -55,42 +96,6 @@ def test_killing_the_launcher_leaves_nothing_behind(tmp_path: Path) -> None:
     running.process.kill()
     running.process.wait()
     wait_until_gone(pids)
-
-
-def test_a_killed_tritonserver_comes_back(tmp_path: Path) -> None:
-    running = RunningSystem(tmp_path, config=local_config(tmp_path)).start()
-    try:
-        server = next(pid for pid, command in running.pids().items() if "bin/tritonserver" in command)
-        regions = shared_memory(running)
-        assert regions
-        os.kill(server, signal.SIGKILL)
-        body = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4}
-        # The gateway goes on meanwhile, with the default model.
-        answer = httpx.post(f"{running.gateway}/v1/chat/completions", json=body, timeout=60)
-        assert answer.status_code == 200
-        deadline = time.monotonic() + 60
-        while not answer.headers["x-router-reason"].startswith(("policy", "explore")):
-            assert time.monotonic() < deadline, answer.headers
-            time.sleep(0.2)
-            answer = httpx.post(f"{running.gateway}/v1/chat/completions", json=body, timeout=60)
-        assert not regions & shared_memory(running)  # a killed server can't clear them away itself
-    finally:
-        running.stop()
-
-
-def test_a_killed_model_process_comes_back(tmp_path: Path) -> None:
-    """Triton itself doesn't notice. One of the two that watch is killed here; the slow suite kills the others."""
-    model = "feedback"
-    running = RunningSystem(tmp_path, config=local_config(tmp_path)).start()
-    try:
-        pids = stubs(running, model)
-        os.kill(pids.pop(), signal.SIGKILL)
-        deadline = time.monotonic() + 60
-        while len(again := stubs(running, model)) <= len(pids) or pids & again:
-            assert time.monotonic() < deadline, running.pids()
-            time.sleep(0.1)
-    finally:
-        running.stop()
 
 
 def test_a_start_that_fails_says_why_and_leaves_nothing(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from router_backend.lab.replay.baselines import rewards
 from router_backend.lab.replay.measures import Run
 from router_backend.lab.replay.plots import plot_learning, plot_plane
 from router_backend.lab.replay.runner import Grid, Replay, Setting, middle
-from router_backend.lab.replay.summary import Report
+from router_backend.lab.replay.summary import Report, seeds
 from router_backend.lab.replay.verdict import sentence
 from router_backend.lab.tables import table
 
@@ -56,7 +56,7 @@ def markdown(report: Report) -> str:
         "",
         f"**{sentence(report['verdict'])}** In brackets: 95 % intervals.",
         "",
-        f"{data['evaluated_rows']:,} evaluated rows, {data['bootstrap']:.0%} of them as bootstrap, {data['seeds']} seeds; {prior};"
+        f"{data['evaluated_rows']:,} evaluated rows, {data['bootstrap']:.0%} of them as bootstrap, {seeds(data['seeds'])}; {prior};"
         f" context: {data['context']}. λ is the price of USD {data['cost_scale_usd']:.3g} a query. Quality in %, cost in USD per 1,000 queries.",
         "",
         f"![Cost and quality]({PLANE})",

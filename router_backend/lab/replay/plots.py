@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from router_backend.lab.replay.summary import Report
+from router_backend.lab.replay.summary import Report, seeds
 
 if TYPE_CHECKING:
     from router_backend.lab.replay.datasets import RoutingData
@@ -153,7 +153,7 @@ def plot_learning(report: Report, curves: Mapping[str, Floats], path: Path) -> N
         axes.set_xlabel("queries answered")
         axes.set_ylabel("cumulative reward over the best single model")
         axes.set_title(
-            f"{_title(report)}, λ = {report['data']['curve_lambda']:g}\nMean of {report['data']['seeds']} seeds; band: range of {next(iter(curves))}",
+            f"{_title(report)}, λ = {report['data']['curve_lambda']:g}\nMean of {seeds(report['data']['seeds'])}; band: range of {next(iter(curves))}",
             loc="left",
             fontsize=11,
             color=_INK,

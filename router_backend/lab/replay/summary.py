@@ -42,6 +42,10 @@ LEARNING = 3000
 """Requests after which it is measured what a policy has learned from a judge; of a shorter run two thirds."""
 
 
+def seeds(number: int) -> str:
+    return "1 seed" if number == 1 else f"{number} seeds"
+
+
 def summarise(replay: Replay, grid: Grid, runs: dict[Setting, Run]) -> Report:
     """The report of a grid; keys as documented in docs/replay.md."""
     evaluation = Evaluation(replay, grid, runs)

@@ -184,3 +184,13 @@ def test_garbage_is_no_log(tmp_path: Path) -> None:
 def test_an_unknown_model_is_named(folder: Path) -> None:
     with pytest.raises(DatasetError, match="no scores and costs of 'gpt-9'"):
         run("replay", str(folder / "world.csv"), "--models", "small,gpt-9")
+
+
+def test_without_a_terminal_each_tenth_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with commands.progress_bar() as bar:
+        task = bar.add_task("encoding", total=200)
+        for done in range(1, 101):
+            bar.update(task, completed=done)
+        bar.advance(task, 100)
+    told = [line for line in capsys.readouterr().err.splitlines() if " of " in line]
+    assert told == [f"encoding: {done} of 200" for done in (20, 40, 60, 80, 100, 200)]
