@@ -15,6 +15,7 @@ from router_backend.config.edit import add_key, remove_key
 from router_backend.config.security import Scope
 from router_backend.gateway.keys.auth import new_key
 
+_WIDTH = 240  # names are there to be copied: no line is cut
 keys = typer.Typer(no_args_is_help=True, help="API keys of the gateway.", add_completion=False)
 _File = Annotated[Path | None, typer.Option("--config", help="router.yaml to write it into; comments stay.")]
 _RELOAD = "A running gateway takes the file's change by itself."
@@ -82,7 +83,9 @@ def list_keys(
 
     Example: llm-router keys list --config router.yaml
     """
-    table = Table("name", "scopes", "group", "requests/min", "tokens/min", "USD/day", "USD/month", "expires")
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "scopes", "group", "requests/min", "tokens/min", "USD/day", "USD/month", "expires"):
+        table.add_column(title, no_wrap=True)
     today = date.today()
     for key in load_config(config).security.api_keys:
         until = f"{key.expires}{' (expired)' if key.expires < today else ''}" if key.expires else ""
@@ -94,7 +97,7 @@ def list_keys(
             *("" if number is None else f"{number:g}" for number in numbers),
             until,
         )
-    Console(highlight=False).print(table)
+    Console(highlight=False, width=_WIDTH).print(table)
 
 
 @keys.command()

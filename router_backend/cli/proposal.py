@@ -77,7 +77,7 @@ def render(arms: Sequence[Arm]) -> str:
             upstream["model"] = arm.found.id
         if server.key_variable:
             upstream["api_key_env"] = server.key_variable
-        price = arm.price.model_dump(exclude_none=True)
+        price = arm.price.model_dump(exclude_none=True, exclude={"gpus"})
         reason = arm.source if arm.priced else "UNKNOWN: nobody publishes it; put what a million tokens cost you"
         lines += [
             f"  - name: {json.dumps(arm.name)}",

@@ -44,6 +44,8 @@ def show(
         parsed, counts = load_config(config), store.counts()
         models = {name: counts.get(name, {"decisions": 0, "feedback": 0}) for name in parsed.names}
         models |= counts  # models that were removed from the configuration keep their counts
+        if counts and not set(counts) & set(parsed.names):  # it is the state of another configuration
+            models = counts
         events, mark = store.event_count(), store.compaction().mark()
         end, readers = store.log_end(), store.compaction().readers()
         with Console(stderr=True).status("reading the log of learning …"):
@@ -70,13 +72,13 @@ def show(
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     console.print(
-        f"{events:,} observations learned from"
+        f"{events:,} {'observation' if events == 1 else 'observations'} learned from"
         + (f", those up to number {mark:,} are in the archive alone" if mark else "")
     )
     if readers:
         most = max(end - reader.sequence for reader in readers)
         console.print(
-            f"{len(readers)} routers read them; the slowest was {most:,} from the log's end, at most 15 seconds ago"
+            f"read by {len(readers)} {'router' if len(readers) == 1 else 'routers'}; the slowest was {most:,} from the log's end, at most 15 seconds ago"
         )
     for name, found in changes.items():
         for change in found:

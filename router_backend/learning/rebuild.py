@@ -57,15 +57,19 @@ class WholeLog:
             IncompleteLog: there is no archive any more.
             ArchiveError: it can't be read.
         """
+        if not self.mark:
+            return  # and no archive's packages are needed
         from router_backend.archive.events import archived_events
 
-        yield from archived_events(self._archive(), self.name, self.mark) if self.mark else ()
+        yield from archived_events(self._archive(), self.name, self.mark)
 
     def archived_observations(self) -> Iterator[Observations]:
         """As `archived`, by column."""
+        if not self.mark:
+            return
         from router_backend.archive.events import archived_observations
 
-        yield from archived_observations(self._archive(), self.name, self.mark) if self.mark else ()
+        yield from archived_observations(self._archive(), self.name, self.mark)
 
     def _archive(self) -> Place:
         from router_backend.archive.process import archive_place

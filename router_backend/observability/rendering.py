@@ -32,6 +32,11 @@ def text(report: Report) -> str:
             ]
             lines.append("  ".join(cells).rstrip())
         lines.append("")
+    if report.not_configured:
+        names = ", ".join(report.not_configured)
+        lines.append(
+            f"not in this configuration, so that nothing is known to be saved: {names} (name its file with --config)"
+        )
     lines.append("why: " + ", ".join(f"{reason} {count}" for reason, count in report.reasons.most_common()))
     return "\n".join(lines)
 

@@ -19,7 +19,7 @@ from router_backend.state.payoff import Payoff
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
 CLIENT_LEFT = 499
 PARTS = 48  # of the course over time
-NO_TASK, NO_KEY, NO_TEAM = "(named model)", "(no key)", "(no team)"
+NO_TASK, NO_KEY, NO_TEAM = "(not classified)", "(no key)", "(no team)"
 
 
 def seconds(span: str) -> float:
@@ -86,6 +86,9 @@ class Report:
     by_key: dict[str, Sums] = field(default_factory=dict)
     by_team: dict[str, Sums] = field(default_factory=dict)  # empty where keys have no groups
     reasons: Counter[str] = field(default_factory=Counter)
+    not_configured: list[str] = field(
+        default_factory=list
+    )  # models that answered: nothing is known to be saved by them
     unanswered: int = 0  # decisions without an outcome: route asked alone, or still running
     latency: dict[str, float | None] = field(default_factory=dict)  # p50, p95, in seconds
     payoff: Payoff = field(default_factory=Payoff)
@@ -103,6 +106,7 @@ class Report:
             "total": self.total.plain(),
             **groups,
             "reasons": dict(self.reasons),
+            "not_configured": self.not_configured,
             "unanswered": self.unanswered,
             "latency_seconds": self.latency,
             "headline": self.payoff.sentence(),
@@ -156,6 +160,7 @@ def build(records: Iterable[Record], config: RouterConfig, start: float, end: fl
 
 def finish(report: Report, config: RouterConfig) -> Report:
     """Sum the keys of each team, by the groups that the configuration has now, and put all groups into order."""
+    report.not_configured = sorted(set(report.by_model) - set(config.names))
     teams = {key.name: key.group for key in config.security.api_keys if key.group}
     for key, sums in report.by_key.items():
         if teams:

@@ -169,6 +169,12 @@ def test_keys_of_a_team_are_summed_together(made: Report, tmp_path: Path) -> Non
     assert re.search(r"^team .*\n^search +2 ", rendering.text(report), re.MULTILINE)
 
 
+def test_models_of_another_configuration_are_named(tmp_path: Path) -> None:
+    decision, outcome = answer(1, "llama3-8b")
+    report = build([decision, replace(outcome, served="mine")], load_config(local_config(tmp_path)), NOW - DAY, NOW)
+    assert "nothing is known to be saved: mine (name its file with --config)" in rendering.text(report)
+
+
 def test_clients_that_left_are_no_failures(tmp_path: Path) -> None:
     report = build(answer(1, "llama3-8b", status=499), load_config(local_config(tmp_path)), NOW - DAY, NOW)
     assert (report.total.failed, report.total.clients_left) == (0, 1)

@@ -57,7 +57,7 @@ def test_show_counts_by_model_configured_or_not(state_dir: Path) -> None:
         "middle": {"decisions": 1, "feedback": 0},
         "large": {"decisions": 1, "feedback": 0},
     }
-    assert "1 observations learned from" in run(state_dir, "show").stdout
+    assert "1 observation learned from" in run(state_dir, "show").stdout
 
 
 def test_show_says_when_a_model_was_found_changed(state_dir: Path) -> None:

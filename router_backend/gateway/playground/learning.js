@@ -42,7 +42,7 @@ function tasks({ tasks: found, models }) {
   const names = Object.keys(models);
   if (!names.length) return "";
   return table("Quality with its 95 % interval and number of scores, and cost of an answer, by task", [
-    { title: "Task", of: ([task]) => task.replaceAll("_", " ") || "(named model)" },
+    { title: "Task", of: ([task]) => task.replaceAll("_", " ") || "(not classified)" },
     ...names.flatMap((name) => [
       { title: name, right: true, of: ([, sums]) => (sums[name] ? quality(sums[name]) : "–") },
       { title: "cost", right: true, of: ([, sums]) => usd(sums[name]?.cost_per_answer) },
