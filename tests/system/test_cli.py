@@ -10,7 +10,9 @@ import time
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from router_backend.cli.main import app
 from router_backend.config import runtime
 from router_backend.contract import TASKS
 from tests.support.running import RunningSystem, clean_environment, free_port, llm_router
@@ -93,12 +95,13 @@ def test_a_failure_is_one_line_and_a_non_zero_exit(
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    listed = call(None, "--help").stdout
+    runner = CliRunner(env={"COLUMNS": "80"})
+    listed = runner.invoke(app, ["--help"]).stdout
     names = re.findall(r"^│ ([a-z][a-z-]+) {2,}\S", listed.partition("Commands")[2], re.MULTILINE)
     assert set(names) >= {"up", "route", "chat", "feedback", "state", "doctor"}
     for name in names:
-        done = call(None, name, "--help")
-        assert done.returncode == 0, name
+        done = runner.invoke(app, [name, "--help"])
+        assert done.exit_code == 0, name
         assert "Example" in done.stdout or "Commands" in done.stdout, name
 
 

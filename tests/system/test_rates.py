@@ -14,6 +14,7 @@ from tests.support.configs import local_config
 from tests.support.redis_server import RedisServer
 from tests.support.running import RunningSystem
 
+pytestmark = pytest.mark.slow  # two systems; tests/gateway/keys/test_rates.py holds the sums every day
 (ASKS, ASKS_DIGEST), (READS, READS_DIGEST) = new_key(), new_key()
 PER_MINUTE, TOKENS = 40, 60
 SECONDS = 120.0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from tests.support.configs import local_config
 from tests.support.running import RunningSystem
@@ -33,6 +34,7 @@ def _texts(kind: str) -> list[str]:
     return CODE if kind == "code" else CHAT
 
 
+@pytest.mark.slow
 def test_the_live_curve_agrees_with_the_offline_replay(tmp_path: Path) -> None:
     policy = {"name": "linucb", "alpha": 0.3, "epsilon": 0.1, "reward": {"name": "difference", "lambda": 0.3}}
     config = local_config(tmp_path, policy=policy)
