@@ -90,6 +90,11 @@ class Courier:
             if not self._answered.issuperset(part.numbers):
                 self._follow(part, fresh=False)
 
+    @property
+    def busy(self) -> bool:
+        """Whether lines are with it."""
+        return bool(self._gathered or self.following)
+
     def plan(self, number: int) -> Plan | None:
         """That was made of a line which has come back; it doesn't go away again."""
         return self._plans.pop(number, None)
@@ -119,7 +124,10 @@ class Courier:
         """Cancel all that is at upstreams, and take the answers that are there."""
         self._answered = set(answered)
         parts = [part for part in await self._parts.all() if not answered.issuperset(part.numbers)]
-        await asyncio.gather(*(self._bring(part, fresh=False, until=0.0) for part in parts))
+        bringing = (self._bring(part, fresh=False, until=0.0) for part in parts)
+        for failed in await asyncio.gather(*bringing, return_exceptions=True):  # none goes on behind one that failed
+            if isinstance(failed, BaseException):
+                raise failed
 
     async def aclose(self) -> None:
         """Others may go on."""

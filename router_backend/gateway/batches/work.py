@@ -171,12 +171,11 @@ class Work:
     @staticmethod
     async def _some_come_back(running: set[asyncio.Task[None]], courier: Courier, keeper: asyncio.Task[None]) -> bool:
         """Wait until lines come back from upstreams, or until all have an answer: False."""
-        while running or courier.following:
-            await asyncio.wait(
-                {*running, *courier.following}, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
-            _raise_first(keeper, *running, *courier.following)
+        while running or courier.busy:
             await courier.send(all=not running)
+            if tasks := {*running, *courier.following}:
+                await asyncio.wait(tasks, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            _raise_first(keeper, *running, *courier.following)
             back = {task for task in courier.following if task.done()}
             courier.following -= back
             if back:
