@@ -303,6 +303,7 @@ def test_whatever_two_processes_do(seed: int, count: int, kill_after: int, cance
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(work, "KEEP_SECONDS", 0.0)
         patch.setattr(work, "LOOK_SECONDS", 0.0)
+        patch.setattr(work, "_RETRY_SECONDS", 0.0)
         patch.setattr(courier, "POLL_SECONDS", (0.0, 0.0))
         patch.setattr(courier, "PAUSES", (0.0, 0.0))
         patch.setattr(courier, "BatchAPI", Far(random.Random(seed)))
