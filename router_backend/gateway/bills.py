@@ -8,7 +8,7 @@ from typing import NamedTuple
 _MEMORY = 50.0  # answers
 # Answers over which what was counted wrongly is counted in, where each is known before the next question; and further ones for each
 # question that is asked before an answer is known: else one mistake is made good many times.
-_MADE_GOOD, _PATIENCE = 100.0, 2.0
+_MADE_GOOD, _PATIENCE = 50.0, 2.0
 _MOST = 10.0  # a price that is further off than that is a mistake in `router.yaml`
 
 

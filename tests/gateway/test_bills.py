@@ -89,7 +89,7 @@ async def test_a_budget_hears_what_answers_cost(
     first, then = (asked["cost_ratio"] for asked in triton.asked)
     assert first == 1.0
     # By the running ratio, and by what the first answer was counted too high.
-    assert then == pytest.approx(1 - (1 - 0.013) / 50 - (1 - 0.013) / 100)
+    assert then == pytest.approx(1 - (1 - 0.013) / 50 - (1 - 0.013) / 50)
 
 
 async def test_without_a_budget_nobody_is_told(

@@ -17,7 +17,9 @@ _DEBT = 200.0  # in targets. What can't be made good (the best models cost less 
 _LOAD = 64.0  # requests over which the money that time brings is averaged
 _JUMP = 10.0  # times the average that one pause counts for in it at most
 _HALVINGS = 12
-_DEAREST = 1e12
+# Times what quality 1 would cost at the target: no quality is worth a millionth of the target more. Beyond it qualities, which are sums less this
+# price's part, would be lost to rounding.
+_DEAREST = 1e6
 
 
 class Pacer:
@@ -85,11 +87,12 @@ class Pacer:
 
         if spent(0.0) <= goal:
             return 0.0
-        low, high = 0.0, 2.0 * (self.dollar or 1.0 / self._target)
+        most = _DEAREST / self._target
+        low, high = 0.0, min(2.0 * (self.dollar or 1.0 / self._target), most)
         while spent(high) > goal:
-            low, high = high, 2.0 * high
-            if high > _DEAREST / self._target:
-                return high  # even the cheapest arms cost more
+            if high >= most:
+                return most  # even the cheapest arms cost more
+            low, high = high, min(2.0 * high, most)
         for _ in range(_HALVINGS):
             middle = (low + high) / 2.0
             low, high = (low, middle) if spent(middle) <= goal else (middle, high)

@@ -34,7 +34,8 @@ def main(out: Path, page: Path) -> None:
     reports = {name: _report(out / name) for name in SETS}
     words = {name: _report(out / f"tfidf-{name}") for name in SETS}
     cold = {name: _report(out / f"cold-{name}") for name in SETS}
-    more = {name: _report(out / f"more-{name}") for name in SETS}
+    joined = {name: _report(out / f"joined-{name}") for name in SETS}
+    held = {name: _report(out / f"budget-{name}") for name in SETS}
     judged = {name: _report(folder) for name in SETS if (folder := out / f"judge-{name}").is_dir()}
     text = page.read_text()
     for header, rows in {
@@ -46,9 +47,9 @@ def main(out: Path, page: Path) -> None:
         "| scenario | policy |": _scenarios(reports["zeroeval"]),
         "| data | linucb | linucb-guard |": [_cold(name, reports[name], cold[name]) for name in SETS],
         "| data | after requests |": [_judged(name, judged[name]) for name in SETS if name in judged],
-        "| data | requests | its share |": [_newcomer(name, more[name]) for name in SETS if _to_find(more[name])],
-        "| data | USD per 1,000 |": [_budget(name, more[name]) for name in SETS],
-        "| data | USD a day |": [_by_day(name, more[name]) for name in SETS],
+        "| data | requests | its share |": [_newcomer(name, joined[name]) for name in SETS if _to_find(joined[name])],
+        "| data | USD per 1,000 |": [_budget(name, held[name]) for name in SETS],
+        "| data | USD a day |": [_by_day(name, held[name]) for name in SETS],
     }.items():
         text = _replaced(text, header, rows)
     page.write_text(text)

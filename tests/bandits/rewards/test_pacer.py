@@ -71,6 +71,29 @@ def test_where_even_the_cheapest_costs_more_it_is_taken() -> None:
     assert np.argmax(reward.score([0.2, 0.9], [0.0, 0.0], [1e-3, 2e-3])[0]) == 0
 
 
+def test_a_target_that_was_out_of_reach_for_long_is_held_again() -> None:
+    """Meanwhile the price has a bound: else it doubles with each correction, until qualities drown in it and sums are no numbers."""
+    reward = Budget(1000.0, 0.2)  # 1 USD a request
+
+    def ask(scale: float) -> tuple[int, float]:
+        costs, expected = [0.5 * scale, 4.0 * scale], [0.5, 0.9]
+        values, _ = reward.score(expected, [0.0] * 2, costs)
+        arm = int(np.argmax(values))
+        reward.observe(costs[arm], costs, values)
+        return arm, costs[arm]
+
+    assert {ask(4.0)[0] for _ in range(6000)} == {
+        0,
+        1,
+    }  # the first few requests, before anything is known, may cost any
+    assert np.isfinite(reward.price)
+    for _ in range(WINDOW + 400):  # now the cheap one costs half of the target, and what was overspent is made good
+        ask(1.0)
+    spent = [ask(1.0) for _ in range(2000)]
+    assert {arm for arm, _ in spent} == {0, 1}
+    assert np.mean([cost for _, cost in spent]) == pytest.approx(1.0, rel=0.02)
+
+
 def test_candidates_may_differ_from_request_to_request() -> None:
     pacer = Pacer(1.0)
     for number in range(3 * WINDOW):
