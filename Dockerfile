@@ -25,7 +25,7 @@ WORKDIR /source
 COPY pyproject.toml deploy/dependencies.py ./
 RUN mkdir /requirements \
     && python dependencies.py otel archive aws > /requirements/triton.txt \
-    && python dependencies.py otel aws > /requirements/gateway.txt \
+    && python dependencies.py otel aws batches > /requirements/gateway.txt \
     && python dependencies.py train > /requirements/train.txt \
     && python dependencies.py local archive > /requirements/local.txt
 

@@ -76,7 +76,7 @@ def test_a_change_of_code_installs_no_dependencies_again() -> None:
     written = dict(re.findall(r"dependencies.py ([\w ]+) > /requirements/(\w+)\.txt", stages["dependencies"]))
     assert {name: extras.split() for extras, name in written.items()} == {
         "triton": ["otel", "archive", "aws"],
-        "gateway": ["otel", "aws"],
+        "gateway": ["otel", "aws", "batches"],
         "train": ["train"],
         "local": ["local", "archive"],
     }
