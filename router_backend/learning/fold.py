@@ -20,6 +20,7 @@ from router_backend.bandits.policy import Policy
 from router_backend.bandits.statistics.fields import Fields, FieldsError, nested, part, taken
 from router_backend.classifier.space_map import SpaceMap
 from router_backend.config import RouterConfig
+from router_backend.config.policy import LearningPolicyConfig
 from router_backend.contract import TASKS
 from router_backend.core.observations import Observations
 from router_backend.core.records import LearningEvent
@@ -129,6 +130,8 @@ class Fold:
             models = [configured.get(name) or gone.model_copy(update={"name": name}) for name in roster["arms"]]
             for name, config in self._named.items():
                 index, learned_by = roster["policies"].get(name, (0, "{}"))
+                if not isinstance(config, LearningPolicyConfig):
+                    continue  # a table may name models that this checkpoint doesn't know, and learns nothing
                 if _evidence_of(learned_by) == _evidence_of(self._policies[name].learned_by):
                     before = build_policy(config, models, default=models[0].name, space=self.space, tasks=self._tasks)
                     before.load(part(f"policy{index}", fields))
