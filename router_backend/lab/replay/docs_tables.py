@@ -179,7 +179,8 @@ def _cold(name: str, report: Report, cold: Report) -> str:
 def _judged(name: str, report: Report) -> str:
     found = report["judge"]["linucb"]
     rewards = (f"{found[scores]:.3f}" for scores in ("unscored", "judged", "all"))
-    return row(_short(name), f"{found['after']:,}", *rewards, f"{100 * found['share_of_gain']:.0f} %")
+    share = "no gain" if found["share_of_gain"] is None else f"{100 * found['share_of_gain']:.0f} %"
+    return row(_short(name), f"{found['after']:,}", *rewards, share)
 
 
 def _to_find(report: Report) -> bool:
