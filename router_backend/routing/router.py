@@ -99,7 +99,7 @@ class Router:
             return self._fallback(view, hints, "router")
 
     def _decide(self, view: View, classified: Classified, hints: RoutingHints, started: float) -> RoutedDecision:
-        config, now = view.config, time.time()
+        config, now, names = view.config, time.time(), view.config.names
         probabilities = classified.task_probabilities
         tasks = classified.tasks
         task_index = int(probabilities[: len(tasks)].argmax())
@@ -110,8 +110,8 @@ class Router:
             hints.prompt_tokens,
             task,
             hints.max_tokens,
-            _by_arm(config.names, hints.warm) if hints.warm else None,
-            _by_arm(config.names, hints.writes) if hints.writes else None,
+            _by_arm(names, hints.warm) if hints.warm else None,
+            _by_arm(names, hints.writes) if hints.writes else None,
         )
         context = build_context(
             classified.embedding,
@@ -135,7 +135,7 @@ class Router:
             task_probabilities=probabilities,
             complexity=classified.complexity,
             confidence=float(probabilities[task_index]),
-            previous=_position(config.names, hints.previous_model),
+            previous=_position(names, hints.previous_model),
             cacheable=expected.cacheable,
             prompt_tokens=hints.prompt_tokens,
             steps=policy.rules.loop_steps if "tools" in hints.needs and expected.cacheable is not None else 0.0,
@@ -151,7 +151,17 @@ class Router:
         if len(query.candidates) == 1 < len(able):
             choice.reason = "sticky"
         verdict = Verdict(
-            new_decision_id(now), now, view, assignment, hints, classified.embedding_space, tasks, query, choice, able
+            new_decision_id(now),
+            now,
+            view,
+            names,
+            assignment,
+            hints,
+            classified.embedding_space,
+            tasks,
+            query,
+            choice,
+            able,
         )
         answer = verdict.answer(started)
         if not hints.dry_run:

@@ -23,6 +23,7 @@ class Verdict(NamedTuple):
     decision_id: str
     created: float  # Unix seconds
     view: View
+    names: tuple[str, ...]  # of the view's arms
     assignment: Assignment
     hints: RoutingHints
     embedding_space: int  # of the query's context
@@ -33,7 +34,7 @@ class Verdict(NamedTuple):
 
     def answer(self, started: float) -> RoutedDecision:
         """What `route` answers; `started`: `time.perf_counter()` when the decision began."""
-        arms, choice, hints = self.view.config.names, self.choice, self.hints
+        arms, choice, hints = self.names, self.choice, self.hints
         policy = self.view.policies[self.assignment.policy]
         names = [arms[arm] for arm in choice.candidates]
         model, saved = arms[choice.arm], self.query.cache_saving
@@ -66,7 +67,7 @@ class Verdict(NamedTuple):
 
     def record(self, answer: RoutedDecision) -> Decision:
         """What the log keeps: the answer's parts in the log's shape, and what only an off-policy estimate needs."""
-        view, choice, names = self.view, self.choice, self.view.config.names
+        view, choice, names = self.view, self.choice, self.names
         shadows = [(shadow.name, view.policies[shadow.name]) for shadow in view.config.shadows]
         return Decision(
             decision_id=answer.decision_id,

@@ -100,9 +100,8 @@ def test_own_tasks_are_trained_promoted_decided_by_and_rolled_back(running: Runn
     shown = httpx.get(f"{running.gateway}/v1/decisions/{decision_id}").json()
     assert list(shown["task_probabilities"]) == list(OWN)
     assert "accepted" in call(running, "feedback", decision_id, "--score", "1", "--task", "script")
-    page = httpx.get(running.metrics).text
-    assert re.search(r'llm_router_decisions_total\{.*task="script"', page)
-    assert 'correct="true",predicted="script"' in page or re.search(r'actual="script".*predicted="script"', page)
+    counted(running, r'llm_router_decisions_total\{.*task="script"')
+    counted(running, r'correct="true",predicted="script"|actual="script".*predicted="script"')
 
     said = call(running, "promote", "--rollback")
     assert "other tasks (brainstorming" in said
@@ -122,6 +121,14 @@ def route(running: RunningSystem, text: str) -> dict[str, list[object]]:
     inputs = [{"name": "text_input", "datatype": "BYTES", "shape": [1, 1], "data": [text]}]
     answer = httpx.post(f"{running.triton}/v2/models/route/infer", json={"inputs": inputs}, timeout=60).json()
     return {each["name"]: each["data"] for each in answer["outputs"]}
+
+
+def counted(running: RunningSystem, series: str) -> None:
+    """Wait until a metric has the series; models hand their counts over from time to time."""
+    deadline = time.monotonic() + 60
+    while not re.search(series, httpx.get(running.metrics).text):
+        assert time.monotonic() < deadline, f"{series} is on no page"
+        time.sleep(0.1)
 
 
 def served_by(running: RunningSystem, tasks: list[str]) -> None:
