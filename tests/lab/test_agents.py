@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from router_backend.lab.agents.compare import RIVALS, WEIGHTS, Estimate, _lines, compare, cost_at
 from router_backend.lab.agents.play import Played, Player, scored_steps
 from router_backend.lab.agents.world import ANTHROPIC, INSTRUCTIONS, MODELS, OPENAI, Bill, Step, runs
+from tests.support.running import llm_router
 
 
 def test_runs_are_as_long_as_published_ones() -> None:
@@ -80,6 +84,18 @@ def test_ours_is_cheaper_than_blind_routing_at_the_same_quality() -> None:
     """Beyond chance at Anthropic's prices, where writing caches costs; docs/replay.md has both, and sticky sessions."""
     lines = [line for line in compare(2, 10, providers=(ANTHROPIC,)) if line.strategy == "ours"]
     assert np.mean([line.against["blind"].mean for line in lines]) < 1.0
+
+
+@pytest.mark.slow
+def test_the_command_compares_all_strategies(tmp_path: Path) -> None:
+    command = [*llm_router(), "simulate", "--agents", "1", "--seeds", "2", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads((tmp_path / "agents.json").read_text())
+    assert (told["runs"], told["seeds"]) == (1, 2)
+    ours = [line for line in told["lines"] if line["strategy"] == "ours"]
+    assert {line["provider"] for line in ours} == {"openai", "anthropic"}
+    assert all(set(line["against"]) == set(line["together"]) == set(RIVALS) for line in ours)
 
 
 def test_always_the_same_model_never_switches() -> None:
