@@ -15,9 +15,8 @@ class Batch:
     contexts: NDArray[np.float32]  # [n, CONTEXT_DIM]
     arms: NDArray[np.intp]  # [n]
     qualities: NDArray[np.float64]  # [n], people's in [0, 1]; those of a source that was calibrated may lie outside
-    charges: NDArray[
-        np.float64
-    ]  # [n, COLUMNS] of their costs; without the prompt at list price, where queries have a `prompt_cost`
+    # [n, COLUMNS] of their costs; without the prompt at list price, where queries have a `prompt_cost`.
+    charges: NDArray[np.float64]
     at: NDArray[np.float64]  # [n] Unix seconds, the times of the decisions
     weights: NDArray[np.float64] | None = None  # [n] by the reliability of their sources; None: 1 each
 

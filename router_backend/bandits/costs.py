@@ -15,7 +15,6 @@ from router_backend.config.models import ModelConfig
 from router_backend.contract import TASK_PLACES, TASKS
 from router_backend.core.observations import Labels
 from router_backend.core.pricing import PER_TOKEN
-from router_backend.core.records import Usage
 
 # Tokens of an answer of which nothing is known yet.
 PRIOR_TOKENS = 256.0
@@ -176,12 +175,6 @@ class CostModel:
         most = self._caps[:, column] if max_tokens is None else np.minimum(self._caps[:, column], max_tokens)
         return np.minimum(self.lengths.means[:, column], most)
 
-    def beyond_prompt(self, arm: int, usage: Usage | None, cost: float, prompt_tokens: float) -> float:
-        """USD of one answer without its prompt at list price, at today's prices."""
-        completion, reasoning = (np.nan, np.nan) if usage is None else (usage.completion, usage.reasoning)
-        columns = (np.array([number], np.float64) for number in (completion, reasoning, cost, prompt_tokens))
-        return float(self.beyond_prompts(np.array([arm]), *columns)[0])
-
     def beyond_prompts(
         self,
         arms: NDArray[np.intp],
@@ -190,7 +183,7 @@ class CostModel:
         costs: NDArray[np.float64],
         prompt_tokens: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """[n]: `charges` in USD at today's prices."""
+        """[n] USD of answers without their prompts at list price: `charges` at today's prices."""
         charges = self.charges(arms, completion, reasoning, costs, prompt_tokens)
         return np.asarray((charges * self._rates[arms]).sum(1))
 

@@ -12,6 +12,12 @@ from router_backend.core.records import Usage
 from tests.bandits.examples import make_models
 
 
+def beyond_prompt(costs: CostModel, arm: int, usage: Usage | None, cost: float, prompt_tokens: float) -> float:
+    completion, reasoning = (np.nan, np.nan) if usage is None else (usage.completion, usage.reasoning)
+    columns = (np.array([number], np.float64) for number in (completion, reasoning, cost, prompt_tokens))
+    return float(costs.beyond_prompts(np.array([arm]), *columns)[0])
+
+
 def test_estimates_start_with_the_prior_and_follow_arm_and_task() -> None:
     models = make_models(1, 10)
     lengths = OutputLengths([model.name for model in models])
@@ -75,9 +81,9 @@ def test_a_reload_keeps_the_lengths_of_the_arms_that_stay() -> None:
 def test_what_is_learned_of_an_answer_is_its_cost_at_todays_prices_beyond_its_prompt() -> None:
     costs = CostModel(make_models(1, 10), OutputLengths(["m0", "m1"]))
     usage = Usage(prompt=1000, completion=50)
-    assert costs.beyond_prompt(1, usage, 123.0, 0) == pytest.approx(50 * 10e-6)
+    assert beyond_prompt(costs, 1, usage, 123.0, 0) == pytest.approx(50 * 10e-6)
     # Without usage, what it cost is what it cost.
-    assert costs.beyond_prompt(1, None, 0.02, 1000) == pytest.approx(0.02 - 1000 * 10e-6)
+    assert beyond_prompt(costs, 1, None, 0.02, 1000) == pytest.approx(0.02 - 1000 * 10e-6)
 
 
 def test_what_is_learned_of_an_answers_tokens_has_no_price() -> None:
@@ -93,9 +99,9 @@ def test_what_is_learned_of_an_answers_tokens_has_no_price() -> None:
 def test_one_absurd_cost_teaches_no_more_than_the_longest_answer(usage: Usage | None) -> None:
     models = make_models(1, 10)
     costs = CostModel(models, OutputLengths([model.name for model in models]))
-    learned = costs.beyond_prompt(1, usage, 1e6, 10)
+    learned = beyond_prompt(costs, 1, usage, 1e6, 10)
     assert learned == pytest.approx(2 * models[1].context_window * 10e-6)
-    assert costs.beyond_prompt(1, Usage(prompt=10, completion=100), 0.0, 0) == pytest.approx(100 * 10e-6)
+    assert beyond_prompt(costs, 1, Usage(prompt=10, completion=100), 0.0, 0) == pytest.approx(100 * 10e-6)
 
 
 def test_warm_tokens_are_expected_at_the_price_of_cached_ones() -> None:
@@ -107,7 +113,7 @@ def test_warm_tokens_are_expected_at_the_price_of_cached_ones() -> None:
     np.testing.assert_allclose(warm.saving, [800 * 0.9e-6, 0.0], atol=1e-15)
     np.testing.assert_allclose(cold.total - warm.total, warm.saving, atol=1e-15)
     np.testing.assert_allclose(cold.prompt - warm.prompt, warm.saving, atol=1e-15)
-    assert costs.beyond_prompt(0, Usage(prompt=1000, cached=900, completion=50), 0.0, 0) == pytest.approx(50e-6)
+    assert beyond_prompt(costs, 0, Usage(prompt=1000, cached=900, completion=50), 0.0, 0) == pytest.approx(50e-6)
 
 
 def test_tokens_that_a_cache_takes_are_expected_at_their_own_price() -> None:
