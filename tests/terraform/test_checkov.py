@@ -26,6 +26,10 @@ REASONS: dict[str, tuple[str, str]] = {
     "CKV_AWS_225": (r"aws_api_gateway_method_settings", "answers are never the same"),
     "CKV_AWS_272": (r"aws_lambda_function", "Lambda signs no container images"),
     "CKV_AWS_150": (r"aws_lb", "it has, but in development"),
+    "CKV_AWS_18": (r"aws_s3_bucket.batches", _LOGGED),
+    "CKV_AWS_21": (r"aws_s3_bucket.batches", "what a client deletes is gone"),
+    "CKV_AWS_144": (r"aws_s3_bucket.batches", "files live for days; a copy in another region is one more place of prompts"),
+    "CKV2_AWS_62": (r"aws_s3_bucket.batches", "nothing waits for its events"),
     "CKV_AWS_394": (r"aws_availability_zones", "the first two or three are taken, by name"),
 }  # fmt: skip
 

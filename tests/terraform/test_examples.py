@@ -94,6 +94,8 @@ def test_the_router_reads_its_configuration(example: Example, size: str, tmp_pat
     (table,) = made.of("aws_dynamodb_table")
     assert config.state == f"dynamodb://{table['name']}?region=eu-central-1"
     assert [key.name for key in config.security.api_keys] == ["my-app"]
+    places = [f"s3://{bucket['bucket']}/batches" for bucket in made.of("aws_s3_bucket")]
+    assert ([config.batches.place] if config.batches.place else []) == places
     alarms = made.of("aws_cloudwatch_metric_alarm")
     assert {alarm["namespace"] for alarm in alarms} == {config.telemetry.cloudwatch_namespace}
     # A limit of tokens for each model, and for no other.
@@ -125,6 +127,8 @@ def test_the_large_size_renders_the_chart(example: Example, tmp_path: Path) -> N
     config = next(item for item in objects if item["kind"] == "ConfigMap" and "router.yaml" in item.get("data", {}))
     written = yaml.safe_load(config["data"]["router.yaml"])
     assert written["state"] == "dynamodb://llm-router?region=eu-central-1"
+    (bucket,) = made.of("aws_s3_bucket")
+    assert written["batches"] == {"place": f"s3://{bucket['bucket']}/batches"}
     account = made.of("aws_eks_pod_identity_association")
     assert router["namespace"] in {item["namespace"] for item in account}
     accounts = [item["metadata"]["name"] for item in objects if item["kind"] == "ServiceAccount"]

@@ -126,6 +126,41 @@ def test_everything_kept_is_encrypted(example: Example, size: str) -> None:
         assert cluster["encryption_config"][0]["provider"][0]["key_arn"] == key["arn"]
 
 
+def test_the_bucket_of_batches_is_private_encrypted_and_forgets(example: Example, size: str) -> None:
+    made = example(size)
+    buckets = made.of("aws_s3_bucket")
+    assert len(buckets) == (size != "small")  # a frozen function works on no batches
+    (key,) = made.of("aws_kms_key")
+    for bucket in buckets:
+        assert not bucket["force_destroy"]
+        (block,) = made.of("aws_s3_bucket_public_access_block")
+        assert all(block[name] for name in block if name.startswith(("block_", "ignore_", "restrict_")))
+        (encryption,) = made.of("aws_s3_bucket_server_side_encryption_configuration")
+        (by,) = encryption["rule"][0]["apply_server_side_encryption_by_default"]
+        assert (by["sse_algorithm"], by["kms_master_key_id"]) == ("aws:kms", key["arn"])
+        (rule,) = made.of("aws_s3_bucket_lifecycle_configuration")[0]["rule"]
+        # Clients may ask for 30 days, and a batch reads its file for one more.
+        assert rule["expiration"][0]["days"] >= 32
+        assert rule["abort_incomplete_multipart_upload"][0]["days_after_initiation"] == 1
+        (refused,) = statements(made, "aws_s3_bucket_policy")
+        assert (refused["Effect"], refused["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_only_the_router_reads_batches(example: Example, size: str) -> None:
+    made = example(size)
+    (router,) = {policy["role"] for policy in made.of("aws_iam_role_policy") if "dynamodb:Query" in policy["policy"]}
+    for policy in made.of("aws_iam_role_policy"):
+        for statement in json.loads(policy["policy"])["Statement"]:
+            if any(action.startswith("s3:") for action in listed(statement["Action"])):
+                assert policy["role"] == router
+                (bucket,) = made.of("aws_s3_bucket")
+                arn = f"arn:aws:s3:::{bucket['bucket']}"
+                assert set(listed(statement["Resource"])) <= {arn, f"{arn}/batches/*"}
+                if arn in listed(statement["Resource"]):
+                    assert statement["Action"] == ["s3:ListBucket"]
+                    assert statement["Condition"] == {"StringLike": {"s3:prefix": ["batches/*"]}}
+
+
 def test_nothing_is_public_but_the_way_in(example: Example, size: str) -> None:
     made = example(size)
     for rule in made.of("aws_vpc_security_group_ingress_rule"):

@@ -13,6 +13,12 @@ module "images" {
   kms_key_arn = module.state.kms_key_arn
 }
 
+module "batches" {
+  source      = "../../modules/batches"
+  name        = var.name
+  kms_key_arn = module.state.kms_key_arn
+}
+
 module "network" {
   source       = "../../modules/network"
   name         = var.name
@@ -28,6 +34,7 @@ module "eks" {
   name        = var.name
   state       = module.state
   network     = module.network
+  batches     = module.batches
   api_clients = var.api_clients
   chart       = "${path.module}/../../../../helm/llm-router"
   values = [
@@ -38,6 +45,7 @@ module "eks" {
       router = {
         security  = { api_keys = [for name, hash in var.api_keys : { name = name, sha256 = hash }] }
         telemetry = { cloudwatch_namespace = var.name }
+        batches   = { place = module.batches.place }
       }
       ingress = {
         host = var.host
@@ -88,4 +96,9 @@ output "cluster_name" {
 
 output "repositories" {
   value = module.images.urls
+}
+
+output "bucket" {
+  description = "Where files and batches lie."
+  value       = module.batches.bucket
 }

@@ -26,6 +26,13 @@ module "images" {
   kms_key_arn = module.state.kms_key_arn
 }
 
+module "batches" {
+  source      = "../../modules/batches"
+  name        = var.name
+  kms_key_arn = module.state.kms_key_arn
+  development = var.development
+}
+
 # No way to the internet: everything that the tasks need is AWS' own.
 module "network" {
   source       = "../../modules/network"
@@ -42,10 +49,11 @@ module "fargate" {
   repository_arns     = values(module.images.arns)
   state               = module.state
   network             = module.network
+  batches             = module.batches
   certificate_arn     = var.certificate_arn
   clients             = var.clients
   bedrock_models      = local.bedrock_models
-  router_yaml         = templatefile("${path.module}/router.yaml.tftpl", { region = var.region, geography = local.geography, state = module.state.url, api_keys = var.api_keys, namespace = var.name })
+  router_yaml         = templatefile("${path.module}/router.yaml.tftpl", { region = var.region, geography = local.geography, state = module.state.url, place = module.batches.place, api_keys = var.api_keys, namespace = var.name })
   tasks               = var.development ? { min = 1, max = 1 } : { min = 2, max = 6 }
   night_stop          = var.development ? { stop = "cron(0 20 * * ? *)", start = "cron(0 7 ? * MON-FRI *)", timezone = "Europe/Berlin" } : null
   deletion_protection = !var.development
@@ -82,4 +90,9 @@ output "balancer" {
 
 output "repositories" {
   value = module.images.urls
+}
+
+output "bucket" {
+  description = "Where files and batches lie."
+  value       = module.batches.bucket
 }

@@ -23,6 +23,7 @@ resource "aws_iam_role_policy" "router" {
     Version = "2012-10-17"
     Statement = concat(
       var.state.statements,
+      try(var.batches.statements, []),
       length(var.bedrock_models) > 0 ? [{
         Sid      = "Models"
         Effect   = "Allow"

@@ -58,6 +58,12 @@ variable "node_class" {
   description = "Of GPU machines: their disk, on which images stand, and Karpenter's alias of their image. Pin it for production: al2023@v20261120."
 }
 
+variable "batches" {
+  type        = object({ statements = any })
+  default     = null
+  description = "The module `batches`, whose bucket router.yaml names; null: none."
+}
+
 variable "bedrock_models" {
   type        = list(string)
   default     = []

@@ -75,6 +75,7 @@ resource "aws_iam_role_policy" "task" {
     Version = "2012-10-17"
     Statement = concat(
       var.state.statements,
+      try(var.batches.statements, []),
       [{
         Sid      = "Configuration"
         Effect   = "Allow"

@@ -20,6 +20,7 @@ locals {
     }
   }
   environment = [for name, value in merge(var.environment, {
+    AWS_REGION                  = local.region
     LLM_ROUTER_CONFIG_PARAMETER = aws_ssm_parameter.router_yaml.name
     LLM_ROUTER_CONFIG_VERSION   = tostring(aws_ssm_parameter.router_yaml.version)
     LLM_ROUTER_CONFIG           = local.config

@@ -60,6 +60,12 @@ variable "clients" {
   description = "CIDRs that may connect."
 }
 
+variable "batches" {
+  type        = object({ statements = any })
+  default     = null
+  description = "The module `batches`, whose bucket router.yaml names; null: none."
+}
+
 variable "bedrock_models" {
   type        = list(string)
   default     = []
