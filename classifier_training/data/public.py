@@ -1,9 +1,9 @@
-"""Labelled prompts from public collections, in the columns that `llm-router train --data` reads.
+"""Labelled prompts and recorded answers from public collections, in the columns that `llm-router train` reads.
 
-    python -m classifier_training.data.public prompts.csv
+    python -m classifier_training.data.public prompts.csv --answers answers
 
-`sources.yaml` names each collection with its licence, where its files are, and their SHA-256. Files come from there or, without a
-network, from a folder. What a prompt's task is, the collection's own documentation says.
+`sources.yaml` and `answers.yaml` name each collection with its licence, where its files are, and their SHA-256. Files come from there or,
+without a network, from a folder. What a prompt's task is, the collection's own documentation says.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from xml.etree import ElementTree
 
 import yaml
 
+from classifier_training.data.public_answers import ANSWER_READERS, Answered, columns
 from classifier_training.data.public_readers import READERS, Prompt
 from router_backend.user_files import DataError
 
@@ -76,6 +77,20 @@ def sources(names: Sequence[str] = ()) -> list[Source]:
     ]
 
 
+def answer_sources() -> list[Source]:
+    """The collections of recorded answers."""
+    listed = yaml.safe_load(Path(__file__).with_name("answers.yaml").read_text("utf-8"))
+    return [
+        Source(
+            name,
+            about["licence"],
+            about["page"],
+            tuple(File(file, about["base"] + at["path"], at["sha256"]) for file, at in about["files"].items()),
+        )
+        for name, about in listed.items()
+    ]
+
+
 def fetch(wanted: Sequence[Source], out: Path, folder: Path, download: bool) -> Fetched:
     """Write the prompts of `wanted` into the CSV file `out`.
 
@@ -86,12 +101,7 @@ def fetch(wanted: Sequence[Source], out: Path, folder: Path, download: bool) -> 
     Raises:
         DataError: files are missing or can't be had (all of them are named), or one is another than the list says.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [file for source in wanted for file in source.files]
-    problems = [problem for file in files if (problem := _obtain(file, folder, download))]
-    if problems:
-        raise DataError("\n".join(["not all files could be had:", *problems]))
-    hashes = {file.name: _checked(file, folder) for file in files}
+    hashes = _have(wanted, folder, download)
     rows: dict[str, int] = {}
     partial = out.with_name(out.name + ".part")
     with partial.open("w", newline="", encoding="utf-8") as target:
@@ -103,6 +113,43 @@ def fetch(wanted: Sequence[Source], out: Path, folder: Path, download: bool) -> 
             writer.writerows([text, task, source.name, language, source.licence] for text, task, language in prompts)
     partial.replace(out)
     return Fetched(rows, hashes)
+
+
+def fetch_answers(wanted: Sequence[Source], out: Path, folder: Path, download: bool) -> Fetched:
+    """Write the recorded answers of `wanted` into the folder `out`, a CSV file each.
+
+    Args:
+        folder: where the files are, or are kept once they are downloaded.
+        download: get those that aren't there; otherwise nothing but `folder` is read.
+
+    Raises:
+        DataError: files are missing or can't be had (all of them are named), or one is another than the list says.
+    """
+    hashes = _have(wanted, folder, download)
+    out.mkdir(parents=True, exist_ok=True)
+    rows: dict[str, int] = {}
+    for source in wanted:
+        # The first answer counts where a prompt stands twice.
+        answers: dict[str, Answered] = {}
+        for file in source.files:
+            for row in _answers(source, folder / file.name):
+                answers.setdefault(row.prompt, row)
+        partial = out / f"{source.name}.csv.part"
+        with partial.open("w", newline="", encoding="utf-8") as target:
+            csv.writer(target, lineterminator="\n").writerows(columns(list(answers.values())))
+        partial.replace(out / f"{source.name}.csv")
+        rows[f"{source.name}.csv"] = len(answers)
+    return Fetched(rows, hashes)
+
+
+def _have(wanted: Sequence[Source], folder: Path, download: bool) -> dict[str, str]:
+    """Get all files; the SHA-256 of each by its name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [file for source in wanted for file in source.files]
+    problems = [problem for file in files if (problem := _obtain(file, folder, download))]
+    if problems:
+        raise DataError("\n".join(["not all files could be had:", *problems]))
+    return {file.name: _checked(file, folder) for file in files}
 
 
 def _obtain(file: File, folder: Path, download: bool) -> str:
@@ -150,6 +197,13 @@ def _read(source: Source, path: Path) -> Iterator[Prompt]:
         raise DataError(f"{path} can't be read as a file of {source.page}: {error!r}") from error
 
 
+def _answers(source: Source, path: Path) -> Iterator[Answered]:
+    try:
+        yield from ANSWER_READERS[source.name](path.read_text("utf-8"), path.name)
+    except (OSError, ValueError, KeyError, TypeError, IndexError, SyntaxError, csv.Error) as error:
+        raise DataError(f"{path} can't be read as a file of {source.page}: {error!r}") from error
+
+
 def _content(name: str, text: str) -> Any:
     if name.endswith(".xml"):
         return ElementTree.fromstring(text)
@@ -167,24 +221,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("out", type=Path, nargs="?", help="CSV file to write; without it the list is printed")
     parser.add_argument("--source", action="append", default=[], help="only this one; may be given several times")
     parser.add_argument("--from", dest="folder", type=Path, help="folder with the files; nothing is downloaded then")
+    parser.add_argument("--answers", type=Path, help="folder to write recorded answers of models into, too")
     options = parser.parse_args(arguments)
     try:
-        wanted = sources(options.source)
+        wanted, answered = sources(options.source), answer_sources()
         if options.out is None:
-            for source in wanted:
+            for source in [*wanted, *answered]:
                 sys.stdout.write(f"{source.name}: {source.licence}, {source.page}\n")
                 for file in source.files:
                     sys.stdout.write(f"  {file.name}  {file.url}  {file.sha256 or 'SHA-256 not known'}\n")
             return 0
         folder = options.folder or options.out.with_name(options.out.name + ".files")
-        found = fetch(wanted, options.out, folder, download=options.folder is None)
+        download = options.folder is None
+        written = [fetch(wanted, options.out, folder, download)]
+        if options.answers is not None:
+            written.append(fetch_answers(answered, options.answers, folder, download))
     except DataError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    for name, rows in found.rows.items():
-        sys.stdout.write(f"{name}: {rows:,} prompts\n")
-    for name, sha256 in found.hashes.items():
-        sys.stdout.write(f"{name}: SHA-256 {sha256}\n")
+    for found in written:
+        for name, rows in found.rows.items():
+            sys.stdout.write(f"{name}: {rows:,} prompts\n")
+        for name, sha256 in found.hashes.items():
+            sys.stdout.write(f"{name}: SHA-256 {sha256}\n")
     return 0
 
 
