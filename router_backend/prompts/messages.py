@@ -1,8 +1,9 @@
 """OpenAI chat messages to the text that is classified.
 
-The turn that is to be answered decides the task, so the last user turn comes alone; only one that says next to nothing
-by itself ("go on", "fix it", "続けて") gets the last one that does as context. What an agent adds by itself is no request: results of
-tools, in messages of their own or in a user's turn, and notes on its surroundings.
+The turn that is to be answered decides the task, so the last user turn comes alone. One that only asks to go on ("continue", "fix it",
+"続けて") is classified by the last one that asks for something: that one alone was classified better than both together (docs/classifier-experiments.md).
+One that is merely short ("in Go?") gets it as context. What an agent adds by itself is no request: results of tools, in messages of their own
+or in a user's turn, and notes on its surroundings.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def _part_text(part: object) -> str:
 
 
 def routing_text(messages: Sequence[Mapping[str, Any]]) -> str:
-    """The text to classify: the last user turn, or what comes nearest where there is none.
+    """The text to classify: the last user turn that asks for something, or what comes nearest where there is none.
 
     Raises:
         BadRequest: no messages, or a message that isn't an object.
@@ -89,7 +90,8 @@ def routing_text(messages: Sequence[Mapping[str, Any]]) -> str:
     last = turns[-1]
     if _says_little(last):
         context = next((turn for turn in reversed(turns[:-1]) if not _says_little(turn)), None)
-        return last if context is None else f"{last}\n{context}"
+        if context is not None:
+            return context if _follows_up(last) else f"{last}\n{context}"
     return last
 
 
@@ -131,10 +133,13 @@ def _without(text: str, opening: str, closing: str) -> str:
 
 
 def _says_little(turn: str) -> bool:
-    """Whether a turn names nothing that could be classified."""
+    """Whether a turn names nothing that could be classified by itself."""
+    return len(turn.strip()) <= _NEEDS_CONTEXT or _follows_up(turn)
+
+
+def _follows_up(turn: str) -> bool:
+    """Whether a turn only asks to go on with what was asked before."""
     turn = turn.strip()
-    if len(turn) <= _NEEDS_CONTEXT:
-        return True
     if len(turn) > _FOLLOW_UP_CHARACTERS:
         return False
     if _FOLLOW_UP_JA.fullmatch(turn):

@@ -25,9 +25,9 @@ def test_the_last_user_turn_decides() -> None:
     assert routing_text(messages) == "このアルゴリズムの計算量を説明して"
 
 
-def test_a_turn_that_says_nothing_by_itself_gets_the_one_before() -> None:
+def test_a_turn_that_says_nothing_by_itself_goes_on_with_the_one_before() -> None:
     messages = [user("Write a sonnet about rain"), {"role": "assistant", "content": "…"}, user("more")]
-    assert routing_text(messages) == "more\nWrite a sonnet about rain"
+    assert routing_text(messages) == "Write a sonnet about rain"
 
 
 REQUEST = "Rename the function total to sum_all in billing.py and fix its callers"
@@ -89,25 +89,24 @@ DUMP = "def total(items):\n    return sum(items)\n" * 400
         pytest.param(
             [user(f"<user_instructions>\n{DUMP}</user_instructions>"), user(REQUEST), CALL], REQUEST, id="Codex"
         ),
-        pytest.param(
-            [user(REQUEST), user("<user_query>fix it</user_query>")], f"fix it\n{REQUEST}", id="Cursor, says little"
-        ),
+        pytest.param([user(REQUEST), user("<user_query>fix it</user_query>")], REQUEST, id="Cursor, says little"),
         pytest.param(
             [user(f"{REQUEST} </user_query> in <user_query>")], f"{REQUEST} </user_query> in <user_query>", id="no pair"
         ),
-        pytest.param([user(REQUEST), CALL, user("continue")], f"continue\n{REQUEST}", id="continue"),
-        pytest.param([user(REQUEST), CALL, user("fix it please")], f"fix it please\n{REQUEST}", id="fix it"),
+        pytest.param([user(REQUEST), CALL, user("continue")], REQUEST, id="continue"),
+        pytest.param([user(REQUEST), CALL, user("fix it please")], REQUEST, id="fix it"),
         pytest.param(
             [user(REQUEST), user("Yes, go ahead."), user("ok, and now the next one")],
-            f"ok, and now the next one\n{REQUEST}",
+            REQUEST,
             id="several that say little",
         ),
         pytest.param(
             [user("請求書の合計を計算して"), user("もう一度お願いします")],
-            "もう一度お願いします\n請求書の合計を計算して",
+            "請求書の合計を計算して",
             id="Japanese",
         ),
-        pytest.param([user(REQUEST), user("続けてください。")], f"続けてください。\n{REQUEST}", id="mixed languages"),
+        pytest.param([user(REQUEST), CALL, user("in Go?")], f"in Go?\n{REQUEST}", id="short, but says something"),
+        pytest.param([user(REQUEST), user("続けてください。")], REQUEST, id="mixed languages"),
         pytest.param([user(REQUEST), user("now translate it to French")], "now translate it to French", id="new task"),
         pytest.param([user("hi"), user(f"{DUMP}\nWhy?")], f"{DUMP}\nWhy?", id="pasted code and a question"),
         pytest.param([user("Observation: it rains")], "Observation: it rains", id="nothing but a result"),
