@@ -11,20 +11,17 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-import msgspec
-
-from router_backend.config.models import BatchConfig, OpenAIUpstream
+from router_backend.config.models import BatchConfig, ModelConfig
 from router_backend.config.schema import RouterConfig
-from router_backend.forwarding.upstreams.batch_api import BatchAPI, BatchAPIError, RemoteBatch
+from router_backend.forwarding.upstreams.batches.api import BatchAPI, BatchAPIError, LineAnswer, RemoteBatch
+from router_backend.forwarding.upstreams.batches.open import batch_api
 from router_backend.gateway.batches.answering import Answering, Reply
 from router_backend.gateway.batches.batchable import Batchable
 from router_backend.gateway.batches.lines import Line
-from router_backend.gateway.batches.parts import Draft, Part, PartLine, Parts, Sent, plan_of
+from router_backend.gateway.batches.parts import NO_FILE, Draft, Part, PartLine, Parts, Sent, plan_of
 from router_backend.gateway.batches.record import Batch
 from router_backend.gateway.plan import Plan
 
-NAME = "llm_router_part"
-"""Of the metadata that say which part a batch at the upstream is."""
 GATHER_SECONDS = 60.0  # that a line waits for company at most
 POLL_SECONDS = (5.0, 60.0)  # between two looks at the upstream's batch, doubled from the first to the second
 PAUSES = (1.0, 300.0)  # after a failure, as well
@@ -38,19 +35,6 @@ Keep = Callable[[int, str, Reply], Awaitable[None]]
 """Takes the answer to a line, of this number and custom_id."""
 Ended = Callable[[str, str], None]
 """Hears of each batch at an upstream that has ended: the model, and how."""
-
-
-class _Response(msgspec.Struct, frozen=True):
-    status_code: int
-    body: msgspec.Raw
-
-
-class _Row(msgspec.Struct, frozen=True):
-    custom_id: str
-    response: _Response | None = None
-
-
-_rows = msgspec.json.Decoder(_Row)
 
 
 @dataclass(slots=True)
@@ -78,6 +62,7 @@ class Courier:
         self._gathering = asyncio.Lock()
         self._reading = asyncio.Lock()  # one part at a time is in memory
         self._plans: dict[int, Plan] = {}
+        self._apis: dict[str, tuple[ModelConfig, BatchAPI]] = {}
         self._answered: set[int] = set()
         self.taken: set[int] = set()  # numbers of lines that are answered, or that somebody works on
         self.following: set[asyncio.Task[None]] = set()
@@ -164,8 +149,8 @@ class Courier:
             left = set(part.numbers) - self._answered
             async with self._reading:
                 lines = await self._parts.lines(part)
-                if remote and remote.output_file_id:
-                    await self._read(part, remote.output_file_id, lines, left)
+                if remote and remote.answers:
+                    await self._read(part, remote.answers, lines, left)
                 if part.arm in self._config().names:
                     self._plans |= {number: plan_of(lines[number]) for number in left if number in lines}
         finally:
@@ -210,27 +195,52 @@ class Courier:
         """The upstream's batch, which is made where there is none. `fresh`: nobody can have made one."""
         sent = await self._parts.sent(part)
         if sent is None:
-            found = None if fresh else await api.find(NAME, part.name)
-            if found is None and not create:
-                return None
+            found = await self._find_or_create(api, part, fresh, create)
             if found is None:
-                file_id = await api.upload(f"{part.name}.jsonl", part.size, lambda: self._parts.rows(part))
-                found = await api.create(file_id, part.endpoint, {NAME: part.name})
+                return None
             sent = await self._parts.say_sent(part, Sent(found.id))
-            if sent.batch_id != found.id:  # another process, which takes us for dead, was first
+            if sent.batch_id != found.id:  # its list had not shown the other one
                 await api.cancel(found.id)
         return await api.retrieve(sent.batch_id)
 
-    async def _read(self, part: Part, file_id: str, lines: dict[int, PartLine], left: set[int]) -> None:
-        """Keep the answers that a file holds; `left` becomes what it doesn't."""
+    async def _find_or_create(self, api: BatchAPI, part: Part, fresh: bool, create: bool) -> RemoteBatch | None:
+        """See `upstreams.batches.api` for why a batch is paid once. None: there is none, and there won't be."""
+        while True:
+            tried = [] if fresh else await self._parts.tried(part)
+            if found := None if fresh else await api.find(part.name):
+                return found
+            if tried:
+                if tried[-1] == NO_FILE:
+                    return None
+                await api.close(tried[-1])  # whoever noted it may be about to make a batch of it, or has just made one
+                if found := await api.find(part.name):
+                    return found
+            fresh = False
+            if not create:
+                if await self._parts.try_with(part, len(tried), NO_FILE):
+                    return None
+                continue
+            file_id = await api.upload(f"{part.name}.jsonl", part.size, lambda: self._parts.rows(part))
+            if not await self._parts.try_with(part, len(tried), file_id):  # another process, which takes us for dead
+                await api.close(file_id)
+                continue
+            try:
+                return await api.create(file_id, part.endpoint, part.name)
+            except BatchAPIError:
+                if len(await self._parts.tried(part)) == len(tried) + 1:
+                    raise
+                # Another process has closed our file, and goes on.
+
+    async def _read(self, part: Part, place: str, lines: dict[int, PartLine], left: set[int]) -> None:
+        """Keep the answers that are there; `left` becomes what it doesn't."""
         pause = PAUSES[0]
         for _ in range(_READS):
             api = self._api(part.arm)
             try:
                 if api:
-                    async with contextlib.aclosing(api.lines(file_id)) as found:
-                        async for text in found:
-                            await self._take(part, text, lines, left)
+                    async with contextlib.aclosing(api.answers(place)) as found:
+                        async for answer in found:
+                            await self._take(part, answer, lines, left)
                 return
             except BatchAPIError as error:
                 _log.warning("answers of the batch %s: %s", self._batch.id, error)
@@ -239,28 +249,25 @@ class Courier:
                 await asyncio.sleep(max(pause, error.retry_after or 0.0))
                 pause = min(PAUSES[1], 2 * pause)
 
-    async def _take(self, part: Part, text: bytes, lines: dict[int, PartLine], left: set[int]) -> None:
-        try:
-            row = _rows.decode(text)
-            number = int(row.custom_id)
-        except (msgspec.MsgspecError, ValueError):
+    async def _take(self, part: Part, found: LineAnswer, lines: dict[int, PartLine], left: set[int]) -> None:
+        line, batch = lines.get(found.number), self._batch
+        if found.number not in left or line is None:
             return
-        line = lines.get(number)
-        if number not in left or line is None or row.response is None or row.response.status_code != 200:
-            return
-        batch, given = self._batch, bytes(row.response.body)
         reply = await self._answering.settle(
-            batch.key, batch.endpoint, bytes(line.body), plan_of(line), given, part.endpoint
+            batch.key, batch.endpoint, bytes(line.body), plan_of(line), found.body, part.endpoint
         )
         if reply and reply.status == 200:
-            await self._keep(number, line.custom_id, reply)
-            left.discard(number)
+            await self._keep(found.number, line.custom_id, reply)
+            left.discard(found.number)
 
     async def _remove_files(self, part: Part) -> None:
         api, sent = self._api(part.arm), await self._parts.sent(part)
         if api and sent:
-            for file_id in (await api.retrieve(sent.batch_id)).files:
-                await api.remove(file_id)
+            await api.remove(sent.batch_id)
+        elif api:
+            for file_id in (await self._parts.tried(part))[-1:]:
+                if file_id != NO_FILE:
+                    await api.close(file_id)
 
     def _limits(self, arm: str) -> BatchConfig:
         config = self._config()
@@ -268,11 +275,15 @@ class Courier:
 
     def _api(self, arm: str) -> BatchAPI | None:
         config = self._config()
-        upstream = config.model(arm).upstream if arm in config.names else None
-        if not isinstance(upstream, OpenAIUpstream):
-            return None
+        model = config.model(arm) if arm in config.names else None
+        known = self._apis.get(arm)
+        if known and model == known[0]:
+            return known[1]
         try:
-            return BatchAPI(arm, upstream, config.timeouts.connect)
+            found = batch_api(model, config.timeouts.connect) if model else None
         except ValueError as error:
             _log.error("%s: %s", arm, error)
             return None
+        if model and found:
+            self._apis[arm] = (model, found)
+        return found

@@ -1,6 +1,7 @@
-"""Parts of a batch: lines that go to one model's own Batch API together. A part is two objects, which are never written over:
-its lines with what was decided about them, and, once there is one, the batch at the upstream. So whoever goes on after a kill
-finds both; and between the two it finds the upstream's batch by the part's name in its metadata.
+"""Parts of a batch: lines that go to one model's own Batch API together. A part is a few objects, which are never written over:
+its lines with what was decided about them, each file at the upstream of which a batch may be made, before it is, and the batch at
+the upstream, once it is known. So whoever goes on after a kill finds all of them, and of two processes that send the same part
+one makes the batch.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from contextlib import AsyncExitStack
 
 import msgspec
 
+from router_backend.forwarding.upstreams.batches.rows import row_of
 from router_backend.gateway.batches import shelves
 from router_backend.gateway.batches.batchable import Batchable
 from router_backend.gateway.batches.lines import Line
@@ -17,7 +19,9 @@ from router_backend.gateway.batches.record import Batch
 from router_backend.gateway.batches.storage.objects import Objects, Writer
 from router_backend.gateway.plan import Plan
 
-_PART, _LINES, _SENT = ".json", ".lines", ".sent"
+_PART, _LINES, _SENT, _TRIED = ".json", ".lines", ".sent", ".tried-"
+NO_FILE = ""
+"""In the place of a file: no batch is made of this part any more."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -25,7 +29,7 @@ class Part(msgspec.Struct, frozen=True):
 
     name: str
     arm: str
-    endpoint: str  # of the upstream
+    endpoint: str  # of the upstream, or `rows.CONVERSE`
     size: int  # bytes of its lines, as the upstream gets them
     usd: float  # expected
     numbers: tuple[int, ...]  # of its lines
@@ -45,13 +49,6 @@ class PartLine(msgspec.Struct, frozen=True):
     body: msgspec.Raw  # the client's
     plan: msgspec.Raw
     row: msgspec.Raw  # the upstream's line
-
-
-class _Row(msgspec.Struct, frozen=True):
-    custom_id: str
-    method: str
-    url: str
-    body: msgspec.Raw
 
 
 _part = msgspec.json.Decoder(Part)
@@ -89,6 +86,20 @@ class Parts:
             return sent
         return await self.sent(part) or sent
 
+    async def tried(self, part: Part) -> list[str]:
+        """Files at the upstream of which batches may have been made, in the order of the attempts."""
+        found: list[str] = []
+        while (data := await self._objects.get(self._attempt(part, len(found)))) is not None:
+            found.append(data.decode())
+        return found
+
+    async def try_with(self, part: Part, before: int, file_id: str) -> bool:
+        """Note that a batch is going to be made of a file, after so many attempts. False: somebody else is going to."""
+        return await self._objects.put(self._attempt(part, before), file_id.encode(), new=True)
+
+    def _attempt(self, part: Part, number: int) -> str:
+        return f"{self._folder}/{part.name}{_TRIED}{number}"
+
     async def lines(self, part: Part) -> dict[int, PartLine]:
         """Its lines by their numbers, all in memory."""
         data = await self._objects.get(f"{self._folder}/{part.name}{_LINES}") or b""
@@ -123,7 +134,7 @@ class Draft:
 
     async def add(self, number: int, line: Line, found: Batchable) -> None:
         """One line; upstreams know it by its number alone."""
-        row = _encode(_Row(str(number), "POST", found.endpoint, msgspec.Raw(found.body)))
+        row = row_of(found.endpoint, number, found.body)
         kept = PartLine(number, line.custom_id, line.body, msgspec.Raw(found.plan.to_json()), msgspec.Raw(row))
         self.size += len(row) + 1
         self._usd += found.usd

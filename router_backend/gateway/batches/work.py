@@ -164,9 +164,11 @@ class Work:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-            await courier.aclose()
-            keeping.close()
-            await keeper
+            try:
+                await courier.aclose()
+            finally:
+                keeping.close()
+                await keeper
 
     @staticmethod
     async def _some_come_back(running: set[asyncio.Task[None]], courier: Courier, keeper: asyncio.Task[None]) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 from router_backend.config.models import OpenAIUpstream
 from router_backend.core.jsonio import dump
 from router_backend.forwarding.failure import error_object
+from router_backend.forwarding.upstreams.batches.api import ENDED, BatchAPIError, LineAnswer, RemoteBatch
 from router_backend.forwarding.upstreams.openai import retry_after_of
 from router_backend.forwarding.upstreams.proxied import new_session
 from router_backend.forwarding.upstreams.proxies import proxy_for
@@ -20,20 +21,13 @@ from router_backend.forwarding.upstreams.secrets import key_reader
 
 T = TypeVar("T")
 
-ENDED = frozenset(("completed", "failed", "expired", "cancelled"))
+NAME = "llm_router_part"
+"""Of the metadata by which a batch is found."""
 PIECE = 256 * 1024
 _SILENCE_SECONDS = 120.0
 _MOST_BYTES = 4 * 1024 * 1024  # of an answer that is no file
 _PAGES, _PAGE = 50, 100
 _PASSING = frozenset((408, 409, 425, 429, 500, 502, 503, 504))
-
-
-class BatchAPIError(RuntimeError):
-    """The server couldn't be asked, or refused. `passing`: the same may be well later; `gone`: there is no such thing there."""
-
-    def __init__(self, message: str, *, passing: bool, gone: bool = False, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.passing, self.gone, self.retry_after = passing, gone, retry_after
 
 
 class _Problem(msgspec.Struct, frozen=True):
@@ -44,7 +38,7 @@ class _Problems(msgspec.Struct, frozen=True):
     data: list[_Problem] = []
 
 
-class RemoteBatch(msgspec.Struct, frozen=True):
+class _Batch(msgspec.Struct, frozen=True):
     """A batch object, as far as it matters."""
 
     id: str
@@ -56,19 +50,27 @@ class RemoteBatch(msgspec.Struct, frozen=True):
     metadata: dict[str, str] | None = None
 
     @property
-    def ended(self) -> bool:
-        return self.status in ENDED
-
-    @property
-    def causes(self) -> str:
-        """Codes of a batch that failed."""
-        found = {problem.code for problem in (self.errors.data if self.errors else ()) if problem.code}
-        return ", ".join(sorted(found))
-
-    @property
     def files(self) -> tuple[str, ...]:
         """Ids of all its files."""
         return tuple(filter(None, (self.input_file_id, self.output_file_id, self.error_file_id)))
+
+    def told(self) -> RemoteBatch:
+        causes = {problem.code for problem in (self.errors.data if self.errors else ()) if problem.code}
+        status: Any = self.status if self.status in ENDED or self.status == "cancelling" else "in_progress"
+        return RemoteBatch(self.id, status, ", ".join(sorted(causes)), self.output_file_id or "")
+
+
+class _Response(msgspec.Struct, frozen=True):
+    status_code: int
+    body: msgspec.Raw
+
+
+class _Row(msgspec.Struct, frozen=True):
+    custom_id: str
+    response: _Response | None = None
+
+
+_rows = msgspec.json.Decoder(_Row)
 
 
 class _Id(msgspec.Struct, frozen=True):
@@ -76,12 +78,12 @@ class _Id(msgspec.Struct, frozen=True):
 
 
 class _Page(msgspec.Struct, frozen=True):
-    data: list[RemoteBatch]
+    data: list[_Batch]
     has_more: bool = False
 
 
-class BatchAPI:
-    """Of one arm's server. Every method may raise BatchAPIError."""
+class OpenAIBatches:
+    """See `BatchAPI`."""
 
     def __init__(self, arm: str, upstream: OpenAIUpstream, connect: float) -> None:
         """`connect`: seconds that a connection may take. Raises ValueError: the key is missing."""
@@ -90,7 +92,7 @@ class BatchAPI:
         self._key, self._headers = key_reader(upstream), upstream.headers
 
     async def upload(self, name: str, size: int, pieces: Callable[[], AsyncIterator[bytes]]) -> str:
-        """A file for a batch, of `size` bytes; returns its id."""
+        """See `BatchAPI.upload`."""
         boundary = secrets.token_hex(16)
         head = (
             f'--{boundary}\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--{boundary}\r\n'
@@ -110,45 +112,66 @@ class BatchAPI:
         }
         return (await self._ask("POST", "files", _Id, form(), headers)).id
 
-    async def create(self, file_id: str, endpoint: str, metadata: Mapping[str, str]) -> RemoteBatch:
-        """A batch of a file, for `/v1/…`."""
-        fields = {"input_file_id": file_id, "endpoint": endpoint, "completion_window": "24h", "metadata": metadata}
-        return await self._ask("POST", "batches", RemoteBatch, dump(fields), {"content-type": "application/json"})
+    async def close(self, file_id: str) -> None:
+        """See `BatchAPI.close`. A file that is gone makes no batch."""
+        try:
+            await self._remove(file_id)
+        except BatchAPIError as error:
+            if not error.gone:
+                raise
 
-    async def find(self, name: str, value: str) -> RemoteBatch | None:
-        """The batch whose metadata say this; the latest are looked at first."""
+    async def create(self, file_id: str, endpoint: str, name: str) -> RemoteBatch:
+        """See `BatchAPI.create`."""
+        fields = {
+            "input_file_id": file_id,
+            "endpoint": endpoint,
+            "completion_window": "24h",
+            "metadata": {NAME: name},
+        }
+        return (await self._ask("POST", "batches", _Batch, dump(fields), {"content-type": "application/json"})).told()
+
+    async def find(self, name: str) -> RemoteBatch | None:
+        """See `BatchAPI.find`; the latest are looked at first."""
         after = ""
         for _ in range(_PAGES):
             page = await self._ask("GET", f"batches?limit={_PAGE}{after}", _Page)
             for batch in page.data:
-                if (batch.metadata or {}).get(name) == value:
-                    return batch
+                if (batch.metadata or {}).get(NAME) == name:
+                    return batch.told()
             if not page.has_more or not page.data:
                 break
             after = f"&after={page.data[-1].id}"
         return None
 
     async def retrieve(self, batch_id: str) -> RemoteBatch:
-        """As it is now."""
-        return await self._ask("GET", f"batches/{batch_id}", RemoteBatch)
+        """See `BatchAPI.retrieve`."""
+        return (await self._batch(batch_id)).told()
 
     async def cancel(self, batch_id: str) -> None:
-        """It need not have ended when this returns."""
-        await self._ask("POST", f"batches/{batch_id}/cancel", RemoteBatch, b"")
+        """See `BatchAPI.cancel`."""
+        await self._ask("POST", f"batches/{batch_id}/cancel", _Batch, b"")
 
-    async def lines(self, file_id: str) -> AsyncGenerator[bytes, None]:
-        """The lines of a file, without their ends."""
+    async def answers(self, place: str) -> AsyncGenerator[LineAnswer, None]:
+        """See `BatchAPI.answers`."""
         rest = b""
-        async with self._response("GET", f"files/{file_id}/content") as response:
+        async with self._response("GET", f"files/{place}/content") as response:
             async for piece in response.content.iter_chunked(PIECE):
                 *whole, rest = (rest + piece).split(b"\n")
                 for line in whole:
-                    yield line
-        if rest:
-            yield rest
+                    if found := _answer(line):
+                        yield found
+        if found := _answer(rest):
+            yield found
 
-    async def remove(self, file_id: str) -> None:
-        """A file, for good."""
+    async def remove(self, batch_id: str) -> None:
+        """See `BatchAPI.remove`."""
+        for file_id in (await self._batch(batch_id)).files:
+            await self._remove(file_id)
+
+    async def _batch(self, batch_id: str) -> _Batch:
+        return await self._ask("GET", f"batches/{batch_id}", _Batch)
+
+    async def _remove(self, file_id: str) -> None:
         await self._ask("DELETE", f"files/{file_id}", _Id)
 
     async def _ask(
@@ -201,6 +224,18 @@ class BatchAPI:
             gone=response.status in (404, 410),
             retry_after=retry_after_of(response.headers.get("retry-after")),
         )
+
+
+def _answer(line: bytes) -> LineAnswer | None:
+    """None: the line failed, or isn't ours."""
+    try:
+        row = _rows.decode(line)
+        number = int(row.custom_id)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    if row.response is None or row.response.status_code != 200:
+        return None
+    return LineAnswer(number, bytes(row.response.body))
 
 
 async def _all(response: aiohttp.ClientResponse) -> bytes:

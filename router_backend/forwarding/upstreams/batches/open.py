@@ -1,0 +1,18 @@
+"""From a model's upstream to its Batch API."""
+
+from __future__ import annotations
+
+from router_backend.config.models import ModelConfig, OpenAIUpstream
+from router_backend.forwarding.upstreams.batches.api import BatchAPI
+from router_backend.forwarding.upstreams.batches.openai import OpenAIBatches
+
+
+def batch_api(model: ModelConfig, connect: float) -> BatchAPI | None:
+    """None: its upstream has none. `connect`: seconds that a connection may take.
+
+    Raises:
+        ValueError: a key or package is missing.
+    """
+    if isinstance(model.upstream, OpenAIUpstream):
+        return OpenAIBatches(model.name, model.upstream, connect)
+    return None
