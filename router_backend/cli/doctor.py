@@ -44,8 +44,10 @@ def doctor(
     def show(finding: Finding) -> None:
         nonlocal wrong
         wrong += finding.error is not None
-        mark = Text("wrong ", "red") if finding.error else Text("ok    ", "green")
-        console.print(mark + Text(f"{finding.name}: {finding.error or finding.found}"))
+        mark, color = ("wrong", "red") if finding.error else ("note", "yellow") if finding.advice else ("ok", "green")
+        console.print(
+            Text(f"{mark:6}", color) + Text(f"{finding.name}: {finding.error or finding.advice or finding.found}")
+        )
 
     for finding in findings(config, state_dir, model_repository or served_repository(state_dir)):
         show(finding)

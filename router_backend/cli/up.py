@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from router_backend.cli.options import DEFAULT_CONFIG, DEFAULT_STATE_DIR, Config, StateDir
 from router_backend.config import RouterConfig
@@ -59,7 +60,8 @@ def up(
         model_repository=model_repository or copied_repository(state_dir),
         allow_unauthenticated=allow_unauthenticated,
     )
-    settings, parsed = check(wanted)
+    notes = Console(highlight=False, soft_wrap=True, stderr=True)
+    settings, parsed = check(wanted, lambda advice: notes.print(Text(f"note: {advice}", "yellow")))
     console = Console(highlight=False, soft_wrap=True)
     with console.status("starting Triton, the models and the gateway …") as status:
 

@@ -17,6 +17,7 @@ from router_backend.config.models import (
     OpenAIUpstream,
     TensorRTLLMUpstream,
 )
+from router_backend.contract import ContractError
 from router_backend.launcher.local_model import weights
 from router_backend.learning.progress import Furthest
 from router_backend.state.open import open_store
@@ -34,11 +35,12 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found. `error` says what is wrong and what to do, None where nothing is."""
+    """What a check found. `error` says what is wrong and what to do, None where nothing is; `advice` what is hardly meant but serves."""
 
     name: str
     found: str = ""
     error: Exception | None = None
+    advice: str = ""
 
 
 def findings(config: Path, state_dir: Path, repository: Path) -> Iterator[Finding]:
@@ -56,6 +58,7 @@ def findings(config: Path, state_dir: Path, repository: Path) -> Iterator[Findin
         return
     parsed = read
     yield Finding("configuration", f"{config}: {', '.join(parsed.names)}")
+    yield _tasks(parsed, repository)
     yield _look(Check("policies", lambda: _policies(parsed)))
     for model in parsed.models:
         yield _look(Check(f"model {model.name}", lambda model=model: _model(model)))  # type: ignore[misc]
@@ -95,6 +98,31 @@ def _classifier(repository: Path) -> str:
     folder = newest_artifact(repository / "classifier")
     metadata = artifact_metadata(folder)
     return f"version {folder.name}, {metadata.precision}, embedding space {metadata.embedding_space}"
+
+
+def _tasks(config: RouterConfig, repository: Path) -> Finding:
+    """Never an error: a file with own tasks must start before their promotion, and after a rollback."""
+    try:
+        folder = newest_artifact(repository / "classifier")
+        has = artifact_metadata(folder).tasks
+    except ContractError:
+        return Finding("tasks", "of the file alone: see classifier")
+    version, differences = f"version {folder.name} of the classifier", []
+    if new := [task for task in has if task not in config.known_tasks]:
+        differences.append(
+            f"{version} has {', '.join(new)}, which router.yaml doesn't list: neither the file nor feedback can name"
+            f" {_them(new)}. Write `tasks: [{', '.join(has)}]`"
+        )
+    if gone := [task for task in config.tasks if task not in has]:
+        differences.append(
+            f"router.yaml lists {', '.join(gone)}, which {version} doesn't have: what names {_them(gone)} is never followed."
+            f" Promote a classifier that has {_them(gone)} (`llm-router promote`), or take {_them(gone)} out of `tasks`"
+        )
+    return Finding("tasks", ", ".join(sorted(has)), advice="; ".join(differences))
+
+
+def _them(names: list[str]) -> str:
+    return "it" if len(names) == 1 else "them"
 
 
 def _policies(config: RouterConfig) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,19 +38,18 @@ class UpSettings:
     ready_seconds: float = 120.0
 
 
-def check(settings: UpSettings) -> tuple[UpSettings, RouterConfig]:
-    """Settings with every port resolved, and the configuration.
+def check(settings: UpSettings, advise: Callable[[str], None] = lambda text: None) -> tuple[UpSettings, RouterConfig]:
+    """Settings with every port resolved, and the configuration. `advise` is told what is hardly meant but can start.
 
     Raises:
         NotStarted, PortTaken: each says what to do; everything that is wrong at once, a line each.
     """
-    wrong = [
-        f"{finding.name}: {finding.error}"
-        for finding in findings(settings.config, settings.state_dir, settings.model_repository)
-        if finding.error
-    ]
-    if wrong:
+    found = list(findings(settings.config, settings.state_dir, settings.model_repository))
+    if wrong := [f"{finding.name}: {finding.error}" for finding in found if finding.error]:
         raise NotStarted("\n".join(wrong))
+    for finding in found:
+        if finding.advice:
+            advise(f"{finding.name}: {finding.advice}")
     config = load_config(settings.config)
     try:
         check_safe(config, Exposure(settings.host, settings.allow_unauthenticated))

@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 
 from router_backend.classifier.repository import MODEL_REPOSITORY
 from router_backend.cli.doctor import doctor
+from router_backend.contract import TASKS
 from router_backend.launcher.settings import NotStarted, UpSettings, check
+from tests.support.artifacts import make_artifact
 from tests.support.scripted_upstream import ScriptedUpstream
 
 app = typer.Typer()
@@ -104,3 +106,58 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(NotStarted) as refused:
         check(UpSettings(config=config, state_dir=tmp_path / "state", model_repository=MODEL_REPOSITORY))
     assert len(str(refused.value).splitlines()) == 2
+
+
+OWN = ("billing", "refund")
+TASKS_DIFFER = [
+    (
+        OWN,
+        "[]",
+        "version 1 of the classifier has billing, refund, which router.yaml doesn't list: neither the file nor feedback"
+        " can name them. Write `tasks: [billing, refund]`",
+    ),
+    (
+        TASKS,
+        "[billing, math]",
+        "router.yaml lists billing, which version 1 of the classifier doesn't have: what names it is never followed."
+        " Promote a classifier that has it (`llm-router promote`), or take it out of `tasks`",
+    ),
+    (
+        OWN,
+        "[billing, refunds]",
+        "version 1 of the classifier has refund, which router.yaml doesn't list: neither the file nor feedback can name it."
+        " Write `tasks: [billing, refund]`; router.yaml lists refunds, which version 1 of the classifier doesn't have:"
+        " what names it is never followed. Promote a classifier that has it (`llm-router promote`), or take it out of `tasks`",
+    ),
+]
+
+
+@pytest.mark.parametrize(("has", "listed", "said"), TASKS_DIFFER)
+async def test_tasks_that_differ_from_the_classifiers_are_told_by_both_and_stop_neither(
+    has: tuple[str, ...], listed: str, said: str, tmp_path: Path
+) -> None:
+    # A file with own tasks has to start before their promotion, and after a rollback.
+    config = written(tmp_path, "http://127.0.0.1:9/v1")
+    config.write_text(config.read_text() + f"tasks: {listed}\n")
+    repository = tmp_path / "models"
+    make_artifact(repository / "classifier" / "1", tasks=has)
+
+    result = await run(config, "--no-ask", "--model-repository", str(repository))
+    assert result.exit_code == 0, result.output
+    assert f"note  tasks: {said}\n" in result.output
+
+    told: list[str] = []
+    ports = {"http_port": 0, "grpc_port": 0, "metrics_port": 0, "gateway_port": 0}
+    settings = UpSettings(config=config, state_dir=tmp_path / "state", model_repository=repository, **ports)
+    check(settings, told.append)
+    assert told == [f"tasks: {said}"]
+
+
+@pytest.mark.parametrize(("has", "listed"), [(TASKS, "[]"), (TASKS, "[math]"), (OWN, "[refund, billing]")])
+async def test_nothing_is_said_of_tasks_that_agree(has: tuple[str, ...], listed: str, tmp_path: Path) -> None:
+    config = written(tmp_path, "http://127.0.0.1:9/v1")
+    config.write_text(config.read_text() + f"tasks: {listed}\n")
+    make_artifact(tmp_path / "models" / "classifier" / "1", tasks=has)
+    result = await run(config, "--no-ask", "--model-repository", str(tmp_path / "models"))
+    assert "note" not in result.output
+    assert f"ok    tasks: {', '.join(sorted(has))}\n" in result.output
