@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from classifier_training.data.examples import Examples
+from router_backend import distribution
 from router_backend.contract import TASKS
 from router_backend.user_files import DataError, Table, from_frame, read_table
 
@@ -54,7 +55,8 @@ def _read(name: str) -> Table:
     try:
         from datasets import load_dataset
     except ImportError as error:
-        raise DataError(f"{name}: Hugging Face data sets need the 'datasets' package: pip install datasets") from error
+        needed = distribution.add_packages("datasets")
+        raise DataError(f"{name}: Hugging Face data sets need the 'datasets' package: {needed}") from error
     owner_and_name, _, split = name.removeprefix(_HUGGING_FACE).partition(":")
     return from_frame(name, load_dataset(owner_and_name, split=split or "train").to_pandas())
 

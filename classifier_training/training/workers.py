@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from router_backend import distribution
+
 
 class TrainingError(RuntimeError):
     """Training that can't go on; the message says why."""
@@ -55,7 +57,7 @@ class Workers:
             from accelerate import Accelerator
         except ImportError as error:
             raise TrainingError(
-                f"{count} processes train together through 'accelerate': pip install '.[train]'"
+                f"{count} processes train together through 'accelerate': {distribution.add('train')}"
             ) from error
         self._joined = Accelerator(cpu=self.device.type == "cpu")
         self.index, self.device = self._joined.process_index, self._joined.device

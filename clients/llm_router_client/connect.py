@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from typing import TYPE_CHECKING
 
 from llm_router_client.dialect import Dialect
@@ -59,6 +61,7 @@ def _grpc() -> ModuleType:
         from llm_router_client import grpc
     except ImportError as error:
         raise ImportError(
-            f"gRPC needs tritonclient: pip install 'llm-router-client[grpc]' ({error})", name=error.name
+            f"gRPC needs tritonclient ({error}): {shlex.quote(sys.executable)} -m pip install 'tritonclient[grpc]'",
+            name=error.name,
         ) from error
     return grpc

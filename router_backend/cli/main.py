@@ -15,6 +15,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from router_backend import distribution
+
 GROUP = "llm_router.commands"
 # The images that serve have neither; their commands load them when they run.
 _LEFT_OUT = ("router_backend.lab", "classifier_training")
@@ -130,7 +132,7 @@ def _one_line(error: Exception) -> str:
                 return f"{package} is not installed here, where only the router serves; run the command in the whole project"
         for extra, modules in _EXTRAS.items():
             if (error.name or "").partition(".")[0] in modules:
-                return f"this needs {error.name}, which isn't installed; run `pip install '.[{extra}]'` in the project's folder"
+                return f"this needs {error.name}, which isn't installed: {distribution.add(extra)}"
     text = str(error).strip() or type(error).__name__
     known = isinstance(error, (UserError, OSError, RuntimeError, ValueError, LookupError))
     return text if known else f"{type(error).__name__}: {text} (set LLM_ROUTER_DEBUG=1 for the stack trace)"

@@ -11,6 +11,7 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
+from router_backend import distribution
 from router_backend.core import metrics as declared
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.errors import Cause
@@ -226,6 +227,6 @@ class EngineMetrics(Observer):
 
 def _version() -> str:
     try:
-        return version("triton-llm-router")
+        return version(distribution.NAME)
     except PackageNotFoundError:
         return "source"

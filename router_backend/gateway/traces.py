@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from router_backend import distribution
 from router_backend.core.decision import RoutedDecision
 from router_backend.core.records import Outcome
 from router_backend.core.tracing import TraceContext
@@ -33,7 +34,7 @@ class Traces:
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ImportError as error:
             raise ValueError(
-                f"telemetry.otlp_endpoint needs the extra `otel` ({error.name} is missing): pip install 'triton-llm-router[otel]'"
+                f"telemetry.otlp_endpoint needs the extra `otel` ({error.name} is missing): {distribution.add('otel')}"
             ) from error
         url = endpoint if endpoint.endswith("/v1/traces") else endpoint.rstrip("/") + "/v1/traces"
         self._provider = TracerProvider(resource=Resource({"service.name": "llm-router-gateway"}))

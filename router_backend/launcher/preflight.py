@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from router_backend import distribution
 from router_backend.bandits.factory import build_policy
 from router_backend.classifier.artifact import artifact_metadata, newest_artifact
 from router_backend.config import RouterConfig, load_config
@@ -85,7 +86,9 @@ def _python() -> str:
     if not (3, 11) <= sys.version_info[:2] <= (3, 12):
         raise RuntimeError(f"Python {sys.version.split()[0]}; use 3.11 or 3.12")
     if int(numpy.__version__.split(".")[0]) >= 2:
-        raise RuntimeError(f"numpy {numpy.__version__} crashes the embedded Triton; pip install 'numpy<2'")
+        raise RuntimeError(
+            f"numpy {numpy.__version__} crashes the embedded Triton: {distribution.add_packages('numpy<2')}"
+        )
     return f"{sys.version.split()[0]}, numpy {numpy.__version__}"
 
 

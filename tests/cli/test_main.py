@@ -38,7 +38,7 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(tmp_path: Pa
         [sys.executable, "-c", without, "train", "--out", "x"], capture_output=True, text=True, cwd=tmp_path
     )
     assert done.returncode == 1
-    assert "pip install '.[train]'" in done.stderr
+    assert f"{sys.executable} -m pip install 'triton-llm-router[train]'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -60,14 +60,16 @@ def serving_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheel
 
 
-def installed(wheel: Path, folder: Path) -> Path:
-    """The interpreter of an environment that holds the wheel, and what it depends on by reference to this one's."""
+def installed(what: Path, folder: Path, *options: str) -> Path:
+    """The interpreter of an environment that holds the wheel or checkout, and what it depends on by reference to this one's."""
     subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=120)
     python = folder / "bin/python"
-    command = [python, "-m", "pip", "install", "--quiet", "--no-deps", wheel]
-    subprocess.run(command, env=environment(), check=True, timeout=120)
     (site,) = folder.glob("lib/python3*/site-packages")
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    # Python 3.11's environments have a setuptools that is too old to build the project.
+    subprocess.run([python, "-m", "pip", "uninstall", "--quiet", "--yes", "setuptools"], check=True, timeout=120)
+    command = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", *options, what]
+    subprocess.run(command, env=environment(), check=True, timeout=300)
     return python
 
 
@@ -126,6 +128,53 @@ def test_an_image_that_serves_says_what_it_leaves_out(serving_wheel: Path, tmp_p
         assert done.returncode == 1
         assert f"{package} is not installed here, where only the router serves" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["wheel", "clone"])
+def test_a_message_about_what_is_missing_is_a_command_that_installs_it(
+    kind: str, distributions: Path, tmp_path: Path
+) -> None:
+    if kind == "wheel":
+        (what,) = distributions.glob("triton_llm_router-*.whl")
+        python = installed(what, tmp_path / "venv")
+    else:
+        what = copied_checkout(tmp_path / "clone")
+        python = installed(what, tmp_path / "venv", "--no-build-isolation", "--editable")
+    (site,) = (tmp_path / "venv/lib").glob("python3*/site-packages")
+    everything, all_but_one = Path(sysconfig.get_path("purelib")), tmp_path / "dependencies"
+    all_but_one.mkdir()
+    for path in everything.iterdir():
+        if not path.name.startswith(("obstore", "triton_llm_router", "__editable__")):
+            (all_but_one / path.name).symlink_to(path)
+    (site / "dependencies.pth").write_text(f"{all_but_one}\n")
+    place, before = "s3://bucket/batches", (python.with_name("llm-router").read_text(), sorted(site.glob("*router*")))
+    code = f"from router_backend.gateway.batches.storage.open import open_objects; open_objects({place!r}, None)"
+    said = run(python, "-c", code, cwd=tmp_path).stderr.splitlines()[-1]
+    command = said.partition("package obstore: ")[2]
+    assert command.startswith(str(python))
+
+    # The index is a folder that has what is missing, and no router.
+    index = {**environment(), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(packed("obstore", "0.99", tmp_path / "index"))}
+    done = subprocess.run(command, shell=True, cwd=tmp_path, env=index, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert run(python, "-c", "import obstore; print(obstore.__file__)", cwd=tmp_path).stdout.startswith(str(site))
+    assert (python.with_name("llm-router").read_text(), sorted(site.glob("*router*"))) == before
+
+
+def packed(name: str, version: str, folder: Path) -> Path:
+    """A folder with a wheel of one empty module."""
+    folder.mkdir()
+    about = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": "",
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        for path, text in files.items():
+            wheel.writestr(path, text)
+        wheel.writestr(f"{about}/RECORD", "".join(f"{path},,\n" for path in (*files, f"{about}/RECORD")))
+    return folder
 
 
 def test_the_client_installs_alone(distributions: Path, tmp_path: Path) -> None:

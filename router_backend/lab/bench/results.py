@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from router_backend.distribution import NAME
 from router_backend.lab.bench.aiperf import Aiperf
 from router_backend.lab.bench.bandit_costs import BanditCost
 from router_backend.lab.bench.bodies import Found
@@ -20,8 +21,7 @@ from router_backend.lab.bench.memory import Soak
 from router_backend.lab.bench.stores import StoreRates
 from router_backend.lab.bench.triton_models import ByClients
 
-DISTRIBUTION = "triton-llm-router"
-_VERSIONS = (DISTRIBUTION, "nvidia-pytriton", "onnxruntime", "numpy", "uvloop", "aiohttp", "grpcio")
+_VERSIONS = (NAME, "nvidia-pytriton", "onnxruntime", "numpy", "uvloop", "aiohttp", "grpcio")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from router_backend import distribution
 from router_backend.lab.bench import aiperf, perf_analyzer
 from router_backend.lab.bench.aiperf import measure_aiperf
 from router_backend.lab.bench.bandit_costs import measure_bandits
@@ -19,7 +20,7 @@ from router_backend.lab.bench.packages import Package, ToolFailed
 from router_backend.lab.bench.peers import PEERS
 from router_backend.lab.bench.perf_analyzer import measure_perf_analyzer
 from router_backend.lab.bench.processes import NotReady, Running
-from router_backend.lab.bench.results import DISTRIBUTION, Results, begin
+from router_backend.lab.bench.results import Results, begin
 from router_backend.lab.bench.stores import measure_store, redis_version, start_redis
 from router_backend.lab.bench.targets import Ours, direct, start_ours, start_upstream
 from router_backend.lab.bench.triton_models import measure_triton
@@ -60,7 +61,7 @@ async def _ours(results: Results, plan: Plan, scratch: Path, port: int, say: Say
         targets = ours.targets()
         for target in targets:
             say(target.name)
-            results.targets.append(await measure(target, plan, results.versions[DISTRIBUTION]))
+            results.targets.append(await measure(target, plan, results.versions[distribution.NAME]))
         say("llm-router: prompts of three lengths")
         results.lengths = await by_length(targets[1:], plan)
         say("Triton alone")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from router_backend import distribution
 from router_backend.state.store import StoreMisconfigured
 
 try:
@@ -17,7 +18,7 @@ try:
     import botocore.session
 except ImportError as error:  # the extra `aws`
     raise StoreMisconfigured(
-        "state: dynamodb:// needs botocore; pip install 'triton-llm-router[aws]', or name another store"
+        f"state: dynamodb:// needs botocore: {distribution.add('aws')}; or name another store"
     ) from error
 
 _TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")

@@ -11,6 +11,8 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+from router_backend import distribution
+
 _BACKENDS = Path(__file__).resolve().parents[1] / "backends"
 _IMPORTS = Path(__file__).resolve().parents[3]  # site-packages, or the checkout
 
@@ -49,9 +51,7 @@ def installation() -> Path:
     """
     spec = importlib.util.find_spec("pytriton")
     if spec is None or spec.origin is None:
-        raise EmbeddedTritonMissing(
-            "nvidia-pytriton isn't installed; run `make setup`, or `pip install 'triton-llm-router[local]'`"
-        )
+        raise EmbeddedTritonMissing(f"nvidia-pytriton isn't installed: {distribution.add('local')}")
     folder = Path(spec.origin).parent / "tritonserver"
     if not _stub(folder).is_file():
         raise EmbeddedTritonMissing(

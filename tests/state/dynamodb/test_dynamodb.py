@@ -274,7 +274,7 @@ def test_botocore_is_asked_for_where_it_is_missing(
 ) -> None:
     drop("router_backend.state.dynamodb")
     monkeypatch.setitem(__import__("sys").modules, "botocore.session", None)
-    with pytest.raises(StoreMisconfigured, match=r"pip install 'triton-llm-router\[aws\]'"):
+    with pytest.raises(StoreMisconfigured, match=r"-m pip install 'triton-llm-router\[aws\]'"):
         open_store("dynamodb://table?region=eu-central-1", Path())
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from router_backend import distribution
 from router_backend.core.errors import UPSTREAM_AUTH, OpenAIError
 from router_backend.forwarding.failure import Failure
 
@@ -36,9 +37,7 @@ class Signer:
             from botocore.exceptions import BotoCoreError
             from botocore.session import Session
         except ImportError:
-            raise ValueError(
-                f"model {arm!r}: kind bedrock needs the extra `aws`: pip install 'triton-llm-router[aws]'"
-            ) from None
+            raise ValueError(f"model {arm!r}: kind bedrock needs the extra `aws`: {distribution.add('aws')}") from None
         self._arm, self._session = arm, Session(profile=profile)
         self._role_arn, self._external_id = role_arn, external_id
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from router_backend import distribution
 from router_backend.gateway.batches.storage.disk import Disk
 from router_backend.gateway.batches.storage.objects import Objects, ObjectsError
 
@@ -23,9 +24,7 @@ def open_objects(place: str, state_dir: Path) -> Objects:
     try:
         from router_backend.gateway.batches.storage.bucket import Bucket  # obstore is of the extra `batches`
     except ImportError:
-        raise ValueError(
-            "batches.place: buckets need the package obstore: pip install 'triton-llm-router[batches]'"
-        ) from None
+        raise ValueError(f"batches.place: buckets need the package obstore: {distribution.add('batches')}") from None
     try:
         return Bucket(place)
     except ObjectsError as error:
