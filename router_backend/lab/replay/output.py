@@ -48,7 +48,7 @@ def learning_curves(replay: Replay, grid: Grid, runs: dict[Setting, Run]) -> dic
 def markdown(report: Report) -> str:
     """The report as tables."""
     data = report["data"]
-    points = [*report["singles"].items(), *((name.replace("_", " "), p) for name, p in report["baselines"].items())]
+    points = [*report["singles"].items(), *_baselines(report)]
     prior = f"prior from {data['train_rows']:,} `train` rows" if data["prior"] else "no prior"
     first = next(iter(report["above_hull_first"].values()))["requests"]
     lines = [
@@ -103,6 +103,15 @@ def markdown(report: Report) -> str:
         ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _baselines(report: Report) -> Iterator[tuple[str, Report]]:
+    """Those that depend on λ once for each: by their plain name they are the middle one's."""
+    priced = {name.partition("@")[0] for name in report["baselines"] if "@" in name}
+    for name, point in report["baselines"].items():
+        if name not in priced:
+            said, _, lambda_ = name.replace("_", " ").partition("@")
+            yield f"{said}, λ {lambda_}" if lambda_ else said, point
 
 
 def _point(name: str, point: Report) -> list[str]:

@@ -47,6 +47,7 @@ def _canvas(
     style: Any = {
         "font.family": "DejaVu Sans",
         "font.size": 10.5,
+        "figure.dpi": 150,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.edgecolor": _SOFT,
@@ -65,7 +66,7 @@ def _canvas(
     with pyplot.rc_context(style):
         figure, axes = pyplot.subplots(rows, figsize=(width, height), layout="constrained", height_ratios=ratios)
         yield axes
-        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
         pyplot.close(figure)
 
 
@@ -77,19 +78,8 @@ def plot_plane(report: Report, path: Path) -> None:
         right = max(point["cost"] for point in report["singles"].values()) * _PER_1000 * 1.04
         axes.fill_between([*hull_cost, right], [*hull_quality, hull_quality[-1]], color="#f4f5f7", zorder=0, lw=0)
         axes.plot([*hull_cost, right], [*hull_quality, hull_quality[-1]], color=_HULL, lw=2, zorder=1)
-        for model, point in report["singles"].items():
-            x, y = point["cost"] * _PER_1000, 100 * point["quality"]
-            axes.plot(x, y, "o", color=_INK, ms=6.5, zorder=3)
-            late = x > 0.75 * right
-            axes.annotate(
-                _short(model),
-                (x, y),
-                (-2, 9) if late else (8, -13),
-                textcoords="offset points",
-                ha="right" if late else "left",
-                color=_INK,
-                fontsize=9,
-            )
+        for point in report["singles"].values():
+            axes.plot(point["cost"] * _PER_1000, 100 * point["quality"], "o", color=_INK, ms=6.5, zorder=3)
         for colour, (policy, entries) in zip(_COLOURS * 3, report["policies"].items(), strict=False):
             most = entries[-1]["components"]
             points = sorted((e["cost"] * _PER_1000, 100 * e["quality"]) for e in entries if e["components"] == most)
@@ -133,6 +123,9 @@ def plot_plane(report: Report, path: Path) -> None:
             f"{_title(report)}\nGrey: what mixing single models at random reaches", loc="left", fontsize=11, color=_INK
         )
         axes.legend(loc="lower right", ncols=2 if len(report["policies"]) > 4 else 1, fontsize=9)
+        _name_points(
+            axes, [(_short(model), p["cost"] * _PER_1000, 100 * p["quality"]) for model, p in report["singles"].items()]
+        )
 
 
 def plot_learning(report: Report, curves: Mapping[str, Floats], path: Path) -> None:
@@ -148,12 +141,13 @@ def plot_learning(report: Report, curves: Mapping[str, Floats], path: Path) -> N
             axes.plot(steps + 1, mean, color=colour, lw=2.4 if first else 1.6)
             ends.append((float(mean[-1]), policy, colour))
         axes.axhline(0, color=_SOFT, lw=1)
-        _label_ends(axes, ends)
+        _name_ends(axes, ends)
         axes.set_xlim(1, max(curve.shape[1] for curve in curves.values()))
         axes.set_xlabel("queries answered")
         axes.set_ylabel("cumulative reward over the best single model")
+        several = f"Mean of {seeds(report['data']['seeds'])}; band: range of {next(iter(curves))}"
         axes.set_title(
-            f"{_title(report)}, λ = {report['data']['curve_lambda']:g}\nMean of {seeds(report['data']['seeds'])}; band: range of {next(iter(curves))}",
+            f"{_title(report)}, λ = {report['data']['curve_lambda']:g}\n{several if report['data']['seeds'] > 1 else '1 seed'}",
             loc="left",
             fontsize=11,
             color=_INK,
@@ -174,10 +168,9 @@ def plot_simulation(
             steps, 100 * low, 100 * high, color=_COLOURS[0], alpha=0.15, lw=0, label="replayed offline, 95 %"
         )
         above.plot(steps, 100 * np.cumsum(quality) / steps, color=_COLOURS[0], lw=2.2, label="live")
-        for arm, model in enumerate(data.models):
-            level = 100 * float(data.quality[[answer.row for answer in live], arm].mean())
+        levels = 100 * data.quality[[answer.row for answer in live]].mean(0)
+        for level in levels:
             above.axhline(level, color=_SOFT, lw=1, ls=(0, (4, 3)))
-            above.annotate(_short(model), (1.01, level), xycoords=("axes fraction", "data"), va="center", fontsize=9)
         above.set_ylabel("mean quality so far, %")
         above.legend(loc="lower right", fontsize=9)
         above.set_title(f"{title} through the running system, {len(live)} prompts", loc="left", fontsize=11, color=_INK)
@@ -192,17 +185,66 @@ def plot_simulation(
         below.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9, reverse=True)
         for axes in (above, below):
             axes.set_xlim(1, len(live))
-
-
-def _label_ends(axes: Any, ends: list[tuple[float, str, str]]) -> None:
-    """Names beside the ends of curves, pushed apart where they would overlap."""
-    low, high = axes.get_ylim()
-    gap, last = 0.045 * (high - low), -np.inf
-    for value, name, colour in sorted(ends):
-        last = max(value, last + gap)
-        axes.annotate(
-            name, (1.01, (last - low) / (high - low)), xycoords="axes fraction", color=colour, va="center", fontsize=9.5
+        _name_ends(
+            above, [(float(level), _short(model), _INK) for level, model in zip(levels, data.models, strict=True)]
         )
+
+
+def _name_ends(axes: Any, ends: list[tuple[float, str, str]]) -> None:
+    """Names beside the ends of curves, pushed apart where they would overlap."""
+    axes.figure.draw_without_rendering()  # the layout gives the axes their height
+    (low, high), size = axes.get_ylim(), 9.5
+    line = 1.25 * size * axes.figure.dpi / 72 / axes.get_window_extent().height  # a line's share of the height
+    ends = sorted(ends)
+    places = apart([(value - low) / (high - low) for value, _, _ in ends], line)
+    for place, (_, name, colour) in zip(places, ends, strict=True):
+        axes.annotate(name, (1.01, place), xycoords="axes fraction", color=colour, va="center", fontsize=size)
+
+
+def apart(wanted: Sequence[float], gap: float) -> list[float]:
+    """The places from 0 to 1, in the order of `wanted` (ascending) and near to it, that lie a gap apart; less where they are too many."""
+    gap = min(gap, 1 / max(len(wanted) - 1, 1))
+    places: list[float] = []
+    for at, value in enumerate(wanted):
+        places.append(max(value, places[-1] + gap if at else 0.0))
+    top = 1.0
+    for at in reversed(range(len(places))):
+        places[at] = min(places[at], top)
+        top = places[at] - gap
+    return places
+
+
+_BESIDE = (
+    (8, -13),
+    (8, 5),
+    (-8, 5),
+    (-8, -13),
+    *((x, y) for step in range(2, 30) for y in (12 * step, -12 * step) for x in (8, -8)),
+)
+
+
+def _name_points(axes: Any, points: Sequence[tuple[str, float, float]]) -> None:
+    """Names beside points, `(name, x, y)`: each at the nearest place (offsets in points) where it covers no name, point or legend."""
+    from matplotlib.transforms import Bbox
+
+    figure = axes.figure
+    figure.draw_without_rendering()  # what the layout moves has its place now
+    frame, taken = axes.get_window_extent(), [axes.get_legend().get_window_extent()]
+    half = 3.5 * figure.dpi / 72  # of a point's mark
+    taken += [Bbox([at - half, at + half]) for at in axes.transData.transform([(x, y) for _, x, y in points])]
+    for name, x, y in points:
+        for dx, dy in _BESIDE:
+            side = "right" if dx < 0 else "left"
+            text = axes.annotate(
+                name, (x, y), (dx, dy), textcoords="offset points", ha=side, color=_INK, fontsize=9, zorder=6
+            )
+            box = text.get_window_extent()
+            if frame.x0 <= box.x0 and box.x1 <= frame.x1 and not any(box.overlaps(other) for other in taken):
+                break
+            text.remove()
+        else:  # no room at all
+            axes.annotate(name, (x, y), _BESIDE[0], textcoords="offset points", color=_INK, fontsize=9, zorder=6)
+        taken.append(box)
 
 
 def _title(report: Report) -> str:

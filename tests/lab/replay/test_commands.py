@@ -69,6 +69,11 @@ def test_the_report_has_the_documented_keys_and_adds_up(folder: Path) -> None:
 def test_the_report_can_be_read_and_seen(folder: Path) -> None:
     text = (folder / "out" / "report.md").read_text()
     assert "| linucb | 0.2 | 32 |" in text
+    baselines = text.partition("## Single models and baselines\n")[2].partition("\n## ")[0]
+    rows = [row for row in baselines.splitlines() if row.startswith("| ")][1:]
+    assert [row for row in rows if "task lookup" in row and "λ 0.2" in row]
+    assert len({row.split("|")[1] for row in rows}) == len(rows)
+    assert sum("task lookup" in row for row in rows) == 3, "one row for each λ"
     for plot in ("plane.png", "learning.png"):
         assert f"]({plot})" in text
         assert (folder / "out" / plot).read_bytes().startswith(b"\x89PNG")
