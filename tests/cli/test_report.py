@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -230,6 +231,25 @@ def test_the_page_holds_its_plots_and_fetches_nothing(made: Report) -> None:
     bars = [rect for plot in plots for rect in ElementTree.fromstring(plot).iter("rect")]
     assert any(float(bar.attrib["width"]) > 100 for bar in bars)
     assert not re.search(r"<script|https?://|src=", page)
+
+
+def test_the_chart_over_time_says_when_it_begins_and_ends(made: Report) -> None:
+    plot = re.findall(r'<svg[^>]*aria-label="cost and savings over time".*?</svg>', rendering.page(made), re.DOTALL)[0]
+    picture = ElementTree.fromstring(plot)
+    width, height = (float(each) for each in picture.attrib["viewBox"].split()[2:])
+    texts = list(picture.iter("text"))
+    assert [text.text for text in texts] == [
+        time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(NOW - DAY + share * DAY)) for share in (0.0, 0.5, 1.0)
+    ]
+    assert [(float(text.attrib["x"]), text.attrib["text-anchor"]) for text in texts] == [
+        (0.0, "start"),
+        (width / 2, "middle"),
+        (width, "end"),
+    ]
+    # Below the bars, and within the picture.
+    lowest = max(float(bar.attrib["y"]) + float(bar.attrib["height"]) for bar in picture.iter("rect"))
+    assert all(lowest < float(text.attrib["y"]) - float(text.attrib["font-size"]) + 4 for text in texts)
+    assert all(float(text.attrib["y"]) <= height for text in texts)
 
 
 def test_names_in_the_page_are_escaped(tmp_path: Path) -> None:

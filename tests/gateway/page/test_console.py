@@ -127,6 +127,50 @@ async def test_models_learning_spending_and_configuration_are_shown(
     assert entry["sha256"] not in await configuration.inner_text()
 
 
+async def test_charts_say_when_they_begin_and_end(gateway: Running, decided: list[str], page: Page) -> None:
+    async with page.expect_response("**/v1/admin/learning*") as told:
+        await page.goto(f"{gateway.url}/#learning")
+    course = (await (await told.value).json())["course"]
+    panel = page.get_by_role("tabpanel", name="Learning")
+    chart = panel.locator("figure").filter(has_text="Answers over time, by model")
+    frame, names = await chart.locator("svg").first.bounding_box(), chart.locator("svg > text.axis")
+    assert frame is not None
+    written = [await names.nth(at).text_content() for at in range(3, await names.count())]  # after those of the heights
+    assert written == [await clock(page, course[at]["start"]) for at in (0, -1)]
+    left, right = await names.nth(3).bounding_box(), await names.nth(4).bounding_box()
+    assert left is not None
+    assert right is not None
+    grid = await chart.locator("svg > line.grid").first.bounding_box()
+    assert grid is not None
+    for box in (left, right):
+        assert frame["y"] <= box["y"]
+        assert box["y"] + box["height"] <= frame["y"] + frame["height"] + 1
+    assert left["x"] == pytest.approx(grid["x"], abs=1)
+    assert right["x"] + right["width"] == pytest.approx(grid["x"] + grid["width"], abs=1)
+    assert left["x"] + left["width"] < right["x"]
+
+
+async def clock(page: Page, unix: float) -> str:
+    """As the page's language and time zone write it."""
+    written: str = await page.evaluate(
+        "async (at) => (await import('/parts.js')).time(at).textContent.slice(0, -3)", unix
+    )
+    return written
+
+
+async def test_names_of_filters_in_a_row_have_one_height(gateway: Running, decided: list[str], page: Page) -> None:
+    await page.goto(f"{gateway.url}/#decisions")
+    labels = page.get_by_role("form", name="Filter").locator("label")
+    await expect(labels.first).to_be_visible()
+    rows: dict[int, set[int]] = {}  # tops by bottoms: the form aligns its labels at their ends
+    for each in await labels.all():
+        box = await each.bounding_box()
+        assert box is not None
+        rows.setdefault(round(box["y"] + box["height"]), set()).add(round(box["y"]))
+    assert len(rows) < await labels.count()
+    assert all(len(tops) == 1 for tops in rows.values()), rows
+
+
 async def test_without_decisions_the_page_says_how_to_make_some(gateway: Running, page: Page) -> None:
     await page.goto(f"{gateway.url}/#decisions")
     await expect(page.get_by_role("tabpanel")).to_contain_text("No decisions yet: send a request")
