@@ -7,10 +7,16 @@ import gzip
 from typing import Any
 
 import httpx
+import msgspec
 import orjson
 import pytest
 
+from router_backend.gateway.routes.batches import CreateBatch
+from router_backend.gateway.routes.openapi import EXAMPLES
 from router_backend.gateway.routes.playground import FILES
+from router_backend.gateway.schemas import Chat, Completion, Embedding, FeedbackBody, Route
+from router_backend.gateway.surfaces.messages.schema import Messages
+from router_backend.gateway.surfaces.responses.schema import Responses
 from tests.gateway.conftest import Serve
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import Script, ScriptedUpstream
@@ -246,6 +252,11 @@ async def test_an_upstream_that_sends_garbage_is_502(serve: Serve, upstream: Scr
     upstream.script(Script(body=b"<html>"))
     gateway = await serve(upstream)
     check_error(await gateway.chat(model="a"), 502)
+
+
+@pytest.mark.parametrize("body", [Chat, Completion, Embedding, Messages, Responses, Route, FeedbackBody, CreateBatch])
+def test_the_examples_of_the_api_are_bodies_that_it_takes(body: type) -> None:
+    assert msgspec.convert(EXAMPLES[body.__name__], body)
 
 
 async def test_openapi_lists_the_whole_api(serve: Serve, upstream: ScriptedUpstream) -> None:

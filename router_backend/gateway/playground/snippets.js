@@ -1,6 +1,6 @@
 // The same request as a command or a program, to go on from.
 
-const shell = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
+export const shell = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 
 export function asCurl(address, body, headers, keyed) {
   const lines = [`curl -sN ${address}/v1/chat/completions`, "-H 'content-type: application/json'"];

@@ -39,9 +39,37 @@ _ANSWER_HEADERS = {
     "x-router-switched": "`true` when the session's model changed.",
 }
 
+_CHAT = [{"role": "user", "content": "Why is the sky blue?"}]
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "Chat": {"model": "auto", "messages": _CHAT, "max_tokens": 40},
+    "Completion": {"model": "auto", "prompt": "The sky is blue because", "max_tokens": 40},
+    "Embedding": {"model": "embed", "input": "Why is the sky blue?"},
+    "Responses": {"model": "auto", "input": "Why is the sky blue?", "max_output_tokens": 40},
+    "Messages": {"model": "auto", "messages": _CHAT, "max_tokens": 40},
+    "Route": {"messages": _CHAT},
+    "FeedbackBody": {"decision_id": "ID", "score": 1},
+    "CreateBatch": {"input_file_id": "file-ID", "endpoint": "/v1/chat/completions", "completion_window": "24h"},
+}
+"""A body of each type."""
+_TAGS = {
+    "Answers": ("/v1/chat/", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/messages"),
+    "Models, decisions and scores": ("/v1/models", "/v1/route", "/v1/decisions", "/v1/feedback"),
+    "Files and batches": ("/v1/files", "/v1/batches"),
+    "Operation": ("/v1/admin", "/admin/", "/metrics", "/health"),
+}
+
 
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
+    made = _untagged()
+    for path, operations in made["paths"].items():
+        (tag,) = (tag for tag, beginnings in _TAGS.items() if path.startswith(beginnings))
+        for operation in operations.values():
+            operation["tags"] = [tag]
+    return made | {"tags": [{"name": tag} for tag in _TAGS]}
+
+
+def _untagged() -> dict[str, Any]:
     types = (Chat, Completion, Embedding, Messages, Responses, Route, FeedbackBody, CreateBatch)
     _, components = msgspec.json.schema_components(types, ref_template=_REF)
     for schema in components.values():
@@ -196,7 +224,8 @@ def _operation(
     }
     if body:
         schema = {"$ref": _REF.format(name=body)}
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        content = {"application/json": {"schema": schema, "example": EXAMPLES[body]}}
+        operation["requestBody"] = {"required": True, "content": content}
     if path:
         operation["parameters"] = [{"name": path, "in": "path", "required": True, "schema": {"type": "string"}}]
     return operation

@@ -1,4 +1,5 @@
-"""The page: the playground, where a decision is shown as it is made, and the operator's console. Static files; data comes by the API."""
+"""The pages: the playground, where a decision is shown as it is made, with the operator's console; and the API for people, from
+`/openapi.json`. Static files; data comes by the API."""
 
 from __future__ import annotations
 
@@ -21,10 +22,15 @@ _CONSOLE = (
     "spending",
     "configuration",
 )
+_REFERENCE = ("docs",)
 FILES = {
     "/": ("index.html", b"text/html; charset=utf-8"),
+    "/docs": ("docs.html", b"text/html; charset=utf-8"),
     **{f"/{name}.css": (f"{name}.css", b"text/css; charset=utf-8") for name in ("playground", "console")},
-    **{f"/{name}.js": (f"{name}.js", b"text/javascript; charset=utf-8") for name in (*_PLAYGROUND, *_CONSOLE)},
+    **{
+        f"/{name}.js": (f"{name}.js", b"text/javascript; charset=utf-8")
+        for name in (*_PLAYGROUND, *_CONSOLE, *_REFERENCE)
+    },
 }
 _HEADERS = [
     # The page loads and calls nothing but this gateway; an answer's text can't run as a script.
