@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -196,7 +197,7 @@ class Price(Section):
 
 class BatchConfig(Section):
     """The upstream's own Batch API, at its price: lines of batches whose model this is go there instead of into idle capacity.
-    `batch: true` stands for the defaults."""
+    `batch: true` stands for the defaults. Bedrock's needs a bucket and a role that Bedrock takes to use it (`place`, `role_arn`)."""
 
     price_share: Annotated[
         float, Field(ge=0, le=1, description="what a token costs there, as a part of `price`; half at OpenAI")
@@ -222,7 +223,32 @@ class BatchConfig(Section):
         ),
     ] = 32_000_000
 
+    min_lines: Annotated[
+        int | None,
+        Field(gt=0, description="fewer run in idle capacity; default: 1, on Bedrock 100, the least that it takes"),
+    ] = None
+    place: Annotated[
+        str | None,
+        Field(
+            pattern=r"^s3://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9](/[-!_*'().a-zA-Z0-9]+)*/?$",
+            description="Bedrock's alone: `s3://bucket/prefix` of the model's region, where requests and answers lie until the batch has ended",
+        ),
+    ] = None
+    role_arn: Annotated[
+        str | None,
+        Field(
+            pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$",
+            description="Bedrock's alone: the service role with which a job reads and writes `place`",
+        ),
+    ] = None
+
     example: ClassVar[str] = "{price_share: 0.5, wait_hours: 12}"
+
+    @model_validator(mode="after")
+    def _lines_fit(self) -> BatchConfig:
+        if self.min_lines is not None and self.min_lines > self.max_lines:
+            raise Mistake(f"{self.min_lines} lines at least are more than max_lines, {self.max_lines}", "min_lines")
+        return self
 
 
 def _switched_on(value: Any) -> Any:
@@ -251,6 +277,13 @@ _ABLE: Mapping[str, frozenset[str]] = {
 """What an upstream of a kind can do at all, whatever model is behind it."""
 
 
+_BEDROCK_LINES = 100
+"""Of a job at least: its quota "Minimum number of records per batch inference job" of all models."""
+_BATCHED_ARN = re.compile(
+    r"arn:aws(-[^:]+)?:bedrock:[a-z0-9-]+:(\d{12}:(custom-model|inference-profile|application-inference-profile)|:foundation-model)/.+"
+)
+
+
 class ModelConfig(Section):
     """One arm. One model with thinking on and off is two arms."""
 
@@ -275,7 +308,9 @@ class ModelConfig(Section):
     batch: Annotated[
         BatchConfig | None,
         BeforeValidator(_switched_on),
-        Field(description="its upstream (of the kind `openai`) has a Batch API, for lines of batches; off if empty"),
+        Field(
+            description="its upstream (of the kind `openai` or `bedrock`) has a Batch API, for lines of batches; off if empty"
+        ),
     ] = None
     context_window: Annotated[int, Field(gt=0, description="tokens, prompt and answer together")]
     capabilities: Annotated[
@@ -328,9 +363,33 @@ share: {max: 0.5}
         beyond = sorted(self.capabilities - _ABLE[kind]) if kind in _ABLE else []
         if beyond:
             raise ValueError(f"a {kind} upstream can't do {', '.join(beyond)}; take it out of capabilities")
-        if self.batch and kind != "openai":
-            raise Mistake(f"a {kind} upstream's lines run in idle capacity, without a Batch API; leave it out", "batch")
+        if self.batch:
+            self._check_batch(self.batch)
         return self
+
+    def _check_batch(self, batch: BatchConfig) -> None:
+        upstream, kind = self.upstream, self.upstream.kind
+        if isinstance(upstream, BedrockUpstream):
+            if missing := [name for name in ("place", "role_arn") if getattr(batch, name) is None]:
+                raise Mistake(
+                    "is missing: Bedrock's jobs read and write a bucket, by a role of their own", f"batch.{missing[0]}"
+                )
+            if upstream.model.startswith("arn:") and not _BATCHED_ARN.fullmatch(upstream.model):
+                raise Mistake(
+                    "Bedrock's batch inference takes models and inference profiles, not what this ARN names; leave it out",
+                    "batch",
+                )
+        elif not isinstance(upstream, OpenAIUpstream):
+            raise Mistake(f"a {kind} upstream's lines run in idle capacity, without a Batch API; leave it out", "batch")
+        elif batch.place or batch.role_arn:
+            raise Mistake(
+                "is Bedrock's: files go to this upstream itself", "batch.place" if batch.place else "batch.role_arn"
+            )
+
+    @property
+    def least_batched(self) -> int:
+        """Lines that its Batch API takes at least."""
+        return (self.batch and self.batch.min_lines) or (_BEDROCK_LINES if self.upstream.kind == "bedrock" else 1)
 
     def speaks(self, api: str) -> bool:
         """Whether requests of this API go to the upstream as they are."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from router_backend.config import RouterConfig
-from router_backend.config.models import ModelConfig
+from router_backend.config.models import BedrockUpstream, ModelConfig
 from router_backend.core.jsonio import dump
 from router_backend.core.pricing import answer_cost
 from router_backend.core.records import Usage
 from router_backend.forwarding.cascade.choice import cascade_of
+from router_backend.forwarding.failure import Failure
+from router_backend.forwarding.upstreams.batches.rows import CONVERSE
+from router_backend.forwarding.upstreams.bedrock.request import converse_body, without_cache_points
 from router_backend.forwarding.upstreams.body import arm_body, native_body
 from router_backend.gateway.completion import forwarded
 from router_backend.gateway.plan import Plan
@@ -24,7 +28,7 @@ class Batchable:
     """A request as an upstream's Batch API takes it."""
 
     plan: Plan
-    endpoint: str  # `/v1/...`, of the upstream
+    endpoint: str  # `/v1/...`, of the upstream, or `rows.CONVERSE`
     body: bytes
     usd: float  # that it is expected to cost there
 
@@ -41,6 +45,13 @@ def batchable(request: CompletionRequest, plan: Plan, config: RouterConfig) -> B
     if model is None or model.batch is None or cascade_of(config, plan.decision.policy, plan.decision.reason):
         return None
     forward, native = forwarded(request, plan, {}), request.native
+    upstream = model.upstream
+    if isinstance(upstream, BedrockUpstream):
+        if request.endpoint != "chat/completions" or (native and native.refusal):
+            return None
+        body = arm_body(model, forward)
+        said = _converse(model.name, upstream, body)
+        return Batchable(plan, CONVERSE, said, _expected(plan, model, body, len(said))) if said else None
     if native and model.speaks(native.endpoint):
         if native.endpoint == "messages":
             return None
@@ -56,6 +67,14 @@ def batchable(request: CompletionRequest, plan: Plan, config: RouterConfig) -> B
     except (RecursionError, ValueError):
         return None  # whoever calls it says what is wrong
     return Batchable(plan, f"/v1/{endpoint}", data, _expected(plan, model, body, len(data)))
+
+
+def _converse(arm: str, upstream: BedrockUpstream, body: dict[str, Any]) -> bytes | None:
+    """None: Bedrock can't say it; whoever calls the model says why. Caches aren't marked: nobody knows which request comes first."""
+    try:
+        return dump(without_cache_points(converse_body(arm, upstream, body)))
+    except (Failure, RecursionError, ValueError):
+        return None
 
 
 def _expected(plan: Plan, model: ModelConfig, body: dict[str, object], size: int) -> float:

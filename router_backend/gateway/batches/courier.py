@@ -40,6 +40,7 @@ Ended = Callable[[str, str], None]
 @dataclass(slots=True)
 class _Gathered:
     draft: Draft
+    plans: dict[int, Plan] = field(default_factory=dict)  # while there are too few of them
     since: float = field(default_factory=time.monotonic)
 
 
@@ -66,6 +67,7 @@ class Courier:
         self._answered: set[int] = set()
         self.taken: set[int] = set()  # numbers of lines that are answered, or that somebody works on
         self.following: set[asyncio.Task[None]] = set()
+        self.back = False  # whether lines came back that were never away
 
     async def begin(self, answered: set[int]) -> None:
         """Go on with what is at upstreams already. `answered`: numbers of lines that have an answer."""
@@ -95,6 +97,10 @@ class Courier:
             if gathered is None:
                 gathered = self._gathered[place] = _Gathered(await self._parts.begin(*place))
             await gathered.draft.add(number, line, found)
+            if len(gathered.draft.numbers) < self._least(found.arm):
+                gathered.plans[number] = found.plan
+            else:
+                gathered.plans.clear()
             if len(gathered.draft.numbers) >= limits.max_lines:
                 await self._send(place)
 
@@ -102,8 +108,9 @@ class Courier:
         """What has been gathered. `all`: no more will come now; else only what has waited for long."""
         before = time.monotonic() - GATHER_SECONDS
         async with self._gathering:
-            for place in [place for place, found in self._gathered.items() if all or found.since <= before]:
-                await self._send(place)
+            for place, found in list(self._gathered.items()):
+                if all or (found.since <= before and len(found.draft.numbers) >= self._least(place[0])):
+                    await self._send(place)
 
     async def recall(self, answered: set[int]) -> None:
         """Cancel all that is at upstreams, and take the answers that are there."""
@@ -134,7 +141,15 @@ class Courier:
         await self._parts.forget()
 
     async def _send(self, place: tuple[str, str]) -> None:
-        self._follow(await self._gathered.pop(place).draft.finish(), fresh=True)
+        """Too few lines come back."""
+        gathered = self._gathered.pop(place)
+        if len(gathered.draft.numbers) >= self._least(place[0]):
+            self._follow(await gathered.draft.finish(), fresh=True)
+            return
+        await gathered.draft.drop()
+        self._plans |= gathered.plans
+        self.taken -= gathered.plans.keys()
+        self.back = True
 
     def _follow(self, part: Part, fresh: bool) -> None:
         self.taken.update(part.numbers)
@@ -272,6 +287,10 @@ class Courier:
     def _limits(self, arm: str) -> BatchConfig:
         config = self._config()
         return (config.model(arm).batch if arm in config.names else None) or BatchConfig()
+
+    def _least(self, arm: str) -> int:
+        config = self._config()
+        return config.model(arm).least_batched if arm in config.names else 1
 
     def _api(self, arm: str) -> BatchAPI | None:
         config = self._config()

@@ -175,6 +175,9 @@ class Work:
         """Wait until lines come back from upstreams, or until all have an answer: False."""
         while running or courier.busy:
             await courier.send(all=not running)
+            if courier.back:
+                courier.back = False
+                return True
             if tasks := {*running, *courier.following}:
                 await asyncio.wait(tasks, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             _raise_first(keeper, *running, *courier.following)

@@ -105,6 +105,8 @@ def _invent(kind: str, value: dict[str, Any]) -> Any:
         if of == "string":
             if name == "data":  # a certificate
                 return "c3R1Yg=="
+            if name == "arn" and kind == "aws_iam_role":
+                return f"arn:aws:iam::{_ACCOUNT}:role/{own}"
             if name == "arn" or name.endswith("_arn"):
                 return f"arn:aws:{kind.removeprefix('aws_')}:{_REGION}:{_ACCOUNT}:{own}"
             return _REGION if name == "region" else f"{kind.removeprefix('aws_').replace('_', '-')}-{own}-{name}"

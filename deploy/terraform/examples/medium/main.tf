@@ -31,6 +31,8 @@ module "batches" {
   name        = var.name
   kms_key_arn = module.state.kms_key_arn
   development = var.development
+  # At half the price, for batches of 100 lines and more; its private endpoint is paid by the hour.
+  bedrock_models = var.batch_inference ? local.bedrock_models : []
 }
 
 # No way to the internet: everything that the tasks need is AWS' own.
@@ -38,7 +40,7 @@ module "network" {
   source       = "../../modules/network"
   name         = var.name
   nat_gateways = 0
-  endpoints    = ["bedrock-runtime", "ecr.api", "ecr.dkr", "logs", "secretsmanager", "ssm"]
+  endpoints    = concat(["bedrock-runtime", "ecr.api", "ecr.dkr", "logs", "secretsmanager", "ssm"], var.batch_inference ? ["bedrock"] : [])
   kms_key_arn  = module.state.kms_key_arn
 }
 
@@ -53,7 +55,7 @@ module "fargate" {
   certificate_arn     = var.certificate_arn
   clients             = var.clients
   bedrock_models      = local.bedrock_models
-  router_yaml         = templatefile("${path.module}/router.yaml.tftpl", { region = var.region, geography = local.geography, state = module.state.url, place = module.batches.place, api_keys = var.api_keys, namespace = var.name })
+  router_yaml         = templatefile("${path.module}/router.yaml.tftpl", { region = var.region, geography = local.geography, state = module.state.url, place = module.batches.place, jobs = module.batches.bedrock, api_keys = var.api_keys, namespace = var.name })
   tasks               = var.development ? { min = 1, max = 1 } : { min = 2, max = 6 }
   night_stop          = var.development ? { stop = "cron(0 20 * * ? *)", start = "cron(0 7 ? * MON-FRI *)", timezone = "Europe/Berlin" } : null
   deletion_protection = !var.development

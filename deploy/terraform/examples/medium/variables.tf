@@ -52,6 +52,12 @@ variable "clients" {
   description = "CIDRs that may connect to the load balancer, which has private addresses."
 }
 
+variable "batch_inference" {
+  type        = bool
+  default     = false
+  description = "Whether batches of 100 lines and more go to Bedrock's batch inference, at half the price; costs a private endpoint."
+}
+
 variable "development" {
   type        = bool
   default     = false

@@ -78,6 +78,11 @@ resource "aws_s3_bucket_policy" "batches" {
   depends_on = [aws_s3_bucket_public_access_block.batches]
 }
 
+output "bedrock" {
+  description = "`batch.place` and `batch.role_arn` of models on Bedrock; null without `bedrock_models`."
+  value       = local.jobs == 0 ? null : { place = "s3://${aws_s3_bucket.batches.bucket}/${local.job_prefix}", role_arn = aws_iam_role.jobs[0].arn }
+}
+
 output "place" {
   description = "`batches.place` of router.yaml."
   value       = "s3://${aws_s3_bucket.batches.bucket}/${local.prefix}"
@@ -89,7 +94,7 @@ output "bucket" {
 
 output "statements" {
   description = "IAM statements that a role needs to serve batches from this bucket."
-  value = [
+  value = concat(local.job_statements, [
     {
       Sid      = "Batches"
       Effect   = "Allow"
@@ -110,5 +115,5 @@ output "statements" {
       Resource  = [var.kms_key_arn]
       Condition = { StringEquals = { "kms:ViaService" = "s3.${local.region}.amazonaws.com" } }
     },
-  ]
+  ])
 }

@@ -8,6 +8,12 @@ variable "kms_key_arn" {
   description = "Key that encrypts what lies in the bucket: the module `state`'s."
 }
 
+variable "bedrock_models" {
+  type        = list(string)
+  default     = []
+  description = "ARNs of the foundation models and inference profiles whose lines go to Bedrock's batch inference; empty: none do."
+}
+
 variable "expire_days" {
   type        = number
   default     = 35

@@ -88,6 +88,20 @@ def converse_body(arm: str, upstream: BedrockUpstream, body: Mapping[str, Any]) 
     return found
 
 
+def without_cache_points(body: Json) -> Json:
+    """Converse's body without marks for a cache, which change no answer."""
+
+    def unmarked(blocks: list[Json]) -> list[Json]:
+        return [block for block in blocks if "cachePoint" not in block]
+
+    said = {**body, "messages": [{**turn, "content": unmarked(turn["content"])} for turn in body["messages"]]}
+    if "system" in body:
+        said["system"] = unmarked(body["system"])
+    if "toolConfig" in body:
+        said["toolConfig"] = {**body["toolConfig"], "tools": unmarked(body["toolConfig"]["tools"])}
+    return said
+
+
 def _conversation(arm: str, given: Any) -> tuple[list[Json], list[Json]]:
     """System prompts, and turns that alternate: neighbours of one role become one."""
     if not isinstance(given, LISTS) or not given:

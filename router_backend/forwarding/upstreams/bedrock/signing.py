@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -15,7 +15,18 @@ from router_backend.forwarding.failure import Failure
 
 _SERVICE = "bedrock"  # in signatures, of the endpoint bedrock-runtime
 _SESSION = "llm-router"  # the session's name in the account's logs
+_SILENCE_SECONDS = 120.0
 _THREADS = 4  # credentials that have to be fetched hold up one each
+
+
+class _Given:
+    """In the place of botocore's chain: credentials that are found already."""
+
+    def __init__(self, found: Callable[[], Any]) -> None:
+        self._found = found
+
+    def load_credentials(self) -> Any:
+        return self._found()
 
 
 class Signer:
@@ -38,7 +49,7 @@ class Signer:
             from botocore.session import Session
         except ImportError:
             raise ValueError(f"model {arm!r}: kind bedrock needs the extra `aws`: {distribution.add('aws')}") from None
-        self._arm, self._session = arm, Session(profile=profile)
+        self._arm, self._profile, self._session = arm, profile, Session(profile=profile)
         self._role_arn, self._external_id = role_arn, external_id
         try:
             # botocore itself knows AWS_DEFAULT_REGION alone.
@@ -63,6 +74,19 @@ class Signer:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._sign, url, data, headers)
         except (BotoCoreError, ClientError) as error:  # the second: STS doesn't let the role be assumed
             raise self.refused(str(error)) from error
+
+    def client(self, service: str, connect: float) -> Any:
+        """botocore's own client of another service of the region, with the same credentials; its calls block.
+
+        `connect`: seconds that a connection may take. Raises BotoCoreError.
+        """
+        from botocore.config import Config
+        from botocore.session import Session
+
+        session = Session(profile=self._profile)
+        session.register_component("credential_provider", _Given(self._found))
+        config = Config(connect_timeout=connect, read_timeout=_SILENCE_SECONDS, retries={"total_max_attempts": 1})
+        return session.create_client(service, region_name=self.region, config=config)
 
     def look(self) -> str:
         """How credentials were found; a role is assumed now. Raises BotoCoreError, ClientError: there are none."""
