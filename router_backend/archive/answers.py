@@ -25,7 +25,7 @@ JOINED = """
 SELECT any_value(created) AS created, any_value(completed) AS completed, any_value(served) AS served, any_value(task) AS task,
     any_value(reason) AS reason, any_value(key) AS key, any_value(status) AS status, any_value(prompt_tokens) AS prompt_tokens,
     any_value(cached_tokens) AS cached_tokens, coalesce(any_value(cache_write_tokens), 0) AS cache_write_tokens, any_value(completion_tokens) AS completion_tokens,
-    any_value(reasoning_tokens) AS reasoning_tokens, any_value(cost) AS cost, any_value(latency) AS latency,
+    any_value(reasoning_tokens) AS reasoning_tokens, any_value(cost) AS cost, coalesce(any_value(batch_discount), 0) AS batch_discount, any_value(latency) AS latency,
     any_value(score) AS score, any_value(kind) AS kind, any_value(chosen) AS chosen, any_value(propensity) AS propensity,
     any_value(usage_known) AS usage_known, any_value(quality) AS quality, any_value(selected) AS selected
 FROM (
@@ -34,7 +34,7 @@ FROM (
     WHERE decision_id >= $low AND decision_id < $high
     UNION ALL BY NAME
     SELECT decision_id, epoch(completed) AS completed, served, status, prompt_tokens, cached_tokens, cache_write_tokens, completion_tokens,
-        reasoning_tokens, cost, latency, key, usage_known FROM outcomes WHERE decision_id >= $low AND decision_id < $high
+        reasoning_tokens, cost, batch_discount, latency, key, usage_known FROM outcomes WHERE decision_id >= $low AND decision_id < $high
     UNION ALL BY NAME
     SELECT decision_id, score, quality, selected FROM feedback WHERE decision_id >= $low AND decision_id < $high
 ) GROUP BY decision_id

@@ -96,6 +96,12 @@ _OUTCOMES: tuple[Column, ...] = (
     ("key", pa.string(), "name of the API key", _own("key")),
     ("revision", pa.string(), "of the model that answered; empty: not known", _own("revision")),
     ("fault", pa.string(), "of a failure: `arm`, `client`, `router` or `nobody`", _own("fault")),
+    (
+        "batch_discount",
+        pa.float64(),
+        "USD that the upstream's Batch API took off `cost`; null: of an earlier version",
+        _own("batch_discount"),
+    ),
 )
 
 _FEEDBACK: tuple[Column, ...] = (

@@ -81,6 +81,12 @@ class Outcome:
     key: str = ""  # name of the API key
     fault: str = ""  # of a failure: "arm", "client", "router" or "nobody"; empty where it isn't known
     revision: str = ""  # of the model that answered, as `router.yaml` or the upstream names it; empty: not known
+    batch_discount: float = 0.0  # USD that the upstream's Batch API took off; `cost` is what is left
+
+    @property
+    def ordinary_cost(self) -> float | None:
+        """USD at the model's ordinary price: by it routing is judged, which has no part in a Batch API's discount."""
+        return None if self.cost is None else self.cost + self.batch_discount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

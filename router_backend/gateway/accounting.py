@@ -173,8 +173,9 @@ class Account:
         outcome = outcome_of(
             plan.decision.decision_id, progress, status, self._config, started=request.started, key=request.key
         )
-        usage, cost = outcome.usage, outcome.cost
-        saved = None if cost is None else savings((model.price for model in self._config.models), usage, cost)
+        usage, ordinary = outcome.usage, outcome.ordinary_cost
+        prices = (model.price for model in self._config.models)
+        saved = None if ordinary is None else savings(prices, usage, ordinary)
         self._ledger.ended(request, plan, outcome, saved, batched=progress.batched)
         if self._remembered:
             self._remembered.outcome, self._remembered.savings = outcome, saved

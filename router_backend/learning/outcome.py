@@ -27,6 +27,8 @@ def outcome_of(
     # A cascade's other answers cost, too.
     arm = next((model for model in config.models if model.name == progress.arm), None)
     paid = (Expense(progress.arm, usage), *progress.discarded) if known else progress.discarded
+    ordinary = _cost(paid, config)
+    share = _price_share(arm) if progress.batched else 1.0
     return Outcome(
         decision_id=decision_id,
         completed=time.time(),
@@ -35,7 +37,8 @@ def outcome_of(
         finish_reason=progress.finish_reason,
         usage=usage,
         usage_known=progress.usage_known,
-        cost=_cost(paid, config, _price_share(arm) if progress.batched else 1.0),
+        cost=None if ordinary is None else share * ordinary,
+        batch_discount=(1.0 - share) * (ordinary or 0.0),
         latency=time.monotonic() - started,
         first_token=progress.first_token,
         upstream=progress.latency,
@@ -67,9 +70,9 @@ def _price_share(arm: ModelConfig | None) -> float:
     return arm.batch.price_share if arm and arm.batch else 1.0
 
 
-def _cost(paid: Sequence[Expense], config: RouterConfig, share: float) -> float | None:
-    """USD; None where nothing is known to have been paid, or an arm has left the configuration in the meantime."""
+def _cost(paid: Sequence[Expense], config: RouterConfig) -> float | None:
+    """USD at ordinary prices; None where nothing is known to have been paid, or an arm has left the configuration in the meantime."""
     prices = {model.name: model.price for model in config.models}
     if not paid or any(arm not in prices for arm, _ in paid):
         return None
-    return share * sum(answer_cost(prices[arm], usage) for arm, usage in paid)
+    return sum(answer_cost(prices[arm], usage) for arm, usage in paid)

@@ -29,14 +29,14 @@ fine AS (
         count(*) AS requests, count(*) FILTER (status >= 400 AND status <> {client_left}) AS failed,
         count(*) FILTER (status = {client_left}) AS clients_left, sum(prompt_tokens) AS prompt_tokens,
         sum(completion_tokens) AS completion_tokens, sum(cost) AS cost, sum({savings}) AS savings, count(score) AS scored,
-        sum(score) AS score_sum, sum({cached}) AS cached, sum({cache_savings}) AS cache_savings
+        sum(score) AS score_sum, sum({cached}) AS cached, sum({cache_savings}) AS cache_savings, sum(batch_discount) AS batch_savings
     FROM timed WHERE answered OR (created >= $start AND created < $end) GROUP BY ALL
 )
 SELECT answered, model, task, key, reason, part, grouping(model, task, key, reason, part) AS grouped,
     sum(requests)::BIGINT AS requests, sum(failed)::BIGINT AS failed, sum(clients_left)::BIGINT AS clients_left, coalesce(sum(prompt_tokens), 0)::BIGINT AS prompt_tokens,
     coalesce(sum(completion_tokens), 0)::BIGINT AS completion_tokens, coalesce(sum(cost), 0) AS cost,
     coalesce(sum(savings), 0) AS savings, coalesce(sum(cached), 0)::BIGINT AS cached_tokens,
-    coalesce(sum(cache_savings), 0) AS cache_savings, sum(scored)::BIGINT AS scored, coalesce(sum(score_sum), 0) AS score_sum
+    coalesce(sum(cache_savings), 0) AS cache_savings, coalesce(sum(batch_savings), 0) AS batch_savings, sum(scored)::BIGINT AS scored, coalesce(sum(score_sum), 0) AS score_sum
 FROM fine GROUP BY GROUPING SETS
     ((answered), (answered, model), (answered, task), (answered, key), (answered, reason), (answered, part))
 """
@@ -61,7 +61,7 @@ SELECT model, count(*) AS pairs, sum(w * q) AS n, sum(w * w * q * q) AS nn, sum(
 FROM weighed GROUP BY model
 """
 _PAID = """
-SELECT count(*) AS pairs, sum(cost) AS n, sum(cost * cost) AS nn, {columns} FROM {source} WHERE kind = 'routed' AND usage_known AND cost IS NOT NULL
+SELECT count(*) AS pairs, sum(paid) AS n, sum(paid * paid) AS nn, {columns} FROM (SELECT *, cost + batch_discount AS paid FROM {source}) WHERE kind = 'routed' AND usage_known AND cost IS NOT NULL
     AND status < 400 AND completed >= $start AND completed < $end
 """
 
@@ -102,7 +102,7 @@ class _Reading:
                 found.alone[model] = Ratio(**row)
         others = [_cost(model.price) for model in models]
         columns = ", ".join(
-            f"sum({other}) AS d{at}, sum(({other}) * ({other})) AS dd{at}, sum(cost * ({other})) AS dn{at}"
+            f"sum({other}) AS d{at}, sum(({other}) * ({other})) AS dd{at}, sum(paid * ({other})) AS dn{at}"
             for at, other in enumerate(others)
         )
         (row,) = self._tables.query(_PAID.format(source=source, columns=columns), **within)
@@ -163,7 +163,7 @@ def _savings(config: RouterConfig) -> str:
     """SQL of what the same tokens would have cost more at the most expensive model; 0 where no cost or model is known."""
     names = ", ".join("'" + name.replace("'", "''") + "'" for name in config.names)
     most = ", ".join(_cost(model.price) for model in config.models)
-    return f"CASE WHEN cost IS NULL OR served NOT IN ({names}) THEN 0 ELSE greatest({most}) - cost END"
+    return f"CASE WHEN cost IS NULL OR served NOT IN ({names}) THEN 0 ELSE greatest({most}) - cost - batch_discount END"
 
 
 _CACHED = "least(greatest(cached_tokens, 0), prompt_tokens)"

@@ -87,15 +87,16 @@ def _sentence(report: Report) -> str:
     total = report.total
     if not total.requests:
         return "No answers in this time."
-    whole = total.cost + total.savings
+    whole = total.cost + total.batch_savings + total.savings
     share = f" ({total.savings / whole:.0%} of what the most expensive model would have cost)" if whole else ""
     score = "no scores" if total.mean_score is None else f"mean score {total.mean_score:.2f} of {total.scored}"
     p50, p95 = report.latency["p50"], report.latency["p95"]
     held = total.cached_tokens / total.prompt_tokens if total.cached_tokens else 0.0
     caches = f"; prompt caches held {held:.0%} of the prompts, and saved ${_usd(total.cache_savings)}" if held else ""
+    batches = f"; batch prices took off another ${_usd(total.batch_savings)}" if total.batch_savings else ""
     left = f", {total.clients_left} left by the client" if total.clients_left else ""
     return (
-        f"{total.requests} answers for ${_usd(total.cost)}, ${_usd(total.savings)} saved{share}{caches}; {score};"
+        f"{total.requests} answers for ${_usd(total.cost)}, ${_usd(total.savings)} saved{share}{caches}{batches}; {score};"
         f" {total.failed} failed{left}; half within {p50:.2f} s, 95 % within {p95:.2f} s."
     )
 

@@ -50,7 +50,7 @@ def moment(text: str, now: float) -> float:
 @dataclass(slots=True)
 class Sums:
     """Of a group of answers. Money in USD; `savings` is against the same tokens at the most expensive model, `cache_savings` is
-    what prompt caches have taken from the cost."""
+    what prompt caches have taken from the cost, `batch_savings` what upstreams' Batch APIs have: it is in no other of them."""
 
     requests: int = 0
     failed: int = 0
@@ -61,6 +61,7 @@ class Sums:
     cost: float = 0.0
     savings: float = 0.0
     cache_savings: float = 0.0
+    batch_savings: float = 0.0
     scored: int = 0
     score_sum: float = 0.0
 
@@ -185,15 +186,16 @@ def _add(sums: Sums, outcome: Outcome, savings: float, cache_savings: float, sco
     sums.cost += outcome.cost or 0.0
     sums.savings += savings
     sums.cache_savings += cache_savings
+    sums.batch_savings += outcome.batch_discount
     if score is not None:
         sums.scored += 1
         sums.score_sum += score
 
 
 def _savings(outcome: Outcome, config: RouterConfig) -> float:
-    if outcome.cost is None or outcome.served not in config.names:
+    if outcome.ordinary_cost is None or outcome.served not in config.names:
         return 0.0
-    return savings((model.price for model in config.models), outcome.usage, outcome.cost)
+    return savings((model.price for model in config.models), outcome.usage, outcome.ordinary_cost)
 
 
 def _cache_savings(outcome: Outcome, config: RouterConfig) -> float:

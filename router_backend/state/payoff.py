@@ -96,9 +96,9 @@ class Payoff(msgspec.Struct):
                 if chosen and decision.model in prices:
                     weight = selected / chosen
                     self.alone.setdefault(decision.model, Ratio()).add(kept.quality * weight, weight)
-            if outcome.usage_known and outcome.cost is not None and outcome.status < 400:
+            if outcome.usage_known and outcome.ordinary_cost is not None and outcome.status < 400:
                 for model, price in prices.items():
-                    self.paid.setdefault(model, Ratio()).add(outcome.cost, answer_cost(price, outcome.usage))
+                    self.paid.setdefault(model, Ratio()).add(outcome.ordinary_cost, answer_cost(price, outcome.usage))
 
     def join(self, other: Payoff) -> None:
         self.routed.join(other.routed)

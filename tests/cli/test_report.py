@@ -130,6 +130,37 @@ def test_what_prompt_caches_save_is_told(tmp_path: Path, archived: bool) -> None
     assert "prompt caches held 80% of the prompts, and saved $0.000380" in rendering.text(report)
 
 
+@pytest.mark.parametrize("archived", [False, True])
+def test_a_batch_apis_discount_is_no_saving_of_routing(tmp_path: Path, archived: bool) -> None:
+    """Half the bill is a line of its own: what routing saves, and whether it pays, are as without it."""
+    config = load_config(local_config(tmp_path))
+    whole, half = [], []
+    for decision, outcome in [answer(1, "llama3-70b"), answer(2, "llama3-8b")]:
+        assert outcome.cost
+        whole.append((decision, outcome))
+        half.append((decision, replace(outcome, cost=outcome.cost / 2, batch_discount=outcome.cost / 2)))
+    reports = []
+    for name, rows in (("whole", whole), ("half", half)):
+        store = open_store(f"sqlite:///{name}.db", tmp_path)
+        store.append([decision for decision, _ in rows], [outcome for _, outcome in rows])
+        if archived:
+            place = open_place(name, tmp_path)
+            Archiver(store, place).drain()
+            with tables(place) as opened:
+                reports.append(build_archived(opened, config, NOW - DAY, NOW))
+        else:
+            reports.append(build(store.archive().records(), config, NOW - DAY, NOW))
+        store.close()
+    ordinary, batched = reports
+    assert batched.total.cost == pytest.approx(ordinary.total.cost / 2)
+    assert batched.total.savings == pytest.approx(ordinary.total.savings)
+    assert batched.total.batch_savings == pytest.approx(ordinary.total.cost / 2)
+    assert ordinary.total.batch_savings == 0
+    assert batched.payoff.sentence() == ordinary.payoff.sentence()
+    assert "batch prices took off another $" in rendering.text(batched)
+    assert "batch prices" not in rendering.text(ordinary)
+
+
 def test_whether_it_pays_is_said_first(tmp_path: Path) -> None:
     """In the same words from the store and from the archive."""
     config = load_config(local_config(tmp_path))
