@@ -61,7 +61,7 @@ class Setup(Generic[Config]):
 class Policy(ABC):
     """Scores candidates, and learns. One thread updates it; others ask its snapshots, which never change.
 
-    `reward` and `shares` are this process's own running controls (the price of cost under a budget, the shares so far)
+    `reward` and `shares` are this process's own running controls (the cost weight under a budget, the shares so far)
     and are the same objects in every snapshot of a policy.
     """
 

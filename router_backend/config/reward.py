@@ -17,7 +17,7 @@ class PricedRewardConfig(Section):
         Field(
             alias="lambda",
             ge=0,
-            description="price of cost: the quality that the most expensive arm's usual answer must add",
+            description="cost weight: the quality that the most expensive arm's usual answer must add",
         ),
     ] = 0.2
     cost_scale_usd: Annotated[

@@ -274,7 +274,7 @@ class Scorer:
 
     def _count(self, feedback: Feedback, result: FeedbackResult) -> float:
         decision = result.decision
-        # By the policy that chose, at the price of cost that it chose by: this process knows neither what has been spent
+        # By the policy that chose, at the cost weight that it chose by: this process knows neither what has been spent
         # nor what was expected meanwhile.
         rule = self._rewards.get(decision.policy, self._rewards[""])
         reward = rule.realised(result.quality, result.cost, decision.expected_cost, decision.cost_weight)

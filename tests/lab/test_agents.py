@@ -65,7 +65,7 @@ def test_what_a_quality_costs_is_the_least_that_a_mix_reaches() -> None:
 
 
 def test_seeds_are_compared_each_for_itself_and_all_together() -> None:
-    """A rival that is best at another price of cost in each seed is cheaper by seed than with one price for all."""
+    """A rival that is best at another cost weight in each seed is cheaper by seed than with one price for all."""
 
     def seed(first: float, second: float) -> dict[tuple[str, float], Played]:
         points = {("large", 0.0): (1.0, 9.0), ("sticky", 1.0): (0.8, first), ("sticky", 2.0): (0.8, second)}

@@ -1,4 +1,4 @@
-"""A target spend, held by a price of money that follows the spending."""
+"""A target spend, held by a cost weight that follows the spending."""
 
 from __future__ import annotations
 

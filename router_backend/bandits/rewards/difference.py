@@ -1,4 +1,4 @@
-"""Quality less the price of cost: the default."""
+"""Quality less weighted cost: the default."""
 
 from __future__ import annotations
 

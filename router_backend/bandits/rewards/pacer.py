@@ -55,7 +55,7 @@ class Pacer:
         Args:
             cost: USD that it was expected to cost.
             costs: USD that the candidates were expected to cost.
-            values: of the candidates, without any price of cost.
+            values: of the candidates, without any cost weight.
             ratio: what answers have lately cost, of what was expected of them.
             brought: USD that the time since the last request has brought; None: the target.
         """

@@ -29,7 +29,7 @@ class Reward(Protocol):
     def realised(self, quality: float, cost: float, costs: Sequence[float], weight: float | None = None) -> float:
         """Reward of an answer, given what the candidates were expected to cost: what feedback is told.
 
-        `weight` is what `observe` gave when the request was sent: the price of cost moves, and is another process's.
+        `weight` is what `observe` gave when the request was sent: the cost weight moves, and is another process's.
         """
         ...
 
@@ -43,7 +43,7 @@ class Reward(Protocol):
     ) -> float:
         """A request was sent to an arm, at this expected cost of these (a budget's price follows it).
 
-        `values`: by candidate, what decided, the price of cost in it; `ratio`: what answers have lately cost, of what was expected;
+        `values`: by candidate, what decided, the cost weight in it; `ratio`: what answers have lately cost, of what was expected;
         `most`: expected cost of the most expensive arm that could have answered, where that is no candidate.
         Returns what one USD took from its reward; 0 where cost isn't subtracted.
         """

@@ -1,6 +1,6 @@
 """What routing costs at the same quality: ours against others, with intervals over seeds.
 
-A strategy has a curve of quality and cost over λ, the price of cost. What it costs at a quality is the least that a mix of two points of
+A strategy has a curve of quality and cost over λ, the cost weight. What it costs at a quality is the least that a mix of two points of
 its curve reaches; "always the best model" is a point of every curve.
 """
 

@@ -27,7 +27,7 @@ class Scenario:
     delay: int = 0  # queries between an answer and its feedback
     feedback: float = 1.0  # share of answers that get feedback
     longer_at: float | None = None  # share of the run after which all prompts and answers cost twice as much
-    budget: float | None = None  # USD that 1,000 requests may cost; None: λ is the price of cost
+    budget: float | None = None  # USD that 1,000 requests may cost; None: λ is the cost weight
     by_day: float | None = None  # USD that a day may cost, in place of `budget`
     busier_at: float | None = None  # share of the run after which requests come twice as often
     poisoned: float = 0.0  # share of feedback whose score is turned over, 1 − score

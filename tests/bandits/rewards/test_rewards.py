@@ -101,7 +101,7 @@ def test_a_budget_is_held_within_five_percent(name: str, dollars: float) -> None
 
 
 def test_a_budget_that_is_never_reached_buys_quality_only() -> None:
-    """With money left the price of cost falls to nothing, and not below: dear for its own sake is no aim."""
+    """With money left the cost weight falls to 0, and not below: spending for its own sake is no aim."""
     reward = Budget(usd_per_1000=100.0, price=0.5)
     for _ in range(1000):
         reward.observe(1e-3, [1e-4, 1e-3])
