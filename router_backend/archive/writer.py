@@ -13,7 +13,7 @@ from router_backend.archive.schema import Archived, day_of, rows, table_of
 from router_backend.core.ids import new_decision_id
 
 # Nearly every value is another one: a dictionary would only be built to be thrown away.
-_PLAIN = frozenset(("decision_id", "created", "completed", "received", "at", "context", "sequence"))
+PLAIN = frozenset(("decision_id", "created", "completed", "received", "at", "context", "sequence"))
 
 
 def write(place: Place, records: Sequence[Archived], log: str) -> int:
@@ -33,6 +33,6 @@ def write(place: Place, records: Sequence[Archived], log: str) -> int:
 
 def _parquet(table: pa.Table) -> pa.Buffer:
     sink = pa.BufferOutputStream()
-    dictionaries = [name for name in table.column_names if name not in _PLAIN]
+    dictionaries = [name for name in table.column_names if name not in PLAIN]
     pq.write_table(table, sink, compression="zstd", use_dictionary=dictionaries, row_group_size=100_000)
     return sink.getvalue()

@@ -1,5 +1,5 @@
 """`llm-router bench`, and what it measures or writes alone: `age`, `capacity`, `cores`, `replicas`, `hop`, `bodies`, `surfaces`,
-`mesh`, `open-loop`, `publish`."""
+`mesh`, `open-loop`, `report`, `publish`."""
 
 from __future__ import annotations
 
@@ -180,6 +180,24 @@ def age(
         if scores and shutil.which("redis-server"):
             redis = ageing.InRedis.measured(here, number, scores)
     typer.echo("\n".join(ageing.markdown(found, caught_up, redis)))
+
+
+@bench.command()
+def report(
+    decisions: Annotated[int, typer.Option(help="Decisions in the archive.", min=1000)] = 50_000_000,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where it is written, 0.1 GB a million; default: a temporary folder.")
+    ] = None,
+) -> None:
+    """What `llm-router report` over an archive of four weeks takes: time and memory.
+
+    Example: llm-router bench report --decisions 1000000
+    """
+    from router_backend.lab.bench import long_report
+
+    with tempfile.TemporaryDirectory(prefix="report-", dir=folder) as scratch:
+        found = long_report.measure(decisions, Path(scratch), Console(stderr=True, highlight=False).print)
+    typer.echo("\n".join(long_report.markdown(found)))
 
 
 @bench.command()

@@ -18,14 +18,14 @@ from router_backend.state.codec import RecordError
 _FP32 = np.dtype("<f4")
 
 
-class _Tokens(msgspec.Struct):
+class _Tokens(msgspec.Struct, gc=False):
     """Of a `Usage`."""
 
     completion: int = 0
     reasoning: int = 0
 
 
-class _Event(msgspec.Struct):
+class _Event(msgspec.Struct, gc=False):
     """Of a `LearningEvent`."""
 
     arm: str

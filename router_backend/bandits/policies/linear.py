@@ -157,8 +157,8 @@ class LinearPolicy(Policy):
         self, arm: int, batch: Batch, weights: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], Callable[[], None]]:
         contexts = view(batch.contexts, self._positions)
-        errors, block = self._ridge.foreseen(arm, contexts, batch.qualities, batch.charges, weights)
-        return errors, lambda: self._ridge.absorb(arm, contexts, batch.qualities, batch.charges, weights, block)
+        foreseen = self._ridge.foreseen(arm, contexts, batch.qualities, batch.charges, weights)
+        return foreseen.errors, lambda: self._ridge.absorb(arm, foreseen)
 
     def _fold_many(self, arm: int, batch: Batch, weights: NDArray[np.float64]) -> None:
         contexts = view(batch.contexts, self._positions)

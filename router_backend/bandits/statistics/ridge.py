@@ -25,7 +25,7 @@ can't build up.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,16 @@ _REFACTOR_BLOCKS = 4096
 # Updates that go into a block at once.
 _TOGETHER = 8
 # Observations that go in at once: with more, K costs more than the rest, with fewer, the calls do.
-_BLOCK = 32
+_BLOCK = 64
+
+
+class Foreseen(NamedTuple):
+    """What n observations of an arm would do."""
+
+    errors: Array  # [n], those that `RidgeArms.update` would return of one after the other
+    rows: Array  # [n, rows]: (x, quality, cost)
+    weights: Array  # [n]
+    block: Array  # behind all of them
 
 
 class RidgeArms:
@@ -132,43 +141,41 @@ class RidgeArms:
         # A rounded square may be a tiny negative number.
         return -float(v[dim]) / math.sqrt(1.0 + max(square, 0.0))
 
-    def foreseen(self, arm: int, xs: Array, qualities: Array, costs: Array, weights: Array) -> tuple[Array, Array]:
+    def foreseen(self, arm: int, xs: Array, qualities: Array, costs: Array, weights: Array) -> Foreseen:
         """What observations [n, dim] would do, folded in one after the other; none is.
-
-        Returns ([n] the errors that `update` would return, the block behind all of them, which `absorb` takes).
 
         The errors of each, given those before it, are L⁻¹ (y − Xθ) in units of L's diagonal: the recursive residuals of Brown, Durbin and
         Evans (1975), for a block at once.
         """
-        errors, dim, costs = np.zeros(len(xs)), self.dim, costs.reshape(len(xs), -1)
-        block, learned = self.block(arm).copy(), np.empty((dim, dim))
+        rows, dim = self._joined(xs, qualities, costs), self.dim
         used = np.flatnonzero(weights > 0.0)  # the others are discounted to nothing
+        told, alone = (rows, 1.0 / weights) if len(used) == len(xs) else (rows[used], 1.0 / weights[used])
+        missed, scales = np.empty(len(used)), np.empty(len(used))
+        block, learned = self.block(arm).copy(), np.empty((self._rows, self._rows))
         for start in range(0, len(used), _BLOCK):
-            # A slice is no copy.
-            rows = slice(start, start + _BLOCK) if len(used) == len(xs) else used[start : start + _BLOCK]
-            x, spread_alone = xs[rows], 1.0 / weights[rows]
+            part = slice(start, start + _BLOCK)
+            x = told[part, :dim]
             products = x @ block.T
-            products[:, dim] -= qualities[rows]
-            products[:, dim + 1 :] -= costs[rows]
-            along = products[:, :dim]
-            spread = along @ x.T
-            spread.reshape(-1)[:: len(x) + 1] += spread_alone  # the diagonal
+            products[:, dim:] -= told[part, dim:]
+            spread = products[:, :dim] @ x.T
+            spread.reshape(-1)[:: len(x) + 1] += alone[part]  # the diagonal
             lower = np.linalg.cholesky(spread)
-            inverse, scale = _inverted(lower), lower.diagonal()
-            gains, missed = inverse @ along, inverse @ products[:, dim:]
-            block[:dim] -= np.dot(gains.T, gains, out=learned)
-            block[dim:] -= missed.T @ gains
-            errors[rows] = -missed[:, 0] * scale / np.sqrt(1.0 + np.maximum(scale**2 - spread_alone, 0.0))
-        return errors, block
+            gains = _inverted(lower) @ products
+            # A product with itself costs half of another, and holds what A⁻¹ loses and what θ does side by side.
+            block -= np.dot(gains.T, gains, out=learned)[:, :dim]
+            missed[part], scales[part] = gains[:, dim], lower.diagonal()
+        errors = np.zeros(len(xs))
+        errors[used] = -missed * scales / np.sqrt(1.0 + np.maximum(scales**2 - alone, 0.0))
+        return Foreseen(errors, rows, weights, block)
 
-    def absorb(self, arm: int, xs: Array, qualities: Array, costs: Array, weights: Array, block: Array) -> None:
-        """Fold in what was `foreseen`."""
-        self._sum_up(arm, xs, qualities, costs, weights)
-        self._in_blocks[arm] += len(xs)
+    def absorb(self, arm: int, foreseen: Foreseen) -> None:
+        """Fold in what was foreseen last of an arm."""
+        self._sum_up(arm, foreseen.rows, foreseen.weights)
+        self._in_blocks[arm] += len(foreseen.rows)
         if self._in_blocks[arm] >= _REFACTOR_BLOCKS:
             self._factorise(arm)
             return
-        self._blocks[arm], self._waiting[arm], self._published[arm] = block, 0, None
+        self._blocks[arm], self._waiting[arm], self._published[arm] = foreseen.block, 0, None
 
     def restart(self, arm: int, keep: float, level: bool) -> None:
         """Begin an arm again, with what was known of it as a prior that counts for at most `keep` observations.
@@ -202,7 +209,7 @@ class RidgeArms:
             for x, quality, cost, weight in zip(xs, qualities, costs, weights, strict=True):
                 self.update(arm, x, float(quality), cost, float(weight))
             return
-        self._sum_up(arm, xs, qualities, costs, weights)
+        self._sum_up(arm, self._joined(xs, qualities, costs), weights)
         self._factorise(arm)
 
     def decay(self, factor: float) -> None:
@@ -321,13 +328,16 @@ class RidgeArms:
             self._add(arm, recent[:filled])
             self._filled[arm] = 0
 
-    def _sum_up(self, arm: int, xs: Array, qualities: Array, costs: Array, weights: Array) -> None:
-        costs, rows = costs.reshape(len(xs), -1), np.empty((len(xs), self._rows))
-        rows[:, : self.dim], rows[:, self.dim], rows[:, self.dim + 1 :] = xs, qualities, costs
-        rows *= np.sqrt(weights)[:, None]
-        self._add(arm, rows)
+    def _joined(self, xs: Array, qualities: Array, costs: Array) -> Array:
+        """[n, rows]: (x, quality, cost) of n observations."""
+        rows = np.empty((len(xs), self._rows))
+        rows[:, : self.dim], rows[:, self.dim], rows[:, self.dim + 1 :] = xs, qualities, costs.reshape(len(xs), -1)
+        return rows
+
+    def _sum_up(self, arm: int, rows: Array, weights: Array) -> None:
+        self._add(arm, rows if (weights == 1.0).all() else rows * np.sqrt(weights)[:, None])
         self.counts[arm] += weights.sum()
-        self._cost_sums[arm] += weights @ costs
+        self._cost_sums[arm] += weights @ rows[:, self.dim + 1 :]
 
     def _add(self, arm: int, rows: Array) -> None:
         added = (rows.T @ rows)[:, : self.dim]  # a product with itself costs half of another

@@ -86,6 +86,8 @@ class RedisClient:
         address = parse_address(url)
         self.shown, self._prefix, self._keeps = address.shown, address.prefix, address.keeps
         self._guard = scripts.guard(file=not address.keeps)
+        self._guarded: dict[str, str] = {}  # by script: the same behind the guard
+        self._identity_key = self.key(_IDENTITY)
         self._create = create
         self.raw = _connect(address, timeout)
         self._syncing = _connect(address, timeout + _SYNC_SECONDS)  # for replies that wait for the disk
@@ -117,7 +119,8 @@ class RedisClient:
         what changes between two checks can't be acknowledged wrongly either.
         """
         self._check()
-        words = self._guard + script, [*keys, self.key(_IDENTITY)], [*arguments, self._identity]
+        guarded = self._guarded.get(script) or self._guarded.setdefault(script, self._guard + script)
+        words = guarded, [*keys, self._identity_key], [*arguments, self._identity]
         try:
             with self._translated():
                 if self._keeps or not durable:

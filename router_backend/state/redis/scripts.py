@@ -19,8 +19,8 @@ if not string.find(redis.call('INFO', 'persistence'), 'aof_enabled:1', 1, true) 
 end
 """
 _GUARD_EVICTION = """
-local policy = string.match(redis.call('INFO', 'memory'), 'maxmemory_policy:(%w+)')
-if policy and policy ~= 'noeviction' then
+local memory = redis.call('INFO', 'memory')
+if string.find(memory, 'maxmemory_policy:', 1, true) and not string.find(memory, 'maxmemory_policy:noeviction', 1, true) then
   return redis.error_reply('STOREUNSAFE it may evict')
 end
 """
@@ -91,7 +91,7 @@ FEEDBACK = (
     + _EMIT
     + """
 if #KEYS == 5 then redis.call('INCRBY', KEYS[2], 0) end
-local sets, results = {implicit = KEYS[4], unanswered = KEYS[5]}, {}
+local sets, results, counts = {implicit = KEYS[4], unanswered = KEYS[5]}, {}, {}
 for i = 6, #KEYS do
   local a = (i - 6) * 11
   local id, pending, event = ARGV[a + 1], ARGV[a + 5], ARGV[a + 10]
@@ -99,11 +99,11 @@ for i = 6, #KEYS do
   if first[1] and (first[4] ~= 'implicit' or tonumber(ARGV[a + 4]) <= tonumber(first[5] or '0')) then
     results[i - 5] = {first[1], first[2], first[3]}
   else
-    if not first[1] then redis.call('HINCRBY', KEYS[3], ARGV[a + 6], 1) end
+    if not first[1] then counts[ARGV[a + 6]] = (counts[ARGV[a + 6]] or 0) + 1 end
     redis.call('HSET', KEYS[i], 'arm', ARGV[a + 6], 'quality', ARGV[a + 7], 'cost', ARGV[a + 8], 'body', ARGV[a + 9],
       'pending', pending, 'precedence', ARGV[a + 4])
     redis.call('EXPIRE', KEYS[i], ARGV[a + 3])
-    redis.call('ZREM', KEYS[4], id)
+    if first[1] then redis.call('ZREM', KEYS[4], id) end
     if pending ~= '' then
       redis.call('ZADD', sets[pending], ARGV[a + 2], id)
     else
@@ -113,6 +113,7 @@ for i = 6, #KEYS do
     results[i - 5] = ''
   end
 end
+for arm, number in pairs(counts) do redis.call('HINCRBY', KEYS[3], arm, number) end
 return results
 """
 )

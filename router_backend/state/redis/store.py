@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from router_backend.core.garbage import no_collections
 from router_backend.core.observations import Observations
 from router_backend.core.records import (
     Bound,
@@ -60,6 +61,9 @@ class RedisStore(FeedbackStore):
         super().__init__()
         self._client = RedisClient(url, timeout, create)
         self._retention = retention_days * 86_400
+        self._log_keys = tuple(map(self._client.key, ("events", "sequence", "feedbacks")))
+        self._pending_keys = tuple(self._client.key("pending", kind) for kind in ("implicit", "unanswered"))
+        self._outbox_key = self._client.key(OUTBOX)
 
     def append(self, decisions: Sequence[Decision], outcomes: Sequence[Outcome]) -> None:
         keys = [self._client.key("decisions"), self._client.key(RECENT)]
@@ -74,14 +78,14 @@ class RedisStore(FeedbackStore):
             usd = next((usd for _, _, usd in charges(outcome)), "")
             arguments += [encode(outcome), self._seconds_left(outcome.completed)]
             arguments += [outcome.key, usd, spend_expires(outcome), outcome.decision_id]
-        self._client.run(scripts.APPEND, [*keys, self._client.key(OUTBOX)], arguments)
+        self._client.run(scripts.APPEND, [*keys, self._outbox_key], arguments)
 
     def _commit_feedback(self, feedbacks: Sequence[Feedback]) -> list[FeedbackResult | UnknownDecision]:
         results: list[FeedbackResult | UnknownDecision] = []
-        keys = [*self._log_keys(), self._client.key("pending", "implicit"), self._client.key("pending", "unanswered")]
+        keys = [*self._log_keys, *self._pending_keys]
         positions = []
         arguments: list[Any] = []
-        subjects, before = self._subjects(feedbacks)
+        subjects, before = self._subjects(feedbacks, new=True)
         for index, (feedback, subject) in enumerate(zip(feedbacks, subjects, strict=True)):
             if subject is None:
                 results.append(UnknownDecision(feedback.decision_id))
@@ -101,7 +105,7 @@ class RedisStore(FeedbackStore):
             positions.append(index)
         # Also when all are unknown: only a store that is the right one and takes writes can say so, as a decision may
         # still wait to be written.
-        replies = self._client.run(scripts.FEEDBACK, [*keys, self._client.key(OUTBOX)], arguments)
+        replies = self._client.run(scripts.FEEDBACK, [*keys, self._outbox_key], arguments)
         for index, reply in zip(positions, replies, strict=True):
             if reply:
                 arm, quality, cost = reply
@@ -126,8 +130,9 @@ class RedisStore(FeedbackStore):
                     ("HGET", self._client.key("feedback", decision_id), "body") for decision_id in ids
                 )
             feedbacks = [decode(Feedback, body) if body else None for body in bodies]
-            subjects = iter(self._subjects([feedback for feedback in feedbacks if feedback is not None])[0])
-            keys = [*self._log_keys(), pending_key]
+            kept = [feedback for feedback in feedbacks if feedback is not None]
+            subjects = iter(self._subjects(kept, new=False)[0])
+            keys = [*self._log_keys, pending_key]
             arguments: list[Any] = []
             for decision_id, feedback in zip(ids, feedbacks, strict=True):
                 subject = next(subjects) if feedback is not None else None
@@ -138,7 +143,7 @@ class RedisStore(FeedbackStore):
                 result = credit(*subject, feedback)
                 arguments += [decision_id, result.arm, result.cost]
                 arguments += split_event(learning_event(result, feedback))
-            events += int(self._client.run(scripts.SETTLE, [*keys, self._client.key(OUTBOX)], arguments))
+            events += int(self._client.run(scripts.SETTLE, [*keys, self._outbox_key], arguments))
 
     def decision(self, decision_id: str) -> Decision | None:
         with self._client.errors():
@@ -161,8 +166,9 @@ class RedisStore(FeedbackStore):
 
     def observations(self, after: int, limit: int = 1000) -> Observations:
         page = ("XRANGE", self._client.key("events"), f"{after + 1}-0", "+", "COUNT", limit)
-        (found,) = self._client.exchange([page])
-        return observations_of_entries(found)
+        with no_collections():
+            (found,) = self._client.exchange([page])
+            return observations_of_entries(found)
 
     def event_count(self) -> int:
         with self._client.errors():
@@ -274,29 +280,26 @@ class RedisStore(FeedbackStore):
     def close(self) -> None:
         self._client.close()
 
-    def _log_keys(self) -> list[str]:
-        return [self._client.key(name) for name in ("events", "sequence", "feedbacks")]
-
     def _seconds_left(self, since: float) -> int:
         """Of the retention of what was made at a time, for EXPIRE."""
         return max(1, int(since + self._retention - time.time()))
 
     def _subjects(
-        self, feedbacks: Sequence[Feedback]
+        self, feedbacks: Sequence[Feedback], new: bool
     ) -> tuple[list[tuple[Decision, Outcome | None] | None], dict[str, Feedback]]:
-        """(decision and outcome of each feedback, None where there is no decision; what the decisions have already, by decision)."""
+        """(decision and outcome of each feedback, None where there is no decision; of `new` ones what the decisions have already, by decision)."""
         if not feedbacks:
             return [], {}
         key, ids = self._client.key, [feedback.decision_id for feedback in feedbacks]
-        values, *bodies = self._client.exchange(
-            [
-                ("MGET", *(key(kind, each) for each in ids for kind in ("decision", "outcome"))),
-                *(("HGET", key("feedback", each), "body") for each in ids),
-            ]
+        kept = [key("feedback", each) for each in ids]
+        values, scored = self._client.exchange(
+            [("MGET", *(key(kind, each) for each in ids for kind in ("decision", "outcome"))), ("EXISTS", *kept)]
         )
+        # Most decisions have no feedback yet, and one question says so of all.
+        bodies = self._client.exchange([("HGET", each, "body") for each in kept]) if new and scored else []
         pairs = zip(map(decision_of, values[::2]), map(outcome_of, values[1::2]), strict=True)
         subjects = [None if decision is None else (decision, outcome) for decision, outcome in pairs]
-        return subjects, {each: decode(Feedback, body) for each, body in zip(ids, bodies, strict=True) if body}
+        return subjects, {each: decode(Feedback, body) for each, body in zip(ids, bodies, strict=False) if body}
 
 
 # When a kept value began to age, by the kind of its key.

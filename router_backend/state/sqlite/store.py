@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from router_backend.core.garbage import no_collections
 from router_backend.core.observations import Observations
 from router_backend.core.records import (
     Bound,
@@ -156,9 +157,10 @@ class SQLiteStore(FeedbackStore):
         return [event_of(row) for row in rows]
 
     def observations(self, after: int, limit: int = 1000) -> Observations:
-        with self._database.reading() as connection:
-            rows = connection.execute(LEARNED_AFTER, (after, limit)).fetchall()
-        return observations_of(rows)
+        with no_collections():
+            with self._database.reading() as connection:
+                rows = connection.execute(LEARNED_AFTER, (after, limit)).fetchall()
+            return observations_of(rows)
 
     def event_count(self) -> int:
         with self._database.reading() as connection:

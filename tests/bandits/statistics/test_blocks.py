@@ -16,21 +16,23 @@ from router_backend.core.observations import Labels
 DIM = 24
 
 
-@pytest.mark.parametrize("blocks", [[1], [64], [65, 3], [256, 256], [200] * 30])
-def test_blocks_of_a_regression(blocks: list[int]) -> None:
+@pytest.mark.parametrize("weighed", [True, False])
+@pytest.mark.parametrize("blocks", [[1], [64], [65, 3], [130, 31], [256, 256], [200] * 30])
+def test_blocks_of_a_regression(blocks: list[int], weighed: bool) -> None:
     rng = np.random.default_rng(sum(blocks))
     one, other = RidgeArms(1, DIM, 0.5, 0.4), RidgeArms(1, DIM, 0.5, 0.4)
     for n in blocks:
         xs = rng.normal(size=(n, DIM)) / 4
         xs[:, -1] = 1.0
-        qualities, costs, weights = rng.random(n), rng.random(n) / 1000, rng.random(n) * (rng.random(n) < 0.9)
+        qualities, costs = rng.random(n), rng.random(n) / 1000
+        weights = rng.random(n) * (rng.random(n) < 0.9) if weighed else np.ones(n)
         expected = [
             one.update(0, x, *values)
             for x, *values in zip(xs, qualities.tolist(), costs.tolist(), weights.tolist(), strict=True)
         ]
-        errors, block = other.foreseen(0, xs, qualities, costs, weights)
-        other.absorb(0, xs, qualities, costs, weights, block)
-        np.testing.assert_allclose(errors, expected, rtol=1e-7, atol=1e-9)
+        foreseen = other.foreseen(0, xs, qualities, costs, weights)
+        other.absorb(0, foreseen)
+        np.testing.assert_allclose(foreseen.errors, expected, rtol=1e-7, atol=1e-9)
     np.testing.assert_allclose(other.block(0), one.block(0), rtol=1e-7, atol=1e-9)
     np.testing.assert_allclose(other.sums(0), one.sums(0), rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(other.cost(0), one.cost(0), rtol=1e-7, atol=1e-12)

@@ -128,8 +128,7 @@ def test_costs_by_column_are_those_of_their_sum_at_the_arms_rates() -> None:
             for row in range(3):
                 ridge.update(arm, xs[row], quality[row], seen[row], weights[row])
             rows = (xs[3:40], quality[3:40], seen[3:40], weights[3:40])
-            _, block = ridge.foreseen(arm, *rows)
-            ridge.absorb(arm, *rows, block)
+            ridge.absorb(arm, ridge.foreseen(arm, *rows))
             ridge.decay(0.9)
             if arm == 1:
                 ridge.restart(arm, keep=10.0, level=True)
