@@ -63,7 +63,10 @@ class SpaceMap:
         np.savez(path, source=self.source, target=self.target, matrix=self.matrix, offset=self.offset)
 
     def apply(self, contexts: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Contexts [n, CONTEXT_DIM] with their embeddings mapped; the features behind them stay."""
+        """Contexts [n, CONTEXT_DIM] with their embeddings mapped; the features behind them stay.
+
+        In FP64, so that a context becomes the same whatever others it is mapped with: a start maps other pages than those before it did.
+        """
         mapped = contexts.copy()
-        mapped[:, :EMBEDDING_DIM] = contexts[:, :EMBEDDING_DIM] @ self.matrix.T + self.offset
+        mapped[:, :EMBEDDING_DIM] = contexts[:, :EMBEDDING_DIM].astype(np.float64) @ self.matrix.T + self.offset
         return mapped

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from router_backend.bandits.context import CONTEXT_DIM
@@ -115,6 +115,7 @@ def assert_same(left: Fold, right: Fold) -> None:
 
 @settings(deadline=None, max_examples=20, derandomize=True)
 @given(seed=st.integers(0, 1000), number=st.integers(0, 400), part=st.floats(0, 1))
+@example(seed=210, number=357, part=0.200275379917644)  # pages of other sizes rounded what a map carried over otherwise
 def test_a_checkpoint_and_the_rest_are_the_whole_log(seed: int, number: int, part: float) -> None:
     events = events_of(seed, number)
     cut = int(part * number)

@@ -42,9 +42,7 @@ _REFACTOR_BLOCKS = 4096
 # Updates that go into a block at once.
 _TOGETHER = 8
 # Observations that go in at once: with more, K costs more than the rest, with fewer, the calls do.
-_BLOCK = 64
-# Of the squares on a block's diagonal that are inverted at once.
-_SIDE = 16
+_BLOCK = 48
 
 
 class Foreseen(NamedTuple):
@@ -162,7 +160,7 @@ class RidgeArms:
             spread = products[:, :dim] @ x.T
             spread.reshape(-1)[:: len(x) + 1] += alone[part]  # the diagonal
             lower = np.linalg.cholesky(spread)
-            gains = _inverted(lower) @ products
+            gains = np.linalg.inv(lower) @ products
             # A product with itself costs half of another, and holds what A⁻¹ loses and what θ does side by side.
             block -= np.dot(gains.T, gains, out=learned)[:, :dim]
             missed[part], scales[part] = gains[:, dim], lower.diagonal()
@@ -364,30 +362,6 @@ def _widened(name: str, value: NDArray[Any], dim: int, ridge: float) -> NDArray[
     if name == "prior":
         wide[:, range(at, at + STEP), range(at, at + STEP)] = ridge
     return wide
-
-
-def _inverted(lower: Array) -> Array:
-    """The inverse of a triangular matrix: numpy has none that knows of the zeros.
-
-    Squares on the diagonal are inverted at once, and put together by twos: of [[A, 0], [C, B]] it is [[A⁻¹, 0], [−B⁻¹CA⁻¹, B⁻¹]].
-    """
-    n, side = len(lower), _SIDE
-    parts = 1 << max(0, -(-n // side) - 1).bit_length()
-    whole = lower
-    if n != side * parts:
-        whole = np.eye(side * parts)
-        whole[:n, :n] = lower
-    places = np.arange(parts)
-    inverse = np.linalg.inv(whole.reshape(parts, side, parts, side)[places, :, places])
-    while parts > 1:
-        parts //= 2
-        places, first, second = places[:parts], inverse[::2], inverse[1::2]
-        below = whole.reshape(parts, 2, side, parts, 2, side)[places, 1, :, places, 0]
-        inverse = np.zeros((parts, 2 * side, 2 * side))
-        inverse[:, :side, :side], inverse[:, side:, side:] = first, second
-        inverse[:, side:, :side] = -(second @ (below @ first))
-        side *= 2
-    return np.asarray(inverse[0, :n, :n])
 
 
 def _isotropic(rows: int, dim: int, ridge: float, initial_quality: float) -> Array:
