@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from router_backend.gateway.http.access_log import log_access
 from router_backend.gateway.http.bodies import Bodies
 from router_backend.gateway.http.errors import ApiError, Header
 from router_backend.gateway.http.exchange import TRANSLATED, Exchange, Message
-from router_backend.gateway.keys.budgets import Budgets
+from router_backend.gateway.keys.budgets import Budgets, Hold
 from router_backend.gateway.plan import Plan
 from router_backend.gateway.request import CompletionRequest
 from router_backend.gateway.runtime import Runtime, Runtimes
@@ -134,10 +134,9 @@ class Answering:
         self._log(exchange)
         return await sent.reply(exchange, False)
 
-    def hold(self, key: str, usd: float) -> Callable[[], None]:
-        """Count what requests of a key are expected to cost as spent already, until what is returned is called."""
-        held = self._budgets.hold(key, usd)
-        return lambda: self._budgets.release(held)
+    def hold(self, key: str, usd: float) -> Hold:
+        """Count what requests of a key are expected to cost as spent already."""
+        return self._budgets.hold(key, usd)
 
     def _exchange(self, key: str, url: str, sent: _Sent) -> Exchange:
         scope: dict[str, Any] = {

@@ -20,6 +20,7 @@ from router_backend.gateway.batches.batchable import Batchable
 from router_backend.gateway.batches.lines import Line
 from router_backend.gateway.batches.parts import NO_FILE, Draft, Part, PartLine, Parts, Sent, plan_of
 from router_backend.gateway.batches.record import Batch
+from router_backend.gateway.keys.budgets import Hold
 from router_backend.gateway.plan import Plan
 
 GATHER_SECONDS = 60.0  # that a line waits for company at most
@@ -158,9 +159,9 @@ class Courier:
 
     async def _bring(self, part: Part, fresh: bool, until: float) -> None:
         """Answers of one part; `until`: Unix seconds that the upstream has for it."""
-        release = self._answering.hold(self._batch.key, part.usd)
+        held = self._answering.hold(self._batch.key, part.usd)
         try:
-            remote = await self._end(part, fresh, until)
+            remote = await self._end(part, fresh, until, held)
             left = set(part.numbers) - self._answered
             async with self._reading:
                 lines = await self._parts.lines(part)
@@ -169,17 +170,18 @@ class Courier:
                 if part.arm in self._config().names:
                     self._plans |= {number: plan_of(lines[number]) for number in left if number in lines}
         finally:
-            release()
+            held.release()
         self._ended(part.arm, remote.status if remote else "lost")
         if left:
             _log.info("%d of %d lines come back from %s", len(left), len(part.numbers), part.arm)
         self.taken -= left
 
-    async def _end(self, part: Part, fresh: bool, until: float) -> RemoteBatch | None:
+    async def _end(self, part: Part, fresh: bool, until: float, held: Hold) -> RemoteBatch | None:
         """The upstream's batch when it has ended. None: there is none, or it isn't known any more."""
         cancelled, pause, failed = 0.0, POLL_SECONDS[0], PAUSES[0]
         while (api := self._api(part.arm)) is not None:
             late = time.time() >= until
+            held.renew()
             try:
                 remote = await self._look(api, part, fresh, create=not late)
                 if remote is None or remote.ended:

@@ -45,6 +45,27 @@ class Spending:
         return self._stored.get(period, {}).get(key, 0.0) + self._unsettled.get((period, key), 0.0)
 
 
+class Hold:
+    """What a key is going to pay: of the day and the month that it is, since its bill comes on one that is still to come."""
+
+    def __init__(self, spending: Spending, key: str, usd: float) -> None:
+        self._spending, self._key, self._usd = spending, key, usd
+        self._counted: list[str] = []  # periods
+        self.renew()
+
+    def renew(self) -> None:
+        """Count it in the period that has begun meanwhile, too."""
+        for period in periods(time.time()) if self._key else ():
+            if period not in self._counted:
+                self._counted.append(period)
+                self._spending.add(period, self._key, self._usd)
+
+    def release(self) -> None:
+        """It is spent now, or never will be."""
+        while self._counted:
+            self._spending.add(self._counted.pop(), self._key, -self._usd)
+
+
 class Budgets:
     """Spending by key and period. It survives a reload of the configuration here, and a restart in the store."""
 
@@ -61,17 +82,9 @@ class Budgets:
         for charge in charges(outcome):
             self._spending.add(*charge)
 
-    def hold(self, key: str, usd: float) -> tuple[Charge, ...]:
-        """What is promised counts as spent, until it is given back by `release`. Returns the charges."""
-        held = tuple((period, key, usd) for period in periods(time.time())) if key else ()
-        for charge in held:
-            self._spending.add(*charge)
-        return held
-
-    def release(self, held: Iterable[Charge]) -> None:
-        """It is spent now, or never will be."""
-        for period, key, usd in held:
-            self._spending.add(period, key, -usd)
+    def hold(self, key: str, usd: float) -> Hold:
+        """What is promised counts as spent, until it is given back."""
+        return Hold(self._spending, key, usd)
 
     def settled(self, outcomes: Sequence[Outcome], stored: Spend) -> None:
         """The store has these outcomes now, and says what was spent altogether; nothing from a router of an older build."""

@@ -25,6 +25,7 @@ from router_backend.gateway.batches.record import Batch
 from router_backend.gateway.batches.register import Register
 from router_backend.gateway.batches.storage.objects import Missing, ObjectsError
 from router_backend.gateway.batches.work import Work
+from router_backend.gateway.keys.budgets import Hold, Spending
 from router_backend.gateway.plan import Plan
 from tests.gateway.batches.conftest import CHAT, jsonl, line
 from tests.support.arms import model, router_config
@@ -127,8 +128,8 @@ class Upstream:
     def __init__(self, chance: random.Random) -> None:
         self._chance, self.calls = chance, 0
 
-    def hold(self, key: str, usd: float) -> Callable[[], None]:
-        return nobody
+    def hold(self, key: str, usd: float) -> Hold:
+        return Hold(Spending(), key, usd)
 
     async def settle(self, key: str, url: str, body: bytes, plan: Plan, given: bytes, endpoint: str) -> Reply | None:
         await asyncio.sleep(0)
