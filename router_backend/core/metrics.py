@@ -271,7 +271,7 @@ UPSTREAM_BATCHES = Declared(
     "gateway",
     "llm_router_upstream_batches_total",
     "counter",
-    "Batches at models' own Batch APIs that have ended. status: as the upstream says, or lost.",
+    "Batches at models' own Batch APIs that have ended. status: completed, failed, expired (some lines may be answered), cancelled, or lost.",
     ("model", "status"),
 )
 BATCHES_RUNNING = Declared("gateway", "llm_router_batches_running", "gauge", "Batches that this gateway works on.")

@@ -41,6 +41,8 @@ these are paid), and what your own models can't take: the large size is computed
 - **Reserved Instances** of EC2 have no advantage over these plans. DynamoDB's reserved capacity needs provisioned capacity: on-demand
   is a few dollars here.
 - **Capacity Blocks** reserve GPU machines for days, for less than the list price: for tests of load and for retraining.
+- **Not urgent**: what may take a day goes in [batches](batches.md), at half the price where models have a batch price (Bedrock's: `batch_inference` of medium,
+  which costs one private endpoint more; OpenAI's).
 - **At night**: Fargate of development stops by schedule (`night_stop`), NIMs on EKS by KEDA's clock (`autoscaling.night`). Lambda has nothing to stop.
 - **The models are the bill** above a few thousand requests a day: `policy.reward.lambda`, `share.max` and key budgets steer it
   ([policies](policies.md)), and the report says what they saved.
