@@ -253,7 +253,7 @@ async def begin(kept: dict[str, bytes], count: int) -> Batch:
 
 async def scenario(seed: int, count: int, kill_after: int, cancel_after: int, far: Far) -> None:
     chance, kept = random.Random(seed), dict[str, bytes]()
-    # What a killed process leaves is nobody's; Python 3.11 breaks where it is told while something else is being parsed (gh-106905).
+    # What a killed process leaves is nobody's.
     asyncio.get_running_loop().set_exception_handler(nobody)
     batch, upstream = await begin(kept, count), Upstream(chance)
     first_view, first = process(kept, chance, upstream, batch)
