@@ -91,10 +91,11 @@ class Runner:
             self._tidied = now
             await self._tidy.run()
 
-    async def _take(self, name: str, seconds: float = LEASE_SECONDS) -> bool:
-        """Take or prolong a lease; False, too, while the store can't be asked."""
+    async def _take(self, name: str, share: float = 1.0) -> bool:
+        """Take or prolong a lease, for a share of its time; False, too, while the store can't be asked."""
+        lease = Lease(f"batches:{name}", self._holder, share * LEASE_SECONDS)
         try:
-            return await self._host.lease(Lease(f"batches:{name}", self._holder, seconds), _CALL_SECONDS)
+            return await self._host.lease(lease, _CALL_SECONDS)
         except HostError as error:
             _log.warning("the lease of the batch %s can't be taken now: %s", name, error)
             return False
@@ -116,7 +117,7 @@ class Runner:
             await asyncio.gather(working, return_exceptions=True)
             del self._held[batch_id]
             self._running.set(len(self._held))
-            await self._take(batch_id, LEASE_SECONDS / 10)  # whoever comes next need not wait for its end
+            await self._take(batch_id, 0.1)  # whoever comes next need not wait for its end
             self.call()
 
     def _judge(self, batch_id: str, working: asyncio.Task[None]) -> None:

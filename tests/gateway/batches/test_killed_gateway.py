@@ -26,7 +26,7 @@ from tests.support.scripted_upstream import Script, ScriptedUpstream
 PROGRAM = """
 import sys, typer
 from router_backend.gateway.batches import courier, runner, work
-runner.LEASE_SECONDS, runner.EVERY_SECONDS, work.KEEP_SECONDS = 10.0, 0.1, 0.05
+runner.LEASE_SECONDS, runner.EVERY_SECONDS, work.KEEP_SECONDS = 5.0, 0.1, 0.05
 courier.POLL_SECONDS = (0.05, 0.05)
 from router_backend.gateway.__main__ import main
 typer.run(main)
