@@ -7,8 +7,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint requirements.lock
 # Flags for `llm-router up`, such as ARGS="--gateway-port 9000".
 ARGS ?=
-# Processes that run the tests; each takes whole files, since tests of a file share their system.
-PARALLEL ?= -n auto --maxprocesses 4 --dist loadfile
+# Processes that run the tests: one more than cores, since tests also wait; 4 at most, and with 3 GB of memory for each. Each takes whole
+# files, since tests of a file share their system, in the order of tests/longest_first.txt.
+WORKERS ?= $(shell $(BIN)/python -c 'import os; memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"); \
+  print(max(1, min(4, (os.cpu_count() or 1) + 1, memory // (3 << 30))))')
+PARALLEL ?= -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # What wheels hold and nothing here reads, 180 MB: onnxruntime a second time, for programs in C; Triton's stubs for other Pythons, with a library
 # of 3.13; debug information, where `strip` is installed.

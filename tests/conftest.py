@@ -6,6 +6,7 @@ import ast
 import gc
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,17 @@ ast.parse = uninterrupted(ast.parse)  # type: ignore[assignment]
 # How long an example takes says how busy the machine is, nothing else.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+
+LONGEST = [
+    line for line in (Path(__file__).parent / "longest_first.txt").read_text().split("\n") if line and line[0] != "#"
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first. A process takes whole files: one that comes last has the other processes wait for it."""
+    place = {name: at for at, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(place)))
 
 
 @pytest.hookimpl(wrapper=True)

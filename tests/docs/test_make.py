@@ -31,7 +31,7 @@ def test_make_up_is_llm_router_up(tmp_path: Path) -> None:
 
 def test_make_test_is_the_suite_without_what_takes_long_or_needs_the_system(tmp_path: Path) -> None:
     (command,) = re.findall(r"-m pytest (.*)", make("--dry-run", "test", environment(tmp_path)))
-    assert command.startswith("-m 'not slow and not system' -n auto")
+    assert re.match(r"-m 'not slow and not system' -n [1-4] --dist loadfile --no-loadscope-reorder", command)
 
 
 def test_each_environment_is_made_before_what_needs_it(tmp_path: Path) -> None:
