@@ -10,8 +10,8 @@ from router_backend.config.base import Section
 
 
 class BatchesConfig(Section):
-    """Requests that may take a day, a file of them at a time. Where they are on, prompts and answers lie in files, because
-    clients put them there; they are as safe as the folder or the bucket is."""
+    """Files of requests that may take a day. If this is on, prompts and answers are in files that clients upload and fetch; they are as
+    safe as the folder or the bucket."""
 
     place: Annotated[
         str | None,
@@ -39,8 +39,8 @@ class BatchesConfig(Section):
         Field(
             gt=0,
             le=1,
-            description="a line begins only while less than this part of its model's `max_concurrency` is taken, and nobody"
-            " waits for a place: the rest is always free for requests that somebody waits for",
+            description="a line starts only while less than this part of its model's `max_concurrency` is in use and no"
+            " request waits; the rest stays free for interactive requests",
         ),
     ] = 0.5
 

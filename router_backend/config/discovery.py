@@ -12,18 +12,18 @@ from router_backend.config.models import Capability, ModelConfig, OpenAIUpstream
 
 
 class Discovery(Section):
-    """Models of a server, found by its `/models` and offered under their own names. They are no arms: clients name them, and `auto`
-    never takes them, since nothing is known of their quality."""
+    """Models of a server, found by its `/models` and offered under their own names. They are not arms: clients name them, and `auto`
+    never chooses them, because nothing is known about their quality."""
 
     upstream: Annotated[OpenAIUpstream, Field(description="the server; without `model`")]
     pattern: Annotated[
         str,
-        Field(min_length=1, description="names that are offered; `*` stands for any characters, `?` for one"),
+        Field(min_length=1, description="names to offer; `*` stands for any characters, `?` for one"),
     ] = "*"
     price: Annotated[Price, Field(description="of the tokens of each of them")]
     context_window: Annotated[int, Field(gt=0, description="tokens, where the server says none")] = 8192
     capabilities: Annotated[frozenset[Capability], Field(description="of each of them")] = frozenset()
-    seconds: Annotated[float, Field(ge=1, description="between two questions to the server")] = 60.0
+    seconds: Annotated[float, Field(ge=1, description="seconds between two queries to the server")] = 60.0
 
     example: ClassVar[str] = """\
 upstream: {kind: openai, base_url: "http://vllm:8000/v1"}

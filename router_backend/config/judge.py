@@ -27,7 +27,7 @@ class PairsConfig(Section):
 
 
 class JudgeConfig(Section):
-    """A share of the answers is graded by another model, after they went out. Off unless models are named."""
+    """Another model grades a share of the answers after they were sent. Off unless models are named."""
 
     models: Annotated[
         list[str],
@@ -39,25 +39,21 @@ class JudgeConfig(Section):
     shares: Annotated[dict[TaskName, Share], Field(description="of the answers, by task")] = {}
     unsure_share: Annotated[
         Share,
-        Field(
-            description="where the two best models are as good as each other, as far as the policy knows; never less than `share`"
-        ),
+        Field(description="share where the policy can't tell the two best models apart; never less than `share`"),
     ] = 0.2
     usd_per_day: Annotated[
         float, Field(gt=0, description="what all gateways together may spend on it in a UTC day")
     ] = 1.0
     grades_itself: Annotated[
-        bool, Field(description="a model may grade its own answers, if no other of `models` is left")
+        bool, Field(description="a model may grade its own answers if no other of `models` is left")
     ] = False
     pairs: Annotated[PairsConfig, Field(description="answers that are compared with the best model's")] = PairsConfig()
     rubrics: Annotated[
         dict[TaskName, Annotated[str, Field(max_length=4000)]],
-        Field(description="what a good answer is, by task, in place of ours"),
+        Field(description="what a good answer is, by task, in place of the built-in rubrics"),
     ] = {}
     max_tokens: Annotated[int, Field(ge=16, le=4096, description="of a judgement; models that think need more")] = 256
-    timeout_seconds: Annotated[float, Field(gt=0, description="a judgement that isn't there by then is given up")] = (
-        60.0
-    )
+    timeout_seconds: Annotated[float, Field(gt=0, description="a slower judgement is abandoned")] = 60.0
 
     example: ClassVar[str] = """\
 models: [llama3-70b, nemotron-49b]

@@ -10,21 +10,21 @@ from router_backend.config.base import Section
 
 
 class LatencyConfig(Section):
-    """What the gateway measures of its models' speed counts in the choice. Off by default."""
+    """Lets the models' measured speed count in the choice. Off by default."""
 
     usd_per_second: Annotated[
         float,
         Field(
             ge=0,
-            description="what a second until the whole answer is worth; it is added to an arm's cost where the score is made,"
-            " and not to what is spent. Needs a reward that puts a price on cost: `difference` or `budget`",
+            description="value of a second until the whole answer; added to an arm's cost in the score, not to the"
+            " spending. Needs a reward that prices cost: `difference` or `budget`",
         ),
     ] = 0.0
     slo_ttft_ms: Annotated[
         float | None,
         Field(
             gt=0,
-            description="arms that are expected to be later with their first token are no candidates; the fastest one stays",
+            description="arms whose first token is expected later are no candidates; the fastest arm stays",
         ),
     ] = None
 

@@ -12,7 +12,7 @@ Seconds = Annotated[float, Field(gt=0)]
 
 
 class Timeouts(Section):
-    """Seconds. An answer that can only come whole knows `connect` and `total`."""
+    """In seconds. Only `connect` and `total` apply to an answer that comes whole."""
 
     connect: Annotated[Seconds, Field(description="to open a connection")] = 2
     first_token: Annotated[Seconds, Field(description="from the call to the first chunk")] = 30
@@ -34,7 +34,11 @@ class Retries(Section):
         float, Field(ge=0, le=1, description="retries as a share of requests over the last ten seconds")
     ] = 0.2
     budget_minimum: Annotated[
-        int, Field(ge=0, description="retries that ten seconds always allow, for a quiet router; none if budget is 0")
+        int,
+        Field(
+            ge=0,
+            description="retries always allowed in ten seconds, for a router with little traffic; none if budget is 0",
+        ),
     ] = 10
     fallbacks: Annotated[int, Field(ge=0, description="further arms tried for a routed request")] = 2
 
@@ -64,7 +68,7 @@ class RoutingConfig(Section):
     fallback: Annotated[
         Literal["default_model", "in_process"],
         Field(
-            description="what decides where Triton doesn't; `in_process`: the gateway itself, with what `state` has taught,"
+            description="decides if Triton doesn't; `in_process`: the gateway itself, with the learned state in `state`,"
             " for about 100 MB of memory in each worker; read at the start"
         ),
     ] = "default_model"
@@ -72,7 +76,8 @@ class RoutingConfig(Section):
     classifier_cache_bytes: Annotated[
         int,
         Field(
-            ge=1024 * 1024, description="for answers to prompts that come again, in each router; read when it starts"
+            ge=1024 * 1024,
+            description="bytes of the cache for classifications of repeated prompts, in each router; read at the start",
         ),
     ] = 16 * 1024 * 1024
 
@@ -80,7 +85,7 @@ class RoutingConfig(Section):
 
 
 class GatewayConfig(Section):
-    """The HTTP surface."""
+    """The HTTP server."""
 
     workers: Annotated[
         int | None,
@@ -105,10 +110,14 @@ class GatewayConfig(Section):
     header_seconds: Annotated[float, Field(gt=0, description="a head that isn't complete by then is refused")] = 10.0
     keep_alive_seconds: Annotated[float, Field(gt=0, description="an idle connection is closed after that")] = 75.0
     write_seconds: Annotated[
-        float, Field(gt=0, description="a client that reads nothing of its answer for so long is let go")
+        float, Field(gt=0, description="a client that reads nothing of its answer for this long is disconnected")
     ] = 30.0
     max_connections: Annotated[
-        int, Field(gt=0, description="at once; a new one closes the one that was idle longest; open files may set less")
+        int,
+        Field(
+            gt=0,
+            description="open connections; a new one beyond that closes the one idle longest; the limit of open files may be lower",
+        ),
     ] = 10_000
     access_log: Annotated[bool, Field(description="one JSON line per request, without any content")] = True
     decisions_kept: Annotated[
@@ -118,13 +127,15 @@ class GatewayConfig(Section):
         int, Field(gt=0, description="answered prompts by which sessions are recognised, one for each turn")
     ] = 30_000
     reports_kept: Annotated[int, Field(gt=0, description="outcomes that wait while Triton is down")] = 10_000
-    report_wait_ms: Annotated[float, Field(ge=0, description="no longer used: no answer waits for its record")] = 100.0
+    report_wait_ms: Annotated[
+        float, Field(ge=0, description="no longer used, because no answer waits for its record")
+    ] = 100.0
     durable_seconds: Annotated[
         float,
         Field(
             ge=0,
-            description="how long an answer's end may wait until its record is stored: where the process is frozen between two"
-            " requests, as on AWS Lambda; 0: no answer waits",
+            description="how long the end of an answer may wait until its record is stored, for platforms that freeze"
+            " the process between requests (AWS Lambda); 0: no answer waits",
         ),
     ] = 0.0
     feedback_cost_usd: Annotated[
@@ -132,7 +143,7 @@ class GatewayConfig(Section):
         Field(
             gt=0,
             allow_inf_nan=False,
-            description="the highest cost of an answer that feedback may name, in USD; default: twice what its tokens cost at list price",
+            description="highest cost of an answer that feedback may name, in USD; default: twice the cost of its tokens at the configured price",
         ),
     ] = None
     cors_origins: Annotated[
@@ -141,7 +152,7 @@ class GatewayConfig(Section):
     ] = []
     allowed_hosts: Annotated[
         list[str],
-        Field(description="names of this gateway, which browsers may use without keys; its addresses always count"),
+        Field(description="names of this gateway that browsers may use without keys; its addresses are always allowed"),
     ] = []
     playground: Annotated[bool, Field(description="serve the playground page")] = True
     extproc_port: Annotated[

@@ -16,7 +16,7 @@ Capability = Literal["tools", "vision", "json", "logprobs", "embeddings"]
 
 
 class OpenAIUpstream(Section):
-    """A server with an OpenAI surface: NIM, vLLM, or any compatible one."""
+    """A server with OpenAI's API: NIM, vLLM, or any compatible one."""
 
     kind: Annotated[Literal["openai"], Field(description="chooses this kind of upstream")]
     base_url: Annotated[str, Field(description="up to and including /v1", pattern=r"^https?://")]
@@ -60,7 +60,7 @@ class OpenAIUpstream(Section):
 
 
 class TensorRTLLMUpstream(Section):
-    """A Triton server with TensorRT-LLM's models, spoken to by gRPC ModelStreamInfer."""
+    """A Triton server with TensorRT-LLM's models, called over gRPC ModelStreamInfer."""
 
     kind: Annotated[Literal["tensorrtllm"], Field(description="chooses this kind of upstream")]
     url: Annotated[str, Field(description="host:port of Triton's gRPC endpoint")]
@@ -74,8 +74,8 @@ class TensorRTLLMUpstream(Section):
 
 
 class BedrockUpstream(Section):
-    """A model on Amazon Bedrock, by Converse, with the credentials that AWS's own tools find (environment, files, role of the
-    container or machine)."""
+    """A model on Amazon Bedrock, called over Converse, with the credentials that AWS's own tools find (environment, files, role of
+    the container or machine)."""
 
     kind: Annotated[Literal["bedrock"], Field(description="chooses this kind of upstream")]
     model: Annotated[
@@ -140,13 +140,13 @@ _READS_FASTER = 10.0
 
 
 class Price(Section):
-    """USD per million tokens; or own GPUs, which are paid by the hour, and what they do at full load."""
+    """USD per million tokens; or own GPUs: their hourly price and their throughput at full load."""
 
     input: Annotated[float, Field(ge=0, description="prompt tokens")]
     output: Annotated[float, Field(ge=0, description="tokens of the answer")]
     cached_input: Annotated[float | None, Field(ge=0, description="prompt-cache hits; default: input's price")] = None
     cache_write: Annotated[
-        float | None, Field(ge=0, description="prompt tokens that a cache takes for later; default: input's price")
+        float | None, Field(ge=0, description="prompt tokens written to a cache; default: input's price")
     ] = None
     reasoning: Annotated[float | None, Field(ge=0, description="thinking tokens; default: output's price")] = None
 
@@ -154,8 +154,8 @@ class Price(Section):
         float | None,
         Field(
             gt=0,
-            description="USD per GPU and hour of own machines, in place of prices of tokens: a request costs its part of their time "
-            "by how busy they are, nothing where they idle",
+            description="USD per GPU and hour of own machines, instead of token prices. In the choice, the price is scaled by their load: "
+            "zero while they have free places",
         ),
     ] = None
     gpus: Annotated[int, Field(gt=0, description="GPUs that serve the model, all its servers together")] = 1
@@ -196,8 +196,8 @@ class Price(Section):
 
 
 class BatchConfig(Section):
-    """The upstream's own Batch API, at its price: lines of batches whose model this is go there instead of into idle capacity.
-    `batch: true` stands for the defaults. Bedrock's needs a bucket and a role that Bedrock takes to use it (`place`, `role_arn`)."""
+    """The upstream's own Batch API, at its price. Batch lines for this model go there instead of into idle capacity.
+    `batch: true` uses the defaults. Bedrock's needs a bucket and a role that Bedrock assumes to use it (`place`, `role_arn`)."""
 
     price_share: Annotated[
         float, Field(ge=0, le=1, description="what a token costs there, as a part of `price`; half at OpenAI")
@@ -207,8 +207,8 @@ class BatchConfig(Section):
         Field(
             gt=0,
             le=23,
-            description="after the batch was made the upstream has so long; then its batch is cancelled, and what it has left "
-            "undone runs in idle capacity",
+            description="time that the upstream has after the batch was created; then its batch is cancelled, and the"
+            " rest runs in idle capacity",
         ),
     ] = 20.0
     max_lines: Annotated[
@@ -256,7 +256,7 @@ def _switched_on(value: Any) -> Any:
 
 
 class Share(Section):
-    """Bounds of the share of routed requests that an arm gets."""
+    """Limits of an arm's share of the routed requests."""
 
     min: Annotated[float, Field(ge=0, le=1, description="at least this share")] = 0.0
     max: Annotated[float, Field(ge=0, le=1, description="at most this share")] = 1.0
@@ -300,8 +300,8 @@ class ModelConfig(Section):
         str,
         Field(
             max_length=200,
-            description="a new one says that another model answers behind the name: what was learned becomes a weak prior; "
-            "default: what the upstream says of itself (its model id and system_fingerprint)",
+            description="change it when another model answers under this name: what was learned then becomes a weak"
+            " prior; default: the upstream's model id and system_fingerprint",
         ),
     ] = ""
     price: Annotated[Price, Field(description="of its tokens")]
@@ -314,7 +314,7 @@ class ModelConfig(Section):
     ] = None
     context_window: Annotated[int, Field(gt=0, description="tokens, prompt and answer together")]
     capabilities: Annotated[
-        frozenset[Capability], Field(description="a request that needs another one goes to another arm")
+        frozenset[Capability], Field(description="a request that needs one not listed goes to another arm")
     ] = frozenset()
     defaults: Annotated[
         dict[str, Any],
@@ -322,7 +322,9 @@ class ModelConfig(Section):
     ] = {}
     system_prompt: Annotated[
         str | None,
-        Field(description="put in front of the conversation's own; Nemotron: `detailed thinking on` or `off`"),
+        Field(
+            description="placed before the conversation's own system prompt; Nemotron: `detailed thinking on` or `off`"
+        ),
     ] = None
     max_tokens_by_task: Annotated[
         dict[TaskName, Annotated[int, Field(gt=0)]],
@@ -337,12 +339,14 @@ class ModelConfig(Section):
     ] = {}
     share: Annotated[Share, Field(description="bounds of its share of the traffic")] = Share()
     max_cost_usd: Annotated[
-        float | None, Field(gt=0, description="an arm that is expected to cost more is no candidate")
+        float | None, Field(gt=0, description="the arm isn't a candidate if its expected cost is higher")
     ] = None
     max_concurrency: Annotated[
-        int, Field(gt=0, description="calls of its upstream at once, of each gateway and each Triton")
+        int, Field(gt=0, description="concurrent calls to its upstream, for each gateway and each Triton")
     ] = 256
-    max_queue: Annotated[int, Field(ge=0, description="requests that wait for one of these; more are refused")] = 512
+    max_queue: Annotated[
+        int, Field(ge=0, description="requests that may wait for one of these calls; more are refused")
+    ] = 512
     explore: Annotated[bool, Field(description="false: never chosen by the exploration floor")] = True
 
     example: ClassVar[str] = """\

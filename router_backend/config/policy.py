@@ -49,7 +49,7 @@ Table = dict[TaskName, str | TaskRule]
 
 
 class CascadeConfig(Section):
-    """FrugalGPT's cascade (Chen et al. 2023): cheap first, the next when the scorer is not content."""
+    """FrugalGPT's cascade (Chen et al. 2023): the cheap model first, the next one if the scorer's grade is too low."""
 
     order: Annotated[list[str], Field(description="arms, cheapest first; default: by price")] = []
     scorer: Annotated[
@@ -81,7 +81,7 @@ class BasePolicyConfig(Section):
 
 
 class LoopConfig(Section):
-    """An agent's loop over tools: when its model changes."""
+    """When the model changes within an agent's loop over tools."""
 
     confidence: Annotated[
         float,
@@ -96,8 +96,8 @@ class LoopConfig(Section):
         Field(
             ge=0,
             le=1000,
-            description="that a request with tools is expected to be followed by, for which the session's models are planned; "
-            "0: each step is decided for itself",
+            description="expected further steps after a request with tools, for which the session's model is planned; 0:"
+            " each step is decided by itself",
         ),
     ] = 30.0
 
@@ -121,17 +121,15 @@ class ExploringPolicyConfig(RankingPolicyConfig):
 
 
 class ChangeConfig(Section):
-    """Noticing that a model has become another one behind its name, by the errors of what was expected of it."""
+    """Detects a different model behind the same name, by the errors of its predictions."""
 
     false_alarm: Annotated[
         Fraction,
-        Field(
-            description="probability that a model which never changes is ever found changed; 0: nothing is looked for"
-        ),
+        Field(description="probability that an unchanged model is ever reported as changed; 0: detection is off"),
     ] = 0.1
     keep: Annotated[
         float,
-        Field(ge=0, allow_inf_nan=False, description="observations that what was known before counts for, afterwards"),
+        Field(ge=0, allow_inf_nan=False, description="observations that earlier knowledge counts for afterwards"),
     ] = 50.0
 
     example: ClassVar[str] = "{false_alarm: 0.05, keep: 20}"
@@ -155,19 +153,20 @@ class LearningPolicyConfig(ExploringPolicyConfig):
     new_share: Annotated[
         Fraction,
         Field(
-            description="floor that the new arms have together, if that is more than epsilon's; up to 0.2 where the others are long known"
+            description="exploration floor of all new arms together, if higher than epsilon's; up to 0.2 where the other arms are well known"
         ),
     ] = 0.05
     new_until: Annotated[
         float, Field(ge=0, allow_inf_nan=True, description="observations after which an arm isn't new")
     ] = 30.0
     initial_quality: Annotated[
-        Fraction, Field(description="quality expected of an arm before anything is known of it")
+        Fraction, Field(description="expected quality of an arm before anything is known about it")
     ] = 0.5
     discount_per_day: Annotated[float, Field(gt=0, le=1, description="weight that evidence keeps after a day")] = 1.0
-    change: Annotated[ChangeConfig, Field(description="noticing that a model has changed")] = ChangeConfig()
+    change: Annotated[ChangeConfig, Field(description="detection of changed models")] = ChangeConfig()
     guard: Annotated[
-        GuardConfig | None, Field(description="leaves the reference model only where that surely pays; default: off")
+        GuardConfig | None,
+        Field(description="departs from the reference model only where that surely pays; default: off"),
     ] = None
     prior: Annotated[str | None, Field(description="a file written by `llm-router bootstrap`")] = None
     prior_weight: Annotated[
@@ -184,7 +183,7 @@ class LinearPolicyConfig(LearningPolicyConfig):
         int, AfterValidator(_components), Field(description="components of the embedding in the context: 32, 64 or 128")
     ] = EMBEDDING_DIM
     ridge: Annotated[float, Field(gt=0, description="weight of the prior (the ridge penalty)")] = 1.0
-    table: Annotated[Table, Field(description="task to model: where learning starts from")] = {}
+    table: Annotated[Table, Field(description="task to model: the starting point of learning")] = {}
 
 
 class LinUCBPolicyConfig(LinearPolicyConfig):
@@ -208,12 +207,14 @@ class LinTSPolicyConfig(LinearPolicyConfig):
 
 
 class BinaryPolicyConfig(LinearPolicyConfig):
-    """RouteLLM's router (Ong et al. 2024): the strong model where it is likely enough to give the better answer."""
+    """RouteLLM's router (Ong et al. 2024): the strong model if it is likely enough to give the better answer."""
 
     name: Annotated[Literal["binary"], Field(description="chooses this policy")] = "binary"
     strong: Annotated[str | None, Field(description="the better model; default: the most expensive")] = None
     weak: Annotated[str | None, Field(description="the cheaper model; default: the cheapest")] = None
-    threshold: Annotated[Fraction, Field(description="probability of a better answer over which strong is taken")] = 0.5
+    threshold: Annotated[
+        Fraction, Field(description="probability of a better answer above which the strong model is taken")
+    ] = 0.5
 
     rewarded: ClassVar[bool] = False
     example: ClassVar[str] = "{name: binary, strong: nemotron-49b, weak: llama3-8b, threshold: 0.6}"
@@ -245,7 +246,7 @@ class EpsilonGreedyPolicyConfig(LearningPolicyConfig):
 
 
 class TaskPolicyConfig(ExploringPolicyConfig):
-    """A table from task to model, moved by complexity; without one a default table by price."""
+    """A table from task to model, adjusted by complexity. Without one, a default table by price."""
 
     name: Annotated[Literal["task"], Field(description="chooses this policy")] = "task"
     table: Annotated[Table, Field(description="task to model; tasks that it leaves out go to the default model")] = {}
@@ -254,7 +255,7 @@ class TaskPolicyConfig(ExploringPolicyConfig):
 
 
 class ComplexityPolicyConfig(ExploringPolicyConfig):
-    """The model with the highest threshold that complexity reaches; without any, equal steps by price."""
+    """The model with the highest threshold that the complexity reaches. Without thresholds, equal steps by price."""
 
     name: Annotated[Literal["complexity"], Field(description="chooses this policy")] = "complexity"
     thresholds: Annotated[dict[str, Fraction], Field(description="model to the lowest complexity it takes")] = {}
@@ -266,7 +267,7 @@ class CascadePolicyConfig(ExploringPolicyConfig):
     """Cheap first; the next model is asked when a scorer isn't content with the answer."""
 
     name: Annotated[Literal["cascade"], Field(description="chooses this policy")] = "cascade"
-    cascade: Annotated[CascadeConfig, Field(description="the order, and what makes it go on")] = CascadeConfig()
+    cascade: Annotated[CascadeConfig, Field(description="the order, and what makes it continue")] = CascadeConfig()
 
     example: ClassVar[str] = "{name: cascade, cascade: {scorer: logprob, threshold: 0.6}}"
 
@@ -281,7 +282,7 @@ class FixedPolicyConfig(RankingPolicyConfig):
 
 
 class RandomPolicyConfig(BasePolicyConfig):
-    """Each candidate with the same probability: the log to judge all other policies by."""
+    """Chooses each candidate with the same probability. Its log can be used to judge all other policies."""
 
     name: Annotated[Literal["random"], Field(description="chooses this policy")] = "random"
 

@@ -16,10 +16,10 @@ from router_backend.config.schema import RouterConfig
 
 _HEAD = """# router.yaml
 
-Written from the schema by `make docs`. A mistake in the file is reported with its line and the fix, before anything
-starts. SIGHUP or `POST /admin/reload` reads the file again without dropping a request; so does a change of the file.
-One that is wrong, that would take the last key from a gateway, or that changes its TLS is refused with the line and the
-reason, and the one in use stays.
+Generated from the schema by `make docs`. A mistake in the file is reported with its line and the fix, before anything
+starts. A change of the file, SIGHUP or `POST /admin/reload` reads it again without dropping a request. A change is refused if it is
+invalid, would remove the last key of a gateway, or changes its TLS. The message names the line and the reason, and the current
+configuration stays.
 """
 
 

@@ -10,13 +10,13 @@ from router_backend.config.base import Section
 
 
 class ResponsesConfig(Section):
-    """Stored answers of OpenAI's Responses API. Where they are off, the store holds no text at all."""
+    """Stored answers of OpenAI's Responses API. If this is off, the store holds no text at all."""
 
     store: Annotated[
         bool,
         Field(
-            description="answers, and what they answer, are kept in the state store for `retention_days`, unless a request"
-            " says `store: false`"
+            description="keep answers and their input in the state store for `retention_days`, unless a request says"
+            " `store: false`"
         ),
     ] = False
     max_bytes: Annotated[
@@ -29,13 +29,13 @@ class ResponsesConfig(Section):
     ] = 1024 * 1024
 
     max_per_key: Annotated[
-        int, Field(gt=0, le=100_000, description="answers that are kept of one API key; the oldest go first")
+        int, Field(gt=0, le=100_000, description="answers kept for one API key; the oldest are removed first")
     ] = 1000
     max_bytes_per_key: Annotated[
         int,
         Field(
             gt=0,
-            description="bytes that are kept of one API key, answers with their conversations; the oldest go first, the latest answer stays",
+            description="bytes kept for one API key, answers with their conversations; the oldest are removed first, and the latest answer stays",
         ),
     ] = 256 * 1024 * 1024
 

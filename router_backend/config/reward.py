@@ -22,7 +22,7 @@ class PricedRewardConfig(Section):
     ] = 0.2
     cost_scale_usd: Annotated[
         float | None,
-        Field(gt=0, description="cost of a request that λ is the price of; default: the most expensive arm's mean"),
+        Field(gt=0, description="request cost that λ refers to; default: the most expensive arm's mean"),
     ] = None
 
 
@@ -43,7 +43,7 @@ class RatioRewardConfig(Section):
 
 
 class BudgetRewardConfig(PricedRewardConfig):
-    """As `difference`, with λ moved so that the mean spend meets a target; `lambda` is where it starts."""
+    """As `difference`, but λ is adjusted until the mean spend meets a target; `lambda` is the starting value."""
 
     name: Annotated[Literal["budget"], Field(description="chooses this reward")] = "budget"
     usd_per_1000: Annotated[

@@ -38,7 +38,7 @@ Location = tuple[int | str, ...]
 class Telemetry(Section):
     """Traces and metrics for other systems; off unless they are named."""
 
-    otlp_endpoint: Annotated[str | None, Field(description="where traces are sent (OTLP over HTTP)")] = None
+    otlp_endpoint: Annotated[str | None, Field(description="endpoint for traces (OTLP over HTTP)")] = None
     cloudwatch_namespace: Annotated[
         str | None,
         Field(
@@ -51,14 +51,14 @@ class Telemetry(Section):
 
 
 class RouterConfig(Section):
-    """All that a deployment decides. Names are public: they are added to, never renamed."""
+    """All settings of a deployment. Names are public: new ones are added, but none is renamed."""
 
     version: Annotated[Literal[1], Field(description="of this schema")]
     models: Annotated[list[ModelConfig], Field(min_length=1, description="the arms, in the order of `scores`")]
     discover: Annotated[
         list[Discovery], Field(description="servers whose models are offered by name, beside `models`")
     ] = []
-    default_model: Annotated[str, Field(description="taken when routing fails")]
+    default_model: Annotated[str, Field(description="used when routing fails")]
     tasks: Annotated[
         list[OwnTask],
         Field(
@@ -72,9 +72,9 @@ class RouterConfig(Section):
     shadows: Annotated[
         list[ShadowPolicy], Field(description="policies whose choice is logged; served to requests that name them")
     ] = []
-    implicit: Annotated[ImplicitSignals, Field(description="scores that signals stand for")] = ImplicitSignals()
-    judge: Annotated[JudgeConfig, Field(description="answers that a model grades in the background")] = JudgeConfig()
-    latency: Annotated[LatencyConfig, Field(description="what waiting is worth")] = LatencyConfig()
+    implicit: Annotated[ImplicitSignals, Field(description="scores that signals give")] = ImplicitSignals()
+    judge: Annotated[JudgeConfig, Field(description="a model that grades answers in the background")] = JudgeConfig()
+    latency: Annotated[LatencyConfig, Field(description="how latency counts")] = LatencyConfig()
     state: Annotated[
         str,
         Field(
@@ -94,10 +94,10 @@ class RouterConfig(Section):
     retention_days: Annotated[
         float, Field(gt=0, description="how long decisions are kept in the store; with an `archive` 7 unless given")
     ] = 90
-    responses: Annotated[
-        ResponsesConfig, Field(description="answers of the Responses API that clients ask for again")
-    ] = ResponsesConfig()
-    batches: Annotated[BatchesConfig, Field(description="files of requests that may take a day")] = BatchesConfig()
+    responses: Annotated[ResponsesConfig, Field(description="stored answers of the Responses API")] = ResponsesConfig()
+    batches: Annotated[BatchesConfig, Field(description="batches: files of requests that may take a day")] = (
+        BatchesConfig()
+    )
     timeouts: Annotated[Timeouts, Field(description="time limits of an answer")] = Timeouts()
     retries: Annotated[Retries, Field(description="further calls after a failure")] = Retries()
     breaker: Annotated[Breaker, Field(description="pauses of an upstream that fails")] = Breaker()

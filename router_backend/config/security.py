@@ -45,7 +45,7 @@ class ApiKey(Section):
     group: Annotated[str | None, Field(description="one of `groups`, whose limits its keys share")] = None
     usd_per_day: Annotated[float | None, Field(gt=0, description="spend in a UTC day; default: no limit")] = None
     usd_per_month: Annotated[float | None, Field(gt=0, description="spend in a UTC month; default: no limit")] = None
-    expires: Annotated[date | None, Field(description="last day that it is valid, in UTC; default: for ever")] = None
+    expires: Annotated[date | None, Field(description="last day that it is valid, in UTC; default: no end")] = None
 
     example: ClassVar[str] = """\
 name: search-team
@@ -57,7 +57,7 @@ usd_per_day: 25
 
 
 class KeyGroup(Section):
-    """Limits that several keys share, such as those of a team; a key has its own beside them."""
+    """Limits that several keys share, such as those of a team, in addition to each key's own."""
 
     name: Annotated[str, Field(min_length=1, description="what keys call it")]
     requests_per_minute: Annotated[

@@ -12,27 +12,28 @@ Score = Annotated[float | None, Field(ge=0, le=1)]
 
 
 class ImplicitSignals(Section):
-    """Scores that a signal stands for when nobody gave a score; null: the signal teaches nothing."""
+    """The score that each signal gives when there is no feedback; null: the signal teaches nothing."""
 
     upstream_error: Annotated[Score, Field(description="the upstream failed")] = 0.0
     invalid_output: Annotated[
-        Score, Field(description="an answer is no JSON, or not of the schema, that `response_format` asks for")
+        Score,
+        Field(description="an answer isn't the JSON, or doesn't match the schema, that `response_format` asks for"),
     ] = 0.0
     invalid_tool_call: Annotated[
-        Score, Field(description="a call of a tool that there isn't, or with arguments that its schema doesn't allow")
+        Score, Field(description="a call to an unknown tool, or with arguments that its schema doesn't allow")
     ] = 0.0
-    empty: Annotated[Score, Field(description="an answer without text and without a call of a tool")] = None
-    refusal: Annotated[Score, Field(description="the answer begins as refusals do, or was filtered")] = None
+    empty: Annotated[Score, Field(description="an answer without text and without a tool call")] = None
+    refusal: Annotated[Score, Field(description="the answer begins like a refusal, or was filtered")] = None
     truncated: Annotated[Score, Field(description="the answer ended at its token limit")] = None
     tool_error: Annotated[
-        Score, Field(description="the client sends back that a tool failed, which the answer before had called")
+        Score, Field(description="the client reports that a tool called by the previous answer failed")
     ] = None
-    asked_again: Annotated[Score, Field(description="the same prompt again in a session")] = None
-    regenerated: Annotated[Score, Field(description="the same conversation again in a session")] = None
+    asked_again: Annotated[Score, Field(description="the same prompt is sent again in a session")] = None
+    regenerated: Annotated[Score, Field(description="the same conversation is sent again in a session")] = None
     thanked: Annotated[Score, Field(description="the user's next turn begins with thanks or praise")] = None
     complained: Annotated[Score, Field(description="the user's next turn begins with a complaint")] = None
     ended_well: Annotated[
-        Score, Field(description="a complete answer of which nothing else was noticed by the end of `grace_seconds`")
+        Score, Field(description="a complete answer with no other signal by the end of `grace_seconds`")
     ] = None
     grace_seconds: Annotated[
         float, Field(ge=0, description="a signal teaches after this long, unless somebody has given a score by then")

@@ -25,12 +25,12 @@ class LineMetric:
 
 
 METRICS = (
-    LineMetric("decision_ms", "Milliseconds", "time until a routed decision was there"),
+    LineMetric("decision_ms", "Milliseconds", "time to a routed decision"),
     LineMetric("upstream_ms", "Milliseconds", "time of the model that answered", by_model=True),
     LineMetric("tokens", "Count", "tokens of prompt and answer, as the model counted them", by_model=True),
     LineMetric("cost_usd", "None", "cost of the answer in USD", by_model=True),
     LineMetric("most_expensive", "None", "1: the most expensive model answered, else 0; its mean is the share"),
-    LineMetric("fallback", "None", "1: the default model answered since routing failed, else 0"),
+    LineMetric("fallback", "None", "1: the default model answered because routing failed, else 0"),
     LineMetric("task_correct", "None", "1: the classifier's task was the one that feedback names, else 0"),
     LineMetric("feedback_unavailable", "None", "1: feedback couldn't be stored, else 0"),
 )

@@ -39,7 +39,7 @@ REQUESTS = Declared(
     "gateway",
     "llm_router_requests_total",
     "counter",
-    "Completion and embedding requests that ended. reason_class: policy, explore, named, fallback, …; status: the HTTP status, 499 when the client left first.",
+    "Finished completion and embedding requests. reason_class: policy, explore, named, fallback, …; status: the HTTP status, 499 if the client left first.",
     ("model", "task", "reason_class", "status", "policy_version"),
 )
 HTTP_RESPONSES = Declared(
@@ -63,7 +63,7 @@ SAVINGS_USD = Declared(
     "gateway",
     "llm_router_savings_usd_total",
     "counter",
-    "What the same tokens would have cost more at the most expensive model, in USD.",
+    "Savings against the most expensive model for the same tokens, in USD.",
     ("model", "task", "policy_version"),
 )
 OVERHEAD_SECONDS = Declared(
@@ -78,7 +78,7 @@ DECISION_SECONDS = Declared(
     "gateway",
     "llm_router_decision_seconds",
     "histogram",
-    "Time until a decision was there, Triton's call included; the deadline bounds it.",
+    "Time to a decision, including the call to Triton; the deadline limits it.",
     (),
     _FAST,
 )
@@ -111,52 +111,57 @@ ROUTING_FALLBACKS = Declared(
     "gateway",
     "llm_router_routing_fallbacks_total",
     "counter",
-    "Requests that took the default model because routing failed or was late; causes that begin with in_process: the gateway decided in Triton's place.",
+    "Requests that took the default model because routing failed or was late. A cause that begins with in_process means that the gateway decided in Triton's place.",
     ("cause",),
 )
 UPSTREAM_FALLBACKS = Declared(
     "gateway",
     "llm_router_upstream_fallbacks_total",
     "counter",
-    "Answers that came from another model than the chosen one, by the chosen model.",
+    "Answers from a model other than the chosen one. model: the chosen one; served: the one that answered.",
     ("model", "served"),
 )
 UPSTREAM_FAILURES = Declared(
-    "gateway", "llm_router_upstream_failures_total", "counter", "Failed calls of upstreams.", ("model", "cause")
+    "gateway", "llm_router_upstream_failures_total", "counter", "Failed calls to upstreams.", ("model", "cause")
 )
 UPSTREAM_RETRIES = Declared(
     "gateway",
     "llm_router_upstream_retries_total",
     "counter",
-    "Second and later calls of the same upstream.",
+    "Repeated calls to the same upstream.",
     ("model",),
 )
 UPSTREAM_RUNNING = Declared(
-    "gateway", "llm_router_upstream_running_requests", "gauge", "Calls that an upstream works on.", ("model",)
+    "gateway", "llm_router_upstream_running_requests", "gauge", "Calls in progress at an upstream.", ("model",)
 )
 UPSTREAM_QUEUED = Declared(
     "gateway",
     "llm_router_upstream_queued_requests",
     "gauge",
-    "Calls that wait for a free place (max_concurrency) of an upstream.",
+    "Calls waiting for a free place (max_concurrency) at an upstream.",
     ("model",),
 )
 UPSTREAM_STATE = Declared(
     "gateway",
     "llm_router_upstream_state",
     "gauge",
-    "1 for the state that an upstream's circuit breaker is in: closed (healthy), half_open (probing), open (not asked). Each worker has its own; the worst counts.",
+    "1 for the current state of an upstream's circuit breaker: closed (healthy), half_open (probing), open (no calls). Each worker has its own breaker; the worst state counts.",
     ("model", "state"),
 )
 FEEDBACK_REQUESTS = Declared(
     "gateway",
     "llm_router_feedback_requests_total",
     "counter",
-    "Calls of /v1/feedback. result: accepted, unknown_decision, refused, unavailable.",
+    "Calls to /v1/feedback. result: accepted, unknown_decision, refused, unavailable.",
     ("result",),
 )
 FEEDBACK_REWARD = Declared(
-    "gateway", "llm_router_feedback_reward", "histogram", "Rewards that accepted feedback taught.", (), (-0.5, *_SCORES)
+    "gateway",
+    "llm_router_feedback_reward",
+    "histogram",
+    "Rewards learned from accepted feedback.",
+    (),
+    (-0.5, *_SCORES),
 )
 EVENT_LOOP_LAG = Declared(
     "gateway",
@@ -170,7 +175,7 @@ EVENT_LOOP_STALL = Declared(
     "gateway",
     "llm_router_event_loop_longest_stall_seconds",
     "gauge",
-    "The longest time that one piece of work held up all requests, in the last one to two minutes.",
+    "The longest time that one task blocked all requests, in the last one to two minutes.",
 )
 REPORTS_WAITING = Declared(
     "gateway", "llm_router_reports_waiting", "gauge", "Outcomes not yet durable in the state store."
@@ -179,41 +184,41 @@ REPORTS_LOST = Declared(
     "gateway",
     "llm_router_reports_lost_total",
     "counter",
-    "Outcomes dropped because Triton was away for too long, or they could not be sent at all.",
+    "Outcomes dropped because Triton was away for too long, or because they could not be sent at all.",
 )
 RATES_AWAY = Declared(
     "gateway",
     "llm_router_rates_away",
     "gauge",
-    "1 while the store doesn't answer, so that each gateway holds its fair share of the keys' rates by itself.",
+    "1 while the store doesn't answer, so that each gateway enforces its fair share of the keys' rates by itself.",
 )
 BACKGROUND_FAILURES = Declared(
     "gateway",
     "llm_router_background_failures_total",
     "counter",
-    "Errors that ended a round of background work, which has begun again since; the log says where.",
+    "Errors that ended a round of background work. The work has restarted since; the log says where.",
     ("work",),
 )
 JOURNAL_FAILURES = Declared(
     "gateway",
     "llm_router_journal_failures_total",
     "counter",
-    "Outcomes that could not be written to the journal: they are in memory only until they are reported.",
+    "Outcomes that could not be written to the journal. Until they are reported, they are only in memory.",
 )
 SIGNALS = Declared(
-    "gateway", "llm_router_signals_total", "counter", "What was noticed in answers after they went out.", ("signal",)
+    "gateway", "llm_router_signals_total", "counter", "Signals detected in answers after they were sent.", ("signal",)
 )
 REVIEWS_DROPPED = Declared(
     "gateway",
     "llm_router_reviews_dropped_total",
     "counter",
-    "Answers that were not looked at for signals: too large, or too many at once.",
+    "Answers not checked for signals: too large, or too many at once.",
 )
 RESPONSES_NOT_STORED = Declared(
     "gateway",
     "llm_router_responses_not_stored_total",
     "counter",
-    "Answers of the Responses API that were to be stored and could not be (`too_large`: responses.max_bytes); they say `store: false`.",
+    "Answers of the Responses API that could not be stored (`too_large`: responses.max_bytes). They say `store: false`.",
     ("cause",),
 )
 SCORES_LOST = Declared(
@@ -222,66 +227,66 @@ SCORES_LOST = Declared(
     "counter",
     "Scores of signals dropped because Triton was away for too long or refused them.",
 )
-WORKERS = Declared("gateway", "llm_router_workers", "gauge", "Processes of this gateway that serve (gateway.workers).")
+WORKERS = Declared("gateway", "llm_router_workers", "gauge", "Serving processes of this gateway (gateway.workers).")
 WORKER_RESTARTS = Declared(
     "gateway",
     "llm_router_worker_restarts_total",
     "counter",
-    "Workers that ended, or answered no more, and were started again.",
+    "Workers restarted after they ended or stopped answering.",
 )
 JUDGE_GRADED = Declared(
-    "gateway", "llm_router_judge_graded_total", "counter", "Answers that the judge has graded.", ("model", "task")
+    "gateway", "llm_router_judge_graded_total", "counter", "Answers graded by the judge.", ("model", "task")
 )
 JUDGE_COMPARED = Declared(
     "gateway",
     "llm_router_judge_compared_total",
     "counter",
-    "Answers that the judge has compared with the reference model's, by model and which was better: `answer`, `reference` or `neither`.",
+    "Answers that the judge compared with the reference model's. better: `answer`, `reference` or `neither`.",
     ("model", "better"),
 )
 JUDGE_DROPPED = Declared(
     "gateway",
     "llm_router_judge_dropped_total",
     "counter",
-    "Answers that were chosen for the judge and not graded, by cause.",
+    "Answers chosen for the judge but not graded, by cause.",
     ("cause",),
 )
 JUDGE_USD = Declared(
     "gateway",
     "llm_router_judge_usd_total",
     "counter",
-    "What judgements have cost; the most that they can cost where it isn't known.",
+    "Cost of judgements; where it isn't known, the most that they can cost.",
     ("model",),
 )
 BATCH_LINES = Declared(
     "gateway",
     "llm_router_batch_lines_total",
     "counter",
-    "Lines of batches that have got an answer. result: completed, failed.",
+    "Batch lines with an answer. result: completed, failed.",
     ("result",),
 )
 BATCHES = Declared(
     "gateway",
     "llm_router_batches_total",
     "counter",
-    "Batches that have ended. status: completed, failed (its file), expired, cancelled.",
+    "Ended batches. status: completed, failed (its file), expired, cancelled.",
     ("status",),
 )
 UPSTREAM_BATCHES = Declared(
     "gateway",
     "llm_router_upstream_batches_total",
     "counter",
-    "Batches at models' own Batch APIs that have ended. status: completed, failed, expired (some lines may be answered), cancelled, or lost.",
+    "Ended batches at models' own Batch APIs. status: completed, failed, expired (some lines may be answered), cancelled, or lost.",
     ("model", "status"),
 )
-BATCHES_RUNNING = Declared("gateway", "llm_router_batches_running", "gauge", "Batches that this gateway works on.")
+BATCHES_RUNNING = Declared("gateway", "llm_router_batches_running", "gauge", "Batches in progress at this gateway.")
 BUILD_INFO = Declared("gateway", "llm_router_build_info", "gauge", "Always 1; the version is the label.", ("version",))
 
 DECISIONS = Declared(
     "triton",
     "llm_router_decisions_total",
     "counter",
-    "Decisions by chosen model, task, kind of reason, policy",
+    "Decisions by chosen model, task, kind of reason and policy",
     ("model", "task", "reason", "policy_version"),
 )
 CHOICE_SECONDS = Declared(
@@ -291,7 +296,7 @@ ROUTING_SECONDS = Declared(
     "triton",
     "llm_router_routing_seconds",
     "histogram",
-    "From the tokenizer's receipt of a request to its decision",
+    "Time from the tokenizer's receipt of a request to its decision",
     (),
     _CHOICE,
 )
@@ -319,20 +324,20 @@ TASK_SHARE = Declared(
     "triton",
     "llm_router_task_share",
     "gauge",
-    "Drift signal: share of a task in the last 500 decisions or so",
+    "Drift signal: share of a task in about the last 500 decisions",
     ("task",),
 )
 TASK_CONFIDENCE = Declared(
-    "triton", "llm_router_task_confidence", "gauge", "Drift signal: mean confidence in the last 500 or so"
+    "triton", "llm_router_task_confidence", "gauge", "Drift signal: mean confidence in about the last 500"
 )
 COMPLEXITY_MEAN = Declared(
-    "triton", "llm_router_complexity_mean", "gauge", "Drift signal: mean complexity in the last 500 or so"
+    "triton", "llm_router_complexity_mean", "gauge", "Drift signal: mean complexity in about the last 500"
 )
 MODEL_CHANGES = Declared(
     "triton",
     "llm_router_model_changes",
     "gauge",
-    "How often the main policy has found a model changed, by its answers' scores",
+    "How often the main policy detected a change of a model, by the scores of its answers",
     ("model",),
 )
 MODEL_CHANGED_SECONDS = Declared(
@@ -346,14 +351,14 @@ SOURCE_AGREEMENT = Declared(
     "triton",
     "llm_router_source_agreement",
     "gauge",
-    "1 less the mean difference between a source's scores and people's of the same answers",
+    "1 minus the mean difference between a source's scores and people's scores of the same answers",
     ("source",),
 )
 SOURCE_WEIGHT = Declared(
     "triton",
     "llm_router_source_weight",
     "gauge",
-    "What a score of a source weighs in learning, where somebody's weighs 1",
+    "Weight of a source's score in learning; a score given through feedback has weight 1",
     ("source",),
 )
 RECORDS_DROPPED = Declared(
@@ -367,7 +372,7 @@ LEARNING_BEHIND = Declared(
     "triton",
     "llm_router_learning_behind_events",
     "gauge",
-    "Events of the log of learning that the router has still to read, when it looked last",
+    "Events of the learning log that the router had not read yet, when it last looked",
 )
 ARCHIVE_BEHIND = Declared(
     "triton",
@@ -379,7 +384,7 @@ STATE_STORE_WRITABLE = Declared(
     "triton",
     "llm_router_state_store_writable",
     "gauge",
-    "1 if the store took the last feedback or outcome, 0 if it refused: it is full, down, misconfigured or another one",
+    "1 if the store accepted the last feedback or outcome; 0 if it is full, down, misconfigured or another store",
 )
 FEEDBACK = Declared(
     "triton", "llm_router_feedback_total", "counter", "Feedback by model, task and result", ("model", "task", "result")
@@ -388,7 +393,7 @@ REWARD = Declared(
     "triton",
     "llm_router_reward",
     "histogram",
-    "Rewards that were learned",
+    "Learned rewards",
     ("model", "policy_version"),
     (-1.0, -0.5, *_SCORES),
 )

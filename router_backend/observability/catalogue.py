@@ -32,17 +32,22 @@ class Metric:
 _OF_MODEL = ("model", "version")
 _SERVER = (
     ("nv_inference_request_success", "counter", _OF_MODEL, "Requests that a model answered"),
-    ("nv_inference_request_failure", "counter", (*_OF_MODEL, "reason"), "Requests that a model failed"),
+    ("nv_inference_request_failure", "counter", (*_OF_MODEL, "reason"), "Requests that failed at a model"),
     ("nv_inference_queue_duration_us", "counter", _OF_MODEL, "Microseconds that requests waited for a model"),
-    ("nv_inference_compute_infer_duration_us", "counter", _OF_MODEL, "Microseconds of computing"),
-    ("nv_inference_pending_request_count", "gauge", _OF_MODEL, "Requests that wait for a model"),
+    ("nv_inference_compute_infer_duration_us", "counter", _OF_MODEL, "Microseconds of computation"),
+    ("nv_inference_pending_request_count", "gauge", _OF_MODEL, "Requests waiting for a model"),
     (
         "nv_cache_num_hits_per_model",
         "counter",
         _OF_MODEL,
-        "Classifications of `classifier` that its cache answered; those for gateways are in `router`",
+        "Cache hits of `classifier`; classifications for gateways are in `router`",
     ),
-    ("nv_cache_num_misses_per_model", "counter", _OF_MODEL, "Classifications of `classifier` that were computed"),
+    (
+        "nv_cache_num_misses_per_model",
+        "counter",
+        _OF_MODEL,
+        "Cache misses of `classifier`: classifications that it computed",
+    ),
     ("nv_cpu_utilization", "gauge", (), "Share of the machine's CPUs in use"),
     ("nv_cpu_memory_used_bytes", "gauge", (), "Memory of the machine in use"),
 )

@@ -16,21 +16,21 @@ from router_backend.observability.pages import PAGES
 _TITLES = {
     "gateway": "Gateway (`/metrics` on port 8080)",
     "triton": "Our models on Triton (`/metrics` on port 8002)",
-    "server": "Triton's own, as far as the dashboards use them",
+    "server": "Triton's own metrics that the dashboards use",
 }
 _HEAD = """# Metrics
 
-Written from the code by `make docs`. Counters end in `_total`; times are seconds, money is USD. Labels hold names from
-the configuration and fixed words, never content. Our histograms on Triton are counters by bucket
-(`<name>_bucket{le}`, `_sum`, `_count`), so that `histogram_quantile` works on them; a reward below 0 counts in its bucket,
-and as 0 in `_sum`. Triton's page is at most half a second behind.
+Generated from the code by `make docs`. Counters end in `_total`. Times are in seconds, money is in USD. Labels hold names from
+the configuration and fixed words, never content. On Triton our histograms are counters by bucket (`<name>_bucket{le}`, `_sum`, `_count`), so
+`histogram_quantile` works on them. A reward below 0 counts in its bucket, and as 0 in `_sum`. Triton's page is at most half a
+second behind.
 """
 
 
 _CLOUDWATCH = """## On CloudWatch
 
-With `telemetry.cloudwatch_namespace` each line of the gateway's access log names metrics (the embedded metric format), and CloudWatch Logs
-reads them. The alarms of [deploy/terraform](aws.md) watch them.
+With `telemetry.cloudwatch_namespace`, each line of the gateway's access log names metrics (the embedded metric format), and CloudWatch Logs
+reads them. The alarms of [deploy/terraform](aws.md) use these metrics.
 
 """
 
