@@ -9,10 +9,10 @@ import pyarrow as pa
 from router_backend.archive.schema import LOG, TABLES, VERSION
 
 _ABOUT = {
-    "decisions": "One row a decision.",
-    "outcomes": "One row an answer.",
-    "feedback": "One row a score that counts, when it is final. Tags are left out: they may hold text.",
-    "events": "One row an observation that was learned from. A row is told from others by `log` and `sequence`.",
+    "decisions": "One row per decision.",
+    "outcomes": "One row per answer.",
+    "feedback": "One row per score that counts, once it is final. Tags are left out, because they may hold text.",
+    "events": "One row per observation that was learned from. `log` and `sequence` identify a row.",
 }
 
 

@@ -17,8 +17,9 @@ class BatchesConfig(Section):
         str | None,
         Field(
             min_length=1,
-            description="where files and batches lie: a folder (relative to the state folder; of several gateways one that all"
-            " of them see) or a bucket, `s3://`, `gs://` or `az://`; read at the start; off if empty",
+            description="where files and batches are stored: a folder (relative to the state folder; with several gateways,"
+            " one that all of them share) or a bucket, `s3://`, `gs://` or `az://`; read at the start; off if"
+            " empty",
         ),
     ] = None
     retention_days: Annotated[
@@ -26,7 +27,7 @@ class BatchesConfig(Section):
         Field(
             gt=0,
             le=30,
-            description="how long files are kept that name no end of their own, and batches after theirs",
+            description="how long files without their own expiry are kept, and batches after their end",
         ),
     ] = 7.0
     max_file_bytes: Annotated[int, Field(gt=0, description="a larger file is refused")] = 200 * 1024 * 1024

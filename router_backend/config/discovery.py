@@ -20,9 +20,9 @@ class Discovery(Section):
         str,
         Field(min_length=1, description="names to offer; `*` stands for any characters, `?` for one"),
     ] = "*"
-    price: Annotated[Price, Field(description="of the tokens of each of them")]
-    context_window: Annotated[int, Field(gt=0, description="tokens, where the server says none")] = 8192
-    capabilities: Annotated[frozenset[Capability], Field(description="of each of them")] = frozenset()
+    price: Annotated[Price, Field(description="token prices of each model")]
+    context_window: Annotated[int, Field(gt=0, description="tokens, if the server names none")] = 8192
+    capabilities: Annotated[frozenset[Capability], Field(description="capabilities of each model")] = frozenset()
     seconds: Annotated[float, Field(ge=1, description="seconds between two queries to the server")] = 60.0
 
     example: ClassVar[str] = """\

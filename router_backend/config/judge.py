@@ -16,11 +16,18 @@ class PairsConfig(Section):
 
     share: Annotated[
         Share,
-        Field(description="of the answers that the judge is given; it costs the reference model's answer as well"),
+        Field(
+            description="share of the answers given to the judge; each one also costs an answer of the reference model"
+        ),
     ] = 0.0
     reference: Annotated[str | None, Field(description="the model compared with; default: `default_model`")] = None
     max_tokens: Annotated[
-        int, Field(ge=16, le=32_768, description="of the reference model's answer; one that is cut off is not compared")
+        int,
+        Field(
+            ge=16,
+            le=32_768,
+            description="token limit of the reference model's answer; a truncated answer isn't compared",
+        ),
     ] = 1024
 
     example: ClassVar[str] = "{share: 0.1, reference: llama3-70b}"
@@ -31,19 +38,15 @@ class JudgeConfig(Section):
 
     models: Annotated[
         list[str],
-        Field(
-            description="models that grade; the first one that did not give the answer itself does. Empty: nobody grades"
-        ),
+        Field(description="models that grade: the first one that did not give the answer itself. Empty: off"),
     ] = []
-    share: Annotated[Share, Field(description="of the answers, at tasks that `shares` doesn't name")] = 0.05
-    shares: Annotated[dict[TaskName, Share], Field(description="of the answers, by task")] = {}
+    share: Annotated[Share, Field(description="share of the answers, for tasks that `shares` doesn't name")] = 0.05
+    shares: Annotated[dict[TaskName, Share], Field(description="share of the answers, by task")] = {}
     unsure_share: Annotated[
         Share,
         Field(description="share where the policy can't tell the two best models apart; never less than `share`"),
     ] = 0.2
-    usd_per_day: Annotated[
-        float, Field(gt=0, description="what all gateways together may spend on it in a UTC day")
-    ] = 1.0
+    usd_per_day: Annotated[float, Field(gt=0, description="spending limit of all gateways together in a UTC day")] = 1.0
     grades_itself: Annotated[
         bool, Field(description="a model may grade its own answers if no other of `models` is left")
     ] = False
@@ -52,7 +55,9 @@ class JudgeConfig(Section):
         dict[TaskName, Annotated[str, Field(max_length=4000)]],
         Field(description="what a good answer is, by task, in place of the built-in rubrics"),
     ] = {}
-    max_tokens: Annotated[int, Field(ge=16, le=4096, description="of a judgement; models that think need more")] = 256
+    max_tokens: Annotated[
+        int, Field(ge=16, le=4096, description="token limit of a judgement; thinking models need more")
+    ] = 256
     timeout_seconds: Annotated[float, Field(gt=0, description="a slower judgement is abandoned")] = 60.0
 
     example: ClassVar[str] = """\

@@ -48,8 +48,8 @@ class Retries(Section):
 class Breaker(Section):
     """Opens an upstream after consecutive failures, then lets single probes through."""
 
-    failures: Annotated[int, Field(ge=1, description="in a row that open it")] = 5
-    open_seconds: Annotated[Seconds, Field(description="without calls, before the first probe")] = 10
+    failures: Annotated[int, Field(ge=1, description="consecutive failures that open it")] = 5
+    open_seconds: Annotated[Seconds, Field(description="time without calls, before the first probe")] = 10
     probes: Annotated[int, Field(ge=1, description="successes that close it again")] = 2
 
     example: ClassVar[str] = "{failures: 3, open_seconds: 30}"
@@ -92,8 +92,8 @@ class GatewayConfig(Section):
         Field(
             gt=0,
             le=256,
-            description="processes that serve the port, read at the start; default: one for each core that it may use, as far as"
-            " there are 256 MB of memory for each, at most 8",
+            description="processes that serve the port, read at the start; default: one per available core, with 256 MB of"
+            " memory for each, at most 8",
         ),
     ] = None
     max_body_bytes: Annotated[int, Field(gt=0, description="a larger body is refused")] = 8 * 1024 * 1024
@@ -101,14 +101,18 @@ class GatewayConfig(Section):
         int,
         Field(
             gt=0,
-            description="for all bodies over 64 KB that are being answered together, each with its copies: twice its bytes, six times"
-            " where it is translated; more wait for their turn",
+            description="memory for all bodies over 64 KB in progress. Each counts with its copies: twice its bytes, six"
+            " times if it is translated; further ones wait",
         ),
     ] = 128 * 1024 * 1024
-    body_seconds: Annotated[float, Field(gt=0, description="a body that isn't complete by then is refused")] = 60.0
+    body_seconds: Annotated[
+        float, Field(gt=0, description="time limit for a complete body; a slower one is refused")
+    ] = 60.0
     max_header_bytes: Annotated[int, Field(gt=0, description="all headers of a request together")] = 32 * 1024
-    header_seconds: Annotated[float, Field(gt=0, description="a head that isn't complete by then is refused")] = 10.0
-    keep_alive_seconds: Annotated[float, Field(gt=0, description="an idle connection is closed after that")] = 75.0
+    header_seconds: Annotated[
+        float, Field(gt=0, description="time limit for a complete head; a slower one is refused")
+    ] = 10.0
+    keep_alive_seconds: Annotated[float, Field(gt=0, description="an idle connection is closed after this time")] = 75.0
     write_seconds: Annotated[
         float, Field(gt=0, description="a client that reads nothing of its answer for this long is disconnected")
     ] = 30.0

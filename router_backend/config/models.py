@@ -29,22 +29,24 @@ class OpenAIUpstream(Section):
     apis: Annotated[
         frozenset[Api],
         Field(
-            description="what it speaks beside `chat`: requests of OpenAI's `responses` and Anthropic's `messages` "
-            "are passed on as they are, those of other APIs as chat; a model with `defaults`, which are chat's, gets all as chat"
+            description="APIs that it speaks besides `chat`: requests of OpenAI's `responses` and Anthropic's `messages`"
+            " are passed on unchanged, those of other APIs as chat. A model with `defaults`, which are chat's,"
+            " gets all requests as chat"
         ),
     ] = frozenset({"chat"})
     cache_points: Annotated[
         frozenset[CachePlace],
         Field(
-            description="where prompts are marked for the cache (`cache_control`), unless the client has marked much itself: behind `tools`,"
-            " `system` and the last of `messages`; only for servers that take the marks, such as those in front of Claude"
+            description="where prompts are marked for the cache (`cache_control`), unless the client has set many marks"
+            " itself: after `tools`, `system` and the last of `messages`; only for servers that accept the"
+            " marks, such as those for Claude"
         ),
     ] = frozenset()
     stream_options: Annotated[
         bool,
         Field(
-            description="false: the server refuses this field; its streams are asked for no usage, and answers that "
-            "aren't streamed to the client aren't streamed to the router either"
+            description="false: the server refuses this field. The router then asks its streams for no usage, and streams"
+            " only the answers that the client streams"
         ),
     ] = True
 
@@ -89,20 +91,21 @@ class BedrockUpstream(Section):
         str | None,
         Field(
             pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$",
-            description="role that is assumed with these credentials (STS), such as another account's; renewed before it ends",
+            description="role to assume with these credentials (STS), such as another account's; renewed before it expires",
         ),
     ] = None
     external_id: Annotated[
-        str | None, Field(min_length=2, max_length=1224, description="that the role's trust policy asks for")
+        str | None,
+        Field(min_length=2, max_length=1224, description="external id that the role's trust policy requires"),
     ] = None
     endpoint_url: Annotated[
-        str | None, Field(pattern=r"^https?://", description="of a VPC endpoint; default: the region's public one")
+        str | None, Field(pattern=r"^https?://", description="URL of a VPC endpoint; default: the region's public one")
     ] = None
     cache_points: Annotated[
         frozenset[CachePlace],
         Field(
-            description="where prompts are marked for the cache, beside the client's own marks: behind `tools`, `system`"
-            " and the last of `messages`; only for models that have one"
+            description="where prompts are marked for the cache, in addition to the client's own marks: after `tools`,"
+            " `system` and the last of `messages`; only for models that have a cache"
         ),
     ] = frozenset()
     request_fields: Annotated[
@@ -161,10 +164,10 @@ class Price(Section):
     gpus: Annotated[int, Field(gt=0, description="GPUs that serve the model, all its servers together")] = 1
     tokens_per_second: Annotated[
         float | None,
-        Field(gt=0, description="tokens of answers, of all requests together, when `max_concurrency` calls run"),
+        Field(gt=0, description="answer tokens, over all requests together, when `max_concurrency` calls run"),
     ] = None
     prompt_tokens_per_second: Annotated[
-        float | None, Field(gt=0, description="tokens of prompts; default: ten times `tokens_per_second`")
+        float | None, Field(gt=0, description="prompt tokens; default: ten times `tokens_per_second`")
     ] = None
 
     example: ClassVar[str] = "{input: 0.59, output: 0.79, cached_input: 0.30}"
@@ -200,7 +203,7 @@ class BatchConfig(Section):
     `batch: true` uses the defaults. Bedrock's needs a bucket and a role that Bedrock assumes to use it (`place`, `role_arn`)."""
 
     price_share: Annotated[
-        float, Field(ge=0, le=1, description="what a token costs there, as a part of `price`; half at OpenAI")
+        float, Field(ge=0, le=1, description="token price there, as a share of `price`; half at OpenAI")
     ] = 0.5
     wait_hours: Annotated[
         float,
@@ -212,33 +215,33 @@ class BatchConfig(Section):
         ),
     ] = 20.0
     max_lines: Annotated[
-        int, Field(gt=0, le=50_000, description="of one batch at the upstream; more make another one")
+        int, Field(gt=0, le=50_000, description="lines of one batch at the upstream; more lines go into another batch")
     ] = 10_000
     max_bytes: Annotated[
         int,
         Field(
             gt=0,
             le=200_000_000,
-            description="of its lines; one such batch is in memory while its answers are read",
+            description="bytes of its lines; one such batch is in memory while its answers are read",
         ),
     ] = 32_000_000
 
     min_lines: Annotated[
         int | None,
-        Field(gt=0, description="fewer run in idle capacity; default: 1, on Bedrock 100, the least that it takes"),
+        Field(gt=0, description="fewer lines run in idle capacity; default: 1; on Bedrock 100, its minimum"),
     ] = None
     place: Annotated[
         str | None,
         Field(
             pattern=r"^s3://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9](/[-!_*'().a-zA-Z0-9]+)*/?$",
-            description="Bedrock's alone: `s3://bucket/prefix` of the model's region, where requests and answers lie until the batch has ended",
+            description="Bedrock only: `s3://bucket/prefix` in the model's region, where requests and answers are stored until the batch has ended",
         ),
     ] = None
     role_arn: Annotated[
         str | None,
         Field(
             pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$",
-            description="Bedrock's alone: the service role with which a job reads and writes `place`",
+            description="Bedrock only: the service role with which a job reads and writes `place`",
         ),
     ] = None
 
@@ -292,7 +295,7 @@ class ModelConfig(Section):
         Field(
             min_length=1,
             pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$",
-            description="of the arm, as clients ask for it; not `auto`, which asks for routing",
+            description="the arm's name in requests; not `auto`, which asks for routing",
         ),
     ]
     upstream: Annotated[Upstream, Field(description="the server behind it")]
@@ -304,13 +307,11 @@ class ModelConfig(Section):
             " prior; default: the upstream's model id and system_fingerprint",
         ),
     ] = ""
-    price: Annotated[Price, Field(description="of its tokens")]
+    price: Annotated[Price, Field(description="token prices")]
     batch: Annotated[
         BatchConfig | None,
         BeforeValidator(_switched_on),
-        Field(
-            description="its upstream (of the kind `openai` or `bedrock`) has a Batch API, for lines of batches; off if empty"
-        ),
+        Field(description="Batch API of its upstream (kind `openai` or `bedrock`), for batch lines; off if empty"),
     ] = None
     context_window: Annotated[int, Field(gt=0, description="tokens, prompt and answer together")]
     capabilities: Annotated[
@@ -333,11 +334,11 @@ class ModelConfig(Section):
     benchmarks: Annotated[
         dict[Literal["en", "ja"], dict[TaskName, Annotated[float, Field(ge=0, le=1)]]],
         Field(
-            description="published scores by task, of Japanese prompts (`ja`) and of others (`en`): its prior, until answers speak; "
-            "the models' scores of a task must be of one benchmark"
+            description="published scores by task, for Japanese prompts (`ja`) and others (`en`): the prior until there are"
+            " observations; all models' scores for a task must come from one benchmark"
         ),
     ] = {}
-    share: Annotated[Share, Field(description="bounds of its share of the traffic")] = Share()
+    share: Annotated[Share, Field(description="limits of its share of the traffic")] = Share()
     max_cost_usd: Annotated[
         float | None, Field(gt=0, description="the arm isn't a candidate if its expected cost is higher")
     ] = None

@@ -38,9 +38,9 @@ def _components(value: int) -> int:
 class TaskRule(Section):
     """One row of the task table: the model, and where complexity moves it."""
 
-    model: Annotated[str, Field(description="taken, unless complexity moves it")]
-    below: Annotated[dict[str, Fraction], Field(description="model: complexity under which it is taken instead")] = {}
-    above: Annotated[dict[str, Fraction], Field(description="model: complexity over which it is taken instead")] = {}
+    model: Annotated[str, Field(description="used, unless complexity changes it")]
+    below: Annotated[dict[str, Fraction], Field(description="model: complexity below which it is used instead")] = {}
+    above: Annotated[dict[str, Fraction], Field(description="model: complexity above which it is used instead")] = {}
 
     example: ClassVar[str] = "{model: llama3-70b, above: {nemotron-49b: 0.5}}"
 
@@ -107,10 +107,12 @@ class LoopConfig(Section):
 class RankingPolicyConfig(BasePolicyConfig):
     """What the policies share that prefer one arm to another."""
 
-    min_confidence: Annotated[Fraction, Field(description="task confidence under which the default is taken")] = 0.0
-    switch_penalty: Annotated[float, Field(ge=0, description="score taken from arms other than the session's last")] = (
+    min_confidence: Annotated[Fraction, Field(description="task confidence below which the default model is used")] = (
         0.0
     )
+    switch_penalty: Annotated[
+        float, Field(ge=0, description="score subtracted from arms other than the session's last")
+    ] = 0.0
     loop: Annotated[LoopConfig, Field(description="agents' loops over tools")] = LoopConfig()
 
 
@@ -138,7 +140,7 @@ class ChangeConfig(Section):
 class GuardConfig(Section):
     """Never worse than not routing: the reference model, unless another one is surely better."""
 
-    reference: Annotated[str | None, Field(description="the model taken otherwise; default: `default_model`")] = None
+    reference: Annotated[str | None, Field(description="the model used otherwise; default: `default_model`")] = None
     confidence: Annotated[
         float,
         Field(ge=0, allow_inf_nan=False, description="standard errors by which another model's reward must be better"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import types
 import typing
@@ -37,7 +38,7 @@ def render() -> str:
     parts = [_HEAD]
     for section in sections():
         title = "The file" if section is RouterConfig else section.__name__
-        parts.append(f"## {title}\n\n{(section.__doc__ or '').strip()}\n")
+        parts.append(f"## {title}\n\n{inspect.cleandoc(section.__doc__ or '')}\n")
         rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
         # The name first: it chooses the section.
         for name, info in sorted(section.model_fields.items(), key=lambda item: item[0] not in ("name", "kind")):

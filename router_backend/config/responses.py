@@ -24,7 +24,7 @@ class ResponsesConfig(Section):
         Field(
             gt=0,
             le=16 * 1024 * 1024,
-            description="an answer that is larger, with its conversation, is not stored; a database may take less (DynamoDB: 400 KB)",
+            description="a larger answer, with its conversation, isn't stored; a database may allow less (DynamoDB: 400 KB)",
         ),
     ] = 1024 * 1024
 

@@ -50,7 +50,7 @@ class BudgetRewardConfig(PricedRewardConfig):
         float | None, Field(gt=0, description="target spend per 1,000 requests; this or `usd_per_day`")
     ] = None
     usd_per_day: Annotated[
-        float | None, Field(gt=0, description="target spend of each router in a day, at whatever load")
+        float | None, Field(gt=0, description="target spend of each router per day, at any load")
     ] = None
 
     example: ClassVar[str] = "{name: budget, usd_per_1000: 0.40}"

@@ -43,7 +43,7 @@ class Telemetry(Section):
         str | None,
         Field(
             pattern=r"^[A-Za-z0-9._/#-]{1,255}$",
-            description="the access log's lines name metrics of this namespace, which CloudWatch Logs reads out of them",
+            description="namespace of the metrics in the access log's lines, which CloudWatch Logs extracts",
         ),
     ] = None
 
@@ -53,7 +53,7 @@ class Telemetry(Section):
 class RouterConfig(Section):
     """All settings of a deployment. Names are public: new ones are added, but none is renamed."""
 
-    version: Annotated[Literal[1], Field(description="of this schema")]
+    version: Annotated[Literal[1], Field(description="version of this schema")]
     models: Annotated[list[ModelConfig], Field(min_length=1, description="the arms, in the order of `scores`")]
     discover: Annotated[
         list[Discovery], Field(description="servers whose models are offered by name, beside `models`")
@@ -63,8 +63,8 @@ class RouterConfig(Section):
         list[OwnTask],
         Field(
             max_length=2 * TASK_PLACES,
-            description="tasks of classifiers of your own (`llm-router train --taxonomy`), so that this file and feedback may name them"
-            " beside the twelve",
+            description="tasks of your own classifiers (`llm-router train --taxonomy`); this file and feedback may then"
+            " name them besides the twelve",
         ),
     ] = []
     policy: Annotated[PolicyConfig, Field(description="chooses the model")] = LinUCBPolicyConfig()
@@ -100,9 +100,9 @@ class RouterConfig(Section):
     )
     timeouts: Annotated[Timeouts, Field(description="time limits of an answer")] = Timeouts()
     retries: Annotated[Retries, Field(description="further calls after a failure")] = Retries()
-    breaker: Annotated[Breaker, Field(description="pauses of an upstream that fails")] = Breaker()
+    breaker: Annotated[Breaker, Field(description="pauses for an upstream that fails")] = Breaker()
     routing: Annotated[RoutingConfig, Field(description="who decides, and its limits")] = RoutingConfig()
-    gateway: Annotated[GatewayConfig, Field(description="the HTTP surface")] = GatewayConfig()
+    gateway: Annotated[GatewayConfig, Field(description="the HTTP server")] = GatewayConfig()
     security: Annotated[SecurityConfig, Field(description="API keys and TLS")] = SecurityConfig()
     telemetry: Annotated[Telemetry, Field(description="traces, and metrics in CloudWatch")] = Telemetry()
 

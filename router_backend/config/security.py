@@ -59,7 +59,7 @@ usd_per_day: 25
 class KeyGroup(Section):
     """Limits that several keys share, such as those of a team, in addition to each key's own."""
 
-    name: Annotated[str, Field(min_length=1, description="what keys call it")]
+    name: Annotated[str, Field(min_length=1, description="the name that keys use")]
     requests_per_minute: Annotated[
         int | None, Field(gt=0, description="of all its keys together; default: no limit")
     ] = None

@@ -36,7 +36,7 @@ class ImplicitSignals(Section):
         Score, Field(description="a complete answer with no other signal by the end of `grace_seconds`")
     ] = None
     grace_seconds: Annotated[
-        float, Field(ge=0, description="a signal teaches after this long, unless somebody has given a score by then")
+        float, Field(ge=0, description="a signal counts after this time, unless feedback has given a score by then")
     ] = 3600.0
 
     example: ClassVar[str] = (
