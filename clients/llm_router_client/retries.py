@@ -13,8 +13,8 @@ class Retries:
     """Up to `attempts` calls in all, only while no byte of an answer has come.
 
     What may be retried is the server's to say (`x-should-retry`); without a word from it these are connections that
-    failed and the statuses 408, 429, 502, 503 and 504. The wait is what the server asks for (`retry-after`), at least
-    an exponential backoff with full jitter; a server that asks for more than `longest` seconds gets no second call.
+    failed and the statuses 408, 429, 502, 503 and 504. The wait is what the server asks for (`retry-after`) and an
+    exponential backoff with full jitter; a server that asks for more than `longest` seconds gets no second call.
     """
 
     attempts: int = 3

@@ -27,7 +27,7 @@ class PricedRewardConfig(Section):
 
 
 class DifferenceRewardConfig(PricedRewardConfig):
-    """Quality less the price of its cost: quality − λ · cost / scale."""
+    """Quality less weighted cost: quality − λ · cost / scale."""
 
     name: Annotated[Literal["difference"], Field(description="chooses this reward")] = "difference"
 
