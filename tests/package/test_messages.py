@@ -9,6 +9,7 @@ import shlex
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from router_backend.cli import main
 from tests.support.running import PROJECT
 
 PACKAGES = ("router_backend", "classifier_training", "llm_router", "clients/llm_router_client")
+BY_MODULE = cache(importlib.metadata.packages_distributions)
 OPTIONAL = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 
@@ -74,8 +76,7 @@ def test_extras_that_messages_name_exist() -> None:
 )
 def test_the_extra_installs_what_is_missing(extra: str, module: str) -> None:
     names = {Requirement(text).name for text in OPTIONAL[extra]}
-    by_module = importlib.metadata.packages_distributions()
-    assert names & set(by_module[module.partition(".")[0]])
+    assert names & set(BY_MODULE()[module.partition(".")[0]])
 
 
 def test_the_command_is_of_this_interpreter_and_can_be_pasted() -> None:
