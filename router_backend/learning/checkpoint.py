@@ -2,10 +2,10 @@
 
     magic        `LLRC`, and the format's number in a byte
     digest       SHA-256 of all that follows, 32 bytes
-    content      an `.npz` without pickles: `key`, `log`, `sequence`, and the fold's arrays
+    content      an `.npz` without pickles: `key`, `family`, `log`, `sequence`, and the fold's arrays
 
-`key` names all that the arrays depend on beside the log: embedding space, arms, prices and how each policy learns. `log` is
-the store's name of its log, which a reset changes.
+`key` names all that the arrays depend on beside the log: embedding space, arms, prices and how each policy learns. `family` names the part
+of it that other models and policies can share. `log` is the store's name of its log, which a reset changes.
 """
 
 from __future__ import annotations
@@ -38,11 +38,13 @@ class Checkpoint:
     log: str
     sequence: int
     fields: Fields
+    family: str
 
     def encode(self) -> bytes:
         file = io.BytesIO()
         arrays: dict[str, NDArray[Any]] = {
             "key": np.array(self.key),
+            "family": np.array(self.family),
             "log": np.array(self.log),
             "sequence": np.array(self.sequence),
             **{f"fold/{name}": value for name, value in self.fields.items()},
@@ -68,6 +70,9 @@ class Checkpoint:
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 fields = {name.removeprefix("fold/"): arrays[name] for name in arrays.files if name.startswith("fold/")}
-                return cls(str(arrays["key"]), str(arrays["log"]), int(arrays["sequence"]), fields)
+                key = str(arrays["key"])
+                # Of earlier releases it is told by the key alone.
+                family = str(arrays["family"]) if "family" in arrays.files else key[: len(key) // 2]
+                return cls(key, str(arrays["log"]), int(arrays["sequence"]), fields, family)
         except (KeyError, TypeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
             raise CheckpointError(f"it can't be read ({error})") from error

@@ -87,7 +87,7 @@ class Fold:
         for index, policy in enumerate(self._distinct):
             fields |= nested(f"policy{index}", policy.dump())
         fields["roster"] = np.frombuffer(orjson.dumps(self._roster()), np.uint8)
-        return Checkpoint(self.key, self.log, self.sequence, fields)
+        return Checkpoint(self.key, self.log, self.sequence, fields, self.family)
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint, in place of what was folded.
@@ -116,7 +116,7 @@ class Fold:
         Raises:
             CheckpointError: it is of another log or family, or damaged. The fold must not be used then.
         """
-        if checkpoint.log != self.log or not checkpoint.key.startswith(self.family):
+        if checkpoint.log != self.log or checkpoint.family != self.family:
             raise CheckpointError("it is of another log or embedding space")
         fields, configured = checkpoint.fields, {model.name: model for model in self.config.models}
         try:

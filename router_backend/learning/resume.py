@@ -43,7 +43,7 @@ def keep(store: Store, checkpoint: Checkpoint) -> bool:
     log, sequence = checkpoint.log, checkpoint.sequence
     written = store.save_checkpoint(checkpoint.key, log, sequence, checkpoint.encode())
     if written:
-        store.save_checkpoint(checkpoint.key[: len(checkpoint.key) // 2], log, sequence, checkpoint.key.encode())
+        store.save_checkpoint(checkpoint.family, log, sequence, checkpoint.key.encode())
     return written
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import logging
 import sqlite3
 import time
@@ -123,6 +125,18 @@ def test_a_checkpoint_and_the_rest_are_the_whole_log(seed: int, number: int, par
     resumed = Fold(CONFIG, SPACE, CARRY)
     resumed.load(Checkpoint.decode(kept))
     assert_same(folded(events[cut:], resumed), folded(events))
+
+
+def test_a_checkpoint_says_its_family_and_one_of_an_earlier_release_has_that_of_its_key() -> None:
+    fold = folded(events_of(4, 20))
+    checkpoint = fold.checkpoint()
+    assert Checkpoint.decode(checkpoint.encode()).family == fold.family
+    with np.load(io.BytesIO(checkpoint.encode()[37:])) as arrays:
+        earlier = {name: arrays[name] for name in arrays.files if name != "family"}
+    file = io.BytesIO()
+    np.savez(file, **earlier)
+    digest = hashlib.sha256(file.getvalue()).digest()
+    assert Checkpoint.decode(checkpoint.encode()[:5] + digest + file.getvalue()).family == fold.family
 
 
 def test_changes_that_were_found_are_kept() -> None:
