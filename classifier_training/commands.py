@@ -369,7 +369,7 @@ def promote(
     text_column: TextColumn = "text",
     label_column: LabelColumn = "task",
     label_map: LabelMap = None,
-    tolerance: Annotated[float, typer.Option(help="How much accuracy on the gate set may fall.")] = 0.01,
+    tolerance: Annotated[float, typer.Option(help="How much accuracy on the gate set may fall.", min=-1, max=1)] = 0.01,
     carry_state: Annotated[str, typer.Option(help="map (linear map between embedding spaces) or fresh.")] = "map",
 ) -> None:
     """Put a new artifact into service without downtime, or go back to the one before.

@@ -126,8 +126,8 @@ def unusable_tasks(tasks: Sequence[object]) -> str:
     """Why these can't be the tasks of an artifact; empty: they can."""
     if wrong := next(filter(None, map(unusable_task, tasks)), ""):
         return wrong
-    if len(set(tasks)) < len(tasks):
-        return "a task is named twice"
+    if twice := next((name for place, name in enumerate(tasks) if name in tasks[:place]), ""):
+        return f"the task {twice!r} is named twice"
     if not 2 <= len(tasks) <= TASK_PLACES:
         return f"{len(tasks)} tasks: there are places for 2 to {TASK_PLACES}"
     return ""

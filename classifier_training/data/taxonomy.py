@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 
 from classifier_training.data.examples import Examples
+from router_backend.config.load import repeated
 from router_backend.contract import unusable_tasks
 from router_backend.user_files import DataError
 
@@ -60,9 +61,13 @@ def load_taxonomy(path: Path) -> Taxonomy:
         DataError: it is no such file, or its names can't be the tasks of an artifact.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = path.read_text(encoding="utf-8")
+        tree, data = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise DataError(f"{path}: can't be read ({' '.join(str(error).split())})") from error
+    if twice := sorted(repeated(tree)):
+        line, name = twice[0]
+        raise DataError(f"{path}:{line}: {name} stands here twice; keep one")
     given = data.get("tasks") if isinstance(data, dict) else None
     if not isinstance(given, list):
         raise DataError(f"{path}: give a list `tasks`, such as `tasks: [{{name: triage, description: which team}}]`")

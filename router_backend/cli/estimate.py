@@ -11,6 +11,8 @@ import typer
 
 from router_backend.cli.main import UserError
 
+_MOST = 1e12  # of anything that is counted: beyond it sums end in infinities
+
 
 class Format(StrEnum):
     text = "text"
@@ -39,6 +41,14 @@ def estimate(
 
     if size and size not in SIZES:
         raise UserError(f"--size {size}: there are {', '.join(SIZES)}")
+    for name, number in (
+        ("--requests-per-day", requests_per_day),
+        ("--input-tokens", input_tokens),
+        ("--output-tokens", output_tokens),
+        ("--seconds", seconds),
+    ):
+        if not number <= _MOST:
+            raise UserError(f"{name} {number:g}: give at most {_MOST:g}")
     load = Load(
         requests_per_day=requests_per_day,
         input_tokens=input_tokens,

@@ -51,10 +51,10 @@ def parse_config(text: str, where: str = "router.yaml") -> RouterConfig:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         raise ConfigError(f"{where}:{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
-    if repeated := list(_repeated(tree)):
-        raise ConfigError(
-            "\n".join(f"{where}:{line}: {name} stands here twice; keep one" for line, name in sorted(repeated))
-        )
+    except RecursionError as error:
+        raise ConfigError(f"{where}: lists or mappings are nested too deeply to be read") from error
+    if twice := sorted(repeated(tree)):
+        raise ConfigError("\n".join(f"{where}:{line}: {name} stands here twice; keep one" for line, name in twice))
     if not isinstance(data, dict):
         raise ConfigError(f"{where}:1: must be a mapping that starts with `version: 1`")
     try:
@@ -69,7 +69,7 @@ def parse_config(text: str, where: str = "router.yaml") -> RouterConfig:
         raise ConfigError("\n".join(lines)) from None  # pydantic's own message repeats values
 
 
-def _repeated(root: yaml.Node | None) -> Iterator[tuple[int, str]]:
+def repeated(root: yaml.Node | None) -> Iterator[tuple[int, str]]:
     """Keys that a mapping has twice, which YAML forbids (1.2, section 3.2.1.3) and PyYAML takes: the last one would win in silence."""
     waiting, visited = [root], set[int]()  # an alias stands for a node that was there before, maybe for one around it
     while waiting:

@@ -156,6 +156,9 @@ state: "redis://valkey:6379/0"
         for index, name in enumerate(names):
             if name in names[:index]:
                 raise Mistake(f"model {name!r} is listed twice; give each arm its own name", "models", index, "name")
+        for index, task in enumerate(self.tasks):
+            if task in self.tasks[:index]:
+                raise Mistake(f"the task {task!r} is listed twice; keep one", "tasks", index)
         for loc, name in self._references():
             if name not in names:
                 raise Mistake(f"names {name!r}, which is not under models ({', '.join(names)})", *loc)

@@ -116,3 +116,10 @@ def test_bad_logs_are_named_with_their_line(tmp_path: Path, line: str, message: 
     log.write_text(line + "\n")
     with pytest.raises(DataError, match=message):
         evaluate_log(log)
+
+
+@pytest.mark.parametrize("tolerance", ["nan", "inf", "2"])
+def test_a_tolerance_that_lets_everything_through_is_refused(tolerance: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["promote", str(tmp_path), "--tolerance", tolerance])
+    assert result.exit_code == 2
+    assert "--tolerance" in result.output

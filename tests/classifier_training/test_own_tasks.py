@@ -142,6 +142,9 @@ def test_the_corpus_is_no_data_for_other_tasks(trained: Path, own: Path, columns
         ("tasks: [{name: a}]", "1 tasks: there are places for 2 to 12"),
         ("tasks: [{name: a}, {name: A b}]", "'A b' can't be a task"),
         ("tasks: [", "can't be read"),
+        ("tasks: " + "[" * 2000 + "]" * 2000, "can't be read"),
+        ("tasks: [{name: a}, {name: b}, {name: a}]", "'a' is named twice"),
+        ("tasks:\n- {name: a, name: b}\n- {name: c}", r"tasks\.yaml:2: name stands here twice"),
     ],
 )
 def test_a_file_that_is_no_taxonomy_is_refused(tmp_path: Path, text: str, says: str) -> None:

@@ -222,6 +222,16 @@ def test_an_alias_around_itself_is_an_answer_and_no_endless_search() -> None:
         parse_config("version: 1\nmodels: &m [*m]\n")
 
 
+def test_lists_without_end_are_an_answer() -> None:
+    with pytest.raises(ConfigError, match=r"router\.yaml: lists or mappings are nested too deeply"):
+        parse_config(f"version: 1\nmodels: {'[' * 2000}{']' * 2000}\n")
+
+
+def test_a_task_that_is_listed_twice_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"tasks\[1\]: the task 'triage' is listed twice"):
+        parse_config(SMALLEST + "\ntasks: [triage, triage]\n")
+
+
 def test_a_keys_group_is_one_of_the_groups() -> None:
     text = "version: 1\nmodels: [{name: a, upstream: {kind: openai, base_url: 'http://a/v1', model: a}, price: {input: 1, output: 1}, context_window: 9}]\ndefault_model: a\n"
     key = f"security:\n  api_keys:\n    - name: k\n      sha256: '{'0' * 64}'\n      group: team\n"

@@ -88,3 +88,11 @@ def test_what_is_no_price_or_size_is_refused(words: list[str]) -> None:
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 1
     assert words[1] in str(done.exception)
+
+
+@pytest.mark.parametrize("option", ["--requests-per-day", "--input-tokens", "--output-tokens", "--seconds"])
+@pytest.mark.parametrize("number", ["inf", "1e308"])
+def test_what_no_sum_can_be_made_of_is_refused(option: str, number: str) -> None:
+    done = CliRunner().invoke(app, [option, number, "--format", "json"])
+    assert done.exit_code == 1
+    assert option in str(done.exception)

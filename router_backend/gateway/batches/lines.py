@@ -10,11 +10,14 @@ import msgspec
 
 from router_backend.core.large import off_loop
 from router_backend.gateway.batches.record import LineError
+from router_backend.gateway.large_bodies import deeper_than
 
 MOST_ERRORS = 100
 """That a batch which failed says."""
 _LONGEST_ID = 512
 _AROUND = 64 * 1024  # bytes of a line beside its request
+_MOST_LEVELS = 500  # a line is read again later, maybe with less of the interpreter's stack left than its check had
+_TOO_DEEP = ("invalid_json_line", f"This line is nested more than {_MOST_LEVELS} levels deep", None)
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -43,7 +46,7 @@ _decoder = msgspec.json.Decoder(Line)
 
 
 def read_line(text: bytes) -> Line:
-    """Raises msgspec.MsgspecError, UnicodeDecodeError: it is none."""
+    """Raises msgspec.MsgspecError, UnicodeDecodeError, RecursionError: it is none."""
     return _decoder.decode(text)
 
 
@@ -113,6 +116,10 @@ def _error(line: Numbered, endpoint: str, seen: _Seen, max_body_bytes: int) -> t
         return "invalid_line", f"{error}: a line has custom_id, method, url and body", _field(str(error))
     except (msgspec.DecodeError, UnicodeDecodeError):
         return "invalid_json_line", "This line is not parseable as valid JSON", None
+    except RecursionError:
+        return _TOO_DEEP
+    if line.text.count(b"[") + line.text.count(b"{") > _MOST_LEVELS and deeper_than(line.text, _MOST_LEVELS):
+        return _TOO_DEEP
     if not 0 < len(request.custom_id) <= _LONGEST_ID:
         return "invalid_custom_id", f"custom_id must have 1 to {_LONGEST_ID} characters", "custom_id"
     if (first := seen.before(request.custom_id, line.number)) is not None:

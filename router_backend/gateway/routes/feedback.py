@@ -48,7 +48,7 @@ class FeedbackHandler:
         _check(0 < len(decision_id) <= 64, "decision_id", "'decision_id' must be the id of a decision")
         _check(0 <= body["score"] <= 1, "score", "'score' must be between 0 and 1")
         cost, task = body.get("cost_usd"), body.get("task") or ""
-        _check(cost is None or 0 <= cost <= 1e6, "cost_usd", "'cost_usd' must be 0 or more")
+        _check(cost is None or 0 <= cost <= 1e6, "cost_usd", "'cost_usd' must be between 0 and 1000000")
         tasks = runtime.config.known_tasks
         _check(not task or task in tasks, "task", f"'task' must be one of {', '.join(tasks)}")
         tags_json = orjson.dumps(tags).decode() if tags else ""

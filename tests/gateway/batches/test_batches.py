@@ -103,6 +103,21 @@ async def test_wrong_lines_are_named(client: openai.AsyncOpenAI, upstream: Scrip
     assert not upstream.requests
 
 
+@pytest.mark.parametrize("levels", [600, 5000])
+async def test_a_line_that_is_nested_too_deeply_is_named(
+    client: openai.AsyncOpenAI, upstream: ScriptedUpstream, levels: int
+) -> None:
+    deep = b'{"custom_id":"b","method":"POST","url":"/v1/chat/completions","body":{"a":%b%b}}'
+    lines = [line("a"), deep % (b"[" * levels, b"]" * levels)]
+    batch = await reached(client, (await begun(client, lines)).id)
+    assert (batch.status, [(error.line, error.code) for error in batch.errors.data]) == (
+        "failed",
+        [(2, "invalid_json_line")],
+    )
+    assert "levels deep" in batch.errors.data[0].message
+    assert not upstream.requests
+
+
 async def test_a_batch_is_cancelled(client: openai.AsyncOpenAI, upstream: ScriptedUpstream) -> None:
     held = Script(latency=3600)
     upstream.script_by(lambda body: held if body["messages"][0]["content"] == "slow" else Script())
