@@ -105,8 +105,12 @@ def models_of(server: Server) -> list[Found]:
     try:
         listed = response.json()
         entries = listed["data"] if isinstance(listed, dict) else listed  # Together's is a plain list
-        return [Found(server, str(entry["id"]), _window(entry)) for entry in entries]
-    except (ValueError, KeyError, TypeError) as error:
+        found: dict[str, Found] = {}  # of those that are listed twice the first
+        for entry in entries:
+            found.setdefault(str(entry["id"]), Found(server, str(entry["id"]), _window(entry)))
+        "".join(found).encode()  # half a character, which no file can hold, is an error
+        return list(found.values())
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RuntimeError(
             f"{url}: no list of models ({type(error).__name__}); is this a server with OpenAI's API?"
         ) from error

@@ -110,8 +110,9 @@ async def test_a_model_that_does_not_answer_is_said_to(upstream: ScriptedUpstrea
         ({"error": "no"}, "no list of models"),
         ([{"name": "m"}], "no list of models"),
         ("text", "no list of models"),
+        ({"data": [{"id": "\ud800"}]}, "no list of models"),
     ],
-    ids=["many", "none", "no data", "no id", "no object"],
+    ids=["many", "none", "no data", "no id", "no object", "half a character"],
 )
 async def test_lists_that_give_nothing_to_write(upstream: ScriptedUpstream, file: Path, models: Any, says: str) -> None:
     upstream.models = models
@@ -119,6 +120,20 @@ async def test_lists_that_give_nothing_to_write(upstream: ScriptedUpstream, file
     assert result.exit_code != 0
     assert says in f"{result.output}{result.exception}"
     assert not text_of(file)
+
+
+async def test_a_list_that_is_nested_without_end(upstream: ScriptedUpstream, file: Path) -> None:
+    upstream.models = b"[" * 5000 + b"]" * 5000
+    result = await run(file, "--upstream", upstream.base_url)
+    assert f"{upstream.base_url}/models: no list of models" in f"{result.output}{result.exception}"
+
+
+async def test_a_model_that_is_listed_twice_is_one(upstream: ScriptedUpstream, file: Path) -> None:
+    upstream.models = {"data": [{"id": "a", "max_model_len": 4096}, {"id": "b"}, {"id": "a"}]}
+    result = await run(file, "--upstream", upstream.base_url, "--no-check")
+    assert result.exit_code == 0, result.output
+    assert load_config(file).names == ("a", "b")
+    assert load_config(file).model("a").context_window == 4096
 
 
 async def test_servers_that_cannot_be_asked(upstream: ScriptedUpstream, file: Path) -> None:

@@ -51,7 +51,10 @@ class ScriptedUpstream:
 
     def __init__(self, model: str = "upstream-model") -> None:
         self.model = model
-        self.models: Any = {"object": "list", "data": [{"id": model, "object": "model"}]}  # what /v1/models says
+        self.models: Any = {
+            "object": "list",
+            "data": [{"id": model, "object": "model"}],
+        }  # what /v1/models says; bytes as they are
         self.key = ""  # that /v1/models asks for
         self.listed = 0  # times that /v1/models was asked
         self.requests: list[dict[str, Any]] = []
@@ -136,6 +139,8 @@ class ScriptedUpstream:
         self.listed += 1
         if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
             return web.json_response({"error": {"message": "wrong key"}}, status=401)
+        if isinstance(self.models, bytes):
+            return web.Response(body=self.models, content_type="application/json")
         return web.json_response(self.models)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
