@@ -1,4 +1,4 @@
-"""Tables and JSON lines that users give: text stays text, and what is wrong is named with its file and line.
+"""Tables, JSON lines and YAML that users give: text stays text, and what is wrong is named with its file and line.
 
 CSV is read without guessing types: `0042`, `None` and `N/A` are texts like others, and a number is one where a number is asked for.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 KINDS = ".csv, .jsonl or .parquet (.csv.gz and .jsonl.gz too)"
@@ -233,3 +234,21 @@ def _read_parquet(path: Path) -> Table:
 def from_frame(name: str, frame: Any) -> Table:
     """A pandas table, which has no lines."""
     return Table(name, {str(column): frame[column].tolist() for column in frame.columns}, [])
+
+
+def repeated(root: yaml.Node | None) -> Iterator[tuple[int, str]]:
+    """Keys that a mapping has twice, which YAML forbids (1.2, section 3.2.1.3) and PyYAML takes: the last one would win in silence."""
+    waiting, visited = [root], set[int]()  # an alias stands for a node that was there before, maybe for one around it
+    while waiting:
+        node = waiting.pop()
+        if id(node) in visited:
+            continue
+        visited.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting.extend(node.value)
+        elif isinstance(node, yaml.MappingNode):
+            waiting.extend(value for _, value in node.value)
+            names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            for index, (key, _) in enumerate(node.value):
+                if key.value in names[:index]:
+                    yield key.start_mark.line + 1, key.value

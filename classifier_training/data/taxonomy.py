@@ -10,9 +10,8 @@ import numpy as np
 import yaml
 
 from classifier_training.data.examples import Examples
-from router_backend.config.load import repeated
 from router_backend.contract import unusable_tasks
-from router_backend.user_files import DataError
+from router_backend.user_files import DataError, repeated
 
 _SETTINGS = ("name", "description", "examples")
 

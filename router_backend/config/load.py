@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from router_backend.config.base import OWN_TASKS, TAG, Mistake, Section
 from router_backend.config.policy import POLICY_SECTIONS
 from router_backend.config.reward import REWARD_SECTIONS
 from router_backend.config.schema import RouterConfig
+from router_backend.user_files import repeated
 
 _SECRET = re.compile(r"\b(llmr-|sk-|nvapi-|hf_|gh[pousr]_|AKIA)[\w-]{6,}")
 _UNREPEATED = frozenset({"security", "state", "upstream", "telemetry"})  # sections whose values may be secrets
@@ -67,24 +68,6 @@ def parse_config(text: str, where: str = "router.yaml") -> RouterConfig:
             loc, tags = _location(item)
             lines.append(f"{where}:{_line(tree, loc)}: {_dotted(loc)}{_fix(dict(item), tags)}")
         raise ConfigError("\n".join(lines)) from None  # pydantic's own message repeats values
-
-
-def repeated(root: yaml.Node | None) -> Iterator[tuple[int, str]]:
-    """Keys that a mapping has twice, which YAML forbids (1.2, section 3.2.1.3) and PyYAML takes: the last one would win in silence."""
-    waiting, visited = [root], set[int]()  # an alias stands for a node that was there before, maybe for one around it
-    while waiting:
-        node = waiting.pop()
-        if id(node) in visited:
-            continue
-        visited.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            waiting.extend(node.value)
-        elif isinstance(node, yaml.MappingNode):
-            waiting.extend(value for _, value in node.value)
-            names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-            for index, (key, _) in enumerate(node.value):
-                if key.value in names[:index]:
-                    yield key.start_mark.line + 1, key.value
 
 
 def mistake_at(path: Path, mistake: Mistake) -> ConfigError:
