@@ -91,7 +91,8 @@ def previous_content(repository: Path) -> int:
         del before[before.index(version.content) if version.content in before else len(before) :]
         before.append(version.content)
     if len(before) < 2:
-        raise PromotionError(f"version {current} is the first one: there is nothing to go back to")
+        again = f" (version {before[0]} again)" if before and before[0] != current else ""
+        raise PromotionError(f"no version was served before version {current}{again}: there is nothing to go back to")
     content = before[-2]
     if content not in versions(repository):
         raise PromotionError(f"{repository / str(content)}: deleted, can't go back to it; promote its artifact again")

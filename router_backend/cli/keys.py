@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -86,7 +86,7 @@ def list_keys(
     table = Table(box=None, pad_edge=False)
     for title in ("name", "scopes", "group", "requests/min", "tokens/min", "USD/day", "USD/month", "expires"):
         table.add_column(title, no_wrap=True)
-    today = date.today()
+    today = _today()
     for key in load_config(config).security.api_keys:
         until = f"{key.expires}{' (expired)' if key.expires < today else ''}" if key.expires else ""
         numbers = (key.requests_per_minute, key.tokens_per_minute, key.usd_per_day, key.usd_per_month)
@@ -114,10 +114,19 @@ def revoke(
 
 
 def _day(text: str | None) -> date | None:
+    if not text:
+        return None
     try:
-        return date.fromisoformat(text) if text else None
+        day = date.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no day such as 2027-06-30", param_hint="--expires") from None
+    if day < _today():
+        raise typer.BadParameter(f"{text} is over: such a key is refused at once", param_hint="--expires")
+    return day
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 def _yaml(value: Any) -> str:

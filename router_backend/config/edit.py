@@ -61,7 +61,7 @@ def _write(path: Path, yaml: YAML, document: Any) -> None:
     stream = StringIO()
     yaml.dump(document, stream)
     text = stream.getvalue()
-    parse_config(text)
+    parse_config(text, str(path))
     part = path.with_name(f".{path.name}.part")
     part.write_text(text, encoding="utf-8")
     part.chmod(path.stat().st_mode)

@@ -96,7 +96,7 @@ def _sentence(report: Report) -> str:
     batches = f"; batch prices took off another ${_usd(total.batch_savings)}" if total.batch_savings else ""
     left = f", {total.clients_left} left by the client" if total.clients_left else ""
     return (
-        f"{total.requests} answers for ${_usd(total.cost)}, ${_usd(total.savings)} saved{share}{caches}{batches}; {score};"
+        f"{total.requests} answer{'s' if total.requests != 1 else ''} for ${_usd(total.cost)}, ${_usd(total.savings)} saved{share}{caches}{batches}; {score};"
         f" {total.failed} failed{left}; half within {p50:.2f} s, 95 % within {p95:.2f} s."
     )
 

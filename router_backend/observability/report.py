@@ -43,7 +43,7 @@ def moment(text: str, now: float) -> float:
     try:
         at = datetime.fromisoformat(text.strip())
     except ValueError:
-        return now - seconds(text)
+        return max(0.0, now - seconds(text))
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
