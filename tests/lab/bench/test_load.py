@@ -88,7 +88,7 @@ def test_unseen_prompts_never_repeat_and_repeated_ones_always_do() -> None:
 
 
 def test_usage_adds_up_the_processes_of_a_group(tmp_path: Path) -> None:
-    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)"
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import signal; signal.pause()'])"
     # Not the first python3 of the path, which may be a script that starts others on its way.
     running = Running.start("pair", [sys.executable, "-c", code], tmp_path / "log")
     try:
