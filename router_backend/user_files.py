@@ -19,6 +19,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+MOST_LEVELS = 100
+"""Of lists and mappings in each other in a YAML file."""
 KINDS = ".csv, .jsonl or .parquet (.csv.gz and .jsonl.gz too)"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # How a missing number may be written; in a text these are texts.
@@ -234,6 +236,21 @@ def _read_parquet(path: Path) -> Table:
 def from_frame(name: str, frame: Any) -> Table:
     """A pandas table, which has no lines."""
     return Table(name, {str(column): frame[column].tolist() for column in frame.columns}, [])
+
+
+def read_yaml(text: str) -> tuple[yaml.Node | None, Any]:
+    """(the tree, which has lines; what it says).
+
+    Raises:
+        yaml.YAMLError: it isn't YAML, or nested more than `MOST_LEVELS` deep, which would end in a RecursionError somewhere.
+    """
+    level = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        level += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if level > MOST_LEVELS:
+            mark: Any = event.start_mark  # the stubs know of libyaml's, too
+            raise yaml.MarkedYAMLError(problem=f"nested more than {MOST_LEVELS} levels deep", problem_mark=mark)
+    return yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
 
 
 def repeated(root: yaml.Node | None) -> Iterator[tuple[int, str]]:

@@ -13,7 +13,7 @@ import yaml
 from classifier_training.data.examples import Examples
 from router_backend import distribution
 from router_backend.contract import TASKS
-from router_backend.user_files import DataError, Table, from_frame, read_table
+from router_backend.user_files import DataError, Table, from_frame, read_table, read_yaml, repeated
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 # What the sources of the project's own corpus start with.
@@ -86,9 +86,11 @@ class Columns:
         if label_map is None:
             return Columns(text, label, known=known)
         try:
-            tasks = yaml.safe_load(label_map.read_text(encoding="utf-8"))
+            tree, tasks = read_yaml(label_map.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise DataError(f"{label_map}: can't be read ({' '.join(str(error).split())})") from error
+        for line, name in repeated(tree):
+            raise DataError(f"{label_map}:{line}: {name} stands here twice; keep one")
         if not isinstance(tasks, dict):
             raise DataError(f"{label_map}: give a line for each label, such as `bug report: classification`")
         for name, task in tasks.items():

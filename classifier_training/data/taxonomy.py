@@ -11,7 +11,7 @@ import yaml
 
 from classifier_training.data.examples import Examples
 from router_backend.contract import unusable_tasks
-from router_backend.user_files import DataError, repeated
+from router_backend.user_files import DataError, read_yaml, repeated
 
 _SETTINGS = ("name", "description", "examples")
 
@@ -60,9 +60,8 @@ def load_taxonomy(path: Path) -> Taxonomy:
         DataError: it is no such file, or its names can't be the tasks of an artifact.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        tree, data = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        tree, data = read_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(f"{path}: can't be read ({' '.join(str(error).split())})") from error
     if twice := sorted(repeated(tree)):
         line, name = twice[0]

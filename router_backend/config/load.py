@@ -14,7 +14,7 @@ from router_backend.config.base import OWN_TASKS, TAG, Mistake, Section
 from router_backend.config.policy import POLICY_SECTIONS
 from router_backend.config.reward import REWARD_SECTIONS
 from router_backend.config.schema import RouterConfig
-from router_backend.user_files import repeated
+from router_backend.user_files import read_yaml, repeated
 
 _SECRET = re.compile(r"\b(llmr-|sk-|nvapi-|hf_|gh[pousr]_|AKIA)[\w-]{6,}")
 _UNREPEATED = frozenset({"security", "state", "upstream", "telemetry"})  # sections whose values may be secrets
@@ -46,14 +46,13 @@ def load_config(path: Path) -> RouterConfig:
 def parse_config(text: str, where: str = "router.yaml") -> RouterConfig:
     """As `load_config`, for text; `where` stands in front of each message."""
     try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        tree, data = read_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
-        raise ConfigError(f"{where}:{line}: not YAML: {getattr(error, 'problem', None) or error}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{where}: lists or mappings are nested too deeply to be read") from error
+        raise ConfigError(
+            f"{where}:{line}: can't be read as YAML: {getattr(error, 'problem', None) or error}"
+        ) from error
     if twice := sorted(repeated(tree)):
         raise ConfigError("\n".join(f"{where}:{line}: {name} stands here twice; keep one" for line, name in twice))
     if not isinstance(data, dict):

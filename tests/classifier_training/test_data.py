@@ -115,6 +115,8 @@ def test_files_keep_their_own_columns_and_labels(tmp_path: Path) -> None:
     [
         ("a: gardening", "'a' means 'gardening', which is no task; one of brainstorming"),
         ("- a", "give a line for each label"),
+        ("a: math\na: other", r"labels\.yaml:2: a stands here twice"),
+        ("[" * 2000 + "]" * 2000, "nested more than 100 levels deep"),
         ("b: math", r"tickets\.csv:2: row 1: unknown task 'a'.*--label-map"),
         ("", "give a line for each label"),
     ],

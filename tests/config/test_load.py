@@ -57,7 +57,7 @@ def test_values_arrive_under_their_names() -> None:
         ("name: llama3-70b", "name: auto", 8, "asks for routing"),
         ("connect: 2", "connect: -2", 15, "greater than 0"),
         ("sqlite:///state.db", "mysql://x", 14, "state"),
-        ("price: {input: 0.03, output: 0.06}", "price: {input: 0.03, output: 0.06", 6, "not YAML"),
+        ("price: {input: 0.03, output: 0.06}", "price: {input: 0.03, output: 0.06", 6, "can't be read as YAML"),
         ("name: difference", "name: budget", 13, "policy.reward.usd_per_1000: is required"),
         ("name: linucb", "name: linucbb", 13, "policy.name: no policy is called 'linucbb'"),
         ("name: difference", "name: both", 13, "policy.reward.name: no reward is called 'both'"),
@@ -223,7 +223,7 @@ def test_an_alias_around_itself_is_an_answer_and_no_endless_search() -> None:
 
 
 def test_lists_without_end_are_an_answer() -> None:
-    with pytest.raises(ConfigError, match=r"router\.yaml: lists or mappings are nested too deeply"):
+    with pytest.raises(ConfigError, match=r"router\.yaml:2: can't be read as YAML: nested more than 100 levels deep"):
         parse_config(f"version: 1\nmodels: {'[' * 2000}{']' * 2000}\n")
 
 
