@@ -15,6 +15,7 @@ from router_backend.config.models import OpenAIUpstream
 
 _SECONDS = 10.0  # for a list of models
 _ANSWER_SECONDS = 60.0  # for a first answer, which may load the model
+_ANSWER_TOKENS = 64
 # Where servers say how long a prompt may be: vLLM and NIM, OpenRouter and Together, Groq, Mistral, llama.cpp.
 _WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length")
 _TOOL = {
@@ -129,19 +130,21 @@ def ask(model: Found) -> Tried:
     url = f"{model.server.base_url}/chat/completions"
     with httpx.Client(headers=model.server.headers(), timeout=_ANSWER_SECONDS, follow_redirects=True) as client:
 
-        def post(text: str, **fields: Any) -> httpx.Response:
-            body = {"model": model.id, "messages": [{"role": "user", "content": text}], **fields}
+        def post(text: str, limit: str, **fields: Any) -> httpx.Response:
+            body = {"model": model.id, "messages": [{"role": "user", "content": text}], limit: _ANSWER_TOKENS, **fields}
             return client.post(url, json=body)
 
         try:
-            # Some models take one name of this limit, some the other.
-            response = post("Say yes.", max_tokens=16)
+            limit = "max_tokens"  # some models take one name of it, some the other
+            response = post("Say yes.", limit)
             if response.status_code == 400:
-                response = post("Say yes.", max_completion_tokens=16)
+                limit = "max_completion_tokens"
+                response = post("Say yes.", limit)
             if response.status_code != 200:
                 return Tried(error=_reason(response))
-            tools = post("What time is it in Paris?", tools=[_TOOL]).status_code == 200
-            json = post("Answer with the JSON object {}.", response_format={"type": "json_object"}).status_code == 200
+            tools = post("What time is it in Paris?", limit, tools=[_TOOL]).status_code == 200
+            form = {"type": "json_object"}
+            json = post("Answer with the JSON object {}.", limit, response_format=form).status_code == 200
         except httpx.HTTPError as error:
             return Tried(error=" ".join(str(error).split()) or type(error).__name__)
     return Tried(tuple(name for name, can in (("tools", tools), ("json", json)) if can))

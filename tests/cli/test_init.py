@@ -67,6 +67,21 @@ async def test_what_the_server_says_and_does_is_written(upstream: ScriptedUpstre
     assert "your own machines cost something else" in text_of(file)
 
 
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+async def test_each_question_has_a_short_answer(upstream: ScriptedUpstream, file: Path, name: str) -> None:
+    """A small model that is asked without a limit talks for minutes, and a large one for money."""
+    upstream.script_by(lambda body: Script(status=200 if name in body else 400))
+    assert (await run(file, "--upstream", upstream.base_url)).exit_code == 0
+    asked = [request for request in upstream.requests if name in request]
+    assert [sorted({"tools", "response_format"} & set(request)) for request in asked] == [
+        [],
+        ["tools"],
+        ["response_format"],
+    ]
+    assert all(0 < request[name] <= 64 for request in asked)
+    assert load_config(file).models[0].capabilities == {"tools", "json"}
+
+
 async def test_names_that_are_no_arms_and_prices_that_nobody_knows(upstream: ScriptedUpstream, file: Path) -> None:
     """Whatever a server calls its models, the file is valid, and says what is left to do."""
     names = ["auto", "models/our own: v1", "x/our own: v1", "ünï", 'quo"te', "/", "C:\\models\\a.gguf"]
