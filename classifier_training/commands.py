@@ -134,6 +134,9 @@ def train(
     teacher_layers: Annotated[
         int, typer.Option(help="Train a teacher of so many layers first, and a --student from it; 0: none.")
     ] = 0,
+    teacher_epochs: Annotated[
+        float | None, typer.Option(help="Passes of the teacher of --teacher-layers over the data; by default --epochs.")
+    ] = None,
     teacher_tasks: Annotated[float, typer.Option(help="Weight of the teachers' tasks beside the labels.")] = 0.0,
     rank: Annotated[int, typer.Option(help="Of a student: numbers for each piece of the vocabulary.")] = 240,
     feed_forward: Annotated[int, typer.Option(help="Of a student: neurons of a feed-forward layer.")] = 768,
@@ -227,7 +230,7 @@ def train(
         ),
     )
     with _bars() as track:
-        result = train_taught(options, teacher_layers, track) if teacher_layers else run(options, track)
+        result = train_taught(options, teacher_layers, track, teacher_epochs) if teacher_layers else run(options, track)
     if result is None:  # the first of several processes speaks for all
         return
     scores = ", ".join(f"{name} {value:.3f}" for name, value in result.scores.items())

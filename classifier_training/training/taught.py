@@ -11,10 +11,13 @@ from router_backend.contract import MODEL_FILE
 TEACHER_FOLDER = "teacher"
 
 
-def train_taught(options: TrainOptions, layers: int, track: Tracker) -> TrainResult | None:
+def train_taught(options: TrainOptions, layers: int, track: Tracker, epochs: float | None = None) -> TrainResult | None:
     """Train a teacher of `layers` layers in a folder of `options.out`, and the student that starts from its first ones and imitates it.
 
     A teacher that is there already isn't trained again, so an interrupted run goes on where it was.
+
+    Args:
+        epochs: of the teacher; None: as many as the student's.
 
     Raises:
         TrainingError: no student is asked for, or several processes train; and whatever `train` raises.
@@ -27,5 +30,6 @@ def train_taught(options: TrainOptions, layers: int, track: Tracker) -> TrainRes
         )
     teacher = options.out / TEACHER_FOLDER
     if not (teacher / MODEL_FILE).is_file():
-        train(replace(options, out=teacher, student=None, layers=layers, warm_start=None, teachers=()), track)
+        fit = options.fit if epochs is None else replace(options.fit, epochs=epochs)
+        train(replace(options, out=teacher, student=None, layers=layers, warm_start=None, teachers=(), fit=fit), track)
     return train(replace(options, encoder=str(teacher), teachers=(*options.teachers, teacher)), track)

@@ -57,9 +57,10 @@ def student(train_options: TrainOptions, artifact: Path, tmp_path_factory: pytes
 
 def test_one_command_makes_teacher_and_student(train_options: TrainOptions, tmp_path: Path) -> None:
     options = replace(train_options, out=tmp_path, student=SHAPE, fit=replace(train_options.fit, epochs=3))
-    train_taught(options, 2, lambda stage: lambda step, steps, loss: None)
+    train_taught(options, 2, lambda stage: lambda step, steps, loss: None, epochs=2)
     teacher, taught = Artifact(tmp_path / TEACHER_FOLDER).metadata, Artifact(tmp_path).metadata
     assert taught.manifest["options"]["teachers"] == [f"{teacher.embedding_space:x}"]  # type: ignore[index]
+    assert [each.manifest["options"]["fit"]["epochs"] for each in (teacher, taught)] == [2, 3]  # type: ignore[index]
     assert (tmp_path / "card.md").is_file()
     before = (tmp_path / TEACHER_FOLDER / "model.onnx").stat().st_mtime_ns
     train_taught(options, 2, lambda stage: lambda step, steps, loss: None)  # exports again from the checkpoint
