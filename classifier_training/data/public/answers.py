@@ -10,12 +10,21 @@ import ast
 import csv
 import hashlib
 import io
+import json
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
+
+from classifier_training.data.public.zeroeval import is_right
 
 _TRAIN_OF_TEN = 5
 # Of RouterBench's columns: `<model>` is a score, and this one what its answer cost.
 _COST = "|total_cost"
+# ZeroEval's data sets as its result files name them, with the names of the tasks.
+_ZEROEVAL_TASKS = {"gsm": "gsm8k", "math-l5": "math-l5", "crux": "crux"}
+# MMLU-Pro's files are of different months, and these questions were reworded in between. They are left out: a wording would be `train`
+# where the other is measured, and each would have the answers of a part of the models.
+_REWORDED = frozenset({94, 96, 120, 305, 321, 2129, 2253, 2453, 3983, 5457, 5664, 5666, 6921, 8410, 8582, 8584, 8618})
 
 
 class Answered(NamedTuple):
@@ -31,6 +40,13 @@ def split_of(prompt: str) -> str:
     """ "train" or "eval": the same for a prompt in every file."""
     digest = hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()
     return "train" if int(digest, 16) % 10 < _TRAIN_OF_TEN else "eval"
+
+
+def joined(first: Answered, second: Answered) -> Answered:
+    """A prompt of two files: the answers of the first, and those of models that only the second has."""
+    new = {model: score for model, score in second.scores.items() if model not in first.scores}
+    costs = {model: cost for model, cost in second.costs.items() if model in new}
+    return first._replace(scores={**first.scores, **new}, costs={**first.costs, **costs})
 
 
 def columns(rows: list[Answered]) -> Iterator[list[str | float]]:
@@ -68,6 +84,34 @@ def _routerbench(text: str, _: str) -> Iterator[Answered]:
         yield Answered("\n".join(ast.literal_eval(row["prompt"])), row["eval_name"], scores, costs)
 
 
+def _zeroeval(text: str, file: str) -> Iterator[Answered]:
+    """A file for each data set and model, `zeroeval_<data set>_<model>.json`: what was asked, the true answer, and what the model wrote."""
+    _, dataset, model = Path(file).stem.split("_", 2)
+    task = _ZEROEVAL_TASKS[dataset]
+    for row in json.loads(text):
+        prompt = row["problem" if "problem" in row else "question"]
+        right = is_right(row["output"][0], str(row["answer"]), model, numbers=dataset != "crux")
+        yield Answered(prompt, task, {model: float(right)}, {})
+
+
+def _mmlu_pro(text: str, file: str) -> Iterator[Answered]:
+    """A file for each model, `mmlu_pro_<model>.zip`: a question with up to ten options, the right letter, and `pred`, the model's."""
+    model = Path(file).stem.removeprefix("mmlu_pro_")
+    for row in json.loads(text):
+        if row["question_id"] in _REWORDED:
+            continue
+        options = "".join(f"\n{chr(ord('A') + place)}. {option}" for place, option in enumerate(row["options"]))
+        yield Answered(row["question"] + options, "mmlu-pro", {model: float(row["pred"] == row["answer"])}, {})
+
+
+def _llmrouter(text: str, _: str) -> Iterator[Answered]:
+    """Prompts of 14 data sets, which aren't named, each with the scores of all models."""
+    for row in json.loads(text):
+        yield Answered(
+            row["question"], "llmrouter", {model: float(score) for model, score in row["scores"].items()}, {}
+        )
+
+
 def _short(model: str) -> str:
     """The name without its owner, so that both collections mean the same model by the same name."""
     return model.rpartition("/")[2]
@@ -76,4 +120,7 @@ def _short(model: str) -> str:
 ANSWER_READERS: dict[str, Callable[[str, str], Iterator[Answered]]] = {
     "routellm": _routellm,
     "routerbench": _routerbench,
+    "zeroeval": _zeroeval,
+    "mmlu_pro": _mmlu_pro,
+    "llmrouter": _llmrouter,
 }

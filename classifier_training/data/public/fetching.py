@@ -7,13 +7,14 @@ import gzip
 import hashlib
 import json
 import urllib.request
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from classifier_training.data.public.answers import ANSWER_READERS, Answered, columns
+from classifier_training.data.public.answers import ANSWER_READERS, Answered, columns, joined
 from classifier_training.data.public.lists import File, Source
 from classifier_training.data.public.readers import READERS
 from classifier_training.data.public.readers.prompt import Prompt
@@ -68,11 +69,14 @@ def fetch_answers(wanted: Sequence[Source], out: Path, folder: Path, download: b
     out.mkdir(parents=True, exist_ok=True)
     rows: dict[str, int] = {}
     for source in wanted:
-        # The first answer counts where a prompt stands twice.
         answers: dict[str, Answered] = {}
         for file in source.files:
+            # The first answer counts where a prompt stands twice; another file may have the answers of other models.
+            of_file: dict[str, Answered] = {}
             for row in _answers(source, folder / file.name):
-                answers.setdefault(row.prompt, row)
+                of_file.setdefault(row.prompt, row)
+            for prompt, row in of_file.items():
+                answers[prompt] = joined(answers[prompt], row) if prompt in answers else row
         partial = out / f"{source.name}.csv.part"
         with partial.open("w", newline="", encoding="utf-8") as target:
             csv.writer(target, lineterminator="\n").writerows(columns(list(answers.values())))
@@ -138,9 +142,27 @@ def _read(source: Source, path: Path) -> Iterator[Prompt]:
 
 def _answers(source: Source, path: Path) -> Iterator[Answered]:
     try:
-        yield from ANSWER_READERS[source.name](path.read_text("utf-8"), path.name)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, SyntaxError, csv.Error) as error:
+        yield from ANSWER_READERS[source.name](_text(path), path.name)
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        SyntaxError,
+        csv.Error,
+        zipfile.BadZipFile,
+    ) as error:
         raise DataError(f"{path} can't be read as a file of {source.page}: {error!r}") from error
+
+
+def _text(path: Path) -> str:
+    """Of a file, or of the first file in an archive."""
+    if path.suffix != ".zip":
+        return path.read_text("utf-8")
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(archive.namelist()[0]).decode("utf-8")
 
 
 def _content(name: str, text: str) -> Any:
