@@ -11,6 +11,7 @@ from classifier_training.data.public.readers.asking import contrast, few, put
 from classifier_training.data.public.readers.japanese import READERS
 from classifier_training.data.public.readers.japanese_asks import PARAGRAPH, SENTENCE, Asks
 from classifier_training.data.public.readers.japanese_doc_asks import SECTION
+from classifier_training.data.public.readers.japanese_question_asks import COMMAND, QUESTION, SUM
 from classifier_training.data.public.readers.japanese_talk_asks import HOTEL, TALK
 from classifier_training.data.public.readers.other_languages_asks import PARAGRAPH as OTHER_LANGUAGES
 from router_backend.contract import TASKS
@@ -26,7 +27,9 @@ def tasks(source: str, content: Any, name: str = "file.json") -> set[str]:
     return {task for _, task, _ in read(source, content, name)}
 
 
-@pytest.mark.parametrize("asks", [PARAGRAPH, SENTENCE, SECTION, TALK, HOTEL, *OTHER_LANGUAGES.values()])
+@pytest.mark.parametrize(
+    "asks", [PARAGRAPH, SENTENCE, SECTION, TALK, HOTEL, QUESTION, SUM, COMMAND, *OTHER_LANGUAGES.values()]
+)
 def test_requests_stand_under_one_task_that_there_is(asks: Asks) -> None:
     under: dict[str, set[str]] = defaultdict(set)
     for task, requests in asks.items():
@@ -79,14 +82,20 @@ def test_questions_with_choices_are_open_questions() -> None:
 
 
 def test_questions_alone() -> None:
-    head = (
-        "qid\tcompetition\ttimestamp\tsection\tnumber\toriginal_question\toriginal_answer\toriginal_additional_info\n"
-    )
-    assert read("aio-quiz", f"{head}A-1\t第1回\t2019\tdev\t1\t「春」の季語は何?\t梅\t\n", "aio.tsv") == [
-        ("「春」の季語は何?", "open_qa", "ja")
-    ]
     assert read("jemhopqa", [{"question": "どちらが先?"}]) == [("どちらが先?", "open_qa", "ja")]
-    assert read("mgsm", "2と3の和は?\t5\n", "mgsm_ja.tsv") == [("2と3の和は?", "math", "ja")]
+    assert read("mgsm", "Was ist 2 + 3?\t5\n", "mgsm_de.tsv") == [("Was ist 2 + 3?", "math", "de")]
+
+
+def test_a_question_may_be_quoted_for_another_task() -> None:
+    head = "original_question\toriginal_answer\n"
+    questions = [f"{number}番目の県は?" for number in range(60)]
+    found = read("aio-quiz", head + "".join(f"{question}\t梅\n" for question in questions), "aio.tsv")
+    assert len(found) == 60
+    assert all((text in questions) == (task == "open_qa") for text, task, _ in found)
+    assert {task for _, task, _ in found} > {"open_qa", "rewrite"}
+    found = read("mgsm", "2と3の和は?\t5\n", "mgsm_ja.tsv")
+    assert found[0] == ("2と3の和は?", "math", "ja")
+    assert len({text for text, _, _ in found}) == 4
 
 
 def test_paragraphs_are_asked_for_many_tasks() -> None:
@@ -155,9 +164,10 @@ def test_prompts_that_were_labelled_by_number() -> None:
 def test_code_commands_and_roles() -> None:
     [(text, task, _)] = read("jhumaneval", [{"prompt": 'def f():\n    """足す。"""\n'}])
     assert (task, "足す" in text) == ("code_generation", True)
-    assert read("xsid", "# id = 1\n# text = 今日 は 晴れ ？\n1\t今日\tx\tO\n", "xsid.ja.conll") == [
-        ("今日は晴れ？", "other", "ja")
-    ]
+    found = read("xsid", "# id = 1\n# text = 今日 は 晴れ ？\n1\t今日\tx\tO\n", "xsid.ja.conll")
+    assert found[0] == ("今日は晴れ？", "other", "ja")
+    assert len(found) == 3
+    assert read("xsid", "# text = wie wird das Wetter\n", "xsid.de.conll") == [("wie wird das Wetter", "other", "de")]
     roles = [{"act": "扮演魔术师", "prompt": "我要你扮演魔术师。"}, {"act": "充当英翻中", "prompt": "翻译。"}]
     assert read("awesome-chatgpt-prompts-zh", roles) == [("我要你扮演魔术师。", "chatbot", "zh")]
 

@@ -20,6 +20,7 @@ from classifier_training.data.public.readers.japanese_asks import (
     SIMILAR,
 )
 from classifier_training.data.public.readers.japanese_doc_asks import HEADS, SECTION, TAILS
+from classifier_training.data.public.readers.japanese_question_asks import QUESTION
 from classifier_training.data.public.readers.japanese_talk_asks import HOTEL, TALK
 from classifier_training.data.public.readers.prompt import Prompt, Reader
 
@@ -186,8 +187,15 @@ def _jcola(content: list[dict[str, Any]], name: str) -> Iterator[Prompt]:
 
 
 def _quiz(content: str, name: str) -> Iterator[Prompt]:
-    rows = csv.DictReader(content.split("\n"), delimiter="\t", quoting=csv.QUOTE_NONE)
-    yield from few([(row["original_question"], "open_qa", "ja") for row in rows], 800)
+    """Questions to be answered, and one in four to be worked on instead."""
+    rows: list[Prompt] = []
+    for row in csv.DictReader(content.split("\n"), delimiter="\t", quoting=csv.QUOTE_NONE):
+        question = row["original_question"]
+        if draw(f"quoted {question}", 4):
+            rows.append((question, "open_qa", "ja"))
+        else:
+            rows.extend(contrast(question, QUESTION, "ja", 1, _AROUND))
+    yield from few(rows, 1_000)
 
 
 def _jemhopqa(content: list[dict[str, Any]], name: str) -> Iterator[Prompt]:

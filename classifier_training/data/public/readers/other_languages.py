@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from classifier_training.data.public.readers.asking import LONGEST, contrast, draw, few, put
+from classifier_training.data.public.readers.japanese_question_asks import COMMAND, SUM
 from classifier_training.data.public.readers.other_languages_asks import PARAGRAPH
 from classifier_training.data.public.readers.prompt import Prompt, Reader
 
@@ -18,8 +19,11 @@ def _language(name: str) -> str:
 
 
 def _mgsm(content: str, name: str) -> Iterator[Prompt]:
+    language = _language(name)
     for row in csv.reader(content.strip().split("\n"), delimiter="\t", quoting=csv.QUOTE_NONE):
-        yield row[0], "math", _language(name)
+        yield row[0], "math", language
+        if language == "ja":
+            yield from contrast(row[0], SUM, "ja", 3)
 
 
 def _xquad(content: dict[str, Any], name: str) -> Iterator[Prompt]:
@@ -51,6 +55,9 @@ def _commands(content: str, name: str) -> Iterator[Prompt]:
     if language in ("ja", "zh"):  # their words are apart
         texts = [_APART.sub("", text) for text in texts]
     yield from few([(text, "other", language) for text in texts], 300)
+    if language == "ja":
+        for text in texts:
+            yield from contrast(text, COMMAND, "ja", 2)
 
 
 # Acts that are work on text, code or sums rather than a role, by what their title has.
