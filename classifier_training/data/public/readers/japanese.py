@@ -117,7 +117,7 @@ def _jmmlu(content: str, name: str) -> Iterator[Prompt]:
             text = text.replace(f"{{{number}}}", row[number + 1].strip())
         if len(text) <= LONGEST:
             rows.append((text, "math" if subject in _SUMS else "open_qa", "ja"))
-    yield from few(rows, 90)
+    yield from few(rows, 80)
 
 
 _CODE = (

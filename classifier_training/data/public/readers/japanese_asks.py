@@ -160,7 +160,7 @@ SENTENCE: Asks = {
         "英訳して。",
         "{この}文を中国語に翻訳してください。訳だけ返して。",
         "韓国語にして。",
-        "Please translate this sentence into English.",
+        "How would you say this in English?",
         "{この}文をスペイン語にしてもらえますか。",
     ),
     "text_generation": (
