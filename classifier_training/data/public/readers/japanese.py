@@ -146,7 +146,7 @@ _TOO_SHORT = 8
 
 
 def _persona_chat(content: list[dict[str, Any]], name: str) -> Iterator[Prompt]:
-    """What people wrote to systems that play a person, and the role plays as the systems got them."""
+    """What people wrote to systems that play a person, some with the two turns before it."""
     for dialogue in content:
         turns = dialogue["utterances"]
         for number, turn in enumerate(turns):
