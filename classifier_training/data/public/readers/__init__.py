@@ -1,6 +1,11 @@
 """What the prompts of each public collection are, and which task its own documentation gives them."""
 
-from classifier_training.data.public.readers import assistants, benchmarks, japanese
+from classifier_training.data.public.readers import assistants, benchmarks, english, japanese
 from classifier_training.data.public.readers.prompt import Reader
 
-READERS: dict[str, Reader] = {**assistants.READERS, **benchmarks.READERS, **japanese.READERS}
+READERS: dict[str, Reader] = {
+    **assistants.READERS,
+    **benchmarks.READERS,
+    **english.READERS,
+    **japanese.READERS,
+}
