@@ -81,6 +81,16 @@ def test_every_source_of_the_list_has_a_reader() -> None:
             [("Write a tale.", "text_generation")],
         ),
         (
+            "arena-hard",
+            [
+                {"subcategory": "coding", "prompt": "Fix the bug in my parser"},
+                {"subcategory": "coding", "prompt": "Explain the code to me"},
+                {"subcategory": "creative_writing", "prompt": "Écris une scène: \u00e9\u00e9\u00e9\u00e9 a story"},
+            ],
+            "arena-hard-v2.jsonl",
+            [("Fix the bug in my parser", "code_generation")],
+        ),
+        (
             "gpteacher",
             [
                 {"instruction": "You are a dragon. What do you feel?", "input": ""},

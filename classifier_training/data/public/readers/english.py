@@ -136,6 +136,42 @@ def _writingbench(rows: list[dict[str, Any]], name: str) -> Iterator[Prompt]:
             yield text, "text_generation", "en"
 
 
+# People's own prompts. What a category holds beside its main task is left out by words, and so is what is not for everyone.
+_ARENA = {
+    "creative_writing": (
+        "text_generation",
+        r"\b(write|script|story|poem|lyrics|scene|chapter|essay|compose)\b",
+        r"\b(review|roast|rewrit|revis|improv|edit\b|translat|ideas|brainstorm|names?\b|titles?\b|feedback|prompts?\b|role-?play|act\b|"
+        r"critique|analy[sz]|summar|you are|imagine|what'?s|rephrase|convert|suggest|list\b|grammar|help me|change|make (those|these|this)|"
+        r"interactive|teen|adolescent|pregnan|hypno|inflat|naked|sex|bath)",
+    ),
+    "coding": (
+        "code_generation",
+        r"\b(code|python|javascript|js|java|c\+\+|c#|sql|html|css|function|program|query|bash|regex|swift|rust|terraform|php|module|app)\b",
+        r"\b(explain|what|why|difference|compare|pros and cons|should i|which|recommend|architect\w*|list|ideas|documentation|summar\w+|"
+        r"how (does|do)|you are|describe|best|report|plan|convert the following text|analy[sz]e|paper|blog|scholarly|schematic|issues with)\b",
+    ),
+    "math": (
+        "math",
+        r"\b(calculate|compute|prove|solve|integral|equation|probability|sum|how many|derivative|matrix|polynomial)\b|[$=]",
+        r"\b(write|code|python|essay|explain|table|summar\w+|you are|excel|program|function that|script|cpp|sql|story|report|array|queue|"
+        r"time limit|grid|analy\w+|riddle|puzzle|plan|list|acid|classmate|example|clusters?)\b",
+    ),
+}
+
+
+def _arena_hard(rows: list[dict[str, str]], name: str) -> Iterator[Prompt]:
+    for row in rows:
+        text = row["prompt"].strip()
+        task, asks, other = _ARENA[row["subcategory"]]
+        start = text[:400]
+        english = all(sum(map(str.isascii, part)) > 0.97 * len(part) for part in (text, start))
+        if not english or not _ENGLISH.search(start) or len(text) > LONGEST:
+            continue
+        if re.search(asks, start, re.IGNORECASE) and not re.search(other, start, re.IGNORECASE):
+            yield text, task, "en"
+
+
 _PLAYS = re.compile(
     r"(imagine (that )?you|you are|you're|act as|act like|pretend|role-?play|assume the role|take on|play the)",
     re.IGNORECASE,
@@ -215,6 +251,7 @@ READERS: dict[str, Reader] = {
     "topical-chat": _topical_chat,
     "bfcl-live": _bfcl,
     "writingbench": _writingbench,
+    "arena-hard": _arena_hard,
     "gpteacher": _gpteacher,
     "awesome-chatgpt-prompts": _awesome_prompts,
     "snips": _snips,
