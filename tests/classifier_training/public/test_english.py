@@ -83,12 +83,12 @@ def test_every_source_of_the_list_has_a_reader() -> None:
         (
             "arena-hard",
             [
-                {"subcategory": "coding", "prompt": "Fix the bug in my parser"},
+                {"subcategory": "coding", "prompt": "Fix the bug in my python parser"},
                 {"subcategory": "coding", "prompt": "Explain the code to me"},
                 {"subcategory": "creative_writing", "prompt": "Écris une scène: \u00e9\u00e9\u00e9\u00e9 a story"},
             ],
             "arena-hard-v2.jsonl",
-            [("Fix the bug in my parser", "code_generation")],
+            [("Fix the bug in my python parser", "code_generation")],
         ),
         (
             "gpteacher",
