@@ -101,7 +101,7 @@ def _topical_chat(talks: dict[str, Any], name: str) -> Iterator[Prompt]:
 # Sums, code and knowledge, which need no tool.
 _NO_COMMAND = re.compile(
     r"<<|^(do you know|who|why|how (do|does|did|to)|explain|define)\b|^what (is|are|was|does) (?!the (weather|temperature|price|status)|my\b)|"
-    r"\b(calculate|compute|sum|solve|derivative|integral|factor(s|ial)?|triangle|translate|code|write|python|sql|json|summar\w+)\b",
+    r"\b(calculate|compute|sum|solve|derivative|integral|factor(s|ial)?|triangle|translate|code|write|python|sql|json|summary\w*|summari\w+)\b",
     re.IGNORECASE,
 )
 
@@ -122,7 +122,7 @@ def _bfcl(rows: list[dict[str, Any]], name: str) -> Iterator[Prompt]:
 _TRANSLATED = re.compile(r"^(here('s| is) the (english )?translation|(english )?translation)[^\n]*:\s*", re.IGNORECASE)
 _WRITES = re.compile(r"\b(write|draft|compose|create|design|prepare|develop|script)\b", re.IGNORECASE)
 _NO_WRITING = re.compile(
-    r"\b(summar|translat|abstract|polish|rewrite|revis|analy[sz]|improve|brainstorm|ideas|slogan|outline|titles?\b)",
+    r"\b(summary|summari|translat|abstract|polish|rewrite|revise|revisi|analy[sz]|improve|brainstorm|ideas|slogan|outline|titles?\b)",
     re.IGNORECASE,
 )
 
@@ -141,20 +141,20 @@ _ARENA = {
     "creative_writing": (
         "text_generation",
         r"\b(write|script|story|poem|lyrics|scene|chapter|essay|compose)\b",
-        r"\b(review|roast|rewrit|revis|improv|edit\b|translat|ideas|brainstorm|names?\b|titles?\b|feedback|prompts?\b|role-?play|act\b|"
-        r"critique|analy[sz]|summar|you are|imagine|what'?s|rephrase|convert|suggest|list\b|grammar|help me|change|make (those|these|this)|"
+        r"\b(review|roast|rewrite|rewriting|revise|revisi|improv|edit\b|translat|ideas|brainstorm|names?\b|titles?\b|feedback|prompts?\b|role-?play|act\b|"
+        r"critique|analy[sz]|summary|summari|you are|imagine|what'?s|rephrase|convert|suggest|list\b|grammar|help me|change|make (those|these|this)|"
         r"interactive|teen|adolescent|pregnan|hypno|inflat|naked|sex|bath)",
     ),
     "coding": (
         "code_generation",
         r"\b(code|python|javascript|js|java|c\+\+|c#|sql|html|css|function|program|query|bash|regex|swift|rust|terraform|php|module|app)\b",
-        r"\b(explain|what|why|difference|compare|pros and cons|should i|which|recommend|architect\w*|list|ideas|documentation|summar\w+|"
+        r"\b(explain|what|why|difference|compare|pros and cons|should i|which|recommend|architect\w*|list|ideas|documentation|summary\w*|summari\w+|"
         r"how (does|do)|you are|describe|best|report|plan|convert the following text|analy[sz]e|paper|blog|scholarly|schematic|issues with)\b",
     ),
     "math": (
         "math",
         r"\b(calculate|compute|prove|solve|integral|equation|probability|sum|how many|derivative|matrix|polynomial)\b|[$=]",
-        r"\b(write|code|python|essay|explain|table|summar\w+|you are|excel|program|function that|script|cpp|sql|story|report|array|queue|"
+        r"\b(write|code|python|essay|explain|table|summary\w*|summari\w+|you are|excel|program|function that|script|cpp|sql|story|report|array|queue|"
         r"time limit|grid|analy\w+|riddle|puzzle|plan|list|acid|classmate|example|clusters?)\b",
     ),
 }
@@ -177,8 +177,8 @@ _PLAYS = re.compile(
     re.IGNORECASE,
 )
 _MAKES = re.compile(
-    r"\b(writ|compos|draft|creat|list|brainstorm|summar|translat|poem|story|song|essay|letter|speech|diary|journal|design|plan|"
-    r"generat|develop|review|article|report|outline|code|script|explain|provid|discuss|analy[sz]|compar|advice|guid|recommend|what are|"
+    r"\b(writ|compos|draft|create|creati|list|brainstorm|summary|summari|translat|poem|story|song|essay|letter|speech|diary|journal|design|plan|"
+    r"generate|generati|develop|review|article|report|outline|code|script|explain|provide|providing|discuss|analy[sz]|compar|advice|guid|recommend|what are|"
     r"how (do|can|to)\b)",
     re.IGNORECASE,
 )
@@ -201,8 +201,8 @@ def _gpteacher(rows: list[dict[str, str]], name: str) -> Iterator[Prompt]:
 
 # Roles whose first request is a task of its own: a text, a translation, a choice, code.
 _NO_TALK = re.compile(
-    r"translat|improver|generator|classif|summar|regex|plagiarism|emoji|proofread|title|synonym|detector|novel|story|poet|writer|essay|"
-    r"advertis|rapper|composer|gnomist|idea|prompt|statistic|developer|machine learning|commit|diagram|svg|letter|speech|code|math|chef",
+    r"translat|improver|generator|classify|classifi|summary|summari|regex|plagiarism|emoji|proofread|title|synonym|detector|novel|story|poet|writer|essay|"
+    r"advertise|rapper|composer|gnomist|idea|prompt|statistic|developer|machine learning|commit|diagram|svg|letter|speech|code|math|chef",
     re.IGNORECASE,
 )
 
@@ -224,7 +224,7 @@ def _snips(content: dict[str, list[dict[str, Any]]], name: str) -> Iterator[Prom
 
 # Sums, texts and words to look up are other tasks, or could be.
 _NO_FACT = re.compile(
-    r"\d|\b(convert|calculate|equal|times|plus|minus|divid|multipl|square|write|example|sentence|summar|translat|spell|list|names?|mean|"
+    r"\d|\b(convert|calculate|equal|times|plus|minus|divid|multiply|multipli|square|write|example|sentence|summary|summari|translat|spell|list|names?|mean|"
     r"you|your|essay|poem|code|program|percent|cheats?|lyrics)",
     re.IGNORECASE,
 )
