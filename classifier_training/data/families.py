@@ -2,7 +2,7 @@
 
     python -m classifier_training.data.families
 
-writes `corpus/families.csv`, `corpus/wide.csv` and `corpus/asks.csv`, which training reads, and `corpus/heldout_families.csv`, which it never reads: other
+writes `corpus/families.csv`, `wide.csv`, `asks.csv` and `contrast.csv`, which training reads, and `corpus/heldout_families.csv`, which it never reads: other
 families, by other requests and other words, so that it measures how unknown ones fare. All texts were written for this project.
 """
 
@@ -30,14 +30,17 @@ _FOLLOW_UPS = {
     "ja": ("続けて", "もう一度お願いします", "はい、お願いします", "もっと", "次", "やり直して"),
 }
 _DRAWS = 4
+# Contrast is one text under many requests, so each request meets more texts.
+CONTRAST_DRAWS = 9
 
 
-def rows(names: Mapping[str, str], source: str = "own-families", seed: int = 0) -> Iterator[Row]:
+def rows(names: Mapping[str, str], source: str = "own-families", seed: int = 0, draws: int = _DRAWS) -> Iterator[Row]:
     """`text`, `task`, `source`, `language`, `difficulty` (empty) of each prompt.
 
     Args:
         names: language to the file in `families/` without its ending; "" is for several languages.
         source: what the rows' sources start with.
+        draws: how often each request with slots is filled.
     """
     rng = np.random.default_rng(seed)
     files = {
@@ -48,7 +51,7 @@ def rows(names: Mapping[str, str], source: str = "own-families", seed: int = 0) 
         for tasks in content["families"].values():
             for task, requests in tasks.items():
                 for request in requests:
-                    for _ in range(_DRAWS if _SLOT.search(request) else 1):
+                    for _ in range(draws if _SLOT.search(request) else 1):
                         text = _filled(request, language, slots, rng)
                         if language in _FOLLOW_UPS and rng.random() < _FOLLOWED:
                             text = f"{rng.choice(_FOLLOW_UPS[language])}\n{text}"
@@ -73,6 +76,7 @@ def main() -> None:
         ("families", rows({"en": "en", "ja": "ja", "": "further"})),
         ("wide", rows({"en": "wide_en", "ja": "wide_ja"}, "own-wide")),
         ("asks", rows({"en": "asks_en", "ja": "asks_ja"}, "own-asks")),
+        ("contrast", rows({"en": "contrast_en", "ja": "contrast_ja"}, "own-contrast", draws=CONTRAST_DRAWS)),
         ("heldout_families", rows({"en": "heldout_en", "ja": "heldout_ja"}, "own-heldout-families")),
     ):
         with (CORPUS / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
