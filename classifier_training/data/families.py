@@ -2,7 +2,7 @@
 
     python -m classifier_training.data.families
 
-writes `corpus/families.csv`, `wide.csv`, `asks.csv` and `contrast.csv`, which training reads, and `corpus/heldout_families.csv`, which it never reads: other
+writes `corpus/families.csv`, `wide.csv`, `asks.csv`, `contrast.csv` and `turns.csv`, which training reads, and `heldout_families.csv`, which it never reads: other
 families, by other requests and other words, so that it measures how unknown ones fare. All texts were written for this project.
 """
 
@@ -77,6 +77,7 @@ def main() -> None:
         ("wide", rows({"en": "wide_en", "ja": "wide_ja"}, "own-wide")),
         ("asks", rows({"en": "asks_en", "ja": "asks_ja"}, "own-asks")),
         ("contrast", rows({"en": "contrast_en", "ja": "contrast_ja"}, "own-contrast", draws=CONTRAST_DRAWS)),
+        ("turns", rows({"en": "turns_en", "ja": "turns_ja"}, "own-turns")),
         ("heldout_families", rows({"en": "heldout_en", "ja": "heldout_ja"}, "own-heldout-families")),
     ):
         with (CORPUS / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:

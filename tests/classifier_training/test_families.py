@@ -27,23 +27,24 @@ def rows_of(name: str) -> list[tuple[str, ...]]:
             "contrast.csv",
             families.rows({"en": "contrast_en", "ja": "contrast_ja"}, "own-contrast", draws=families.CONTRAST_DRAWS),
         ),
+        ("turns.csv", families.rows({"en": "turns_en", "ja": "turns_ja"}, "own-turns")),
         ("heldout_families.csv", families.rows({"en": "heldout_en", "ja": "heldout_ja"}, "own-heldout-families")),
     ],
-    ids=["templates", "families", "wide", "contrast", "held-out families"],
+    ids=["templates", "families", "wide", "contrast", "turns", "held-out families"],
 )
 def test_the_files_are_what_their_modules_make(name: str, made: object) -> None:
     assert rows_of(name) == list(dict.fromkeys(made))  # type: ignore[call-overload]
 
 
 def test_every_family_has_a_known_task_and_no_slot_stays_open() -> None:
-    for name in ("families", "wide", "contrast", "heldout_families"):
+    for name in ("families", "wide", "contrast", "turns", "heldout_families"):
         for text, task, *_ in rows_of(f"{name}.csv"):
             assert task in TASKS
             assert not re.search(r"(?<!\$)\{[a-z]+\}", text)
 
 
 def test_languages_have_about_as_many_rows_of_each_task() -> None:
-    for name in ("families.csv", "wide.csv", "contrast.csv", "heldout_families.csv"):
+    for name in ("families.csv", "wide.csv", "contrast.csv", "turns.csv", "heldout_families.csv"):
         counts = {
             language: {task: sum(row[1] == task and row[3] == language for row in rows_of(name)) for task in TASKS}
             for language in ("en", "ja")
@@ -58,9 +59,11 @@ def test_no_request_that_is_measured_is_trained_on() -> None:
         return {request for tasks in content["families"].values() for asks in tasks.values() for request in asks}
 
     for language in ("en", "ja"):
-        trained_on = requests(language) | requests(f"wide_{language}") | requests(f"contrast_{language}")
+        trained_on = requests(language).union(
+            *(requests(f"{name}_{language}") for name in ("wide", "contrast", "turns"))
+        )
         assert not trained_on & requests(f"heldout_{language}")
-    trained = {row[0] for name in ("families.csv", "wide.csv", "contrast.csv") for row in rows_of(name)}
+    trained = {row[0] for name in ("families.csv", "wide.csv", "contrast.csv", "turns.csv") for row in rows_of(name)}
     assert not trained & {row[0] for row in rows_of("heldout_families.csv")}
     assert str(CORPUS / "families.csv") in own_corpus()
     assert str(CORPUS / "heldout_families.csv") in held_out_corpus()
