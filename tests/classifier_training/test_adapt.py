@@ -41,9 +41,11 @@ def test_an_adapted_artifact_knows_the_own_prompts_and_changes_nothing_else(
     artifact: Path, adapted: Path, model_file: str
 ) -> None:
     old, new = Artifact(artifact, model_file=model_file), Artifact(adapted, model_file=model_file)
-    texts = ["what is the capital of jazz 777", "hello how are you today cats"]
+    # Numbers from 200 on are in none of the own prompts.
+    unseen = [f"what is the capital of {topic} {number}" for topic in TOPICS for number in (203, 230)]
+    texts = [*unseen, "hello how are you today cats"]
     before, after = old.predict(texts), new.predict(texts)
-    assert TASKS[after.probabilities[0].argmax()] == "rewrite"
+    assert {TASKS[task] for task in after.probabilities[: len(unseen)].argmax(axis=1)} == {"rewrite"}
     np.testing.assert_allclose(after.probabilities.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_array_equal(after.embedding, before.embedding)
     np.testing.assert_array_equal(after.complexity, before.complexity)
