@@ -1,6 +1,6 @@
 """What the prompts of each public collection are, and which task its own documentation gives them."""
 
-from classifier_training.data.public.readers import assistants, benchmarks, english, japanese
+from classifier_training.data.public.readers import assistants, benchmarks, english, japanese, p3
 from classifier_training.data.public.readers.prompt import Reader
 
 READERS: dict[str, Reader] = {
@@ -8,4 +8,5 @@ READERS: dict[str, Reader] = {
     **benchmarks.READERS,
     **english.READERS,
     **japanese.READERS,
+    **p3.READERS,
 }
