@@ -119,9 +119,14 @@ def load_examples(options: TrainOptions) -> Examples:
     if not options.routing:
         return prompts
     # A labelled prompt may also be one that routing is measured on; then nothing at all is learned from it.
-    measured = set(load_routing(options.routing, split="eval").texts)
-    unseen = np.array([text not in measured for text in prompts.texts])
+    measured = set(map(_folded, load_routing(options.routing, split="eval").texts))
+    unseen = np.array([_folded(text) not in measured for text in prompts.texts])
     return Examples.join([prompts.select(unseen), load_routing(options.routing, split="train")])
+
+
+def _folded(text: str) -> str:
+    """Collections differ in the white space around and within the same prompt."""
+    return " ".join(text.split())
 
 
 def split_rows(examples: Examples, options: TrainOptions) -> NDArray[np.str_]:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import BertModel
 
-from classifier_training.data.files import load_prompts
+from classifier_training.data.files import load_prompts, load_routing
 from classifier_training.encoders import load_encoder
 from classifier_training.training.fit import fit, new_classifier
 from classifier_training.training.pipeline import CHECKPOINT_FILE, TrainOptions, load_examples, train
@@ -93,6 +93,18 @@ def test_routing_rows_of_the_eval_split_are_never_trained_on(train_options: Trai
     routed = examples.select(examples.tasks < 0)
     assert len(routed) == 60
     np.testing.assert_allclose(routed.difficulty, 1 - routed.success.mean(axis=1), atol=1e-6)
+
+
+def test_a_prompt_that_routing_is_measured_on_is_not_learned_with_other_white_space_either(
+    train_options: TrainOptions, tmp_path: Path
+) -> None:
+    measured = load_routing(train_options.routing, split="eval").texts[0]
+    spaced = "\n " + measured.replace(" ", "  ")
+    path = tmp_path / "prompts.csv"
+    path.write_text(f'text,task\n"{spaced}",math\nhello there,chatbot\n')
+    texts = load_examples(replace(train_options, data=(str(path),), own_corpus=False)).texts
+    assert "hello there" in texts
+    assert spaced not in texts
 
 
 def test_the_card_says_what_was_trained_on_what(artifact: Path) -> None:

@@ -26,10 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wanted, answered = sources(options.source), answer_sources()
         if options.out is None:
             for source in [*wanted, *answered]:
-                sys.stdout.write(f"{source.name}: {source.licence}, {source.page}\n")
+                how = ", with --source only" if source.only_by_name else ""
+                sys.stdout.write(f"{source.name}: {source.licence}, {source.page}{how}\n")
                 for file in source.files:
                     sys.stdout.write(f"  {file.name}  {file.url}  {file.sha256 or 'SHA-256 not known'}\n")
             return 0
+        if not options.source:
+            wanted = [source for source in wanted if not source.only_by_name]
         folder = options.folder or options.out.with_name(options.out.name + ".files")
         download = options.folder is None
         written = [fetch(wanted, options.out, folder, download)]

@@ -134,8 +134,10 @@ def _read(source: Source, path: Path) -> Iterator[Prompt]:
         OSError,
         ValueError,
         KeyError,
+        IndexError,
         TypeError,
         SyntaxError,
+        csv.Error,
     ) as error:  # ElementTree's ParseError is a SyntaxError
         raise DataError(f"{path} can't be read as a file of {source.page}: {error!r}") from error
 

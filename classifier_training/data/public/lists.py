@@ -28,16 +28,21 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A public collection."""
+    """A public collection.
+
+    Attributes:
+        only_by_name: not among those that the shipped artifact is made from, which are read when none is named.
+    """
 
     name: str
     licence: str
     page: str
     files: tuple[File, ...]
+    only_by_name: bool = False
 
 
 def sources(names: Sequence[str] = ()) -> list[Source]:
-    """Those of the lists, or all.
+    """Those named, or all in the lists.
 
     Raises:
         DataError: a name that isn't in the lists.
@@ -64,4 +69,4 @@ def _source(name: str, about: dict[str, Any]) -> Source:
         File(file, at["url"] if "url" in at else about["base"] + at["path"], at.get("sha256", ""))
         for file, at in about["files"].items()
     )
-    return Source(name, about["licence"], about["page"], tuple(files))
+    return Source(name, about["licence"], about["page"], tuple(files), about.get("only_by_name", False))

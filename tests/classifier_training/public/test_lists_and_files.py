@@ -77,8 +77,7 @@ def test_every_source_says_its_licence_where_it_is_and_how_it_is_read() -> None:
 
 def test_files_of_a_folder_become_prompts_that_training_reads(tmp_path: Path) -> None:
     write(tmp_path)
-    wanted = [source for source in unchecked() if all(file.name in CONTENT for file in source.files)]
-    found = fetch(wanted, tmp_path / "prompts.csv", tmp_path, download=False)
+    found = fetch(unchecked(), tmp_path / "prompts.csv", tmp_path, download=False)
     rows = load_prompts([str(tmp_path / "prompts.csv")])
     labelled = {text: TASKS[task] for text, task in zip(rows.texts, rows.tasks, strict=True)}
     assert sum(found.rows.values()) == len(rows) == 14
@@ -101,6 +100,20 @@ def test_all_missing_files_are_named_with_their_address(tmp_path: Path, capsys: 
     for name in ("gsm8k-train.jsonl", "svamp.json"):
         assert f"{tmp_path / name} is missing: save https://" in said
     assert not (tmp_path / "prompts.csv").exists()
+
+
+def test_a_collection_that_the_shipped_artifact_is_not_made_from_is_read_by_name_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([]) == 0
+    assert (
+        "dolly: CC-BY-SA-3.0, https://huggingface.co/datasets/databricks/databricks-dolly-15k, with --source only"
+        in (capsys.readouterr().out)
+    )
+    assert main([str(tmp_path / "prompts.csv"), "--from", str(tmp_path)]) == 1
+    assert "dolly" not in capsys.readouterr().err
+    assert main([str(tmp_path / "prompts.csv"), "--from", str(tmp_path), "--source", "dolly"]) == 1
+    assert "databricks-dolly-15k.jsonl is missing" in capsys.readouterr().err
 
 
 def test_another_file_of_the_same_name_is_refused(tmp_path: Path) -> None:
