@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from classifier_training.data.public import page as collections
 from router_backend.archive import reference as archive_reference
 from router_backend.config import reference
 from router_backend.lab.estimate import page as costs
@@ -23,6 +24,7 @@ def files() -> dict[Path, str]:
     return {
         Path("docs/configuration.md"): reference.render(),
         Path("docs/archive.md"): _archive_page(),
+        Path("docs/collections.md"): collections.render(),
         Path("docs/aws-costs.md"): costs.render(),
         Path("docs/metrics.md"): generate.metrics_page(),
         **{chart / name: text for name, text in generate.chart_files().items()},
