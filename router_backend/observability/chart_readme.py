@@ -10,8 +10,8 @@ import yaml
 
 _HEAD = """# llm-router
 
-Sends each LLM request to the model with the best quality for its cost, on NVIDIA Triton. This page is written from
-`values.yaml` by `make docs`; the way to an installation is in [docs/kubernetes.md](../../docs/kubernetes.md).
+Sends each LLM request to the model with the best quality for its cost, on NVIDIA Triton. `make docs` generates this page from
+`values.yaml`. For the installation, see [docs/kubernetes.md](../../docs/kubernetes.md).
 
 <!-- needs: cluster -->
 ```sh
@@ -23,9 +23,9 @@ helm test router --namespace llm
 |---|---|
 {examples}
 
-Rendering fails, with a sentence that says what to set, for values that contradict each other: several Triton replicas on
-SQLite, `replicas` beside an autoscaler, a way in from outside without API keys, a model without a server or with two, a
-password in a URL, an image tagged `latest`, and others (`templates/_refusals.tpl`).
+If values contradict each other, rendering fails with a message that says what to set. Examples are several Triton replicas on
+SQLite, `replicas` together with an autoscaler, access from outside without API keys, a model without a server or with two, a
+password in a URL, and an image tagged `latest` (`templates/_refusals.tpl` has all of them).
 
 ## Values
 
