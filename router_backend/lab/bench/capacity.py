@@ -88,9 +88,9 @@ def traffic(rate: float, feedback: float, replicas: int, dimensions: int = EMBED
 
 def markdown(found: Measurements, rate: float, feedback: float) -> Iterator[str]:
     """The model's answers as Markdown."""
-    yield f"Planned at {UTILISATION:.0%} of the cores; {feedback:.0%} of the answers get a score."
+    yield f"The plan uses {UTILISATION:.0%} of the cores. {feedback:.0%} of the answers get a score."
     yield ""
-    header = ["a replica of", "routed requests/s", "half of the prompts seen", "classifier on a GPU"]
+    header = ["one replica with", "routed requests/s", "half of the prompts repeated", "classifier on a GPU"]
     yield from table([*header, f"replicas for {rate:,.0f}/s"], _replica_rows(found, rate))
     yield ""
     header = [f"Redis at {rate:,.0f}/s", *(f"d = {d}" for d in _DIMENSIONS), "commands/s"]

@@ -72,8 +72,8 @@ async def measure_cores(folder: Path, upstream: int, seconds: float, say: Callab
 
 def markdown(found: list[OnCores]) -> Iterator[str]:
     """The table."""
-    header = ["", "cores", f"requests/s, {CLIENTS} clients", "p50 / p99 ms", "CPU ms a request", "cores busy"]
-    yield from table([*header, "the most of them", "the next limit"], map(_row, found))
+    header = ["", "cores", f"requests/s, {CLIENTS} clients", "p50 / p99 ms", "CPU ms per request", "cores busy"]
+    yield from table([*header, "busiest part (its cores)", "bottleneck"], map(_row, found))
 
 
 def _row(one: OnCores) -> list[str]:
@@ -85,7 +85,7 @@ def _row(one: OnCores) -> list[str]:
 
 def _limit(one: OnCores) -> str:
     if one.used >= one.cores * (1 - _FREE):
-        return "its cores"
+        return "all cores"
     if one.largest_used >= 1 - _FREE:
         return f"one process of {one.largest}"
-    return "the load's own cores, or waiting"
+    return "the load generator's cores, or waiting"

@@ -34,7 +34,7 @@ def _lines(results: Results, plot: str) -> Iterator[str]:
     yield "### Throughput, open loop, streams, cost"
     yield ""
     header = ["", "requests/s at saturation", "open loop at 50 %: p50 / p95 / p99 ms", "at 80 %", "added TTFT p50 ms"]
-    yield from table([*header, "chunks/s", "CPU ms a request", "RSS MB"], _throughput(results))
+    yield from table([*header, "chunks/s", "CPU ms per request", "RSS MB"], _throughput(results))
     yield ""
     yield from (f"- {name}: {reason}" for name, reason in results.absent.items())
     if results.absent:
@@ -46,7 +46,7 @@ def _lines(results: Results, plot: str) -> Iterator[str]:
     yield ""
     yield "### Triton alone, gRPC (ms: p50 / p95 / p99)"
     yield ""
-    yield from table(["", "asked by", "1 client", "16 clients", "requests/s at 16"], _triton(results))
+    yield from table(["", "client", "1 client", "16 clients", "requests/s at 16"], _triton(results))
     yield ""
     yield from _aiperf(results)
     if results.bodies:
@@ -137,8 +137,8 @@ def _memory(results: Results) -> Iterator[str]:
         yield f"### Memory over {soak.requests:,} requests of unseen prompts ({soak.rate:,.0f}/s, {soak.failures} failed)"
         yield ""
         yield (
-            f"In the steady state: the classifier's cache was filled first, with {soak.filled.entries:,} other prompts"
-            f" ({soak.filled.seconds:.0f} s), as many as it holds."
+            f"This is the steady state: the classifier's cache was first filled to its limit, with {soak.filled.entries:,} other prompts"
+            f" ({soak.filled.seconds:.0f} s)."
         )
         yield ""
         rows = (
@@ -148,21 +148,28 @@ def _memory(results: Results) -> Iterator[str]:
         yield from table(["process", "MB before", "MB after", "growth"], rows)
         yield ""
     if results.crowd:
-        yield "A thousand streams at once: " + ", ".join(f"{n} {v:,.0f}" for n, v in results.crowd.items()) + "."
+        yield "Many streams at once: " + ", ".join(f"{n} {v:,.0f}" for n, v in results.crowd.items()) + "."
         yield ""
     if results.starts:
-        yield ", ".join(f"{name} start {seconds:.1f} s" for name, seconds in results.starts.items()) + "."
+        yield "Time to start: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in results.starts.items()) + "."
         yield ""
 
 
 def _stores(results: Results) -> Iterator[str]:
     if not results.stores:
         return
-    yield f"### Feedback, acknowledged when durable, a second; {stores.WRITERS} writers, single calls unless said otherwise"
+    yield f"### Feedback per second, acknowledged when durable ({stores.WRITERS} writers, single calls unless stated otherwise)"
     yield ""
     through = [f"{clients} clients of Triton's `feedback`: /s, p50 / p95 / p99 ms" for clients in feedback.CLIENTS]
-    header = ["", "threads", "processes", f"processes, {stores.CALLERS} callers each", "processes, 32 a call", *through]
-    yield from table([*header, "decisions logged a second", "rebuild"], _store_rows(results))
+    header = [
+        "",
+        "threads",
+        "processes",
+        f"processes, {stores.CALLERS} callers each",
+        "processes, 32 per call",
+        *through,
+    ]
+    yield from table([*header, "decisions logged per second", "rebuild"], _store_rows(results))
     yield ""
 
 
@@ -173,7 +180,7 @@ def _store_rows(results: Results) -> Iterator[list[str]]:
             name,
             *(f"{rate:,.0f}" for rate in (rates.threads, rates.processes, rates.callers, rates.batches)),
             *(f"{one.rate:,.0f}: {_triple(one)}" for one in (through[clients] for clients in feedback.CLIENTS)),
-            f"{rates.decisions:,.0f} ({rates.hot_path_us:.1f} µs each for who decides)",
+            f"{rates.decisions:,.0f} ({rates.hot_path_us:.1f} µs each for the deciding thread)",
             f"{rates.rebuild_events:,} events in {rates.rebuild_seconds:.1f} s",
         ]
 

@@ -92,7 +92,7 @@ async def crowd(target: Target, rounds: int) -> dict[str, float]:
         "streams at once": _CROWD,
         "streams": load.count,
         "failures": load.failures,
-        "chunks a second": load.frames / load.seconds,
+        "chunks/s": load.frames / load.seconds,
         "MB before": before / 1e6,
         "MB after": after / 1e6,
     }

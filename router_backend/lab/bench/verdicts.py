@@ -22,7 +22,7 @@ def verdicts(results: Results) -> Iterator[Verdict]:
     if results.soak is not None:
         worst = max(results.soak.after, key=results.soak.growth)
         growth = 100 * results.soak.growth(worst)
-        yield "memory growth, worst process, the cache full", "≤ 5 %", f"{growth:.1f} % ({worst})", growth <= 5
+        yield "memory growth, worst process, cache full", "≤ 5 %", f"{growth:.1f} % ({worst})", growth <= 5
     yield from _bodies(results)
     yield from _parts(results)
     if "second" in results.starts:
@@ -85,7 +85,7 @@ def _bodies(results: Results) -> Iterator[Verdict]:
         )
         largest = max(bodies, key=lambda found: found.grown)
         grown = largest.grown / 1e6
-        yield "memory that they take", "≤ 100 MB", f"{grown:.0f} MB ({largest.kind})", grown <= 100
+        yield "memory growth by 8 MB bodies", "≤ 100 MB", f"{grown:.0f} MB ({largest.kind})", grown <= 100
 
 
 def _gateway(results: Results, direct: Measured, named: Measured) -> Iterator[Verdict]:
@@ -105,7 +105,7 @@ def _gateway(results: Results, direct: Measured, named: Measured) -> Iterator[Ve
         p50 = repeated.closed[1].p50 - direct.closed[1].p50
         yield "auto, repeated, added p50", "≤ 2.5 ms", f"{p50:.2f} ms", p50 <= 2.5
         each = repeated.cpu_ms
-        yield "auto, repeated, processor time a request, 16 clients", "≤ 1.6 ms", f"{each:.2f} ms", each <= 1.6
+        yield "auto, repeated, processor time per request, 16 clients", "≤ 1.6 ms", f"{each:.2f} ms", each <= 1.6
     if auto:
         spread = auto.open[80].p99 / auto.open[80].p50
         yield "auto, unseen, open loop at 80 %, p99 / p50", "≤ 2.5", f"{spread:.2f}", spread <= 2.5

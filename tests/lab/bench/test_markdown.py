@@ -85,7 +85,7 @@ def test_the_system_is_held_against_litellm_within_one_run(results: Results) -> 
     assert found["auto, unseen, added p50 / LiteLLM's"] == ("0.40: 4.00 ms to 10.00 ms", True)
     assert found["auto, unseen, throughput at 16 clients / LiteLLM's"] == ("6.2: 500/s to 80/s", True)
     assert found["auto, repeated, added p50"] == ("2.60 ms", False)
-    assert found["auto, repeated, processor time a request, 16 clients"] == ("1.50 ms", True)
+    assert found["auto, repeated, processor time per request, 16 clients"] == ("1.50 ms", True)
     assert found["auto, unseen, open loop at 80 %, p99 / p50"] == ("4.00", False)
     assert found["named model, throughput"] == ("3,600/s", True)
 
@@ -98,8 +98,8 @@ def test_large_bodies_and_cores_are_part_of_the_report(results: Results) -> None
         Found("strings", 9, 0.05, 0.002, 10_000_000),
     ]
     assert verdict(results, "longest wait")[2:] == ("90 ms (one text)", True)
-    assert verdict(results, "memory that they take")[2:] == ("120 MB (one text)", False)
+    assert verdict(results, "memory growth by 8 MB")[2:] == ("120 MB (one text)", False)
     results.cores = [OnCores("llm-router, auto", 1, took(9.0, rate=321), 3.0, 0.97, "tritonserver", 0.5)]
     page = markdown(results, "report.svg")
     assert "| one text | 9 | 2.0 | 90 | +120 |" in page
-    assert "| llm-router, auto | 1 | 321 | 4.50 / 18.00 | 3.00 | 0.97 | tritonserver (0.50) | its cores |" in page
+    assert "| llm-router, auto | 1 | 321 | 4.50 / 18.00 | 3.00 | 0.97 | tritonserver (0.50) | all cores |" in page
