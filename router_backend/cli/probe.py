@@ -16,6 +16,7 @@ from router_backend.config.models import OpenAIUpstream
 _SECONDS = 10.0  # for a list of models
 _ANSWER_SECONDS = 60.0  # for a first answer, which may load the model
 _ANSWER_TOKENS = 64
+_SHOWN = 80  # characters of what came instead
 # Where servers say how long a prompt may be: vLLM and NIM, OpenRouter and Together, Groq, Mistral, llama.cpp.
 _WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length")
 _TOOL = {
@@ -103,18 +104,26 @@ def models_of(server: Server) -> list[Found]:
         raise RuntimeError(f"{url}: not found; the base URL mostly ends in /v1: {server.base_url}/v1")
     if response.status_code != 200:
         raise RuntimeError(f"{url}: status {response.status_code}; is this a server with OpenAI's API?")
+    listed = _json(response)
+    entries = listed.get("data") if isinstance(listed, dict) else listed  # Together's is a plain list
+    found: dict[str, Found] = {}  # of those that are listed twice the first
+    if not isinstance(entries, list):
+        raise RuntimeError(f"{url}: no list of models, but {_came(response)}; is this a server with OpenAI's API?")
+    for entry in entries:
+        name = entry.get("id") if isinstance(entry, dict) else None
+        # Half a character can stand in no file.
+        if not isinstance(name, str) or not name or not _whole(name):
+            raise RuntimeError(f"{url}: no list of models, but {_came(response)}: one has no `id`")
+        found.setdefault(name, Found(server, name, _window(entry)))
+    return list(found.values())
+
+
+def _whole(text: str) -> bool:
     try:
-        listed = response.json()
-        entries = listed["data"] if isinstance(listed, dict) else listed  # Together's is a plain list
-        found: dict[str, Found] = {}  # of those that are listed twice the first
-        for entry in entries:
-            found.setdefault(str(entry["id"]), Found(server, str(entry["id"]), _window(entry)))
-        "".join(found).encode()  # half a character, which no file can hold, is an error
-        return list(found.values())
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RuntimeError(
-            f"{url}: no list of models ({type(error).__name__}); is this a server with OpenAI's API?"
-        ) from error
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _window(entry: Mapping[str, Any]) -> int | None:
@@ -142,17 +151,52 @@ def ask(model: Found) -> Tried:
                 response = post("Say yes.", limit)
             if response.status_code != 200:
                 return Tried(error=_reason(response))
-            tools = post("What time is it in Paris?", limit, tools=[_TOOL]).status_code == 200
+            if not _is_answer(response):
+                return Tried(error=f"200, with no chat completion, but {_came(response)}")
+            tools = _is_answer(post("What time is it in Paris?", limit, tools=[_TOOL]))
             form = {"type": "json_object"}
-            json = post("Answer with the JSON object {}.", limit, response_format=form).status_code == 200
+            json = _is_answer(post("Answer with the JSON object {}.", limit, response_format=form))
         except httpx.HTTPError as error:
             return Tried(error=" ".join(str(error).split()) or type(error).__name__)
     return Tried(tuple(name for name, can in (("tools", tools), ("json", json)) if can))
 
 
+def _is_answer(response: httpx.Response) -> bool:
+    """Whether a chat completion came; its content may be empty, where the model thought or called a tool."""
+    body = _json(response) if response.status_code == 200 else None
+    choices = body.get("choices") if isinstance(body, dict) else None
+    return (
+        isinstance(choices, list)
+        and bool(choices)
+        and isinstance(choices[0], dict)
+        and isinstance(choices[0].get("message"), dict)
+    )
+
+
+def _json(response: httpx.Response) -> Any:
+    """None: it is none."""
+    try:
+        return response.json()
+    except (ValueError, RecursionError):
+        return None
+
+
+def _came(response: httpx.Response) -> str:
+    """What came in place of what was asked for, in a line."""
+    kind = response.headers.get("content-type", "").partition(";")[0].strip() or "an answer without a type"
+    text = _line(response.text[: 4 * _SHOWN])
+    where = f" from {response.url}" if response.history else ""  # a page to sign in, mostly
+    return f"{_line(kind)}{where}: {text[:_SHOWN]}" if text else f"{_line(kind)}{where}, empty"
+
+
+def _line(text: str) -> str:
+    """On one line, without what terminals and files take for commands."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
 def _reason(response: httpx.Response) -> str:
     try:
-        message = str(response.json()["error"]["message"])
-    except (ValueError, KeyError, TypeError):
+        message = str(_json(response)["error"]["message"])
+    except (KeyError, TypeError):
         message = response.text
-    return f"{response.status_code}: {' '.join(message.split())[:200]}"
+    return f"{response.status_code}: {_line(message)[:200]}"

@@ -118,16 +118,56 @@ async def test_a_model_that_does_not_answer_is_said_to(upstream: ScriptedUpstrea
 
 
 @pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"<html>\n<title>Sign in\x1b</title>", "application/json: <html> <title>Sign in </title>"),
+        (b'{"choices": []}', 'application/json: {"choices": []}'),
+        (b'{"choices": [{"text": "yes"}]}', "application/json"),
+        (b"[" * 5000, "application/json: [["),
+        (b"", "application/json, empty"),
+    ],
+)
+async def test_a_200_without_a_chat_completion_is_no_answer(
+    upstream: ScriptedUpstream, file: Path, body: bytes, says: str
+) -> None:
+    upstream.script(Script(body=body))
+    result = await run(file, "--upstream", upstream.base_url)
+    assert result.exit_code == 0, result.output
+    assert f"no answer (200, with no chat completion, but {says}" in result.stderr
+    assert "it didn't answer (200, with no chat completion" in text_of(file)
+    assert load_config(file).names == ("upstream-model",)
+
+
+async def test_what_a_model_answers_with_something_else_it_cannot(upstream: ScriptedUpstream, file: Path) -> None:
+    upstream.script_by(lambda body: Script(body=b"{}") if "tools" in body else Script())
+    assert (await run(file, "--upstream", upstream.base_url)).exit_code == 0
+    assert load_config(file).models[0].capabilities == {"json"}
+
+
+@pytest.mark.parametrize(
     ("models", "says"),
     [
         ({"data": [{"id": f"m{n}"} for n in range(9)]}, "choose some of its 9 models"),
         ({"data": []}, "no models"),
-        ({"error": "no"}, "no list of models"),
+        ({"error": "no"}, 'no list of models, but application/json: {"error": "no"}'),
+        ({"data": {}}, "no list of models"),
         ([{"name": "m"}], "no list of models"),
+        ({"data": [{"id": None}]}, "no list of models"),
         ("text", "no list of models"),
+        (b"<html>\x1b[31mSign in</html>", "no list of models, but application/json: <html> [31mSign in</html>;"),
         ({"data": [{"id": "\ud800"}]}, "no list of models"),
     ],
-    ids=["many", "none", "no data", "no id", "no object", "half a character"],
+    ids=[
+        "many",
+        "none",
+        "no data",
+        "no list",
+        "no id",
+        "a name that is none",
+        "no object",
+        "a page",
+        "half a character",
+    ],
 )
 async def test_lists_that_give_nothing_to_write(upstream: ScriptedUpstream, file: Path, models: Any, says: str) -> None:
     upstream.models = models
