@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from router_backend.config import load_config
 from router_backend.config.edit import add_key, remove_key
-from router_backend.config.security import Scope
+from router_backend.config.security import ApiKey, KeyGroup, Scope
 from router_backend.gateway.keys.auth import new_key
 
 _WIDTH = 240  # names are there to be copied: no line is cut
@@ -51,6 +52,9 @@ def new(
     unknown = sorted(set(scopes) - set(get_args(Scope)))
     if unknown:
         raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(get_args(Scope))}", param_hint="--scope")
+    _named(ApiKey, name, "NAME", sha256="0" * 64)
+    if group is not None:
+        _named(KeyGroup, group, "--group")
     key, digest = new_key()
     limits = {
         "requests_per_minute": requests_per_minute,
@@ -111,6 +115,15 @@ def revoke(
     """
     remove_key(config, name)
     typer.echo(f"{name!r} is out of {config}. {_RELOAD}", err=True)
+
+
+def _named(section: type[ApiKey | KeyGroup], name: str, option: str, **others: str) -> None:
+    """Raises BadParameter: `router.yaml` takes no such name."""
+    try:
+        section.model_validate({"name": name, **others})
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise typer.BadParameter(f"{name!r}: {said}", param_hint=option) from None
 
 
 def _day(text: str | None) -> date | None:

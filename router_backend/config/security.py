@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import date
 from typing import Annotated, ClassVar, Literal
 
@@ -11,6 +12,16 @@ from router_backend.config.base import Mistake, Section
 from router_backend.core.records import JUDGE
 
 Scope = Literal["chat", "feedback", "feedback_any", "policy", "admin"]
+
+
+_CONTROLS = frozenset({"Cc", "Zl", "Zp", "Cs"})  # general categories of Unicode (its standard, section 4.5)
+
+
+def _one_line(name: str) -> str:
+    """Names stand in lines of logs, tables and files."""
+    if any(unicodedata.category(sign) in _CONTROLS for sign in name):
+        raise ValueError("has a line break or another control character; give it a name that stands on one line")
+    return name
 
 
 def _nobody_else(name: str) -> str:
@@ -25,6 +36,7 @@ class ApiKey(Section):
     name: Annotated[
         str,
         Field(min_length=1, description="in logs, metrics and budgets; not `(judge)`"),
+        AfterValidator(_one_line),
         AfterValidator(_nobody_else),
     ]
     sha256: Annotated[
@@ -59,7 +71,7 @@ usd_per_day: 25
 class KeyGroup(Section):
     """Limits that several keys share, such as those of a team, in addition to each key's own."""
 
-    name: Annotated[str, Field(min_length=1, description="the name that keys use")]
+    name: Annotated[str, Field(min_length=1, description="the name that keys use"), AfterValidator(_one_line)]
     requests_per_minute: Annotated[
         int | None, Field(gt=0, description="of all its keys together; default: no limit")
     ] = None

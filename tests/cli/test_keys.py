@@ -58,6 +58,32 @@ def test_a_wrong_wish_makes_no_key(file: Path, wrong: list[str]) -> None:
     assert file.read_text() == TEXT
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\r", "\x1b[31ma", "a\u2028b", "\x7f", "", "(judge)"])
+@pytest.mark.parametrize("written", [False, True])
+def test_a_name_that_no_line_can_hold_makes_no_key(file: Path, name: str, written: bool) -> None:
+    """A line break became a space: the key's entry then had another name than the one that was asked for."""
+    where = ["--config", str(file)] if written else []
+    for words in (["new", name], ["new", "x", "--group", name]) if name != "(judge)" else (["new", name],):
+        made = RUN.invoke(keys, [*words, *where], env={"COLUMNS": "200"})
+        assert made.exit_code == 2
+        assert made.stdout == ""
+        assert repr(name) in made.stderr
+    assert file.read_text() == TEXT
+
+
+@pytest.mark.parametrize(
+    "section", ["api_keys: [{{name: {}, sha256: " + "a" * 64 + "}}]", "groups: [{{name: {}}}]"], ids=["key", "group"]
+)
+def test_a_file_with_such_a_name_is_refused(file: Path, section: str) -> None:
+    for name in (r"a\nb", r"a\e[31m", r"a\Lb"):
+        file.write_text(f"{TEXT}security: {{{section.format(chr(34) + name + chr(34))}}}\n")
+        with pytest.raises(ConfigError, match=rf"{file.name}:\d+: security\..*name: has a line break"):
+            load_config(file)
+    for name in ("it's me", "検索　チーム", "équipe de l’été"):
+        file.write_text(f"{TEXT}security: {{{section.format(chr(34) + name + chr(34))}}}\n")
+        load_config(file)
+
+
 def test_a_mistake_is_told_with_the_file_that_was_named(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(TEXT)
