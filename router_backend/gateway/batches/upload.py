@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
 from router_backend.config.batches import BatchesConfig
+from router_backend.core.jsonio import load
 from router_backend.gateway.batches import shelves
 from router_backend.gateway.batches.files import FILE, INPUT, File, Files
 from router_backend.gateway.batches.storage.objects import Objects, Writer
@@ -19,7 +20,9 @@ AROUND = 64 * 1024
 _LONGEST_FIELD = 1024
 _LONGEST_NAME = 255
 _FIELDS = 16
-EXPIRES = ("expires_after[anchor]", "expires_after[seconds]")
+_EXPIRES = "expires_after"
+EXPIRES = (f"{_EXPIRES}[anchor]", f"{_EXPIRES}[seconds]")
+"""As OpenAI's SDKs send an object in a form; one field with its JSON is taken, too."""
 SECONDS = (3600, 2_592_000)
 """That a file may be kept, where a request says it: an hour to 30 days, as OpenAI's."""
 
@@ -100,10 +103,21 @@ def _seconds(form: _Form, config: BatchesConfig) -> int:
         raise _wrong("Missing required parameter: 'purpose'", "purpose", "missing_required_parameter")
     if fields["purpose"] != INPUT:
         raise _wrong(f"The purpose must be '{INPUT}': this gateway keeps no other files", "purpose")
-    if not any(name in fields for name in EXPIRES):
+    given = {name for name in fields if name.startswith(_EXPIRES)}
+    if not given:
         return int(config.retention_days * 86_400)
+    if given == {_EXPIRES}:
+        try:
+            said = load(bytes(form.fields[_EXPIRES]))
+        except ValueError:
+            said = None
+        if not isinstance(said, dict):
+            raise _wrong(f"{_EXPIRES} must be a JSON object, or the fields {' and '.join(EXPIRES)}", _EXPIRES)
+        return expires_after(said.get("anchor"), said.get("seconds"), _EXPIRES)
+    if unknown := sorted(given.difference(EXPIRES)):  # else it would be kept longer than its client thinks
+        raise _wrong(f"{unknown[0]}: {_EXPIRES} is a JSON object, or the fields {' and '.join(EXPIRES)}", _EXPIRES)
     seconds = fields.get(EXPIRES[1], "")
-    return expires_after(fields.get(EXPIRES[0]), int(seconds[:12]) if seconds.isdecimal() else None, "expires_after")
+    return expires_after(fields.get(EXPIRES[0]), int(seconds[:12]) if seconds.isdecimal() else None, _EXPIRES)
 
 
 def expires_after(anchor: object, seconds: object, param: str) -> int:

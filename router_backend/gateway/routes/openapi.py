@@ -245,6 +245,7 @@ def _batches() -> dict[str, Any]:
         "properties": {
             "file": {"type": "string", "contentMediaType": "application/octet-stream"},
             "purpose": {"const": "batch"},
+            "expires_after": {"type": "string", "contentMediaType": "application/json"},
             "expires_after[anchor]": {"const": "created_at"},
             "expires_after[seconds]": {"type": "integer", "minimum": 3600, "maximum": 2_592_000},
         },

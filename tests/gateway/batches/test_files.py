@@ -72,6 +72,47 @@ async def test_a_file_ends_when_its_client_says(client: openai.AsyncOpenAI, monk
         await client.batches.create(input_file_id=made.id, endpoint="/v1/chat/completions", completion_window="24h")
 
 
+async def test_it_may_say_so_in_json(gateway: Running) -> None:
+    form = {"purpose": "batch", "expires_after": '{"anchor": "created_at", "seconds": 3600}'}
+    made = (await gateway.http.post("/v1/files", data=form, files={"file": LINES})).json()
+    assert made["expires_at"] == made["created_at"] + 3600
+
+
+@pytest.mark.parametrize(
+    ("said", "param"),
+    [
+        ({"expires_after": said}, param)
+        for said, param in (
+            ("", "expires_after"),
+            ("3600", "expires_after"),
+            ("created_at", "expires_after"),
+            ("{", "expires_after"),
+            ("[" * 900, "expires_after"),
+            ("{}", "expires_after.anchor"),
+            ('{"anchor": "now", "seconds": 3600}', "expires_after.anchor"),
+            ('{"anchor": "created_at"}', "expires_after.seconds"),
+            ('{"anchor": "created_at", "seconds": 60}', "expires_after.seconds"),
+            ('{"anchor": "created_at", "seconds": "3600"}', "expires_after.seconds"),
+            ('{"anchor": "created_at", "seconds": 1e400}', "expires_after.seconds"),
+        )
+    ]
+    + [
+        ({"expires_after.anchor": "created_at", "expires_after.seconds": "3600"}, "expires_after"),
+        ({"expires_after[seconds]": "3600"}, "expires_after.anchor"),
+        (
+            {"expires_after": '{"anchor": "created_at", "seconds": 3600}', "expires_after[seconds]": "7200"},
+            "expires_after",
+        ),
+    ],
+)
+async def test_an_end_that_says_nothing_is_refused(
+    gateway: Running, tmp_path: Path, said: dict[str, str], param: str
+) -> None:
+    answer = await gateway.http.post("/v1/files", data={"purpose": "batch", **said}, files={"file": LINES})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+    assert not files_in(tmp_path / "batches")
+
+
 @pytest.mark.parametrize(
     ("form", "param"),
     [
