@@ -83,6 +83,8 @@ class Policy(ABC):
         self._changes = ChangeDetector(len(self.arms), learning.change.false_alarm if learning else 0.0)
         self._keep = learning.change.keep if learning else 0.0
         self._floors: tuple[tuple[int, ...], list[float], float] | None = None  # of the last candidates asked for
+        # Of the last query that was planned for (`bandits.plan`), by its costs and the price of a dollar: a step asks more than once.
+        self.planned: tuple[Query, list[float], float, list[float]] | None = None
 
     @property
     @abstractmethod
@@ -138,7 +140,7 @@ class Policy(ABC):
             self._decay(factor)
         (charges,) = in_usd(np.array([cost]))
         error = self._fold(context, arm, quality, charges, self._discount.weight(at) * weight)
-        self._floors = None
+        self._floors = self.planned = None
         if self._changes.false_alarm > 0:
             changed = self._changes.observe(arm, context, quality, charges, at, error * math.sqrt(weight), weight)
             if changed is not None:
@@ -149,14 +151,14 @@ class Policy(ABC):
         """Another model answers behind an arm's name: what was known of it is a weak prior from now on (`change.keep`)."""
         self._restart(arm, self._keep, level=True)
         self._changes.forget(arm)
-        self._floors = None
+        self._floors = self.planned = None
 
     def update_many(self, batch: Batch) -> None:
         """As `update`, for many observations at once."""
         batch = batch.finite()
         if not len(batch):
             return
-        self._floors = None
+        self._floors = self.planned = None
         if self._changes.false_alarm > 0:
             # What is expected of an observation depends on the reference, so this one moves where it would without a batch.
             for run in self._discount.runs(batch.at):
@@ -204,6 +206,7 @@ class Policy(ABC):
         """An immutable copy; cheap, because statistics are copied only when an arm is next updated."""
         reader = copy.copy(self)
         reader._changes = copy.copy(self._changes)
+        reader.planned = None
         reader._freeze(self)
         return reader
 
@@ -215,7 +218,7 @@ class Policy(ABC):
         self.reward.adopt(other.reward)
         if self.shares is not None and other.shares is not None:
             self.shares.adopt(other.shares, pairs)
-        self._floors = None
+        self._floors = self.planned = None
         return self._changes.adopt(other._changes, pairs) and self._take(other, pairs)
 
     def dump(self) -> Fields:
@@ -235,7 +238,7 @@ class Policy(ABC):
         self._discount.load(part("discount", fields))
         self._changes.load(part("changes", fields))
         self._load(part("statistics", fields))
-        self._floors = None
+        self._floors = self.planned = None
 
     @abstractmethod
     def _fold(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from router_backend.bandits.plan import rest_of_session
 from router_backend.bandits.policy import Policy
-from router_backend.bandits.query import Choice, Query
+from router_backend.bandits.query import Choice, Query, Scores
 
 # The standard error of an estimated propensity of 0.5 is then 0.008.
 DRAWS = 4096
@@ -230,9 +230,10 @@ def settled(policy: Policy, query: Query) -> tuple[Query, float]:
     previous = query.previous
     if previous is None or previous not in query.candidates or len(query.candidates) == 1:
         return query, 0.0
-    unsure = _no_better(policy, query, previous, policy.rules.loop_confidence)
+    scores = policy.scores(query)
+    unsure = _no_better(policy, query, scores, previous, policy.rules.loop_confidence)
     left = tuple(arm for i, arm in enumerate(query.candidates) if i not in unsure)
-    return query.among(left), max(policy.scores(query).costs)
+    return query.among(left), max(scores.costs)
 
 
 def _unsure(policy: Policy, query: Query) -> list[int]:
@@ -240,15 +241,15 @@ def _unsure(policy: Policy, query: Query) -> list[int]:
     guard = policy.rules.guard
     if guard is None or guard.reference not in query.candidates:
         return []
-    return _no_better(policy, query, guard.reference, guard.confidence)
+    return _no_better(policy, query, policy.scores(query), guard.reference, guard.confidence)
 
 
-def _no_better(policy: Policy, query: Query, reference: int, confidence: float) -> list[int]:
+def _no_better(policy: Policy, query: Query, scores: Scores, reference: int, confidence: float) -> list[int]:
     """Positions of arms that aren't better than the reference, a candidate, by enough standard errors of the difference.
 
     Better in expected reward: optimism is no evidence.
     """
-    scores, errors = policy.scores(query), policy.standard_errors(query)
+    errors = policy.standard_errors(query)
     means, times = scores.means, _time_prices(policy, query, scores.costs)
     if times is not None:
         means = [mean - price for mean, price in zip(means, times, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations_with_replacement
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from router_backend.bandits.context import CONTEXT_DIM, EARLIER_DIM, TOOLS, step
 from router_backend.bandits.plan import _GROWTH, rest_of_session
 from router_backend.bandits.policy import Policy
 from router_backend.bandits.query import Query
-from router_backend.bandits.selection import probabilities, select
+from router_backend.bandits.selection import probabilities, select, settled
 from tests.bandits.examples import NOW, make_context, make_policy, make_query, teach
 
 STEPS, PROMPT = 30.0, 20_000
@@ -38,10 +39,12 @@ def asked(tool: str, warm: tuple[float, ...] = (0.0, 0.0, 0.0), steps: float = S
     )  # fmt: skip
 
 
-def taught(better: dict[str, tuple[float, float, float]]) -> Policy:
+def taught(better: dict[str, tuple[float, float, float]], **fields: Any) -> Policy:
     """Knows how good each arm is at steps of each kind."""
     reward = {"name": "difference", "lambda": 1.0, "cost_scale_usd": 0.1}
-    policy = make_policy(alpha=0.0, epsilon=0.0, new_share=0.0, ridge=0.01, change={"false_alarm": 0}, reward=reward)
+    policy = make_policy(
+        alpha=0.0, epsilon=0.0, new_share=0.0, ridge=0.01, change={"false_alarm": 0}, reward=reward, **fields
+    )
     for tool, qualities in better.items():
         for arm, quality in enumerate(qualities):
             for _ in range(60):
@@ -90,6 +93,25 @@ def test_nothing_is_planned_without_what_a_plan_is_of(change: dict[str, object])
 
 def test_rewards_without_a_price_of_cost_plan_nothing() -> None:
     assert rest_of_session(make_policy(reward={"name": "ratio"}), asked("read"), [0.1, 0.2, 0.3]) is None
+
+
+@pytest.mark.parametrize("guard", [None, {"reference": "m0", "confidence": 0.0}], ids=["alone", "guarded"])
+def test_a_step_of_a_loop_is_planned_once(monkeypatch: pytest.MonkeyPatch, guard: dict[str, object] | None) -> None:
+    """For its candidates; where some are left out by then, the others are planned again."""
+    policy = taught(dict.fromkeys(("read", "run", "write"), (0.9, 0.9, 0.5)), **({"guard": guard} if guard else {}))
+    planned, ahead = [], policy.qualities_ahead
+    monkeypatch.setattr(policy, "qualities_ahead", lambda query: planned.append(query.candidates) or ahead(query))
+    query, _ = settled(policy, asked("read", (0.0, 1.0, 0.0), previous=0, candidates=(0, 1)))
+    assert query.candidates == (0, 1)
+    before = select(policy, query, np.random.default_rng(0))
+    assert planned == [(0, 1)]
+    # What is learned in between counts.
+    for _ in range(200):
+        policy.update(at("read"), 1, 1.0, 0.0, NOW)
+    assert select(policy, query, np.random.default_rng(0)).scores != before.scores
+    assert planned == [(0, 1)] * 2
+    select(policy, query.among((0, 1, 2)), np.random.default_rng(0))
+    assert planned == [(0, 1)] * 2 + [(0, 1, 2)]
 
 
 @settings(max_examples=40, deadline=None)
