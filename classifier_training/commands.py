@@ -238,13 +238,13 @@ def train(
 
 
 def _adapt(start: Path, data: list[str], columns: Columns, out: Path, cap: int, seed: int) -> None:
-    from classifier_training.training.adapt import adapt
+    from classifier_training.training.adapt import adapt, too_few
 
     with _bars() as track:
         result = adapt(start, data, out, track("reading prompts"), cap, seed, columns)
     figures = f"accuracy on own prompts held out {result.before:.3f} before, {result.after:.3f} after"
     if result.before != result.before:
-        figures = "too few own prompts to hold some out and measure"
+        figures = too_few(result.held_out)
     typer.echo(f"{out}: {figures}; {result.rows} rows; {result.seconds / 60:.1f} minutes")
 
 
@@ -259,6 +259,7 @@ def _own_tasks(
 ) -> None:
     from classifier_training.data.files import Columns
     from classifier_training.data.taxonomy import load_taxonomy
+    from classifier_training.training.adapt import too_few
     from classifier_training.training.own_tasks import fit_own_tasks
     from router_backend.classifier.artifact import newest_artifact
     from router_backend.classifier.repository import MODEL_REPOSITORY
@@ -270,7 +271,7 @@ def _own_tasks(
         result = fit_own_tasks(start, own, data, out, track("reading prompts"), cap, seed, columns)
     figures = f"accuracy on prompts held out {result.accuracy:.3f} (the most frequent task: {result.most_frequent:.3f})"
     if result.accuracy != result.accuracy:
-        figures = "too few prompts to hold some out and measure"
+        figures = too_few(result.held_out)
     typer.echo(
         f"{out}: {len(own.tasks)} tasks, {figures}; {result.rows} rows; {result.seconds / 60:.1f} minutes\n"
         f"So that router.yaml and feedback may name them: tasks: [{', '.join(own.names)}]"

@@ -23,6 +23,7 @@ from classifier_training.data.files import USUAL_COLUMNS, Columns, load_prompts
 from classifier_training.data.taxonomy import Taxonomy
 from classifier_training.export.correction import NEVER, Correction, apply, move_to_space
 from classifier_training.training.adapt import (
+    FEWEST_MEASURED,
     PENALTIES,
     FloatArray,
     balanced,
@@ -31,6 +32,7 @@ from classifier_training.training.adapt import (
     fit,
     loss,
     read,
+    too_few,
     write,
 )
 from router_backend.classifier.artifact import Artifact, Progress
@@ -41,12 +43,13 @@ _FOLDS = 5
 
 @dataclass(frozen=True, slots=True)
 class OwnTasksResult:
-    """Accuracy on the prompts that were held out and the share of the most frequent task among them, NaN where there are none;
-    prompts learned, and how long it took."""
+    """Accuracy on the prompts that were held out and the share of the most frequent task among them, NaN where there are fewer than
+    `FEWEST_MEASURED`; prompts learned and held out, and how long it took."""
 
     accuracy: float
     most_frequent: float
     rows: int
+    held_out: int
     seconds: float
 
 
@@ -83,10 +86,13 @@ def fit_own_tasks(
     nothing = np.ones((len(tested), 1), np.float32)
     right = correction(nothing, pooled[count:]).argmax(1) == tasks[count:]
     scores = (float("nan"), float("nan"))
-    if len(tested):
+    if len(tested) >= FEWEST_MEASURED:
         scores = float(right.mean()), float(np.bincount(tasks[count:]).max() / len(tested))
-    _write(artifact, correction, taxonomy, out, data, scores)
-    return OwnTasksResult(*scores, count, time.monotonic() - started)
+    figures = f"accuracy on the rows held out {scores[0]:.3f}, the most frequent task {scores[1]:.3f}"
+    if scores[0] != scores[0]:
+        figures = too_few(len(tested))
+    _write(artifact, correction, taxonomy, out, data, scores[0], figures)
+    return OwnTasksResult(*scores, count, len(tested), time.monotonic() - started)
 
 
 def _enough(names: Sequence[str], tasks: NDArray[np.int64]) -> None:
@@ -140,7 +146,8 @@ def _write(
     taxonomy: Taxonomy,
     out: Path,
     data: Sequence[str],
-    scores: tuple[float, float],
+    accuracy: float,
+    figures: str,
 ) -> None:
     old, names = artifact.metadata, taxonomy.names
     space = space_of(old, names)
@@ -157,13 +164,12 @@ def _write(
     }
 
     def changed(before: ArtifactMetadata) -> ArtifactMetadata:
-        figures = {"own_accuracy": scores[0]} if scores[0] == scores[0] else {}
+        scores = {"own_accuracy": accuracy} if accuracy == accuracy else {}
         manifest = {**before.manifest, "own_tasks": own}
-        return dataclasses.replace(before, tasks=names, embedding_space=space, scores=figures, manifest=manifest)
+        return dataclasses.replace(before, tasks=names, embedding_space=space, scores=scores, manifest=manifest)
 
     write(artifact, change, changed, out)
     lines = "\n".join(f"| `{task.name}` | {task.description} |" for task in taxonomy.tasks)
-    figures = f"accuracy on the rows held out {scores[0]:.3f}, the most frequent task {scores[1]:.3f}"
     (out / CARD_FILE).write_text(
         f"# Prompt classifier with own tasks\n\n| task | what it is |\n|---|---|\n{lines}\n\nFitted to {', '.join(files_of(data)) or 'examples'} by"
         f" `llm-router train --taxonomy`: {figures}. Complexity and embedding are those of the artifact that it\nstarted from, which the rest of this card"

@@ -68,6 +68,17 @@ def test_an_adapted_artifact_can_be_adapted_once_more(adapted: Path, tmp_path: P
     assert TASKS[found[0].argmax()] == "open_qa"
 
 
+def test_on_a_few_prompts_no_accuracy_is_told(artifact: Path, own_prompts: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few.csv"
+    few.write_text("\n".join(own_prompts.read_text(encoding="utf-8").splitlines()[:81]), encoding="utf-8")
+    result = adapt(artifact, [str(few)], tmp_path / "out", lambda *_: None, cap=60)
+    assert 0 < result.held_out < 20
+    assert np.isnan([result.before, result.after]).all()
+    assert "adapted_after" not in Artifact(tmp_path / "out").metadata.scores
+    card = (tmp_path / "out" / CARD_FILE).read_text(encoding="utf-8")
+    assert f"{result.held_out} held out, and a figure needs 20" in card
+
+
 def test_without_data_there_is_nothing_to_adapt_to(artifact: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--data"):
         adapt(artifact, [], tmp_path, lambda *_: None)

@@ -127,6 +127,25 @@ def test_too_few_prompts_of_a_task_are_named(
         fit_own_tasks(artifact, taxonomy, [str(tmp_path / "few.csv")], tmp_path, lambda *_: None, columns=columns)
 
 
+def test_on_a_few_prompts_no_accuracy_is_told(
+    artifact: Path, own: Path, taxonomy: Taxonomy, columns: Columns, tmp_path: Path
+) -> None:
+    """Of 48 prompts four are held out: a figure of theirs would be 0, 25, 50, 75 or 100 %."""
+    rows = [row for row in (own / "own.csv").read_text().splitlines()[1:] if int(row.split(",")[0].split()[-1]) < 12]
+    (tmp_path / "few.csv").write_text("\n".join(["body,kind", *rows]))
+    result = fit_own_tasks(
+        artifact, taxonomy, [str(tmp_path / "few.csv")], tmp_path / "out", lambda *_: None, columns=columns
+    )
+    assert 0 < result.held_out < 10
+    assert np.isnan([result.accuracy, result.most_frequent]).all()
+    new = Artifact(tmp_path / "out")
+    assert "own_accuracy" not in new.metadata.scores
+    card = (tmp_path / "out" / CARD_FILE).read_text(encoding="utf-8")
+    assert f"too few own prompts to measure: {result.held_out} held out, and a figure needs 20" in card
+    assert "nan" not in card.split("# ")[1]
+    assert new.predict([f"{WORDS['math']} ink 777"]).probabilities.argmax(1).tolist() == [1]
+
+
 def test_the_corpus_is_no_data_for_other_tasks(trained: Path, own: Path, columns: Columns, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--taxonomy"):
         adapt(trained, [str(own / "own.csv")], tmp_path, lambda *_: None, columns=columns)

@@ -31,8 +31,20 @@ THINGS = (
     "the e-mails",
     "the map",
     "the calendar",
+    "the reports",
+    "the keyboard",
 )
-OPENINGS = ("", "Hi, ", "Quick one: ", "Hello team. ", "Please help. ")
+OPENINGS = (
+    "",
+    "Hi, ",
+    "Quick one: ",
+    "Hello team. ",
+    "Please help. ",
+    "Good evening. ",
+    "Dear all, ",
+    "One more: ",
+    "Hi again, ",
+)
 TAXONOMY = "tasks:\n" + "".join(f"  - {{name: {name}, description: {name} of tickets}}\n" for name in OWN)
 
 
