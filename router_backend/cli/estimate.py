@@ -28,6 +28,10 @@ def estimate(
     cheap: Annotated[str, typer.Option(help="IN,OUT of the cheap model, USD per million tokens.")] = "0.035,0.14",
     expensive: Annotated[str, typer.Option(help="IN,OUT of the expensive model.")] = "0.80,3.20",
     expensive_share: Annotated[float, typer.Option(help="Of the requests.", min=0, max=1)] = 0.3,
+    batch_share: Annotated[float, typer.Option(help="Of the requests, in batches.", min=0, max=1)] = 0.0,
+    batch_price: Annotated[
+        float, typer.Option(help="Of the models' token price: `batch.price_share` in router.yaml.", min=0, max=1)
+    ] = 0.5,
     spot: Annotated[float, typer.Option(help="Share of GPU hours on Spot, in the large size.", min=0, max=1)] = 0.0,
     size: Annotated[str, typer.Option(help="small, medium or large; each without.")] = "",
     form: Annotated[Format, typer.Option("--format", help="Of the output.")] = Format.text,
@@ -58,6 +62,8 @@ def estimate(
         cheap=_prices("--cheap", cheap),
         dear=_prices("--expensive", expensive),
         dear_share=expensive_share,
+        batch_share=batch_share,
+        batch_price=batch_price,
         spot=spot,
     )
     made = {name: lines for name, lines in bills(load).items() if size in ("", name)}

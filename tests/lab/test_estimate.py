@@ -26,6 +26,8 @@ loads = st.builds(
     seconds=st.floats(0, 900),
     feedback=st.floats(0, 1),
     dear_share=st.floats(0, 1),
+    batch_share=st.floats(0, 1),
+    batch_price=st.floats(0, 1),
     spot=st.floats(0, 1),
 )
 
@@ -62,6 +64,33 @@ def test_spot_takes_its_share_off_the_machines() -> None:
         for share in (0, 1)
     )
     assert spot == pytest.approx(full * 0.4)
+
+
+def test_batches_have_their_price_where_there_are_batches() -> None:
+    """Lambda has none; in the medium size they cost a private endpoint, and models of one's own have no price by tokens."""
+
+    def tokens(size: str, **batches: float) -> float:
+        return sum(line.usd for line in bills(Load(10_000, **batches))[size] if line.what == "models by tokens")
+
+    assert tokens("medium", batch_share=0.4) == pytest.approx(tokens("medium") * 0.8)
+    assert tokens("medium", batch_share=0.4, batch_price=0.25) == pytest.approx(tokens("medium") * 0.7)
+    assert tokens("small", batch_share=0.4) == tokens("small")
+    assert bills(Load(10_000, batch_share=0.4))["large"] == bills(Load(10_000))["large"]
+    (before, after) = (
+        next(line.usd for line in bills(Load(10_000, batch_share=share))["medium"] if line.what == "private endpoints")
+        for share in (0.0, 0.4)
+    )
+    assert after == pytest.approx(before * 7 / 6)
+    words = ["--requests-per-day", "10000", "--batch-share", "0.4", "--batch-price", "0.25"]
+    told = CliRunner().invoke(app, words).output
+    assert "40% in batches at 25% of the price" in told
+    assert "Lambda has none" in told
+
+
+@pytest.mark.parametrize("option", ["--batch-share", "--batch-price"])
+def test_what_is_no_share_is_refused(option: str) -> None:
+    for number in ("-0.1", "1.1"):
+        assert CliRunner().invoke(app, [option, number]).exit_code == 2
 
 
 def test_prices_say_when_and_where() -> None:

@@ -45,7 +45,7 @@ Not included:
   costs only a few dollars here.
 - **Capacity Blocks** reserve GPU machines for days, at less than the list price. Use them for load tests and for retraining.
 - **Requests that aren't urgent** can take a day in [batches](batches.md), at half the price where models have a batch price: on Bedrock (`batch_inference` in medium,
-  which costs one more private endpoint) and at OpenAI.
+  which costs one more private endpoint) and at OpenAI. `--batch-share 0.4` computes with 40 % of the requests in batches, in the medium size.
 - **At night**: in development, Fargate stops by schedule (`night_stop`), and NIMs on EKS by KEDA's cron trigger (`autoscaling.night`). Lambda has nothing to stop.
 - **Models are most of the bill** above a few thousand requests a day. Control it with `policy.reward.lambda`, `share.max` and key budgets
   ([policies](policies.md)). `llm-router report` shows what they saved.

@@ -27,6 +27,8 @@ class Load:
     cheap: tuple[float, float] = (0.035, 0.14)  # USD per million tokens, in and out
     dear: tuple[float, float] = (0.80, 3.20)
     dear_share: float = 0.3  # of the requests
+    batch_share: float = 0.0  # of the requests, that go through batches to models with a batch price
+    batch_price: float = 0.5  # of their token price, as `batch.price_share` in router.yaml
     spot: float = 0.0  # share of GPU hours on Spot
     spot_discount: float = 0.6  # off the list price
 
@@ -54,20 +56,17 @@ class Line:
     how: str
 
 
-def models(load: Load) -> list[Line]:
-    """Tokens, at prices per million."""
+def models(load: Load, batched: float = 0.0) -> list[Line]:
+    """Tokens, at prices per million. `batched`: share of the requests that is paid at the batch price."""
 
     def of(prices: tuple[float, float]) -> float:
         return (load.input_tokens * prices[0] + load.output_tokens * prices[1]) / _MILLION
 
     mixed = (1 - load.dear_share) * of(load.cheap) + load.dear_share * of(load.dear)
-    return [
-        Line(
-            "models by tokens",
-            load.requests * mixed,
-            f"{load.requests:,.0f} requests, {load.dear_share:.0%} to the dear model",
-        )
-    ]
+    how = f"{load.requests:,.0f} requests, {load.dear_share:.0%} to the dear model"
+    if batched:
+        how += f", {batched:.0%} in batches at {load.batch_price:.0%} of the price"
+    return [Line("models by tokens", load.requests * mixed * (1 - batched * (1 - load.batch_price)), how)]
 
 
 def state(load: Load, group: float, waiting_hours: float) -> list[Line]:
@@ -94,7 +93,7 @@ def watching(load: Load, number_of_models: int, secrets: int) -> list[Line]:
 
 
 def small(load: Load) -> list[Line]:
-    """Lambda of 2 GB: it is paid while it waits for the model, too."""
+    """Lambda of 2 GB: it is paid while it waits for the model, too. It has no batches: nothing works on them between two requests."""
     seconds = load.requests * load.seconds
     compute = usd("lambda_gb_second", 2 * seconds) + usd("lambda_request", load.requests)
     return [
@@ -116,13 +115,14 @@ def medium(load: Load) -> list[Line]:
     tasks = tasks_of(load)
     task = 2 * PRICES["fargate_cpu_hour"].usd + 4 * PRICES["fargate_gb_hour"].usd
     units = max(1.0, load.peak / 25)
+    endpoints = 7 if load.batch_share else 6  # `batch_inference` needs Bedrock's other one
     return [
-        *models(load),
+        *models(load, load.batch_share),
         Line("Fargate", tasks * task * HOURS, f"{tasks} tasks"),
         Line(
             "load balancer", usd("balancer_hour", HOURS) + usd("balancer_unit_hour", HOURS * units), f"{units:,.1f} LCU"
         ),
-        Line("private endpoints", usd("endpoint_hour", 6 * 2 * HOURS), "6 in 2 zones"),
+        Line("private endpoints", usd("endpoint_hour", endpoints * 2 * HOURS), f"{endpoints} in 2 zones"),
         *state(load, max(1.0, min(32.0, load.peak)), tasks * HOURS),
         *watching(load, 2, 1),
     ]
@@ -173,6 +173,11 @@ def advice(load: Load) -> list[str]:
     if made["medium"] <= made["small"]:
         told.append(
             "Lambda is paid while it waits for models: at this load tasks that wait for many answers at once cost less."
+        )
+    if load.batch_share:
+        told.append(
+            "Batches have their price in the medium size (`batch_inference`) alone: Lambda has none, and models of your own work on them"
+            " in idle capacity. Bedrock takes batches of 100 lines and more."
         )
     if load.requests_per_day >= 1000 and cheapest == "small":
         told.append("Lambda is covered by Compute Savings Plans (up to 17 %); commit to what the quietest month uses.")
