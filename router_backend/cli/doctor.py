@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +25,9 @@ def doctor(
     grpc_port: Annotated[int, typer.Option(envvar="LLM_ROUTER_GRPC_PORT")] = 8001,
     metrics_port: Annotated[int, typer.Option(envvar="LLM_ROUTER_METRICS_PORT")] = 8002,
     gateway_port: Annotated[int, typer.Option(envvar="LLM_ROUTER_GATEWAY_PORT")] = 8080,
-    ask: Annotated[bool, typer.Option(help="Ask each upstream for its models.")] = True,
+    ask: Annotated[
+        bool, typer.Option(help="Ask each upstream for its models, and AWS for what Bedrock's batches need.")
+    ] = True,
 ) -> None:
     """Check everything that `llm-router up` needs, and whether the upstreams answer. Nothing is started or changed.
 
@@ -39,11 +42,12 @@ def doctor(
         "--metrics-port": metrics_port,
         "--gateway-port": gateway_port,
     }
-    console, wrong = Console(highlight=False, soft_wrap=True), 0
+    console = Console(highlight=False, soft_wrap=True)
+    wrong: list[str] = []
 
     def show(finding: Finding) -> None:
-        nonlocal wrong
-        wrong += finding.error is not None
+        if finding.error:
+            wrong.append(finding.name)
         mark, color = ("wrong", "red") if finding.error else ("note", "yellow") if finding.advice else ("ok", "green")
         console.print(
             Text(f"{mark:6}", color) + Text(f"{finding.name}: {finding.error or finding.advice or finding.found}")
@@ -56,8 +60,10 @@ def doctor(
     if ask:
         for finding in _upstreams(config):
             show(finding)
+        for finding in _batches(config, wrong):
+            show(finding)
     if wrong:
-        raise RuntimeError(f"{wrong} of the checks failed")
+        raise RuntimeError(f"{len(wrong)} of the checks failed")
 
 
 def _ports(ports: dict[str, int]) -> Iterator[Finding]:
@@ -93,6 +99,33 @@ def _upstreams(config: Path) -> Iterator[Finding]:
             yield Finding("upstream", error=LookupError(lacking))
         else:
             yield Finding("upstream", f"{server.base_url} answers, with {_few(sorted(names))}")
+
+
+def _batches(config: Path, wrong: Collection[str]) -> Iterator[Finding]:
+    """What Bedrock's batch inference needs of each model that isn't `wrong` by itself, such as one without credentials."""
+    from router_backend.config import load_config
+    from router_backend.config.models import BedrockUpstream
+    from router_backend.forwarding.upstreams.batches.api import BatchAPIError
+    from router_backend.forwarding.upstreams.batches.bedrock import BedrockBatches
+    from router_backend.launcher.preflight import Finding
+
+    try:
+        parsed = load_config(config)
+    except ValueError:
+        return  # said already
+    for model in parsed.models:
+        upstream, batch = model.upstream, model.batch
+        if not isinstance(upstream, BedrockUpstream) or batch is None or f"model {model.name}" in wrong:
+            continue
+        name = f"batches of {model.name}"
+        try:
+            asyncio.run(BedrockBatches(model.name, upstream, batch, parsed.timeouts.connect).look())
+            yield Finding(
+                name, f"files in {batch.place} and Bedrock's jobs can be listed; writing shows with the first batch"
+            )
+        except BatchAPIError as error:
+            needs = "s3:ListBucket there, and bedrock:ListModelInvocationJobs (docs/batches.md)"
+            yield Finding(name, error=RuntimeError(f"{error}; the router needs the bucket of {batch.place}, {needs}"))
 
 
 def _few(names: list[str]) -> str:

@@ -7,10 +7,8 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
-import botocore.session
 import openai
 import pytest
-from moto.server import ThreadedMotoServer
 
 from router_backend.config.models import ModelConfig
 from router_backend.forwarding.upstreams.batches.api import BatchAPI, BatchAPIError
@@ -21,7 +19,8 @@ from tests.gateway.batches.conftest import answered, begun, line, reached, rows
 from tests.gateway.conftest import Running, Serve
 from tests.support.arms import model
 from tests.support.bedrock_jobs import BedrockJobs, Record, failed, said
-from tests.support.scripted_bedrock import CREDENTIALS, REGION, ScriptedBedrock
+from tests.support.moto_s3 import bucket, keys
+from tests.support.scripted_bedrock import REGION, ScriptedBedrock
 from tests.support.scripted_triton import ScriptedTriton
 from tests.support.scripted_upstream import ScriptedUpstream
 
@@ -38,20 +37,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    server = ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL_S3": f"http://{host}:{port}"}.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    client = botocore.session.Session().create_client("s3", region_name=REGION)
-    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-    yield client
-    for key in keys(client):  # all servers of a process have one memory
-        client.delete_object(Bucket=BUCKET, Key=key)
-    client.delete_bucket(Bucket=BUCKET)
-    server.stop()
+    with bucket(BUCKET, monkeypatch) as client:
+        yield client
 
 
 @pytest.fixture
@@ -99,10 +86,6 @@ def api(arm: dict[str, Any], jobs: BedrockJobs) -> BatchAPI:
     return found
 
 
-def keys(s3: Any) -> list[str]:
-    return [each["Key"] for each in s3.list_objects_v2(Bucket=BUCKET).get("Contents", ())]
-
-
 async def until(met: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
         while not met():
@@ -133,7 +116,7 @@ async def test_lines_go_there_together_at_half_the_price(
     decision = found["line 7"]["router"]["decision_id"]
     await gateway.app.outcomes.settled(decision, 60)
     assert triton.outcomes[decision]["cost"] == pytest.approx(0.5 * (7 * 1e-6 + 3 * 2e-6))
-    await until(lambda: not keys(s3))  # nothing stays there
+    await until(lambda: not keys(s3, BUCKET))  # nothing stays there
 
 
 async def test_tools_systems_and_thoughts_are_said_without_marks_for_caches(
@@ -215,7 +198,7 @@ async def test_a_cancellation_stops_the_job(client: openai.AsyncOpenAI, jobs: Be
     assert batch.status == "cancelled"
     assert [row["custom_id"] for row in await rows(client, batch.output_file_id)] == ["quick"]  # it is paid for
     assert {job["status"] for job in jobs.jobs.values()} == {"Stopped"}
-    await until(lambda: not keys(s3))
+    await until(lambda: not keys(s3, BUCKET))
 
 
 async def pieces() -> AsyncIterator[bytes]:

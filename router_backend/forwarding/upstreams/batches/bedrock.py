@@ -57,6 +57,17 @@ class BedrockBatches:
         self._bucket, _, prefix = batch.place.removeprefix("s3://").partition("/")
         self._prefix = f"{prefix.strip('/')}/".lstrip("/")
 
+    async def look(self) -> None:
+        """List files and jobs, as the router does; nothing is made.
+
+        Not by HeadBucket: it names no prefix, so a right below one (`s3:prefix`) doesn't cover it.
+
+        Raises:
+            BatchAPIError: the bucket isn't there, or one of the rights.
+        """
+        await self._ask("s3", "list_objects_v2", Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+        await self._ask("bedrock", "list_model_invocation_jobs")
+
     async def upload(self, name: str, size: int, pieces: Callable[[], AsyncIterator[bytes]]) -> str:
         """See `BatchAPI.upload`; the file is in memory as a whole (`batch.max_bytes`)."""
         key = f"{self._folder(name.partition('.')[0])}{name}"
