@@ -231,29 +231,34 @@ def settled(policy: Policy, query: Query) -> tuple[Query, float]:
     if previous is None or previous not in query.candidates or len(query.candidates) == 1:
         return query, 0.0
     scores = policy.scores(query)
-    unsure = _no_better(policy, query, scores, previous, policy.rules.loop_confidence)
+    rest = rest_of_session(policy, query, scores.costs)
+    unsure = _no_better(policy, query, scores, previous, policy.rules.loop_confidence, rest)
     left = tuple(arm for i, arm in enumerate(query.candidates) if i not in unsure)
     return query.among(left), max(scores.costs)
 
 
 def _unsure(policy: Policy, query: Query) -> list[int]:
-    """Positions that the guard leaves out."""
+    """Positions that the guard leaves out.
+
+    It looks at this request alone, whatever is planned: the errors are those of one step, and a plan counts a gain as often as it has steps.
+    """
     guard = policy.rules.guard
     if guard is None or guard.reference not in query.candidates:
         return []
     return _no_better(policy, query, policy.scores(query), guard.reference, guard.confidence)
 
 
-def _no_better(policy: Policy, query: Query, scores: Scores, reference: int, confidence: float) -> list[int]:
+def _no_better(
+    policy: Policy, query: Query, scores: Scores, reference: int, confidence: float, rest: list[float] | None = None
+) -> list[int]:
     """Positions of arms that aren't better than the reference, a candidate, by enough standard errors of the difference.
 
-    Better in expected reward: optimism is no evidence.
+    Better in expected reward, with what the rest of the session is worth where it is given: optimism is no evidence.
     """
     errors = policy.standard_errors(query)
     means, times = scores.means, _time_prices(policy, query, scores.costs)
     if times is not None:
         means = [mean - price for mean, price in zip(means, times, strict=True)]
-    rest = rest_of_session(policy, query, scores.costs)
     if rest is not None:
         means = list(map(add, means, rest))
     own = query.candidates.index(reference)

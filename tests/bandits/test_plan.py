@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, product
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,26 @@ def test_nothing_is_planned_without_what_a_plan_is_of(change: dict[str, object])
 
 def test_rewards_without_a_price_of_cost_plan_nothing() -> None:
     assert rest_of_session(make_policy(reward={"name": "ratio"}), asked("read"), [0.1, 0.2, 0.3]) is None
+
+
+@pytest.mark.parametrize("steps", [0.0, STEPS])
+@pytest.mark.parametrize(("scores", "leaves"), [(10, False), (400, True)])
+def test_a_guard_asks_for_as_much_evidence_where_a_session_is_planned(steps: float, scores: int, leaves: bool) -> None:
+    """What is gained at thirty steps is no surer than what is gained at one of them."""
+    guard = {"reference": "m0", "confidence": 2.0}
+    policy = make_policy(
+        epsilon=0.0, new_share=0.0, change={"false_alarm": 0}, reward={"name": "difference", "lambda": 1.0}, guard=guard
+    )
+    for _ in range(scores):
+        for tool, (arm, quality) in product(("read", "run", "write"), enumerate((0.5, 0.6))):
+            policy.update(at(tool), arm, quality, 0.0, NOW)
+    alike = np.full(3, PROMPT * 1e-8)
+    query = make_query(
+        at("read"), costs=alike * 2, prompt_cost=alike, cacheable=alike, prompt_tokens=PROMPT, steps=steps,
+        candidates=(0, 1),
+    )  # fmt: skip
+    choice = select(policy, query, np.random.default_rng(0))
+    assert (choice.arm, choice.reason) == ((1, "policy:linucb") if leaves else (0, "guard"))
 
 
 @pytest.mark.parametrize("guard", [None, {"reference": "m0", "confidence": 0.0}], ids=["alone", "guarded"])
