@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import orjson
 
-from router_backend.prompts.messages import is_result, request_of
+from router_backend.prompts.messages import is_step, text_of, turns_of
 
 MAX_JSON = 64 * 1024
 """Characters of a result's JSON that are read."""
@@ -40,14 +40,15 @@ class Step:
     depth: int = 0  # rounds of tools since the user's last request
     tool: ToolKind = ""  # what the last round's first tool does, by its name
     failed: bool = False  # whether the last result tells of a failure
+    beside: str = ""  # all of the user's own turn if it holds a result: the same words may be about another one
 
 
 def step_of(messages: Sequence[Mapping[str, Any]]) -> Step:
     """The step that a chat request asks for."""
     depth, calls, result = 0, None, None
-    for message in reversed(messages):
+    for message, turn in zip(reversed(messages), reversed(turns_of(messages)), strict=True):
         role = message.get("role")
-        if role == "tool" or (role == "user" and is_result(message)):
+        if role == "tool" or (turn and is_step(turn)):
             result = message if result is None else result
             depth += role == "user"  # an agent without calls has one result in each round
         elif role == "assistant":
@@ -56,7 +57,9 @@ def step_of(messages: Sequence[Mapping[str, Any]]) -> Step:
             if message.get("tool_calls"):
                 depth += 1
                 calls = calls or message["tool_calls"]
-        elif role == "user" and request_of(message):
+        elif turn and turn[0]:
+            if result is None:
+                return Step(beside=text_of(message.get("content")) if turn[1] else "")
             break
     if result is None:
         return Step()

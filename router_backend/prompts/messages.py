@@ -3,14 +3,17 @@
 The turn that is to be answered decides the task, so the last user turn comes alone. One that only asks to go on ("continue", "fix it",
 "続けて") is classified by the last one that asks for something: that one alone was classified better than both together (docs/classifier-experiments.md).
 One that is merely short ("in Go?") gets it as context. What an agent adds by itself is no request: results of tools, in messages of their own
-or in a user's turn, and notes on its surroundings.
+or in a user's turn, and notes on its surroundings (`turns.py`).
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from router_backend.prompts.turns import asked
 
 # A turn of at most so many characters can't be classified by itself.
 _NEEDS_CONTEXT = 6
@@ -28,27 +31,6 @@ _FOLLOW_UP_JA = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[\w'’]+")
-# A result that a text-only agent sends in the user's name; the forms of ReAct, OpenHands, Cline, mini-swe-agent, Claude Code and of chat templates.
-_RESULT = re.compile(
-    r"\s*(Observation:|EXECUTION RESULT|OBSERVATION:|\[\w+ for [^\n]{0,300}\] Result:|<(tool_result|tool_response|tool_output|function_results?|"
-    r"observation|returncode|local-command-std(out|err)|bash-std(out|err)|task-notification)\b)"
-)
-# Notes on surroundings, of Cline, Claude Code, Codex and Cursor.
-_NOTES = (
-    "environment_details",
-    "system-reminder",
-    "system_reminder",
-    "environment_context",
-    "user_instructions",
-    "local-command-caveat",
-    "ide_opened_file",
-    "user_info",
-    "git_status",
-    "project_layout",
-    "open_and_recently_viewed_files",
-)
-# Marks around what the person typed, where an editor puts files and notes beside it: of Cursor, Copilot and Roo.
-_ASKED = ("user_query", "userRequest", "user_message")
 
 
 class BadRequest(ValueError):
@@ -83,10 +65,10 @@ def routing_text(messages: Sequence[Mapping[str, Any]]) -> str:
     """
     if not messages or not all(isinstance(message, Mapping) for message in messages):
         raise BadRequest("messages must be a non-empty array of message objects")
-    turns = [text for message in messages if message.get("role") == "user" and (text := request_of(message))]
+    turns = [turn[0] for turn in turns_of(messages) if turn and turn[0].strip()]
     if not turns:
         texts = (text_of(message.get("content")) for message in reversed(messages))
-        return next((text for text in texts if text), "")
+        return next((text for text in texts if text.strip()), "")
     last = turns[-1]
     if _says_little(last):
         context = next((turn for turn in reversed(turns[:-1]) if not _says_little(turn)), None)
@@ -95,41 +77,22 @@ def routing_text(messages: Sequence[Mapping[str, Any]]) -> str:
     return last
 
 
-def is_result(message: Mapping[str, Any]) -> bool:
-    """Whether a user's turn is a tool's result, which a text-only agent sends in the user's name."""
-    return _RESULT.match(text_of(message.get("content"))) is not None
+def turns_of(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, bool] | None]:
+    """Of each message the user's turn as `asked` reads it, None for other roles.
+
+    What stands word for word beside the results of several turns is the agent's ("If you need more tools, …"), and no request.
+    """
+    turns = [asked(text_of(message.get("content"))) if message.get("role") == "user" else None for message in messages]
+    beside = [turn[0] for turn in turns if turn and turn[1] and turn[0]]
+    if not beside:
+        return turns
+    times = Counter(beside)
+    return [("", True) if turn and turn[1] and times[turn[0]] > 1 else turn for turn in turns]
 
 
-def request_of(message: Mapping[str, Any]) -> str:
-    """What the user asks for in a turn: "" for a result of a tool."""
-    text = text_of(message.get("content"))
-    if _RESULT.match(text):
-        return ""
-    if "<" not in text:  # most texts have no marks at all: fourteen searches less
-        return text
-    for name in _ASKED:
-        if asked := _last_between(text, f"<{name}>", f"</{name}>"):
-            return asked
-    for name in _NOTES:
-        text = _without(text, f"<{name}>", f"</{name}>")
-    return text
-
-
-def _last_between(text: str, opening: str, closing: str) -> str:
-    end = text.rfind(closing)
-    start = text.rfind(opening, 0, max(end, 0))
-    return text[start + len(opening) : end].strip() if start >= 0 else ""
-
-
-def _without(text: str, opening: str, closing: str) -> str:
-    """`text` without its parts between two marks; in linear time, since texts may be long."""
-    if opening not in text:
-        return text
-    kept, end = [], 0
-    while (start := text.find(opening, end)) >= 0 and (close := text.find(closing, start)) >= 0:
-        kept.append(text[end:start])
-        end = close + len(closing)
-    return "".join([*kept, text[end:]]).strip()
+def is_step(turn: tuple[str, bool]) -> bool:
+    """Whether a user's turn is a tool's result, which a text-only agent sends in the user's name, and asks for nothing new."""
+    return turn[1] and _follows_up(turn[0])
 
 
 def _says_little(turn: str) -> bool:

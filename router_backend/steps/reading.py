@@ -68,7 +68,7 @@ class HintReader:
             candidates=_candidates(row, body),
             policy=row.get("policy", ""),
             session=self._hasher.hash(session) if session else "",
-            prompt=self._hasher.hash(text),
+            prompt=self._hasher.hash(f"{text}\n{step.beside}" if step.beside else text),
             repeatable=not step.depth and not (session.startswith(CONVERSATION) and _begins(body["messages"])),
             depth=step.depth,
             tool=step.tool,

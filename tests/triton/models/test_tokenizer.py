@@ -133,3 +133,12 @@ def test_only_a_users_own_turn_in_a_session_can_be_asked_again(tokenizer: Any) -
         (0, "", False),
     ]
     assert len({each.prompt for each in found}) == 1  # a loop is about its task, whatever its tools say
+
+
+def test_the_same_words_beside_another_result_are_another_prompt(tokenizer: Any) -> None:
+    turn = '[{"role": "user", "content": "Sum it up:\\n<tool_result>%d</tool_result>"}]'
+    found = []
+    for result in (4, 4, 5):
+        (response,) = tokenizer.execute([Request(messages=[turn % result], session_id=["s1"])])
+        found += hints(response)
+    assert found[0].prompt == found[1].prompt != found[2].prompt
