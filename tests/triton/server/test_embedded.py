@@ -75,15 +75,18 @@ def test_models_import_these_packages(tmp_path: Path) -> None:
 
 def test_other_users_see_no_key_in_the_command_line() -> None:
     key = "k" * 43
-    process = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()", f"header={key}", "after"])
+    code = "import signal; print('ready', flush=True); signal.pause()"
+    process = subprocess.Popen([sys.executable, "-c", code, f"header={key}", "after"], stdout=subprocess.PIPE)
     try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"  # before that its memory may not be in place yet
         embedded.hide_key(process.pid, key)
         shown = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
         assert b"header=" + b"*" * len(key) in shown
         assert b"after" in shown
     finally:
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.communicate()
 
 
 def test_a_missing_server_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
