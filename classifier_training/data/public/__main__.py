@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DataError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # of a file or folder to write
+        sys.stderr.write(f"{error.filename or options.out}: {error.strerror or error}\n")
+        return 1
     for found in written:
         for name, rows in found.rows.items():
             sys.stdout.write(f"{name}: {rows:,} prompts\n")
@@ -49,5 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def run() -> int:
+    """`main`, and 130 where it is interrupted or nobody reads on, as with `| head`."""
+    try:
+        code = main()
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python says so when it ends
+        return 130
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

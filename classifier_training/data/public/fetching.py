@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import http.client
 import json
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 from xml.etree import ElementTree
 
 from classifier_training.data.public.answers import ANSWER_READERS, Answered, columns, joined
@@ -21,6 +25,20 @@ from classifier_training.data.public.readers.prompt import Prompt
 from router_backend.user_files import DataError
 
 _SECONDS = 60
+# What a file of another form raises; ElementTree's ParseError is a SyntaxError, and an encrypted archive a RuntimeError, as is JSON too deep.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    SyntaxError,
+    csv.Error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +59,17 @@ def fetch(wanted: Sequence[Source], out: Path, folder: Path, download: bool) -> 
     Raises:
         DataError: files are missing or can't be had (all of them are named), or one is another than the list says.
     """
+    if out.is_dir():
+        raise DataError(f"{out} is a folder: name a file to write")
     hashes = _have(wanted, folder, download)
     rows: dict[str, int] = {}
-    partial = out.with_name(out.name + ".part")
-    with partial.open("w", newline="", encoding="utf-8") as target:
+    with replacing(out) as partial, partial.open("w", newline="", encoding="utf-8") as target:
         writer = csv.writer(target, lineterminator="\n")
         writer.writerow(["text", "task", "source", "language", "license"])
         for source in wanted:
             prompts = dict.fromkeys(prompt for file in source.files for prompt in _read(source, folder / file.name))
             rows[source.name] = len(prompts)
             writer.writerows([text, task, source.name, language, source.licence] for text, task, language in prompts)
-    partial.replace(out)
     return Fetched(rows, hashes)
 
 
@@ -65,8 +83,8 @@ def fetch_answers(wanted: Sequence[Source], out: Path, folder: Path, download: b
     Raises:
         DataError: files are missing or can't be had (all of them are named), or one is another than the list says.
     """
-    hashes = _have(wanted, folder, download)
     out.mkdir(parents=True, exist_ok=True)
+    hashes = _have(wanted, folder, download)
     rows: dict[str, int] = {}
     for source in wanted:
         answers: dict[str, Answered] = {}
@@ -77,17 +95,30 @@ def fetch_answers(wanted: Sequence[Source], out: Path, folder: Path, download: b
                 of_file.setdefault(row.prompt, row)
             for prompt, row in of_file.items():
                 answers[prompt] = joined(answers[prompt], row) if prompt in answers else row
-        partial = out / f"{source.name}.csv.part"
-        with partial.open("w", newline="", encoding="utf-8") as target:
+        with (
+            replacing(out / f"{source.name}.csv") as partial,
+            partial.open("w", newline="", encoding="utf-8") as target,
+        ):
             csv.writer(target, lineterminator="\n").writerows(columns(list(answers.values())))
-        partial.replace(out / f"{source.name}.csv")
         rows[f"{source.name}.csv"] = len(answers)
     return Fetched(rows, hashes)
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write beside `path`, in whose place it comes once it is whole; no other process has its name."""
+    partial = path.with_name(f"{path.name}.{uuid4().hex}.part")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def _have(wanted: Sequence[Source], folder: Path, download: bool) -> dict[str, str]:
     """Get all files; the SHA-256 of each by its name."""
-    folder.mkdir(parents=True, exist_ok=True)
+    if download:
+        folder.mkdir(parents=True, exist_ok=True)
     files = [file for source in wanted for file in source.files]
     problems = [problem for file in files if (problem := _obtain(file, folder, download))]
     if problems:
@@ -100,27 +131,34 @@ def _obtain(file: File, folder: Path, download: bool) -> str:
     path = folder / file.name
     if path.is_file():
         return ""
+    if path.exists():
+        return f"{path} is no file: move it away"
     if not download:
         return f"{path} is missing: save {file.url} under this name"
     try:
         with urllib.request.urlopen(file.url, timeout=_SECONDS) as answer:
             content = answer.read()
-    except OSError as error:  # URLError is one
-        return f"{file.url}: {error}; save it as {path}, or use --from with a folder that has it"
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(content)
-    partial.replace(path)
+        if problem := _other(file, hashlib.sha256(content).hexdigest()):
+            raise http.client.HTTPException(f"another file, or only a part of it: {problem}")
+    except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+        said = " ".join(str(error).split()) or type(error).__name__
+        return f"{file.url}: {said}; save it as {path}, or use --from with a folder that has it"
+    with replacing(path) as partial:
+        partial.write_bytes(content)
     return ""
 
 
 def _checked(file: File, folder: Path) -> str:
     path = folder / file.name
     found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if file.sha256 and found != file.sha256:
-        raise DataError(
-            f"{path} is not the file that the list means: SHA-256 {found} in place of {file.sha256}; delete it and get it from {file.url}"
-        )
+    if problem := _other(file, found):
+        raise DataError(f"{path} is not the file that the list means: {problem}; delete it and get it from {file.url}")
     return found
+
+
+def _other(file: File, found: str) -> str:
+    """What is wrong with a file of the SHA-256 `found`; "" where it is the one that the list means."""
+    return f"SHA-256 {found} in place of {file.sha256}" if file.sha256 and found != file.sha256 else ""
 
 
 def _read(source: Source, path: Path) -> Iterator[Prompt]:
@@ -129,33 +167,18 @@ def _read(source: Source, path: Path) -> Iterator[Prompt]:
         content = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
         for text, task, language in READERS[source.name](_content(path.name.removesuffix(".gz"), content), path.name):
             if text.strip():
+                text.encode()  # half a character can stand in no file
                 yield text.strip(), task, language
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        SyntaxError,
-        csv.Error,
-    ) as error:  # ElementTree's ParseError is a SyntaxError
+    except _UNREADABLE as error:
         raise DataError(f"{path} can't be read as a file of {source.page}: {error!r}") from error
 
 
 def _answers(source: Source, path: Path) -> Iterator[Answered]:
     try:
-        yield from ANSWER_READERS[source.name](_text(path), path.name)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        SyntaxError,
-        csv.Error,
-        zipfile.BadZipFile,
-    ) as error:
+        for row in ANSWER_READERS[source.name](_text(path), path.name):
+            f"{row.prompt}{row.task}".encode()  # half a character can stand in no file
+            yield row
+    except _UNREADABLE as error:
         raise DataError(f"{path} can't be read as a file of {source.page}: {error!r}") from error
 
 

@@ -42,7 +42,7 @@ class Source:
 
 
 def sources(names: Sequence[str] = ()) -> list[Source]:
-    """Those named, or all in the lists.
+    """Those named, each once, or all in the lists.
 
     Raises:
         DataError: a name that isn't in the lists.
@@ -54,7 +54,7 @@ def sources(names: Sequence[str] = ()) -> list[Source]:
     }
     if unknown := [name for name in names if name not in listed]:
         raise DataError(f"no source '{unknown[0]}'; there are {', '.join(listed)}")
-    return [_source(name, listed[name]) for name in names or listed]
+    return [_source(name, listed[name]) for name in dict.fromkeys(names or listed)]
 
 
 def answer_sources() -> list[Source]:
