@@ -112,7 +112,7 @@ def test_a_folder_to_read_from_is_not_made(tmp_path: Path) -> None:
 )
 def test_json_of_another_form_is_an_error_and_writes_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "svamp.json").write_bytes(content)
-    with pytest.raises(DataError, match="can't be read as a file of https://example.org"):
+    with pytest.raises(DataError, match=r"can't be read as a file of https://example\.org"):
         fetch([svamp()], tmp_path / "p.csv", tmp_path, download=False)
     assert [path.name for path in tmp_path.iterdir()] == ["svamp.json"]
 
