@@ -92,17 +92,23 @@ def train(
     encoder: Annotated[
         str, typer.Option(help="packaged, a Hugging Face name, a folder, or an artifact's.")
     ] = "packaged",
-    layers: Annotated[int, typer.Option(help="Encoder layers to keep, from the first; 0 keeps all.")] = 5,
-    vocabulary: Annotated[int, typer.Option(help="Pieces to keep of the packaged vocabulary.")] = 40_000,
-    cap: Annotated[int, typer.Option(help="Most rows for each source and task.")] = 500,
-    routing_cap: Annotated[int, typer.Option(help="Most rows for each routing file.")] = 2500,
-    own_weight: Annotated[int, typer.Option(help="How often a row of the own corpus counts.")] = 2,
-    success_share: Annotated[float, typer.Option(help="Part of the embedding's variance for predicted success.")] = 0.5,
-    epochs: Annotated[float, typer.Option(help="Passes over the data, in full mode; 0: none.")] = 1.0,
-    learning_rate: Annotated[float, typer.Option(help="Of the encoder, in full mode.")] = 1.5e-4,
-    batch_tokens: Annotated[int, typer.Option(help="Padded tokens in a batch.")] = 1024,
-    max_tokens: Annotated[int, typer.Option(help="Token budget of a served prompt (at most 256).")] = 128,
-    train_tokens: Annotated[int, typer.Option(help="Token budget of a training text: longer ones cost most.")] = 96,
+    layers: Annotated[int, typer.Option(help="Encoder layers to keep, from the first; 0 keeps all.", min=0)] = 5,
+    vocabulary: Annotated[int, typer.Option(help="Pieces to keep of the packaged vocabulary.", min=1_000)] = 40_000,
+    cap: Annotated[int, typer.Option(help="Most rows for each source and task.", min=1)] = 500,
+    routing_cap: Annotated[int, typer.Option(help="Most rows for each routing file.", min=1)] = 2500,
+    own_weight: Annotated[int, typer.Option(help="How often a row of the own corpus counts.", min=1)] = 2,
+    success_share: Annotated[
+        float, typer.Option(help="Part of the embedding's variance for predicted success.", min=0, max=1)
+    ] = 0.5,
+    epochs: Annotated[float, typer.Option(help="Passes over the data, in full mode; 0: none.", min=0, max=1_000)] = 1.0,
+    learning_rate: Annotated[float, typer.Option(help="Of the encoder, in full mode.", min=0, max=1)] = 1.5e-4,
+    batch_tokens: Annotated[int, typer.Option(help="Padded tokens in a batch.", min=128)] = 1024,
+    max_tokens: Annotated[
+        int, typer.Option(help="Token budget of a served prompt (at most 256).", min=8, max=256)
+    ] = 128,
+    train_tokens: Annotated[
+        int, typer.Option(help="Token budget of a training text: longer ones cost most.", min=8, max=256)
+    ] = 96,
     adapt: Annotated[
         Path | None,
         typer.Option(
@@ -132,26 +138,37 @@ def train(
         list[Path] | None, typer.Option(help="Artifact that the training imitates; several are averaged.")
     ] = None,
     teacher_layers: Annotated[
-        int, typer.Option(help="Train a teacher of so many layers first, and a --student from it; 0: none.")
+        int, typer.Option(help="Train a teacher of so many layers first, and a --student from it; 0: none.", min=0)
     ] = 0,
     teacher_epochs: Annotated[
-        float | None, typer.Option(help="Passes of the teacher of --teacher-layers over the data; by default --epochs.")
+        float | None,
+        typer.Option(
+            help="Passes of the teacher of --teacher-layers over the data; by default --epochs.", min=0, max=1_000
+        ),
     ] = None,
-    teacher_tasks: Annotated[float, typer.Option(help="Weight of the teachers' tasks beside the labels.")] = 0.0,
-    rank: Annotated[int, typer.Option(help="Of a student: numbers for each piece of the vocabulary.")] = 240,
-    feed_forward: Annotated[int, typer.Option(help="Of a student: neurons of a feed-forward layer.")] = 768,
+    teacher_tasks: Annotated[
+        float, typer.Option(help="Weight of the teachers' tasks beside the labels.", min=0, max=100)
+    ] = 0.0,
+    rank: Annotated[int, typer.Option(help="Of a student: numbers for each piece of the vocabulary.", min=1)] = 240,
+    feed_forward: Annotated[int, typer.Option(help="Of a student: neurons of a feed-forward layer.", min=1)] = 768,
     pool_after: Annotated[
-        int, typer.Option(help="Of a student: layers before pairs of tokens are pooled; 0: never.")
+        int, typer.Option(help="Of a student: layers before pairs of tokens are pooled; 0: never.", min=0)
     ] = 1,
-    perturbed: Annotated[float, typer.Option(help="Share of the texts that are read with a typo, a greeting, …")] = 0.0,
+    perturbed: Annotated[
+        float, typer.Option(help="Share of the texts that are read with a typo, a greeting, …", min=0, max=1)
+    ] = 0.0,
     constrained: Annotated[
-        float, typer.Option(help="Share of these that also say how the answer should look, where a task is known.")
+        float,
+        typer.Option(
+            help="Share of these that also say how the answer should look, where a task is known.", min=0, max=1
+        ),
     ] = 0.0,
     consistency: Annotated[
-        float, typer.Option(help="Weight of the loss that draws both forms of a text together.")
+        float, typer.Option(help="Weight of the loss that draws both forms of a text together.", min=0, max=100)
     ] = 1.0,
     average: Annotated[
-        float, typer.Option(help="Share of the steps, the last ones, over which the weights are averaged.")
+        float,
+        typer.Option(help="Share of the steps, the last ones, over which the weights are averaged.", min=0, max=1),
     ] = 0.0,
     leave_out: Annotated[
         list[str] | None, typer.Option(help="Source that nothing is trained or calibrated on.")
@@ -159,8 +176,8 @@ def train(
     calibrate_on: Annotated[
         list[str] | None, typer.Option(help="Source that only the temperature is fitted on: honest for unknown ones.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Fixes the order, the fresh heads and the sample.")] = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 uses all cores.")] = 0,
+    seed: Annotated[int, typer.Option(help="Fixes the order, the fresh heads and the sample.", min=0)] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 uses all cores.", min=0)] = 0,
     device: Annotated[str, typer.Option(help="Where full mode trains: cpu, cuda, cuda:1, mps, …")] = "cpu",
     bf16: Annotated[bool, typer.Option(help="Compute the encoder in bfloat16; weights stay float32.")] = True,
 ) -> None:
@@ -180,8 +197,6 @@ def train(
 
     if average_with and warm_start is None:
         raise typer.BadParameter("averages with the training that --warm-start names", param_hint="--average-with")
-    if not 0 <= average <= 1:
-        raise typer.BadParameter("a share from 0 to 1", param_hint="--average")
     if mode not in ("full", "frozen"):
         raise typer.BadParameter("full or frozen", param_hint="--mode")
     if threads:

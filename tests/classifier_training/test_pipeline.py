@@ -10,6 +10,7 @@ import onnx
 import pytest
 import torch
 from transformers import BertModel
+from typer.testing import CliRunner
 
 from classifier_training.data.files import load_prompts, load_routing
 from classifier_training.encoders import load_encoder
@@ -17,6 +18,7 @@ from classifier_training.training.fit import fit, new_classifier
 from classifier_training.training.pipeline import CHECKPOINT_FILE, TrainOptions, load_examples, train
 from classifier_training.training.workers import TrainingError
 from router_backend.classifier.artifact import Artifact
+from router_backend.cli.main import app
 from router_backend.contract import CARD_FILE, EMBEDDING_DIM, TASKS
 
 
@@ -228,3 +230,14 @@ def test_an_encoder_with_outliers_is_exported_within_the_tolerance(
     result = train(replace(train_options, out=tmp_path / "artifact", mode="frozen", encoder=str(tmp_path / "outliers")))
     assert result.equality.int8_close
     assert Artifact(tmp_path / "artifact").metadata.precision == "int8"
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--average nan", "--epochs inf", "--teacher-epochs -1", "--layers -1", "--cap 0", "--perturbed 2", "--seed -1"],
+)
+def test_a_number_that_no_training_can_use_is_refused_before_hours_of_it(option: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["train", "--out", str(tmp_path / "artifact"), *option.split()])
+    assert result.exit_code == 2
+    assert option.split()[0] in result.output
+    assert not (tmp_path / "artifact").exists()
