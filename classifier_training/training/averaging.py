@@ -40,8 +40,8 @@ class WeightMean:
 def average_with(model: nn.Module, folders: Sequence[Path]) -> None:
     """Load into `model` the mean of its weights and those of earlier trainings, each of equal weight.
 
-    Wortsman et al., "Model soups" (2022): it needs trainings that went on from the same weights. What one of them lacks, such as the head that
-    imitates teachers in an artifact without a checkpoint, stays the model's own.
+    Wortsman et al., "Model soups" (2022): it needs trainings that went on from the same weights. The head that imitates
+    teachers stays the model's own where one of them had other teachers, or none.
 
     Raises:
         TrainingError: a folder with other sizes, or weights of another model.
@@ -50,9 +50,12 @@ def average_with(model: nn.Module, folders: Sequence[Path]) -> None:
     for number, folder in enumerate(folders, 2):
         weights = _weights(folder)
         for name, value in own.items():
-            if not value.is_floating_point() or (name.startswith("heads.teacher") and name not in weights):
+            if not value.is_floating_point():
                 continue
-            if name not in weights or weights[name].shape != value.shape:
+            fits = name in weights and weights[name].shape == value.shape
+            if name.startswith("heads.teacher") and not fits:
+                continue
+            if not fits:
                 raise TrainingError(
                     f"{folder} can't be averaged with: its '{name}' is missing or of another size; take trainings with the same start and --routing files"
                 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -258,13 +258,29 @@ def warm_start(model: Classifier, encoder: Encoder, folder: Path) -> Encoder:
         return encoder
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
-        model.load_state_dict(state["model"] | state.get("mean", {}))
+        weights = state["model"] | state.get("mean", {})
+        model.load_state_dict(
+            {name: value for name, value in weights.items() if not _imitates(name)} | _imitation(model, weights)
+        )
     except RuntimeError as error:
         raise TrainingError(
             f"{path} doesn't fit: use the same --encoder, --layers, --vocabulary and --routing files"
         ) from error
     tokenizer = (folder / TOKENIZER_FILE).read_text(encoding="utf-8")
     return replace(encoder, tokenizer=Tokenizer.from_str(tokenizer), tokenizer_json=tokenizer)
+
+
+def _imitates(name: str) -> bool:
+    return name.startswith("heads.teacher")
+
+
+def _imitation(model: Classifier, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The head that imitates teachers: of `weights` where it is of the same size, else the model's own; this run may have other teachers, or none."""
+    own = {name: value for name, value in model.state_dict().items() if _imitates(name)}
+    return {
+        name: weights[name] if name in weights and weights[name].shape == value.shape else value
+        for name, value in own.items()
+    }
 
 
 def _some(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

@@ -288,6 +288,16 @@ def test_training_goes_on_from_a_served_artifact_without_its_checkpoint(
     assert (before.probabilities.argmax(1) == after.probabilities.argmax(1)).mean() > 0.95
 
 
+@pytest.mark.parametrize("teachers", [0, 2])
+def test_a_taught_training_goes_on_with_other_teachers_or_none(
+    teachers: int, student: Path, artifact: Path, train_options: TrainOptions, tmp_path: Path
+) -> None:
+    fit = replace(train_options.fit, epochs=0.2)
+    options = replace(train_options, student=SHAPE, layers=None, warm_start=student, averaged=(student,), fit=fit)
+    train(replace(options, out=tmp_path / "next", teachers=(artifact,) * teachers))
+    assert Artifact(tmp_path / "next").metadata.embedding_space != Artifact(student).metadata.embedding_space
+
+
 def test_a_folder_with_nothing_to_start_from_is_an_error(train_options: TrainOptions, tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="missing"):
         train(replace(train_options, out=tmp_path / "next", warm_start=tmp_path))
