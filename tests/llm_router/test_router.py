@@ -139,9 +139,13 @@ def test_what_was_learned_goes_over_to_another_embedding_space(
             for _ in range(5):
                 decision = router.decide(CODE, candidates=[name])
                 router.feedback(decision.decision_id, float(name == "llama3-70b"), cost_usd=0.0)
-        while router.decide(CODE, dry_run=True).means["llama3-70b"] < 0.5:
+        store = open_store("sqlite:///state.db", tmp_path)
+        while len(store.observations(0, 100)) < 5 * len(router.config.names):
             time.sleep(0.05)
+        store.close()
+    with Router.from_config(config, tmp_path) as router:  # what is in the log has been learned when it opens
         before = router.decide(CODE, dry_run=True)
+        assert max(before.means, key=before.means.__getitem__) == "llama3-70b"
         incoming = tmp_path / "incoming"
         shutil.copytree(shipped, incoming)
         moved_space(incoming)
