@@ -37,6 +37,11 @@ class WeightMean:
         model.load_state_dict(self.weights, strict=False)
 
 
+def imitates(name: str) -> bool:
+    """Whether weights are those of the head that imitates teachers: two trainings may have other teachers, or none."""
+    return name.startswith("heads.teacher")
+
+
 def average_with(model: nn.Module, folders: Sequence[Path]) -> None:
     """Load into `model` the mean of its weights and those of earlier trainings, each of equal weight.
 
@@ -52,10 +57,9 @@ def average_with(model: nn.Module, folders: Sequence[Path]) -> None:
         for name, value in own.items():
             if not value.is_floating_point():
                 continue
-            fits = name in weights and weights[name].shape == value.shape
-            if name.startswith("heads.teacher") and not fits:
-                continue
-            if not fits:
+            if name not in weights or weights[name].shape != value.shape:
+                if imitates(name):
+                    continue
                 raise TrainingError(
                     f"{folder} can't be averaged with: its '{name}' is missing or of another size; take trainings with the same start and --routing files"
                 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -34,7 +34,7 @@ from classifier_training.export.card import write_card
 from classifier_training.export.graph import ServedClassifier
 from classifier_training.export.manifest import build_manifest
 from classifier_training.model import Classifier
-from classifier_training.training.averaging import CHECKPOINT_FILE, average_with
+from classifier_training.training.averaging import CHECKPOINT_FILE, average_with, imitates
 from classifier_training.training.fit import FitOptions, Progress, fit, new_classifier
 from classifier_training.training.frozen import fit_heads, fit_success
 from classifier_training.training.pooling import pool_texts
@@ -258,29 +258,19 @@ def warm_start(model: Classifier, encoder: Encoder, folder: Path) -> Encoder:
         return encoder
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
-        weights = state["model"] | state.get("mean", {})
-        model.load_state_dict(
-            {name: value for name, value in weights.items() if not _imitates(name)} | _imitation(model, weights)
-        )
+        own = {name: value for name, value in model.state_dict().items() if imitates(name)}
+        weights = {
+            name: value
+            for name, value in (state["model"] | state.get("mean", {})).items()
+            if not imitates(name) or (name in own and own[name].shape == value.shape)
+        }
+        model.load_state_dict(own | weights)
     except RuntimeError as error:
         raise TrainingError(
             f"{path} doesn't fit: use the same --encoder, --layers, --vocabulary and --routing files"
         ) from error
     tokenizer = (folder / TOKENIZER_FILE).read_text(encoding="utf-8")
     return replace(encoder, tokenizer=Tokenizer.from_str(tokenizer), tokenizer_json=tokenizer)
-
-
-def _imitates(name: str) -> bool:
-    return name.startswith("heads.teacher")
-
-
-def _imitation(model: Classifier, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The head that imitates teachers: of `weights` where it is of the same size, else the model's own; this run may have other teachers, or none."""
-    own = {name: value for name, value in model.state_dict().items() if _imitates(name)}
-    return {
-        name: weights[name] if name in weights and weights[name].shape == value.shape else value
-        for name, value in own.items()
-    }
 
 
 def _some(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
