@@ -264,7 +264,11 @@ async def test_every_address_of_a_name_that_listens_gets_its_share(
             writer.write(answer())
 
     alive = ["127.0.0.2", "127.0.0.3"]
-    servers = [await asyncio.start_server(serve, alive[0], 0)]
+    # Bound, but nobody listens: so no other program can answer there.
+    held = [socket.socket() for _ in dead]
+    for address, bound in zip(dead, held, strict=True):
+        bound.bind((address, 0))
+    servers = [await asyncio.start_server(serve, alive[0], held[0].getsockname()[1] if held else 0)]
     port = servers[0].sockets[0].getsockname()[1]
     servers.append(await asyncio.start_server(serve, alive[1], port))
     real = asyncio.base_events.BaseEventLoop.getaddrinfo
@@ -285,3 +289,5 @@ async def test_every_address_of_a_name_that_listens_gets_its_share(
         await wire.aclose()
         for server in servers:
             server.close()
+        for bound in held:
+            bound.close()
